@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { createInvoiceCompiler } from '../../src/invoicePdf/createInvoiceCompiler.ts'
 import type { InvoiceDocument } from '../../src/invoicePdf/invoiceDocument.ts'
 import { glyphsOf, readPdf, textOf, unpackPdf } from './readPdf.ts'
-import { arEg, deDe, enGb, heIl, jaJp, mixed, sampleInvoices, zhCn } from './sampleInvoices.ts'
+import { arEg, deDe, enGb, heIl, jaJp, mixed, zhCn } from './sampleInvoices.ts'
 
 const compile = createInvoiceCompiler()
 
@@ -44,12 +44,6 @@ test('names in any script can be read from an English invoice', async () => {
     ...['Straße des Übungsbeispiels 3, 10115 Köln', 'Łukasz Żółć, Ștefan Țîrlea', 'Дмитрий'],
   ]
   expect(expected.filter((part) => !text.includes(part))).toEqual([])
-})
-
-test.each(Object.entries(sampleInvoices))('%s shows no missing glyph', (_, document) => {
-  const glyphs = glyphsOf(compile(document).pdf)
-  expect(glyphs.length).toBeGreaterThan(300)
-  expect(glyphs).not.toContain(0)
 })
 
 test('fonts are embedded, in part', () => {
@@ -178,15 +172,6 @@ test.each(['ko-KR', 'th-TH', 'bn-BD', 'fa-IR', 'fr-FR', 'zh-TW', 'de', 'ar-KW', 
     expect(glyphsOf(pdf)).not.toContain(0)
   },
 )
-
-test.each([
-  ['locale', { locale: 'not a locale' }],
-  ['currency', { currency: 'euros' }],
-  ['date', { issuedOn: '2026-02-30' }],
-  ['date', { dueOn: 'soon' }],
-])('a %s that is none is refused', (_, wrong) => {
-  expect(() => compile({ ...enGb, ...wrong })).toThrow(RangeError)
-})
 
 test('the same invoice gives the same bytes, whatever was set before', () => {
   const first = createInvoiceCompiler()(enGb).pdf
