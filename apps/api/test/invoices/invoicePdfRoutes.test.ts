@@ -297,30 +297,3 @@ describe('a change while a PDF is waited for', () => {
     }
   })
 })
-
-it('of fifty who put work into the queue at once, exactly those who commit have done so', async () => {
-  const invoiceIds = Array.from(
-    { length: 50 },
-    (_, i) => `01a20e26-367c-766a-a085-${String(i).padStart(12, '0')}`,
-  )
-  await Promise.allSettled(
-    invoiceIds.map((invoiceId, i) =>
-      api.prisma.$transaction(
-        async (tx) => {
-          await api.jobsClient.enqueue(
-            tx,
-            renderInvoicePdf,
-            { invoiceId, version: 1 },
-            { uniqueKey: invoiceId },
-          )
-          if (i % 2 === 1) throw new Error('rolled back')
-        },
-        { maxWait: 20_000 },
-      ),
-    ),
-  )
-  const queued = (await listQueue(api.prisma)).map(({ data }) => {
-    return (data['payload'] as { invoiceId: string }).invoiceId
-  })
-  expect(queued.toSorted()).toEqual(invoiceIds.filter((_, i) => i % 2 === 0))
-})
