@@ -307,3 +307,19 @@ describe('GET /api/jobs/:name/ticks', () => {
     expectInvalid(await get(`/${'x'.repeat(101)}/ticks`), ['params.name'])
   })
 })
+
+it('waiting work is narrowed to a key, to a label, or to a part of labels where none is just that', async () => {
+  const sendReport = jobs.find(({ name }) => name === 'sendReport')!
+  const payload = { to: 'a@example.com' }
+  const { workId } = await api.jobsClient.enqueueNow(sendReport, payload)
+  await api.jobsClient.enqueueNow(sendReport, payload)
+  await api.prisma.$executeRaw`
+    update "JobWork" set "label" = 'Order 7', "key" = 'a b/ü' where "id" = ${workId}::uuid`
+  const list = async (query: object) =>
+    (await get(`/work?${new URLSearchParams({ ...query }).toString()}`)).json()
+  const found = { total: 1, work: [{ workId }] }
+  expect(await list({ key: 'a b/ü' })).toMatchObject(found)
+  expect(await list({ label: 'Order 7' })).toMatchObject({ ...found, isLabelPart: false })
+  expect(await list({ label: 'RDER' })).toMatchObject({ ...found, isLabelPart: true })
+  expect(await list({ label: 'RDER', name: 'cleanupI18nCache' })).toMatchObject({ total: 0 })
+})
