@@ -172,51 +172,6 @@ describe('what the screens show is what is in the database', () => {
     expect(await upcoming.getByRole('listitem').count()).toBeGreaterThanOrEqual(29)
   })
 
-  it('a job whose data are young: its hours, each of its runs, and whatever it counts', async () => {
-    const at = (minutes: number) => new Date(Date.now() - minutes * 60_000)
-    const codes = [null, 'wolf', null, 'cancelled', null, 'worker_lost', null, 'wolf']
-    const data = codes.map((errorCode, index) => ({
-      id: randomUUID(),
-      name: 'greetCustomer',
-      trigger: 'queue' as const,
-      status: errorCode === null ? ('success' as const) : ('failed' as const),
-      errorCode,
-      startedAt: at(100 - index * 10),
-      endedAt: new Date(at(100 - index * 10).getTime() + 50 * (index + 1)),
-      workerId: 'worker-of-yesterday',
-      ...(errorCode === null && { details: { imported: 609 + index, file: 'feed.xml' } }),
-    }))
-    // Those of its schedules are older.
-    await stack.prisma.jobRun.deleteMany({ where: { name: 'greetCustomer' } })
-    await stack.prisma.jobRun.createMany({ data })
-    await stack.prisma
-      .$executeRaw`update "JobRun" set "label" = 'Greeting of Ada' where "id" = ${data[1]!.id}::uuid`
-    await using viewer = await open('/jobs/greetCustomer')
-    const { page } = viewer
-    const hours = page.getByRole('region', { name: 'Runs by hour' })
-    await hours.getByText(/^8 ended, 3 failed \(38 %\), 1 cancelled, blocked or expired/).waitFor()
-    await expectSeen(hours.getByRole('img', { name: /^Runs of greetCustomer by hour/ }))
-    await page.getByText('615 imported by the last run').waitFor()
-
-    // Each run is a mark that tells its outcome, and leads to it.
-    const marks = page.getByRole('group', { name: /^Durations of 8 runs/ })
-    const links = marks.getByRole('link')
-    expect(await links.count()).toBe(8)
-    await links.last().focus()
-    await page.keyboard.press('ArrowLeft')
-    await page.keyboard.press('ArrowLeft')
-    await expectFocus(page, links.nth(5))
-    await expectSeen(page.getByRole('tooltip').getByText(/^Worker lost after 300 ms/))
-    await page.keyboard.press('Home')
-    await page.keyboard.press('ArrowRight')
-    await expectSeen(
-      page.getByRole('tooltip').getByText(/^Greeting of Ada\s+Failed with wolf after 100 ms/),
-    )
-    await page.keyboard.press('Enter')
-    await page.waitForURL(`**/runs/${data[1]!.id}`)
-    await stack.prisma.jobRun.deleteMany({ where: { name: 'greetCustomer' } })
-  })
-
   it('a job that has not run: nothing is drawn, and it can be given a schedule', async () => {
     await using viewer = await open('/jobs/sweepRows')
     const { page } = viewer
@@ -276,35 +231,6 @@ describe('what the screens show is what is in the database', () => {
     // With a dead letter before what is merely at work.
     expect(names.indexOf('callPartner')).toBeLessThan(names.indexOf('walkSteps'))
     await stack.prisma.$executeRaw`delete from "JobWork" where "name" = 'sweepRows'`
-    await stack.prisma.$executeRaw`delete from "JobQueue"`
-  })
-
-  it('queue: what ended how in the last hour, how much waits, and for how long', async () => {
-    // No worker takes it.
-    await stack.prisma.$executeRaw`
-      insert into "JobQueue" ("name", "pausedBy") values ('greetCustomer', 'somebody')`
-    await stack.prisma.$executeRaw`
-      insert into "JobWork" ("id", "name", "bytes", "payload", "dueAt")
-      select gen_random_uuid(), 'greetCustomer', 2, '{}', now() - interval '90 seconds' from generate_series(1, 3)`
-    const from = new Date(Math.floor(Date.now() / 60_000) * 60_000 - HOUR_MS + 60_000)
-    const where = { startedAt: { gte: from }, status: { not: 'running' as const } }
-    const ended = await stack.prisma.jobRun.count({ where })
-    const blocked = await stack.prisma.jobRun.count({
-      where: { ...where, errorCode: 'guard_blocked' },
-    })
-    const succeeded = await stack.prisma.jobRun.count({ where: { ...where, status: 'success' } })
-    const failed = ended - blocked - succeeded
-    await using viewer = await open('/queue')
-    const { page } = viewer
-    const byMinute = page.getByRole('region', { name: 'Ended by minute' })
-    const lead = byMinute.locator('.chartLead')
-    await lead.getByText(`${ended} ended, ${failed} failed`).waitFor()
-    await expectSeen(lead.getByText(`${blocked} cancelled, blocked or expired`))
-    const waiting = page.getByRole('region', { name: 'Backlog' })
-    await waiting.getByText('3 ready to start now').waitFor()
-    await waiting.getByRole('img', { name: /^Work that was ready to start/ }).waitFor()
-    await expectSeen(waiting.getByText(/^The oldest waits for (1 min 3\d|1 min [4-9]\d|[2-9] min)/))
-    await stack.prisma.$executeRaw`delete from "JobWork" where "name" = 'greetCustomer'`
     await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 

@@ -62,18 +62,6 @@ test('fonts are embedded, in part', () => {
   expect(pdf.length).toBeLessThan(150_000)
 })
 
-test('Chinese characters get the glyphs of the language they are in', () => {
-  const fontsFor = (description: string, locale: string) => {
-    const document = { ...enGb, locale, lines: [{ ...enGb.lines[0]!, description }] }
-    const { objects } = unpackPdf(compile(document).pdf)
-    return [...new Set(objects.match(/NotoSans(?:JP|SC)-Regular/g) ?? [])]
-  }
-  expect(fontsFor('直角のサンプル', 'en-GB')).toEqual(['NotoSansJP-Regular'])
-  expect(fontsFor('直角样本', 'en-GB')).toEqual(['NotoSansSC-Regular'])
-  expect(fontsFor('直角', 'ja-JP')).toEqual(['NotoSansJP-Regular'])
-  expect(fontsFor('直角', 'zh-CN')).toEqual(['NotoSansSC-Regular'])
-})
-
 test('markup is printed as it stands', async () => {
   const markup = [
     '#let x = 1; #panic("no") #sys.inputs #include "x.typ"',
@@ -110,24 +98,6 @@ test('a word that is wider than its column is broken, and copied in one piece', 
   expect(text.replaceAll(/[\r\n]/g, '')).toContain(code)
   expect(text).not.toContain(code)
   expect(text).not.toContain('\u200b')
-})
-
-test('a table of many pages has its head on each, and the last says so', async () => {
-  const { pdf, pages } = compile(deDe)
-  const read = await readPdf(pdf)
-  expect(pages).toBe(4)
-  expect(read).toHaveLength(4)
-  for (const [index, page] of read.entries()) {
-    expect(page.text).toContain('Pos. Beschreibung Menge Einzelpreis USt. Netto (EUR)')
-    expect(page.text).toContain(`Seite ${index + 1} von 4`)
-    expect(page.text.includes('Gesamtbetrag')).toBe(index === 3)
-  }
-})
-
-test('a single page is not numbered', async () => {
-  const { pdf, pages } = compile(enGb)
-  expect(pages).toBe(1)
-  expect(await textOf(pdf)).not.toContain('Page')
 })
 
 test('a description longer than a page goes on on the next', async () => {

@@ -219,23 +219,6 @@ describe('the overview', () => {
     })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
   })
-
-  it('tells where a version of the workers began within these hours', async () => {
-    const worker = (id: string, version: string, minutes: number) =>
-      api.prisma.$executeRaw`
-        insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt")
-        values (${id}, ${version}, ${minutesAgo(minutes)}, ${minutesAgo(minutes - 60)})`
-    // The first hour shown begins 24 hours ago.
-    await worker('c', '0.2.2', 30)
-    await worker('b', '0.2.1', 24 * 60)
-    await worker('a', '0.2.0', 24 * 60 + 60)
-    await worker('before', '0.1.9', 24 * 60 + 120)
-    const { versions } = await get<ConsoleOverview>('overview')
-    expect(versions).toEqual([
-      { at: minutesAgo(24 * 60).toISOString(), version: '0.2.1' },
-      { at: minutesAgo(30).toISOString(), version: '0.2.2' },
-    ])
-  })
 })
 
 it('the header says where one is, and not as whom the database is asked', async () => {
