@@ -44,7 +44,7 @@ export async function listInvoices(
   })
 }
 
-/** The first statement of listInvoices. Exported so that a test can look at its plan. */
+/** The first statement of listInvoices. */
 function invoicesQuery({ limit, cursor }: ListInvoicesOptions): Prisma.Sql {
   // Only a row comparison lets the index begin at the cursor.
   const where = cursor
