@@ -39,59 +39,6 @@ test('types are imports too, and so is what is loaded later', () => {
   }
 })
 
-test.each([
-  ['is larger', { 'packages/db/src/helper.ts': HELPER.repeat(41) }],
-  [
-    'has two importers',
-    { 'packages/db/src/helper.ts': HELPER, 'packages/db/src/other.ts': "import './helper.ts'\n" },
-  ],
-  [
-    'is handed on by an entry',
-    {
-      'packages/db/src/helper.ts': HELPER,
-      'packages/db/src/client.ts': '',
-      'packages/db/src/index.ts': "export { helper } from './helper.ts'\n",
-    },
-  ],
-  [
-    'is an entry',
-    {
-      'packages/db/src/client.ts': "import './index.ts'\n",
-      'packages/db/src/index.ts': HELPER,
-    },
-  ],
-  [
-    'has no importer but tests',
-    { 'packages/db/src/helper.ts': HELPER, 'packages/db/src/client.ts': '' },
-  ],
-  [
-    'is a definition, a job, a route or a screen',
-    {
-      'packages/db/src/client.ts': '',
-      'packages/jobs/src/index.ts': "import './tidy.ts'\n",
-      'packages/jobs/src/tidy.ts': HELPER,
-      'apps/worker/src/main.ts': "import './jobs/tidy.ts'\n",
-      'apps/worker/src/jobs/tidy.ts': HELPER,
-      'apps/api/src/app.ts': "import './mail/mailRoutes.ts'\n",
-      'apps/api/src/mail/mailRoutes.ts': HELPER,
-      'apps/console/src/main.tsx': "import './shell/StartScreen.tsx'\n",
-      'apps/console/src/shell/StartScreen.tsx': HELPER,
-    },
-  ],
-  [
-    'is a test or made by a generator',
-    {
-      'packages/db/src/client.ts': '',
-      'packages/db/test/a.test.ts': "import './helper.ts'\n",
-      'packages/db/test/helper.ts': HELPER,
-      'scripts/test/a.test.ts': "import './helper.ts'\n",
-      'scripts/test/helper.ts': HELPER,
-    },
-  ],
-] satisfies [string, Record<string, string>][])('but not one that %s', (_what, files) => {
-  expect(problemsOf(files)).toEqual([])
-})
-
 test('an exception has a reason, and goes when there is nothing to except', () => {
   const standsAlone = { 'packages/db/src/helper.ts': 'is loaded by its path' }
   expect(problemsOf({ 'packages/db/src/helper.ts': HELPER }, standsAlone)).toEqual([])

@@ -8,8 +8,6 @@ import { listInstalled, type InstalledPackage } from '../licences/listInstalled.
 import { renderLicences } from '../licences/renderLicences.ts'
 import { writeTree } from './writeTree.ts'
 
-const WORKSPACE_ROOT = join(import.meta.dirname, '../..')
-
 const installed = (part: Partial<InstalledPackage>): InstalledPackage => ({
   name: 'thing',
   version: '1.0.0',
@@ -123,15 +121,5 @@ describe('what is installed', () => {
     expect(await checkLicences(await writeTree({ 'package.json': '{}' }))).toEqual([
       'There is nothing installed: pnpm install',
     ])
-  })
-
-  it('is found here, with the fonts and the database among what the product runs with', async () => {
-    const names = (await listInstalled(WORKSPACE_ROOT))
-      .filter(({ isProduction }) => isProduction)
-      .map(({ name }) => name)
-    expect(names).toEqual(
-      expect.arrayContaining(['fastify', 'node-cron', 'react', '@expo-google-fonts/noto-sans']),
-    )
-    expect(names).not.toContain('vitest')
   })
 })

@@ -51,32 +51,6 @@ describe('a statement that follows rows of one table and reads a second one', ()
   })
 })
 
-test.each([
-  ['locks and reads one table', `select * from "JobWork" where "id" = $1 for update`],
-  [
-    'changes the rows of the table that it has locked',
-    `update "JobWork" work set "rank" = 1 from (select "id" from "JobWork" for update skip locked) one where one."id" = work."id"`,
-  ],
-  [
-    'locks nothing',
-    `select * from "JobWork" work join "JobPayload" long on long."workId" = work."id"`,
-  ],
-  [
-    'only inserts',
-    `insert into "JobRun" ("id") select "id" from "JobClaim" on conflict ("id") do nothing`,
-  ],
-  [
-    'locks only the one of two tables by a name of its own',
-    `select array(select "id" from "JobRun" where "id" = $1 for update), array(select "id" from "JobClaim" where "id" = $2)`,
-  ],
-  [
-    'deletes by what it is given',
-    `delete from "JobWork" using unnest($1::uuid[]) as gone(id) where "id" = gone.id`,
-  ],
-])('one that %s has no race', (_what, sql) => {
-  expect(findRaces(sql)).toEqual([])
-})
-
 const PLANTED = `
 const PAYLOAD = '(select long."payload" from "JobPayload" long where long."workId" = work."id")'
 /** Takes work. */

@@ -48,9 +48,3 @@ test.each(['Not quick', 'Processes'])('%s stands first, with a reason', (what) =
     expect.stringContaining('a.test.ts:1: say behind'),
   ])
 })
-
-test('of files that are no tests, or that are named, it says nothing', () => {
-  expect(problemsOf(kills('KILL'), 'packages/engine/test/helper.ts')).toEqual([])
-  expect(problemsOf(kills('KILL'), 'packages/engine/src/a.ts')).toEqual([])
-  expect(problemsOf(kills('KILL'), 'scripts/test/init/products.test.ts')).toEqual([])
-})

@@ -1,7 +1,7 @@
 // Not quick: starts processes.
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { expectNotToBegin, expectToBegin, spawnProcess } from '@roundsman/testing'
+import { spawnProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createMailer } from '../../apps/worker/src/email/createMailer.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
@@ -71,13 +71,6 @@ test('shows what was sent, its attachments too, and ends when it is asked to', a
   expect(await inbox.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 })
 
-test('held back by its supervisor, begins when it is told to, and not when that is gone', async () => {
-  const hold = () => spawnInbox({ ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }, true)
-
-  await expectToBegin(hold(), '"msg":"inbox listening"')
-  await expectNotToBegin(hold())
-})
-
 /** One inbox for all tests that only send to it and look. It holds what other tests have sent as well. */
 let opened: Awaited<ReturnType<typeof openInbox>>
 
@@ -126,12 +119,4 @@ test('says which port is taken', async () => {
 
   expect(await second.exited).toEqual({ code: 1, signal: null })
   expect(second.stderr.join('\n')).toMatch(`INBOX_PORT: ${port} is taken by another process`)
-})
-
-test('keeps the latest 500', async () => {
-  const { send, get } = opened
-  for (let round = 0; round < 6; round++) await Promise.all(Array.from({ length: 100 }, send))
-
-  const { messages } = (await (await get('/api/messages')).json()) as { messages: unknown[] }
-  expect(messages).toHaveLength(500)
 })

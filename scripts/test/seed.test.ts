@@ -1,9 +1,8 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { jobs } from '@roundsman/jobs'
-import { demoImportCatalogue, demoJobNames, demoJobs } from '@roundsman/jobs/demo'
+import { demoJobNames } from '@roundsman/jobs/demo'
 import {
-  createJobsClient,
   listDeadLetters,
   getQueueStats,
   getJobHealth,
@@ -11,7 +10,7 @@ import {
 } from '@roundsman/engine/client'
 import { openForTests, spawnProcess } from '@roundsman/testing'
 import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
-import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { verifyPassword } from '@roundsman/db'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
@@ -117,40 +116,6 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
   expect(await getJobHealth(database.reader, jobs, new Date())).toEqual(before)
 })
 
-test('has the catalogues of a big tenant and of many small ones wait, and one of them paused by somebody', async () => {
-  await seedDemoData(database.url)
-  const client = createJobsClient({ databaseUrl: database.url, schema: 'public' })
-  await client.start()
-  onTestFinished(() => client.stop())
-  const { keys, total, startedLastHour } = await client.keys.list(demoImportCatalogue)
-  expect({ total, startedLastHour }).toEqual({ total: 43, startedLastHour: 90 })
-  expect(keys[0]).toMatchObject({
-    key: 'tenant-acme',
-    waiting: 300,
-    startedLastHour: 60,
-    paused: null,
-  })
-  expect(keys.filter(({ paused }) => paused !== null)).toMatchObject([
-    { key: 'tenant-initech', waiting: 12, paused: { by: 'office@example.com', until: null } },
-  ])
-})
-
-test('gives each of some hundred customers a weekly report in their zone, with its last tick', async () => {
-  await seedDemoData(database.url)
-
-  const [counted] = (await database.prisma.$queryRaw`
-    select count(*)::int as schedules, count(distinct "timeZone")::int as zones, count("pausedAt")::int as paused,
-      count(*) filter (where "version" = 2)::int as changed, count(*) filter (where "nextAt" <= now())::int as due,
-      (select count(*)::int from "JobKeyedTick" tick join "JobRun" run using ("workId") where run."status" = 'success') as reported,
-      (select count(*)::int from "JobKeyedTick" where "outcome" = 'skipped') as skipped,
-      (select count(*)::int from "JobKeyedTick" where "scheduledFor" > now()) as "toCome"
-    from "JobKeyedSchedule"`) as [object]
-  expect(counted).toEqual({
-    ...{ schedules: 400, zones: 9, paused: 10, changed: 16, due: 0 },
-    ...{ reported: 390, skipped: 10, toCome: 0 },
-  })
-})
-
 test('one command removes the jobs of the demo, and nothing else', async () => {
   await seedDemoData(database.url)
   await database.prisma.jobRun.create({
@@ -180,13 +145,6 @@ test('one command removes the jobs of the demo, and nothing else', async () => {
   expect((await listSchedules(database.reader, demoJobNames)).size).toBe(0)
   expect((await listDeadLetters(database.reader, { limit: 1 })).deadLetters).toEqual([])
   expect(await database.prisma.user.count()).toBe(3)
-})
-
-test('leaves the jobs of the demo out where somebody says so', async () => {
-  await seedDemoData(database.url, { withJobs: false })
-  expect(await database.prisma.user.count()).toBe(3)
-  expect(await database.prisma.jobRun.count()).toBe(0)
-  expect(demoJobs).toHaveLength(6)
 })
 
 test('a second time changes nothing, and brings back nothing that was removed', async () => {
@@ -234,40 +192,6 @@ test.each([{ NODE_ENV: 'production' }, { NODE_ENV: 'development', REPLIT_DEPLOYM
     expect(await database.prisma.user.count()).toBe(0)
   },
 )
-
-test('the command refuses where others reach this machine, unless it is asked for', async () => {
-  const run = async (DEMO_DATA?: string) => {
-    const command = spawnProcess(join(WORKSPACE_ROOT, 'scripts/seed.ts'), {
-      env: {
-        DATABASE_URL: database.url,
-        NODE_ENV: undefined,
-        REPLIT_DEPLOYMENT: undefined,
-        HOST: '0.0.0.0',
-        DEMO_DATA,
-      },
-    })
-    const { code } = await command.exited
-    return { code, output: [...command.stdout, ...command.stderr].join('\n') }
-  }
-  expect(await run()).toMatchObject({ code: 1, output: expect.stringContaining('DEMO_DATA=true') })
-  expect(await database.prisma.user.count()).toBe(0)
-  expect(await run('true')).toMatchObject({ code: 0 })
-  expect(await database.prisma.user.count()).toBe(3)
-})
-
-test.each([
-  ['--help', 0],
-  ['-h', 0],
-  ['--dry-run', 2],
-])('asked for %s, the command explains itself and changes nothing', async (argument, code) => {
-  const command = spawnProcess(join(WORKSPACE_ROOT, 'scripts/seed.ts'), {
-    args: [argument],
-    env: { DATABASE_URL: database.url, NODE_ENV: undefined, REPLIT_DEPLOYMENT: undefined },
-  })
-  expect((await command.exited).code).toBe(code)
-  expect([...command.stdout, ...command.stderr].join('\n')).toContain('Usage: pnpm db:seed')
-  expect(await database.prisma.user.count()).toBe(0)
-})
 
 test('the command says what it did', async () => {
   const run = async () => {

@@ -1,7 +1,5 @@
 // Processes: runs an API and workers.
 import { createOtlpReceiver, createTestDatabase } from '@roundsman/testing'
-import { createServer, type AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createDatabaseClient, hashPassword } from '@roundsman/db'
 import { startApi, startWorker } from './startProcesses.ts'
@@ -61,7 +59,10 @@ const requestRun = async (url: string, headers: Record<string, string> = {}) =>
 it('a request, what it puts into the queue and the run of that are one trace, over both processes', async () => {
   const receiver = await createOtlpReceiver()
   onTestFinished(() => receiver.close())
-  const { api, worker, url } = await startProcesses({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url })
+  const { api, worker, url } = await startProcesses({
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+    NODE_OPTIONS: TELL_WHAT_IS_LOADED,
+  })
   const callerTraceId = 'ab'.repeat(16)
   const callerSpanId = 'cd'.repeat(8)
   const traceparent = `00-${callerTraceId}-${callerSpanId}-01`
@@ -116,25 +117,6 @@ it('a request, what it puts into the queue and the run of that are one trace, ov
   expect(names).toContain('POST /api/auth/login')
   expect(names.join()).not.toContain('health')
   expect(JSON.stringify(receiver.spans)).not.toMatch(/hunter2|roundsman-demo/)
-})
-
-it('nothing waits for a receiver that does not answer, at work or at the end', async () => {
-  const silent = createServer().listen(0, '127.0.0.1')
-  await once(silent, 'listening')
-  onTestFinished(() => void silent.close())
-  const { port } = silent.address() as AddressInfo
-  const endpoint = `http://127.0.0.1:${port}`
-  const { api, worker, url } = await startProcesses({
-    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
-    NODE_OPTIONS: TELL_WHAT_IS_LOADED,
-  })
-  expect((await requestRun(url)).status).toBe(202)
-  await worker.waitForLine('job run finished')
-  const exits = await Promise.all([api.kill(), worker.kill()])
-  expect(exits).toEqual([
-    { code: 0, signal: null },
-    { code: 0, signal: null },
-  ])
   // The last test looks for this.
   expect([...api.stderr, ...worker.stderr].join('')).toContain('loading ')
 })

@@ -154,14 +154,6 @@ describe('on an empty embedded database', () => {
     // The database that it started has stopped with it.
     expect(existsSync(pidFile)).toBe(false)
   })
-
-  it('stops at once while it waits', async () => {
-    const { server, pidFile } = await startAlone()
-    expect(await server.kill()).toEqual({ code: 0, signal: null })
-    expect(server.stderr).toEqual([])
-    expect(server.stdout.join('')).not.toContain('API listening')
-    expect(existsSync(pidFile)).toBe(false)
-  })
 })
 
 it('says what keeps it from starting, every wrong variable at once, and exits with 1', async () => {

@@ -1,7 +1,6 @@
 // Not quick: starts processes.
-import { openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
+import { openBrowser, type Browser, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { chooseAction } from './chooseAction.ts'
 import { expectSeen } from './expectSeen.ts'
 import { openConsoleStack, PASSWORD, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer } from './openViewer.ts'
@@ -129,30 +128,6 @@ describe('the end of a session', () => {
     await heading(page, 'Runs').waitFor()
     expect(new URL(page.url()).search).toBe('?name=countSheep&status=failed&errorCode=wolf')
     expect(await page.getByLabel('Outcome').inputValue()).toBe('anyFailure')
-  })
-
-  it('changes nothing for a request that brings the cookie and not the token', async () => {
-    await using viewer = await openViewer(browser, stack, {
-      role: 'admin',
-      path: '/jobs',
-      prepare: async (page) => {
-        await page.route('**/api/jobs/named/countSheep/pause', async (route) => {
-          const { 'x-csrf-token': _, ...headers } = route.request().headers()
-          await route.continue({ headers })
-        })
-      },
-    })
-    const { page } = viewer
-    await chooseAction(page, 'countSheep', 'Pause its schedule')
-    await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')
-    const answer = page.waitForResponse('**/api/jobs/named/countSheep/pause')
-    await page.getByRole('dialog').getByRole('button', { name: 'Pause the schedule' }).click()
-    expect((await answer).status()).toBe(403)
-    await page.getByRole('dialog').getByRole('alert').waitFor()
-    const schedule = await waitFor(() =>
-      stack.prisma.jobSchedule.findUnique({ where: { name: 'countSheep' } }),
-    )
-    expect(schedule.pausedAt).toBeNull()
   })
 })
 

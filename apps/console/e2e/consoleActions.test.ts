@@ -1,5 +1,6 @@
 // Not quick: starts processes.
 import { openBrowser, waitFor, type Browser, type Locator, type Page } from '@roundsman/testing'
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { chooseAction } from './chooseAction.ts'
 import { DUE } from './createTestJobs.ts'
@@ -76,58 +77,6 @@ describe('running a job', () => {
     await dialog(page).waitFor({ state: 'detached' })
     expect(await actions()).toEqual([])
   })
-
-  it('runs it dry from its own screen, and marks the run as such', async () => {
-    await using viewer = await open('/jobs/countSheep')
-    const { page } = viewer
-    await page.getByRole('button', { name: 'Dry run: countSheep' }).click()
-    await confirm(page, 'Start the dry run', 'To see the number')
-    const run = await endedRun('countSheep')
-    expect(run).toMatchObject({ dryRun: true, actor: ACTOR, reason: 'To see the number' })
-    expect(await actions()).toEqual([
-      { action: 'dryRun', name: 'countSheep', actor: ACTOR, reason: 'To see the number' },
-    ])
-    await page.goto('/console/runs')
-    await row(page, 'countSheep').getByText('dry run').waitFor()
-  })
-
-  it('asks for the payload of a job that takes one, and says what is wrong with it', async () => {
-    await using viewer = await open('/jobs')
-    const { page } = viewer
-    await chooseAction(page, 'greetCustomer', 'Run now')
-    const customer = dialog(page).getByLabel('customer')
-    await waitFor(() => customer.evaluate((input) => input.matches(':focus')))
-    await confirm(page, 'Run now', 'They are new')
-    await dialog(page).getByText('Required').waitFor()
-    expect(await customer.getAttribute('aria-invalid')).toBe('true')
-    await dialog(page).getByRole('button', { name: 'As JSON' }).click()
-    const payload = dialog(page).getByLabel('Payload, as JSON')
-    expect(JSON.parse(await payload.inputValue())).toEqual({ customer: '' })
-    await payload.fill('{"customer": ')
-    await dialog(page).getByRole('button', { name: 'Run now' }).click()
-    await dialog(page).getByText('not JSON').waitFor()
-    await payload.fill('{}')
-    await dialog(page).getByRole('button', { name: 'Run now' }).click()
-    await dialog(page).getByText('customer: Required').waitFor()
-    await payload.fill('{"customer": "A bakery"}')
-    await dialog(page).getByRole('button', { name: 'Run now' }).click()
-    const run = await endedRun('greetCustomer')
-    expect(run).toMatchObject({ details: { greeted: 'A bakery' } })
-    await page.goto(`/console/runs/${run.id}`)
-    await page.getByRole('heading', { name: 'greetCustomer: Greeting of A bakery' }).waitFor()
-  })
-
-  it('runs a failed one again', async () => {
-    const failed = await failOnce()
-    stack.partner.isDown = false
-    await using viewer = await open(`/runs/${failed.id}`)
-    const { page } = viewer
-    await page.getByText('The partner does not answer').waitFor()
-    await page.getByRole('button', { name: 'Run again' }).click()
-    await confirm(page, 'Run again', 'They are back')
-    const again = await endedRun('callPartner', { id: { not: failed.id } })
-    expect(again).toMatchObject({ status: 'success', actor: ACTOR, reason: 'They are back' })
-  })
 })
 
 describe('a payload', () => {
@@ -186,20 +135,6 @@ describe('pausing', () => {
     await expectSeen(log.getByText(`${ACTOR} resumed the schedule: It is open again`))
   })
 
-  it('pauses the queue of a job from its row, which then says so', async () => {
-    await using viewer = await open('/jobs')
-    const { page } = viewer
-    await chooseAction(page, 'walkSteps', 'Pause its queue')
-    await dialog(page).getByLabel('Reason').fill('The path is closed')
-    await page.keyboard.press('Enter')
-    await jobRow(page, 'walkSteps').getByText('Its queue is paused').waitFor()
-    await chooseAction(page, 'walkSteps', 'Resume its queue')
-    await dialog(page).getByLabel('Reason').fill('It is open again')
-    await page.keyboard.press('Enter')
-    await jobRow(page, 'walkSteps').getByText('Takes some steps').waitFor()
-    expect(await stack.prisma.$queryRaw`select "name" from "JobQueue"`).toEqual([])
-  })
-
   it('pauses the queue of a job on its page, which says who did and why, and what waits', async () => {
     await using viewer = await open('/jobs/callPartner')
     const { page } = viewer
@@ -217,28 +152,6 @@ describe('pausing', () => {
     await confirm(page, 'Resume the queue')
     await endedRun('callPartner', { status: 'success' })
     await expectSeen(queue.getByRole('button', { name: 'Pause the queue of callPartner' }))
-  })
-
-  it('pauses the work of one key with a reason, says why it waits, and resumes it', async () => {
-    const { prisma } = stack
-    await prisma.$executeRaw`insert into "JobLimit" ("name", "order") values ('job:shearSheep', 'fair')`
-    const [work] = await prisma.$queryRaw<{ id: string }[]>`
-      insert into "JobWork" ("id", "name", "key", "bytes", "payload") values (gen_random_uuid(), 'shearSheep', 'farm-7', 2, '{}')
-      returning "id"::text`
-    await using viewer = await open('/jobs/shearSheep/keys')
-    const { page } = viewer
-    await page.getByRole('button', { name: 'Pause the work of farm-7' }).click()
-    await confirm(page, 'Pause the key', 'Until they pay')
-    await page.getByText(`by ${ACTOR} · Until they pay`).waitFor()
-    await page.goto(page.url().replace('jobs/shearSheep/keys', `queue/${work?.id}`))
-    await page.getByText(`Its key farm-7 is paused by ${ACTOR}: Until they pay`).waitFor()
-    await page.goBack()
-    await page.getByRole('button', { name: 'Resume the work of farm-7' }).click()
-    await confirm(page, 'Resume the key', 'They have paid')
-    await page.getByText('The work of farm-7 is resumed.').waitFor()
-    expect(await prisma.$queryRaw`select "key" from "JobKey"`).toEqual([])
-    for (const table of ['JobLimit', 'JobWork'])
-      await prisma.$executeRawUnsafe(`delete from "${table}" where "name" like '%shearSheep'`)
   })
 
   it('limits, weighs and cancels the work of a key, whatever that is, and leaves other keys alone', async () => {
@@ -273,25 +186,6 @@ describe('pausing', () => {
     expect(complaints).toEqual([])
     for (const table of ['JobLimit', 'JobWork', 'JobKey'])
       await prisma.$executeRawUnsafe(`delete from "${table}" where "name" like '%shearSheep'`)
-  })
-
-  it('says so when somebody else was faster', async () => {
-    await using viewer = await open('/jobs')
-    const { page } = viewer
-    await chooseAction(page, 'countSheep', 'Pause its schedule')
-    await stack.prisma.jobSchedule.update({
-      where: { name: 'countSheep' },
-      data: { pausedAt: new Date(), pausedBy: 'owner@example.com', pauseReason: 'Faster' },
-    })
-    try {
-      await confirm(page, 'Pause the schedule', 'Slower')
-      await expectSeen(dialog(page).getByRole('alert').getByText('is paused already'))
-    } finally {
-      await stack.prisma.jobSchedule.update({
-        where: { name: 'countSheep' },
-        data: { pausedAt: null, pausedBy: null, pauseReason: null },
-      })
-    }
   })
 })
 
@@ -431,6 +325,33 @@ describe('dead letters', () => {
     await page.goto(`/console/runs/${second.id}`)
     const log = page.getByRole('region', { name: 'Activity' })
     await log.getByText(`${ACTOR} discarded it: It was called by telephone`).waitFor()
+  })
+
+  it('are retried that have ended workers only once somebody wants that, too', async () => {
+    const workId = randomUUID()
+    await stack.prisma.$executeRaw`
+      insert into "JobDeadLetter" ("id", "name", "losses", "label", "bytes", "payload", "errorCode", "errorMessage")
+      values (${workId}::uuid, 'greetCustomer', 5, 'Poster 905', 2, '{}', 'worker_lost', 'Worker w died')`
+    await stack.prisma.$executeRaw`
+      insert into "JobQueue" ("name", "pausedBy") values ('greetCustomer', 'somebody')`
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Retry', exact: true }).click()
+    await dialog(page).getByLabel('Reason').fill('there is more memory')
+    const confirm = dialog(page).getByRole('button', { name: 'Retry' })
+    await confirm.click()
+    const warning = dialog(page).getByLabel(
+      /^Poster 905 has ended 5 workers, .* may end another\.$/,
+    )
+    expect(await warning.and(page.locator(':invalid')).count()).toBe(1)
+    expect(await findBarriers(page)).toEqual([])
+    expect(await stack.prisma.$queryRaw<[]>`select from "JobDeadLetter"`).toHaveLength(1)
+    await warning.check()
+    await confirm.click()
+    await page.getByText('It is back in the queue').waitFor()
+    expect(await stack.prisma.$queryRaw<[]>`select from "JobWork"`).toHaveLength(1)
+    await stack.prisma.$executeRaw`delete from "JobWork"`
+    await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 })
 
@@ -889,18 +810,6 @@ describe('the focus, after an action without the mouse', () => {
     await page.keyboard.press('Enter')
     await confirmByKey(page, 'To see the number')
     await expectFocus(dots)
-  })
-
-  it('is at what can be done next, once a run has stopped', async () => {
-    await stack.enqueue('walkSteps')
-    const { id } = await waitFor(() =>
-      stack.prisma.jobRun.findFirst({ where: { name: 'walkSteps', status: 'running' } }),
-    )
-    await using viewer = await open(`/runs/${id}`)
-    const { page } = viewer
-    await press(page.getByRole('button', { name: 'Cancel', exact: true }))
-    await confirmByKey(page, 'It rains')
-    await expectFocus(page.getByRole('button', { name: 'Retry' }))
   })
 
   it('is at the heading of the list that the thing has gone from', async () => {

@@ -85,25 +85,6 @@ describe('a run', () => {
     await timeline.getByText('Ended', { exact: true }).waitFor()
   })
 
-  it('shows up on the overview, the list and the queue while one looks', async () => {
-    await using overview = await openViewer(browser, stack, { role: 'admin' })
-    await using runs = await openViewer(browser, stack, {
-      role: 'admin',
-      path: '/runs?name=walkSteps&status=running',
-    })
-    await using queue = await openViewer(browser, stack, { role: 'admin', path: '/queue' })
-    for (const { page } of [overview, runs, queue]) await liveMark(page, 'Live').waitFor()
-    await runs.page.getByText('No runs match').waitFor()
-    await stack.enqueue('walkSteps')
-    await workers(overview.page).getByRole('link', { name: 'walkSteps' }).waitFor()
-    await runs.page.getByRole('link', { name: 'run of walkSteps' }).waitFor()
-    await queue.page.getByText('0 waiting, 1 running').waitFor()
-    stack.steps.open(STEPS)
-    await workers(overview.page).getByText('Idle').waitFor()
-    await runs.page.getByText('No runs match').waitFor()
-    await expectSeen(queue.page.getByText('0 waiting, 0 running'))
-  })
-
   it('is followed by asking again and again where events do not pass', async () => {
     await using viewer = await openViewer(browser, stack, {
       role: 'admin',
@@ -172,44 +153,6 @@ describe('a server that is gone', () => {
 })
 
 describe('a connection', () => {
-  it('that drops is taken up again, and what was missed meanwhile is shown', async () => {
-    await stack.prisma.jobRun.deleteMany({ where: { name: 'countSheep' } })
-    using proxy = await proxyTo(stack)
-    const { resumedFrom } = stack
-    resumedFrom.length = 0
-    const gate = Promise.withResolvers<void>()
-    await using viewer = await openViewer(browser, proxy.stack, {
-      role: 'admin',
-      path: '/runs?name=countSheep',
-      prepare: async (page) => {
-        await page.route('**/api/jobs/events', async (route) => {
-          if (resumedFrom.length > 0) await gate.promise
-          await route.continue()
-        })
-      },
-    })
-    const { page } = viewer
-    await liveMark(page, 'Live').waitFor()
-    await page.getByText('No runs match').waitFor()
-    await stayOnPage(page)
-    const asked: string[] = []
-    page.on('request', (request) => asked.push(new URL(request.url()).pathname))
-
-    expect(proxy.cut()).toBeGreaterThan(0)
-    // Nothing that the console asks for by itself may show it.
-    await waitFor(() => asked.includes('/api/console/session'))
-    await page.waitForLoadState('networkidle')
-    const told = stack.untilTold('countSheep')
-    await stack.enqueue('countSheep')
-    await told
-    expect(await page.getByRole('link', { name: 'run of countSheep' }).count()).toBe(0)
-    gate.resolve()
-    await page.getByRole('link', { name: 'run of countSheep' }).waitFor()
-    expect(resumedFrom).toEqual([undefined, expect.stringMatching(/^[0-9a-f]{8}-\d+$/)])
-    await liveMark(page, 'Live').waitFor()
-    expect(await hasStayed(page)).toBe(true)
-  })
-
   it('on which nothing comes any more is noticed, and so is that it leads somewhere again', async () => {
     await stack.prisma.jobRun.deleteMany({ where: { name: 'countSheep' } })
     using proxy = await proxyTo(stack)
@@ -309,10 +252,6 @@ async function proxyTo(target: ConsoleStack) {
 
 function liveMark(page: Page, text: string) {
   return page.getByRole('banner').getByText(text, { exact: true })
-}
-
-function workers(page: Page) {
-  return page.getByRole('region', { name: 'Workers' })
 }
 
 /** Marks the page: a reload would lose the mark. */

@@ -1,7 +1,6 @@
 // Not quick: starts processes.
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DUE } from './createTestJobs.ts'
@@ -13,7 +12,6 @@ import { openViewer, type Viewer } from './openViewer.ts'
 
 const PAGE = 50
 const HOUR_MS = 3_600_000
-const SOON = { timeout: 15_000 }
 const OVERFLOW = 'getComputedStyle(document.documentElement).overflowY'
 /** A cursor before which nothing ran. */
 const CURSOR = Buffer.from(
@@ -174,51 +172,6 @@ describe('what the screens show is what is in the database', () => {
     expect(await upcoming.getByRole('listitem').count()).toBeGreaterThanOrEqual(29)
   })
 
-  it('a job whose data are young: its hours, each of its runs, and whatever it counts', async () => {
-    const at = (minutes: number) => new Date(Date.now() - minutes * 60_000)
-    const codes = [null, 'wolf', null, 'cancelled', null, 'worker_lost', null, 'wolf']
-    const data = codes.map((errorCode, index) => ({
-      id: randomUUID(),
-      name: 'greetCustomer',
-      trigger: 'queue' as const,
-      status: errorCode === null ? ('success' as const) : ('failed' as const),
-      errorCode,
-      startedAt: at(100 - index * 10),
-      endedAt: new Date(at(100 - index * 10).getTime() + 50 * (index + 1)),
-      workerId: 'worker-of-yesterday',
-      ...(errorCode === null && { details: { imported: 609 + index, file: 'feed.xml' } }),
-    }))
-    // Those of its schedules are older.
-    await stack.prisma.jobRun.deleteMany({ where: { name: 'greetCustomer' } })
-    await stack.prisma.jobRun.createMany({ data })
-    await stack.prisma
-      .$executeRaw`update "JobRun" set "label" = 'Greeting of Ada' where "id" = ${data[1]!.id}::uuid`
-    await using viewer = await open('/jobs/greetCustomer')
-    const { page } = viewer
-    const hours = page.getByRole('region', { name: 'Runs by hour' })
-    await hours.getByText(/^8 ended, 3 failed \(38 %\), 1 cancelled, blocked or expired/).waitFor()
-    await expectSeen(hours.getByRole('img', { name: /^Runs of greetCustomer by hour/ }))
-    await page.getByText('615 imported by the last run').waitFor()
-
-    // Each run is a mark that tells its outcome, and leads to it.
-    const marks = page.getByRole('group', { name: /^Durations of 8 runs/ })
-    const links = marks.getByRole('link')
-    expect(await links.count()).toBe(8)
-    await links.last().focus()
-    await page.keyboard.press('ArrowLeft')
-    await page.keyboard.press('ArrowLeft')
-    await expectFocus(page, links.nth(5))
-    await expectSeen(page.getByRole('tooltip').getByText(/^Worker lost after 300 ms/))
-    await page.keyboard.press('Home')
-    await page.keyboard.press('ArrowRight')
-    await expectSeen(
-      page.getByRole('tooltip').getByText(/^Greeting of Ada\s+Failed with wolf after 100 ms/),
-    )
-    await page.keyboard.press('Enter')
-    await page.waitForURL(`**/runs/${data[1]!.id}`)
-    await stack.prisma.jobRun.deleteMany({ where: { name: 'greetCustomer' } })
-  })
-
   it('a job that has not run: nothing is drawn, and it can be given a schedule', async () => {
     await using viewer = await open('/jobs/sweepRows')
     const { page } = viewer
@@ -281,35 +234,6 @@ describe('what the screens show is what is in the database', () => {
     await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 
-  it('queue: what ended how in the last hour, how much waits, and for how long', async () => {
-    // No worker takes it.
-    await stack.prisma.$executeRaw`
-      insert into "JobQueue" ("name", "pausedBy") values ('greetCustomer', 'somebody')`
-    await stack.prisma.$executeRaw`
-      insert into "JobWork" ("id", "name", "bytes", "payload", "dueAt")
-      select gen_random_uuid(), 'greetCustomer', 2, '{}', now() - interval '90 seconds' from generate_series(1, 3)`
-    const from = new Date(Math.floor(Date.now() / 60_000) * 60_000 - HOUR_MS + 60_000)
-    const where = { startedAt: { gte: from }, status: { not: 'running' as const } }
-    const ended = await stack.prisma.jobRun.count({ where })
-    const blocked = await stack.prisma.jobRun.count({
-      where: { ...where, errorCode: 'guard_blocked' },
-    })
-    const succeeded = await stack.prisma.jobRun.count({ where: { ...where, status: 'success' } })
-    const failed = ended - blocked - succeeded
-    await using viewer = await open('/queue')
-    const { page } = viewer
-    const byMinute = page.getByRole('region', { name: 'Ended by minute' })
-    const lead = byMinute.locator('.chartLead')
-    await lead.getByText(`${ended} ended, ${failed} failed`).waitFor()
-    await expectSeen(lead.getByText(`${blocked} cancelled, blocked or expired`))
-    const waiting = page.getByRole('region', { name: 'Backlog' })
-    await waiting.getByText('3 ready to start now').waitFor()
-    await waiting.getByRole('img', { name: /^Work that was ready to start/ }).waitFor()
-    await expectSeen(waiting.getByText(/^The oldest waits for (1 min 3\d|1 min [4-9]\d|[2-9] min)/))
-    await stack.prisma.$executeRaw`delete from "JobWork" where "name" = 'greetCustomer'`
-    await stack.prisma.$executeRaw`delete from "JobQueue"`
-  })
-
   it('a worker: who it is, what it runs, and what it has run', async () => {
     await using viewer = await open(`/runs/${filling.running.id}`)
     const { page } = viewer
@@ -335,18 +259,28 @@ describe('what the screens show is what is in the database', () => {
     await page.getByRole('rowheader').getByRole('link').first().click()
     await page.waitForURL(`**/workers/${encodeURIComponent(filling.running.workerId)}`)
   })
+})
 
-  it('a worker that is known no more: what it ran about then', async () => {
-    await using viewer = await open(`/runs/${filling.ended.id}`)
-    const { page } = viewer
-    await page.getByRole('link', { name: filling.ended.workerId }).click()
-    await heading(page, 'worker-of-yesterday').waitFor()
-    await page.getByText('Stopped, or killed more than a day ago').waitFor()
-    const all = page.getByRole('link', { name: 'All its runs' })
-    expect(await all.getAttribute('href')).toBe('/console/runs?worker=worker-of-yesterday')
-    const ended = page.getByRole('table', { name: 'Last runs that ended' })
-    await expectSeen(ended.getByRole('row').filter({ hasText: 'countSheep' }).getByText('Success'))
+it('the overview says for how long a worker has been silent that still holds its lock', async () => {
+  const id = 'elsewhere:1:00000000'
+  const lastSignAt = new Date(Date.now() - 47_000)
+  await stack.prisma.jobWorker.create({
+    data: { id, liveness: 'lock', startedAt: lastSignAt, heartbeatAt: lastSignAt },
   })
+  await stack.prisma.$transaction(
+    async (tx) => {
+      await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended(${id}, 0))`
+      await using viewer = await open('/')
+      const workers = viewer.page.getByRole('region', { name: 'Workers' })
+      await expectSeen(workers.getByText(/^Silent for (4[7-9]|5\d) s$|^Silent for 1 min/))
+      expect(await workers.getByText('Alive').count()).toBe(1)
+      await viewer.page.getByText('end process 1 on elsewhere').waitFor()
+      await viewer.page.goto('/console/workers')
+      await viewer.page.getByRole('heading', { name: '1 alive, 1 silent' }).waitFor()
+    },
+    { timeout: 60_000 },
+  )
+  await stack.prisma.jobWorker.delete({ where: { id } })
 })
 
 describe('a run that was tried again', () => {
@@ -383,46 +317,6 @@ describe('a run that was tried again', () => {
     await stack.prisma.jobRun.deleteMany({ where: { workId: work } })
   })
 })
-
-it.each([
-  ['runs', '/runs', 'main', 'Runs'],
-  ['work', '/queue', 'Waiting work', 'Waiting work'],
-  ['work/groups', '/queue', 'Waiting work', 'By label'],
-  ['dead-letters', '/queue', 'Dead letters', 'Dead letters'],
-  ['dead-letters/causes', '/queue', 'Dead letters', 'Dead letters'],
-])(
-  'what is shown is dim while %s of another job are asked for',
-  async (asked, path, where, what) => {
-    await stack.prisma.$executeRaw`
-    insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label")
-    select gen_random_uuid(), 'callPartner', 2, '{}', null, now() + interval '1 hour', 'b17' from generate_series(1, 2)`
-    await using viewer = await open(path)
-    const { page } = viewer
-    const part =
-      where === 'main' ? page.getByRole('main') : page.getByRole('region', { name: where })
-    const shown = part
-      .getByRole('table', { name: what })
-      .or(part.getByRole('group', { name: what }))
-    const look = () =>
-      shown.evaluate(
-        (element) => element.ownerDocument.defaultView.getComputedStyle(element).opacity,
-      )
-    expect(await look()).toBe('1')
-    const answer = Promise.withResolvers<void>()
-    await page.route(
-      ({ pathname }) => pathname === `/api/jobs/${asked}`,
-      async (route) => {
-        await answer.promise
-        await route.continue()
-      },
-    )
-    await part.getByLabel('Job', { exact: true }).selectOption('callPartner')
-    await expect.poll(look, SOON).toBe('0.6')
-    answer.resolve()
-    await expect.poll(look, SOON).toBe('1')
-    await stack.prisma.$executeRaw`delete from "JobWork"`
-  },
-)
 
 describe('runs', () => {
   it('are paged through, none twice and none left out', async () => {
@@ -481,34 +375,6 @@ describe('runs', () => {
     expect(await from.inputValue()).toMatch(/^\d{4}-\d\d-\d\d 00:00$/)
   })
 
-  it('are filtered by error, worker and duration, each as it is typed', async () => {
-    const where = { name: 'countSheep', errorCode: 'wolf', workerId: 'worker-of-yesterday' }
-    const runs = await stack.prisma.jobRun.findMany({ where, orderBy: { startedAt: 'desc' } })
-    const tookMs = ({ startedAt, endedAt }: (typeof runs)[number]) =>
-      (endedAt?.getTime() ?? 0) - startedAt.getTime()
-    const wanted = runs.filter((run) => tookMs(run) >= 2_000 && tookMs(run) <= 5_000)
-    await using viewer = await open('/runs?name=countSheep')
-    const { page } = viewer
-    await page.getByLabel('Error code').fill('wolf')
-    await page.waitForURL('**/runs?name=countSheep&errorCode=wolf')
-    await page.getByRole('button', { name: 'More filters' }).click()
-    await page.getByLabel('Worker', { exact: true }).fill('worker-of')
-    await page.getByLabel('Took at least').fill('soon')
-    await page.getByText('Such as 90 s or 1.5 h').waitFor()
-    await page.getByLabel('Took at least').fill('2 s')
-    await page.getByLabel('Took at most').fill('5')
-    await page.getByLabel('Took at most').press('Enter')
-    const links = await runLinks(page, wanted.length)
-    expect(links).toEqual(wanted.map(({ id }) => `/console/runs/${id}`))
-    expect(Object.fromEntries(new URL(page.url()).searchParams)).toEqual({
-      name: 'countSheep',
-      errorCode: 'wolf',
-      worker: 'worker-of',
-      minDurationMs: '2000',
-      maxDurationMs: '5000',
-    })
-  })
-
   it('are looked through part by part where no index tells', async () => {
     await using viewer = await open('/runs?worker=nobody', async (page) => {
       // As if there were many more runs than one look reads.
@@ -522,22 +388,6 @@ describe('runs', () => {
     await page.getByRole('link', { name: 'Look further back' }).click()
     await page.waitForURL(`**/runs?worker=nobody&cursor=${CURSOR}`)
     await expectSeen(page.getByText('No runs match'))
-  })
-
-  it('are downloaded as they are filtered', async () => {
-    await using viewer = await open('/runs?name=countSheep&status=failed')
-    const { page } = viewer
-    const started = page.waitForEvent('download')
-    await page.getByRole('link', { name: 'Download CSV' }).click()
-    const download = await started
-    expect(download.suggestedFilename()).toBe('runs.csv')
-    const [head, ...lines] = (await readFile(await download.path(), 'utf8')).trim().split('\r\n')
-    const runs = await stack.prisma.jobRun.findMany({
-      where: { name: 'countSheep', status: 'failed' },
-      orderBy: { startedAt: 'desc' },
-    })
-    expect(head).toMatch(/^id,name,status,/)
-    expect(lines.map((line) => line.split(',')[0])).toEqual(runs.map(({ id }) => id))
   })
 })
 
@@ -614,52 +464,6 @@ describe('without a mouse', () => {
     await dialog.waitFor({ state: 'detached' })
     await expectFocus(page, button)
     expect(await page.evaluate(OVERFLOW)).toBe('visible')
-  })
-
-  it('instants of a schedule are told by its own clock too, and who changed it when', async () => {
-    const name = 'pruneRows'
-    const scheduledFor = new Date('2026-03-02T06:30:00Z')
-    const id = randomUUID()
-    const { prisma } = stack
-    await prisma.jobRun.create({
-      data: {
-        ...{ id, workId: id, name, scheduledFor, workerId: 'worker-of-yesterday' },
-        ...{
-          status: 'success',
-          trigger: 'schedule',
-          startedAt: scheduledFor,
-          endedAt: scheduledFor,
-        },
-      },
-    })
-    const outcome = 'enqueued'
-    await prisma.jobTick.create({ data: { name, scheduledFor, outcome, workId: id, workerId: '' } })
-    const reason = '30 7 * * * in Europe/Berlin, before: 30 6 * * * in Europe/Berlin'
-    const of = { action: 'reschedule', name, actor: 'version 0.2.1', reason, at: scheduledFor }
-    const { id: actionId } = await prisma.jobAction.create({ data: of })
-    const options = { role: 'admin', path: `/jobs/${name}`, timeZone: 'Asia/Kolkata' } as const
-    await using viewer = await openViewer(browser, stack, options)
-    const { page } = viewer
-    const changed = page
-      .getByRole('region', { name: 'Policies' })
-      .locator('div:has(> dt:text("Changed"))')
-    await expectSeen(changed)
-    expect((await changed.innerText()).replaceAll(/\s+/g, ' ')).toBe(
-      'Changed At 07:30, since Mon 02 Mar, 12:00 (version 0.2.1); before: At 06:30',
-    )
-    await page
-      .getByRole('group', { name: /^Last 1 ticks of pruneRows/ })
-      .getByRole('link')
-      .focus()
-    await expectSeen(page.getByRole('tooltip').getByText('2026-03-02 07:30:00 Europe/Berlin'))
-    await page.keyboard.press('Enter')
-    await page.waitForURL(`**/runs/${id}`)
-    const due = page.locator('.timelineStep').first()
-    await expectSeen(due.getByText('2026-03-02 12:00:00 GMT+5:30'))
-    await expectSeen(due.getByText('Mon 02 Mar, 07:30 in Europe/Berlin'))
-    await prisma.jobAction.delete({ where: { id: actionId } })
-    await prisma.jobTick.deleteMany({ where: { name } })
-    await prisma.jobRun.delete({ where: { id } })
   })
 
   it('arrows lead along a strip, and what is under the focus is said', async () => {
@@ -745,30 +549,6 @@ describe('the search', () => {
     await expectFocus(page, heading(page, 'greetCustomer'))
   })
 
-  it('finds a run by its id, errors by what they say, and a worker', async () => {
-    await using viewer = await open('/')
-    const { page } = viewer
-    await heading(page, 'Overview').waitFor()
-    await page.getByRole('button', { name: 'Search' }).click()
-    await box(page).fill(filling.failed.id)
-    await option(page, /callPartner/).click()
-    await heading(page, 'Run of callPartner').waitFor()
-
-    await page.keyboard.press('Control+k')
-    await box(page).fill('a wolf CAME')
-    await option(page, /^wolf \d+ runs · A wolf came/).waitFor()
-    await page.keyboard.press('Enter')
-    await page.waitForURL('**/runs?errorCode=wolf')
-
-    const [worker] = await stack.prisma.jobWorker.findMany()
-    await page.keyboard.press('Control+k')
-    await box(page).fill(worker!.id)
-    await option(page, worker!.id).click()
-    await page.waitForURL(`**/workers/${encodeURIComponent(worker!.id)}`)
-    await expectSeen(page.getByRole('main').getByText(worker!.id))
-    await box(page).waitFor({ state: 'detached' })
-  })
-
   it('opens while one types, and starts what is asked for', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
@@ -779,17 +559,6 @@ describe('the search', () => {
     await page.keyboard.press('Enter')
     const dialog = page.getByRole('dialog', { name: 'Dry run of countSheep' })
     await expectFocus(page, dialog.getByLabel('Reason'))
-  })
-
-  it('says so when there is nothing like that', async () => {
-    await using viewer = await open('/jobs')
-    const { page } = viewer
-    await page.getByRole('button', { name: 'Search' }).click()
-    await box(page).fill("100 % of nobody's '; drop")
-    await page.getByText('Nothing matches').waitFor()
-    expect(await box(page).getAttribute('aria-expanded')).toBe('false')
-    await page.keyboard.press('Enter')
-    await expectSeen(box(page))
   })
 })
 

@@ -11,8 +11,6 @@ export const DUE = 1_234
 
 export interface TestJobs {
   jobs: readonly Job[]
-  /** Scheduled in a zone that changes its clocks, and known to no worker: nobody decides its ticks. */
-  untended: Job
   handlers: HandlersFor<readonly Job[], Prisma.TransactionClient>
   /** The gate of `walkSteps` and `sweepRows` before each of their steps. */
   steps: Gate
@@ -89,12 +87,7 @@ export function createTestJobs(): TestJobs {
       return { greeted: customer }
     },
   }
-  const untended = defineJob({
-    name: 'ringBells',
-    description: 'Is known to the API alone, as in the middle of a deployment.',
-    schedule: { cron: '0,30 2 * * *', timeZone: 'Europe/Berlin' },
-  })
-  return { jobs, untended, handlers: handlers as never, steps, partner }
+  return { jobs, handlers: handlers as never, steps, partner }
 }
 
 /** Hours away from now, so that no tick falls into the tests. */

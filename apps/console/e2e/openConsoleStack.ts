@@ -22,14 +22,10 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
   issueSession(role: Role): string
   /** Puts work into the queue as a program does. */
   enqueue(name: string): Promise<void>
-  /** Gives all dead letters back to the queue, as somebody else does. */
-  retryAll(by: { actor: string; reason: string }): Promise<void>
   /** What programs do to schedules that are data. */
   schedules: JobsClient['schedules']
   /** The event after which each client asked to go on, undefined if it named none; the latest last. */
   resumedFrom: (string | undefined)[]
-  /** Resolves once the event stream's readers are told of a run of this job, from now on. */
-  untilTold(name: string): Promise<void>
   /** How far the server's clock is ahead of the true time. */
   setLead(ms: number): void
   stopServer(): Promise<void>
@@ -40,15 +36,13 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
 export interface ConsoleStackOptions {
   /** Whether there is nothing to see: no jobs, and no worker. */
   isEmpty?: boolean
-  /** Whether the API knows a scheduled job that the worker does not. */
-  hasUntended?: boolean
   /** How often the event stream pings. Default: as in production. */
   pingIntervalMs?: number
 }
 
 /** Opens a stack: PostgreSQL, a worker, and the API, which serves the console as its sources are now. */
 export async function openConsoleStack(options: ConsoleStackOptions = {}): Promise<ConsoleStack> {
-  const { isEmpty = false, hasUntended = false, pingIntervalMs } = options
+  const { isEmpty = false, pingIntervalMs } = options
   const [consoleDir, database] = await Promise.all([buildConsole(), createTestDatabase()])
   const { url: databaseUrl } = database
   const log = createApiLogger({ level: 'info', destination: { write: () => undefined } })
@@ -57,7 +51,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
     applicationName: 'roundsman console tests',
     onPoolError: () => undefined,
   })
-  const { jobs: all, untended, handlers, steps, partner } = createTestJobs()
+  const { jobs: all, handlers, steps, partner } = createTestJobs()
   const jobs = isEmpty ? [] : all
   const jobsClient = createJobsClient({ schema: 'public', databaseUrl, log })
   await jobsClient.start()
@@ -78,23 +72,14 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
 
   let leadMs = 0
   let app: ReturnType<typeof buildApp> | null = null
-  const listeners = new Set<(names: readonly string[]) => void>()
-  const watchChanges: JobsClient['watchChanges'] = ({ onChange, ...others }) =>
-    jobsClient.watchChanges({
-      ...others,
-      onChange(announcement) {
-        onChange(announcement)
-        for (const listener of listeners) listener(announcement.names)
-      },
-    })
   let port = 0
   const resumedFrom: (string | undefined)[] = []
 
   async function startServer(): Promise<void> {
     const own = buildApp({
       prisma,
-      jobsClient: { ...jobsClient, watchChanges },
-      jobs: hasUntended ? [...jobs, untended] : jobs,
+      jobsClient,
+      jobs,
       jwtSecret: 'a secret for tests, of thirty-two or more characters',
       ...(pingIntervalMs !== undefined && { pingIntervalMs }),
       consoleDir,
@@ -126,7 +111,6 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   return {
     url: `http://127.0.0.1:${port}`,
     jobs,
-    untended,
     schedules: jobsClient.schedules,
     resumedFrom,
     steps,
@@ -141,19 +125,6 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Error(`There is no job ${name}`)
       await prisma.$transaction((tx) => jobsClient.enqueue(tx, job, {}))
-    },
-    async retryAll(by) {
-      await jobsClient.redriveDeadLetters('all', by)
-    },
-    async untilTold(name) {
-      if (app === null) throw new Error('The server is stopped')
-      const told = Promise.withResolvers<void>()
-      const listener = (names: readonly string[]) => {
-        if (names.includes(name)) told.resolve()
-      }
-      listeners.add(listener)
-      await told.promise
-      listeners.delete(listener)
     },
     setLead(ms) {
       leadMs = ms

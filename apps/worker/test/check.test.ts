@@ -1,6 +1,4 @@
 // Not quick: starts processes.
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jobs } from '@roundsman/jobs'
 import { createTestDatabase, openForTests, spawnProcess } from '@roundsman/testing'
@@ -73,18 +71,6 @@ describe('worker:check', () => {
     expect(await check(['--strict'], often)).toMatchObject({ code: 1 })
   })
 
-  it('finds an index that is missing', async () => {
-    const { url, prisma, close } = await openWorkerDatabase()
-    onTestFinished(close)
-    await prisma.$executeRaw`drop index "PreviewSession_revoked_due_idx"`
-
-    const { code, stdout } = await check(['--json'], { DATABASE_URL: url })
-    expect(code).toBe(1)
-    expect(JSON.parse(stdout.join('')).findings).toContainEqual(
-      expect.objectContaining({ code: 'index_missing', job: 'cleanupPreviewSessions' }),
-    )
-  })
-
   it('says when a database can not be looked into, and can do without one', async () => {
     const empty = await createTestDatabase({ migrated: false })
     onTestFinished(empty.drop)
@@ -101,30 +87,5 @@ describe('worker:check', () => {
     expect(without.text).toContain(
       'Not checked: indexes for the rows that clean-ups look for, since --no-database',
     )
-  })
-
-  it('looks into an embedded database of its own where none is named', async () => {
-    const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-check-'))
-    // As root, PostgreSQL runs under another account.
-    chmodSync(dataDir, 0o755)
-    onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
-
-    const { code, stdout } = await spawnCheck(['--json'], {
-      DATABASE_URL: undefined,
-      DATA_DIR: dataDir,
-    })
-    expect(code).toBe(0)
-    expect(JSON.parse(stdout.join(''))).toMatchObject({ isOk: true, unchecked: [] })
-  }, 60_000)
-
-  it('explains itself, and exits with 2 for what it does not understand', async () => {
-    const help = await check(['--help'])
-    expect(help).toMatchObject({ code: 0, stderr: [] })
-    expect(help.stdout[0]).toMatch(/^Usage: pnpm worker:check /)
-    expect(await spawnCheck(['--fix'])).toMatchObject({
-      code: 2,
-      stdout: [],
-      stderr: expect.arrayContaining([expect.stringContaining('--fix')]),
-    })
   })
 })

@@ -57,39 +57,6 @@ describe('worker:list', () => {
     expect(Math.max(...stdout.map(({ length }) => length))).toBeLessThanOrEqual(80)
   })
 
-  it('with --json, prints one line for scripts', async () => {
-    const { code, stdout } = await spawnList(['--json', '--next', '2'], {
-      PRUNE_JOB_RUNS_CRON: '0 12 * * *',
-    })
-
-    expect({ code, lines: stdout.length }).toEqual({ code: 0, lines: 1 })
-    const listed = JSON.parse(stdout[0]!)
-    expect(listed).toMatchObject({
-      isEnabled: true,
-      database: { isReached: true, problem: null },
-      jobs: [
-        { name: 'cleanupPreviewSessions', state: 'paused', paused: { reason: 'too loud' } },
-        { name: 'cleanupI18nCache', state: 'enabled', guard: { maxShare: 0.9, minRows: 10_000 } },
-        ...jobs.slice(2, -1).map(({ name }) => expect.objectContaining({ name })),
-        {
-          name: 'pruneJobRuns',
-          isExclusive: true,
-          schedule: {
-            cron: '0 12 * * *',
-            words: 'at 12:00',
-            timeZone: 'UTC',
-            isOverridden: true,
-            missed: 'once',
-            next: [
-              { at: expect.stringMatching(/T12:00:00\.000Z$/), offset: '+00:00', mark: null },
-              { at: expect.stringMatching(/T12:00:00\.000Z$/) },
-            ],
-          },
-        },
-      ],
-    })
-  })
-
   it('works without a database, and says what it does not know', async () => {
     const { code, stdout } = await list([], NOWHERE)
 
@@ -117,16 +84,5 @@ describe('worker:list', () => {
     expect(coloured.stdout[0]).toContain('\u001b[33mpaused')
     const plain = await spawnList([], { FORCE_COLOR: undefined, NO_COLOR: '1' })
     expect(plain.stdout.join('')).not.toContain('\u001b')
-  })
-
-  it('explains itself, and exits with 2 for what it does not understand', async () => {
-    const help = await list(['--help'])
-    expect(help).toMatchObject({ code: 0, stderr: [] })
-    expect(help.stdout[0]).toBe('Usage: pnpm worker:list [--next N] [--json]')
-    for (const args of [['--next', 'x'], ['--all'], ['cleanupI18nCache']]) {
-      const { code, stdout, stderr } = await list(args)
-      expect({ code, stdout }).toEqual({ code: 2, stdout: [] })
-      expect(stderr).toContain('Usage: pnpm worker:list [--next N] [--json]')
-    }
   })
 })

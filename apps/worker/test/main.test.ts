@@ -1,17 +1,12 @@
 // Processes: runs, stops and kills workers.
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
-import { expectNotToBegin, expectToBegin, spawnProcess, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import { useWorkerDatabase } from './useWorkerDatabase.ts'
-import {
-  MAIN,
-  startWorkerHere,
-  startWorkerProcess,
-  workerEnvironment,
-} from './startWorkerProcess.ts'
+import { startWorkerProcess } from './startWorkerProcess.ts'
 
 const EVERY_SECOND = { CLEANUP_PREVIEW_SESSIONS_CRON: '* * * * * *' }
 
@@ -63,32 +58,6 @@ describe('at work', () => {
         details: finished['details'],
       }),
     )
-  })
-})
-
-describe('with JOBS_ENABLED=false', () => {
-  it('stays up and ready, schedules nothing and executes nothing', async () => {
-    const id = await enqueue(database, cleanupPreviewSessions)
-    const worker = await startWorkerProcess(database, { ...EVERY_SECOND, JOBS_ENABLED: 'false' })
-
-    expect(await worker.waitForMessage('Jobs scheduler disabled')).toMatchObject({
-      reason: 'JOBS_ENABLED=false',
-    })
-    await waitFor(async () => (await worker.status('/health/ready')) === 200)
-    // Without a connection it can neither take work nor decide a tick, now or later.
-    await waitFor(async () => (await connections()).length === 0)
-    expect(await worker.status('/health/live')).toBe(200)
-    expect(await worker.kill()).toEqual({ code: 0, signal: null })
-
-    expect(worker.stdout.join('\n')).not.toContain('Jobs scheduler enabled')
-    expect(await queueState(id)).toBe('created')
-    expect(await database.prisma.jobTick.count()).toBe(0)
-    expect(await database.prisma.jobSchedule.count()).toBe(0)
-    expect(await runs()).toEqual([])
-    // The work was there for it to take.
-    const enabled = await startWorkerHere(database)
-    await enabled.waitForMessage('job run finished')
-    expect(await queueState(id)).toBeUndefined()
   })
 })
 
@@ -162,49 +131,4 @@ describe('told to stop', () => {
     expect(await queueState(id)).toBe('retry')
     await held.release()
   })
-
-  it('exits with 0 when its supervisor is gone, and only if it has one', async () => {
-    const alone = await startWorkerProcess(database)
-    await alone.waitForMessage('Jobs scheduler enabled')
-    const supervised = spawnProcess(MAIN, {
-      env: workerEnvironment(database, { ROUNDSMAN_SUPERVISED: '1' }),
-      hasInput: true,
-    })
-    await supervised.waitForLine('Jobs scheduler enabled')
-    supervised.stdin.end()
-
-    expect(await supervised.exited).toEqual({ code: 0, signal: null })
-    const messages = supervised.stdout.map((line) => (JSON.parse(line) as { msg: string }).msg)
-    const ends = ['worker draining', 'Jobs scheduler stopped', 'worker stopped']
-    expect(messages.slice(-3)).toEqual(ends)
-    // The other one started with its standard input at its end.
-    expect(await alone.status('/health/live')).toBe(200)
-  })
-})
-
-describe('held back by its supervisor', () => {
-  const hold = () =>
-    spawnProcess(MAIN, {
-      env: workerEnvironment(database, { ROUNDSMAN_SUPERVISED: '1', ROUNDSMAN_HELD: '1' }),
-      hasInput: true,
-    })
-
-  it('begins when it is told to, also before it has looked', () =>
-    expectToBegin(hold(), 'Jobs scheduler enabled'))
-
-  it('has not begun when its supervisor is gone', () => expectNotToBegin(hold()))
-})
-
-it('says what keeps it from starting, every wrong variable at once, without a stack, and exits with 1', async () => {
-  const wrong = { JOBS_ENABLED: 'maybe', WORKER_PORT: 'http', CLEANUP_I18N_CACHE_CRON: 'never' }
-  const env = workerEnvironment(null, { NODE_ENV: 'production', ...wrong })
-  const worker = spawnProcess(MAIN, { env })
-  expect(await worker.exited).toEqual({ code: 1, signal: null })
-  const [heading, ...problems] = worker.stderr
-  expect(worker.stdout.join('\n')).not.toContain('Jobs scheduler')
-  expect(heading).toBe('The environment needs attention:')
-
-  expect(new Set(problems.map((problem) => /^ {2}- (\w+): /.exec(problem)?.[1]))).toEqual(
-    new Set(['CLEANUP_I18N_CACHE_CRON', 'DATABASE_URL', 'JOBS_ENABLED', 'WORKER_PORT']),
-  )
 })

@@ -1,13 +1,10 @@
 // Processes: runs and kills workers.
-import { join } from 'node:path'
 import { cleanupI18nCache } from '@roundsman/jobs'
-import { openForTests, openMonitor, spawnProcess, waitFor } from '@roundsman/testing'
+import { openForTests, openMonitor, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { openWorkerDatabase } from './openWorkerDatabase.ts'
-import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
-
-const CLI = join(import.meta.dirname, '../src/cli.ts')
+import { startWorkerProcess } from './startWorkerProcess.ts'
 
 const database = openForTests(openWorkerDatabase)
 beforeEach(
@@ -27,16 +24,5 @@ describe('pings', () => {
     await waitFor(() => worker.messages('job run finished').length === 3)
     expect(monitor.pings.every((ping) => ping.startsWith('POST /check/start'))).toBe(true)
     expect(await worker.kill()).toEqual({ code: 0, signal: null })
-  })
-
-  it('tell of a run by hand, which waits for them', async () => {
-    const monitor = await openMonitor()
-    const PING = { CLEANUP_I18N_CACHE_PING_URL: monitor.url.href }
-    const once = spawnProcess(CLI, {
-      args: ['once', 'cleanupI18nCache'],
-      env: workerEnvironment(database, PING),
-    })
-    expect(await once.exited).toEqual({ code: 0, signal: null })
-    expect(monitor.pings).toHaveLength(2)
   })
 })

@@ -1,25 +1,16 @@
 // Not quick: starts processes.
-import { randomUUID } from 'node:crypto'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { Prisma } from '@roundsman/db'
 import { cleanupPreviewSessions } from '@roundsman/jobs'
-import {
-  createTestDatabase,
-  HOLD_RUNS_SQL,
-  openForTests,
-  readWorkState,
-  spawnProcess,
-  waitFor,
-} from '@roundsman/testing'
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { openForTests, spawnProcess } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { openWorkerDatabase } from './openWorkerDatabase.ts'
-import { startWorkerHere, workerEnvironment } from './startWorkerProcess.ts'
+import { workerEnvironment } from './startWorkerProcess.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
 const JOB = cleanupPreviewSessions.name
@@ -45,20 +36,6 @@ async function runInItsProcess(args: string[], extra: Record<string, string | un
 
 const runs = () =>
   database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
-
-/** Has the database refuse changes of sessions until the test ends. */
-async function refuseChanges(): Promise<void> {
-  const { prisma } = database
-  await prisma.$executeRawUnsafe(`
-    create or replace function refuse() returns trigger language plpgsql as $$
-    begin raise exception 'closed for the night'; end $$`)
-  await prisma.$executeRawUnsafe(
-    'create trigger refuse before update on "PreviewSession" for each row execute function refuse()',
-  )
-  onTestFinished(async () => {
-    await prisma.$executeRawUnsafe('drop trigger refuse on "PreviewSession"')
-  })
-}
 
 describe('a run that succeeds', () => {
   it('exits with 0, tells what was done, and is recorded with who asked for it', async () => {
@@ -90,92 +67,15 @@ describe('a run that succeeds', () => {
     })
   })
 
-  it('with --json, prints the run in exactly one line and its log elsewhere', async () => {
-    await insertSessions(database.prisma, { expired: 1 })
-
-    const { code, stdout, stderr } = await runInItsProcess([JOB, '--json'])
-
-    expect(code).toBe(0)
-    expect(stdout).toHaveLength(1)
-    const [recorded] = await runs()
-    expect(JSON.parse(stdout.join(''))).toEqual({
-      id: recorded?.id,
-      name: JOB,
-      status: 'success',
-      trigger: 'cli',
-      dryRun: false,
-      startedAt: recorded?.startedAt.toISOString(),
-      endedAt: recorded?.endedAt?.toISOString(),
-      durationMs: Number(recorded?.endedAt) - Number(recorded?.startedAt),
-      details: { cleaned: 1, expired: 1, revoked: 0, batches: 1 },
-    })
-    expect(stderr.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
-      'job run started',
-      'job run finished',
-    ])
-  })
-
-  it('with --dry-run, changes nothing and says so', async () => {
-    await insertSessions(database.prisma, { expired: 2 })
-
-    const { code, stdout } = await runOnce([JOB, '--dry-run'])
-
-    expect(code).toBe(0)
-    expect(stdout[0]).toMatch(/^cleanupPreviewSessions: success \(dry run, rolled back\) in/)
-    expect(await database.prisma.previewSession.count({ where: { status: 'active' } })).toBe(2)
-    expect(await runs()).toMatchObject([{ dryRun: true, details: { cleaned: 2, batches: 1 } }])
-  })
-
-  it('takes a payload that fits', async () => {
-    expect(await runOnce([JOB, '--payload', '{}'])).toMatchObject({ code: 0 })
-  })
-
   it('is possible while jobs are disabled: it is what somebody wants', async () => {
     await insertSessions(database.prisma, { expired: 1 })
 
     expect(await runOnce([JOB], { JOBS_ENABLED: 'false' })).toMatchObject({ code: 0 })
     expect(await runs()).toMatchObject([{ status: 'success', details: { cleaned: 1 } }])
   })
-
-  it('is possible beside a worker, which does not take it for lost', async () => {
-    await insertSessions(database.prisma, { expired: 3 })
-    const worker = await startWorkerHere(database)
-    await worker.waitForMessage('Jobs scheduler enabled')
-    const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '2'`)
-    const once = spawnOnce([JOB])
-    await held.reached()
-    // A run whose worker is surely gone: once the rescue has ended it, it has looked at all running ones.
-    const lost = await database.prisma.jobRun.create({
-      data: { name: JOB, trigger: 'cli', workerId: `gone:1:${randomUUID()}` },
-    })
-    await database.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
-    await waitFor(
-      async () =>
-        (await database.prisma.jobRun.findUnique({ where: { id: lost.id } }))?.status === 'failed',
-    )
-
-    await held.release()
-
-    expect(await once.exited).toEqual({ code: 0, signal: null })
-    const [own] = (await runs()).filter(({ id }) => id !== lost.id)
-    expect(own).toMatchObject({ status: 'success', details: { cleaned: 3 } })
-    expect(worker.messages('job run started')).toEqual([])
-  })
 })
 
 describe('a run that does not', () => {
-  it('exits with 1 when it fails, and tells why', async () => {
-    await insertSessions(database.prisma, { expired: 1 })
-    await refuseChanges()
-
-    const { code, stdout } = await runOnce([JOB])
-
-    expect(code).toBe(1)
-    expect(stdout[0]).toMatch(/^cleanupPreviewSessions: failed in \d+ ms$/)
-    expect(stdout[2]).toContain('closed for the night')
-    expect(await runs()).toMatchObject([{ status: 'failed' }])
-  })
-
   it('exits with 3 when another one is under way, and tells which', async () => {
     await insertSessions(database.prisma, { expired: 3 })
     const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '2'`)
@@ -225,14 +125,6 @@ describe('a run that does not', () => {
       },
     ])
   })
-})
-
-it('explains itself when it is asked to', async () => {
-  const { code, stdout, stderr } = await runOnce(['--help'])
-
-  expect({ code, stderr }).toEqual({ code: 0, stderr: [] })
-  expect(stdout[0]).toMatch(/^Usage: pnpm worker:once <job> /)
-  expect(await runs()).toEqual([])
 })
 
 describe('a wrong command line exits with 2, explains the right one, and runs nothing', () => {
@@ -301,42 +193,6 @@ describe('a wrong command line exits with 2, explains the right one, and runs no
   })
 })
 
-it('asks back for a name that is nearly right, and lets nothing bury that', async () => {
-  const { code, stderr } = await runOnce(['cleanupPreviewSesions'])
-
-  expect({ code, stderr }).toEqual({
-    code: 2,
-    stderr: [
-      'There is no job "cleanupPreviewSesions": did you mean cleanupPreviewSessions?',
-      'More: --help',
-    ],
-  })
-})
-
-describe('a dead letter', () => {
-  it('gets its next attempt, with its own payload', async () => {
-    const [{ id } = { id: '' }] = await database.prisma.$queryRaw<{ id: string }[]>`
-      insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "payload", "errorCode", "errorMessage")
-      values (gen_random_uuid(), ${JOB}, 3, 2, '{}', 'handler_failed', '') returning "id"::text`
-
-    const { code } = await runOnce([JOB, '--dead-letter', id])
-
-    expect(code).toBe(0)
-    expect(await runs()).toMatchObject([{ workId: id, attempt: 4, status: 'success' }])
-    expect(await readWorkState(database.prisma, id)).toBeUndefined()
-  })
-
-  it('that is none exits with 2', async () => {
-    const { code, stderr } = await runInItsProcess([JOB, '--dead-letter', NOWHERE])
-
-    expect(code).toBe(2)
-    expect(stderr).toContain(
-      `${JOB} has no dead letter ${NOWHERE}; pnpm worker:dead-letters lists those there are`,
-    )
-    expect(await runs()).toEqual([])
-  })
-})
-
 describe('says what keeps it from starting, without a stack, and exits with 1', () => {
   async function failure(extra: Record<string, string | undefined>): Promise<string[]> {
     const { code, stdout, stderr } = await runOnce([JOB, '--json'], extra)
@@ -352,30 +208,10 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     ])
   })
 
-  it('an unreachable database', async () => {
-    expect(await failure({ DATABASE_URL: 'postgresql://127.0.0.1:1/shop' })).toEqual([
-      expect.stringContaining('DATABASE_URL: nothing listens at 127.0.0.1:1'),
-    ])
-  })
-
   it('a DATA_DIR that cannot be one', async () => {
     const file = import.meta.filename
     expect(await failure({ DATABASE_URL: undefined, DATA_DIR: file })).toEqual([
       expect.stringMatching(/^ {2}- DATA_DIR: .* cannot be made .* Set DATA_DIR to /),
     ])
-  })
-
-  it('a database that is not migrated, or not wholly', async () => {
-    const empty = await createTestDatabase({ migrated: false })
-    const withoutQueue = await createTestDatabase({ withQueue: false })
-    onTestFinished(() => Promise.all([empty.drop(), withoutQueue.drop()]).then(() => undefined))
-
-    for (const { url } of [empty, withoutQueue]) {
-      expect(await failure({ DATABASE_URL: url })).toEqual([
-        expect.stringMatching(
-          /^ {2}- DATABASE_URL: (the database lacks .*|Roundsman's tables .* are missing); apply them with pnpm db:migrate$/,
-        ),
-      ])
-    }
   })
 })

@@ -29,15 +29,6 @@ describe('at work', () => {
     expect(await runs()).toMatchObject([{ trigger: 'queue', workId: id, scheduledFor: null }])
   })
 
-  it('says that it is live and ready', async () => {
-    const worker = await startWorkerHere(database)
-    expect(await worker.status('/health/live')).toBe(200)
-
-    await worker.waitForMessage('Jobs scheduler enabled')
-
-    await waitFor(async () => (await worker.status('/health/ready')) === 200)
-  })
-
   it('logs nothing of the keys and addresses of the connections that it loses', async () => {
     await enqueue(database, cleanupI18nCache)
     const worker = await startWorkerHere(database, { LOG_LEVEL: 'trace' })
@@ -79,6 +70,28 @@ describe('at work', () => {
   })
 })
 
+it('with JOBS_ENABLED=false stays up, schedules nothing and executes nothing', async () => {
+  const id = await enqueue(database, cleanupI18nCache)
+  const worker = await startWorkerHere(database, { JOBS_ENABLED: 'false' })
+  expect(await worker.waitForMessage('Jobs scheduler disabled')).toMatchObject({
+    reason: 'JOBS_ENABLED=false',
+  })
+  await waitFor(async () => (await worker.status('/health/ready')) === 200)
+  // Without a connection it can neither take work nor decide a tick, now or later.
+  await waitFor(
+    async () =>
+      (
+        await database.prisma.$queryRaw<object[]>`
+          select from pg_stat_activity
+          where datname = current_database() and application_name <> 'tests'`
+      ).length === 0,
+  )
+  const text = await (await fetch(`${worker.url}/metrics`)).text()
+  expect(text).toContain('roundsman_worker_ready{app="worker"} 0')
+  expect(await queueState(id)).toBe('created')
+  expect(await database.prisma.jobSchedule.count()).toBe(0)
+})
+
 describe('metrics', () => {
   it('say what the process has done and what there is to do', async () => {
     const worker = await startWorkerHere(database, { METRICS_TOKEN: undefined })
@@ -106,13 +119,6 @@ describe('metrics', () => {
     expect(valueOf('roundsman_db_pool_max_connections', 'pool="engine"')).toBe(10)
     expect(valueOf('roundsman_db_pool_connections', 'pool="prisma"')).toBeDefined()
     expect(valueOf('roundsman_build_info', `version="${readVersion(import.meta.dirname)}"`)).toBe(1)
-  })
-
-  it('are there without a database connection of ours, when jobs are disabled', async () => {
-    const worker = await startWorkerHere(database, { JOBS_ENABLED: 'false' })
-    await worker.waitForMessage('Jobs scheduler disabled')
-    const text = await (await fetch(`${worker.url}/metrics`)).text()
-    expect(text).toContain('roundsman_worker_ready{app="worker"} 0')
   })
 })
 

@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest'
 import { runWorker } from '../src/runWorker.ts'
 import type { WorkerDatabase } from './openWorkerDatabase.ts'
 
-export const MAIN = join(import.meta.dirname, '../src/main.ts')
+const MAIN = join(import.meta.dirname, '../src/main.ts')
 
 /** A log line, parsed. */
 export type LogLine = { msg: string; [field: string]: unknown }

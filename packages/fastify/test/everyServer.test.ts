@@ -95,6 +95,7 @@ it.each<[path: string, status: number, init?: RequestInit, kinds?: readonly Kind
   [RUN, 400, post('{')],
   [RUN, 400, post('')],
   [RUN, 400, post('{"reason":"x","payload":{"__proto__":{}}}')],
+  [RUN, 400, post('{"reason":"x","payload":{"a":[{"constructor":{"prototype":1}}]}}')],
   [RUN, 400, { method: 'POST', ...as('ada') }],
   [RUN, 400, post(JSON.stringify({ reason: '', more: 1 }))],
   [RUN, 413, post(JSON.stringify({ reason: 'x'.repeat(70_000) }))],

@@ -2,11 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import swagger from '@fastify/swagger'
-import { defineJob, type Job } from '@roundsman/engine'
 import { createJobsClient } from '@roundsman/engine/client'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { createNodeHandler } from '@roundsman/admin'
 import { roundsman, type RoundsmanOptions } from '../src/index.ts'
 import { accessOf, echo, jobs, log, openHost, type Host } from '@roundsman/testing/openHost'
@@ -203,75 +201,7 @@ describe('addresses', () => {
   })
 })
 
-it('tells a form what a job takes, as far as its schema can say it', async () => {
-  const describing = (name: string, payload: Job['payload']) => defineJob({ name, payload })
-  const choices = Array.from({ length: 10_000 }, (_, n) => `choice ${n}`)
-  const standard = (input: () => Record<string, unknown>): Job['payload'] => ({
-    '~standard': {
-      version: 1,
-      vendor: 'another',
-      validate: (value) => ({ value }),
-      ...{ jsonSchema: { input } },
-    },
-  })
-  const told = [
-    describing('plain', z.object({ n: z.number() })),
-    describing('optional', z.object({ n: z.number().optional() })),
-    describing('large', z.object({ of: z.enum(choices) })),
-    describing(
-      'own',
-      standard(() => ({ type: 'object' })),
-    ),
-    describing(
-      'list',
-      standard(() => [] as never),
-    ),
-    describing(
-      'broken',
-      standard(() => {
-        throw new Error('no such target')
-      }),
-    ),
-  ]
-  app = Fastify()
-  await app.register(roundsman, options({ jobs: [...jobs, ...told] }))
-  const form = async (name: string) =>
-    (await ask('bob', { url: `/api/console/jobs/${name}/payload` })).json()
-  expect(await form('plain')).toMatchObject({
-    isNeeded: true,
-    schema: { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] },
-  })
-  expect(await form('optional')).toMatchObject({ isNeeded: false, schema: { type: 'object' } })
-  expect(await form('own')).toEqual({ isNeeded: false, schema: { type: 'object' } })
-  for (const name of ['large', 'list', 'broken'])
-    expect(await form(name)).toMatchObject({ schema: null })
-})
-
 describe('who may', () => {
-  beforeAll(() => host.prisma.$executeRaw`truncate "JobAction"`)
-
-  it('is the host’s to say', async () => {
-    app = Fastify()
-    await app.register(roundsman, options())
-    expect((await ask(null, { url: '/api/jobs' })).json()).toMatchObject({ status: 401 })
-    expect((await ask('eve', { url: '/api/jobs' })).json()).toMatchObject({ status: 403 })
-    expect((await ask('bob', { url: '/api/jobs' })).statusCode).toBe(200)
-    expect((await ask('bob', { url: '/api/console/access' })).json()).toEqual({
-      actor: 'bob@example.com',
-      act: false,
-      payloads: false,
-    })
-    expect((await pause('bob')).json()).toMatchObject({
-      status: 403,
-      detail: 'You may look at the jobs but not change them',
-    })
-    expect(await host.prisma.jobAction.findMany()).toEqual([])
-    expect((await pause('ada')).statusCode).toBe(202)
-    expect(await host.prisma.jobAction.findMany()).toMatchObject([
-      { action: 'run', name: 'echo', actor: 'ada@example.com', reason: 'a test' },
-    ])
-  })
-
   it('is asked before every change: who may only look is refused', async () => {
     const changes: string[] = []
     app = Fastify()
@@ -287,21 +217,6 @@ describe('who may', () => {
       const { statusCode } = await ask('bob', { method, url, payload: { reason: 'a test' } })
       expect([change, statusCode]).toEqual([change, 403])
     }
-  })
-
-  it('is answered as the host refuses', async () => {
-    app = Fastify()
-    const refusal = Object.assign(new Error('Ask the bridge for a badge'), {
-      statusCode: 401,
-      headers: { 'www-authenticate': 'Badge' },
-    })
-    await app.register(roundsman, options({ authorize: () => Promise.reject(refusal) }))
-    const { statusCode, headers, body } = await ask('ada', { url: '/api/jobs' })
-    expect({ statusCode, challenge: headers['www-authenticate'] }).toEqual({
-      statusCode: 401,
-      challenge: 'Badge',
-    })
-    expect(JSON.parse(body)).toMatchObject({ detail: 'Ask the bridge for a badge' })
   })
 
   it('is nobody whom the host cannot name', async () => {

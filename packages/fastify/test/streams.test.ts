@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { setImmediate as immediate } from 'node:timers/promises'
-import type { JobsClient, JobsReader } from '@roundsman/engine/client'
+import type { JobsClient } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
 import { openForTests, waitFor } from '@roundsman/testing'
 import { accessOf, echo, jobs, log, openHost } from '@roundsman/testing/openHost'
@@ -114,22 +114,6 @@ describe('following what changes', () => {
     }
   })
 
-  it('goes on where a client was cut off', async () => {
-    const first = await follow()
-    await startWorker()
-    const before = await runOnce()
-    await waitFor(() => first.events().some(({ data }) => data?.ids?.includes(before)))
-    // All that is still to be told of it.
-    const watcher = await follow()
-    first.stop()
-    const missed = await runOnce()
-    await waitFor(() => watcher.events().some(({ data }) => data?.ids?.includes(missed)))
-
-    const again = await follow({ 'last-event-id': first.events().at(-1)!.id! })
-    await waitFor(() => again.events().some(({ data }) => data?.ids?.includes(missed)))
-    expect(again.events().some(({ event }) => event === 'reset')).toBe(false)
-  })
-
   it('says again and again that the connection holds, which changes nothing of where to go on', async () => {
     const { blocks } = await follow()
     const pings = () => blocks().filter(({ event }) => event === 'ping')
@@ -143,51 +127,8 @@ describe('following what changes', () => {
     expect(events()).toMatchObject([{ event: 'reset' }])
   })
 
-  it('comes back when the connection to the database is cut, and says so', async () => {
-    await startWorker()
-    const { events } = await follow()
-    await runOnce()
-    await waitFor(() => events().length > 0)
-    await host.prisma.$queryRaw`
-      select pg_terminate_backend(pid, 5000)::text from pg_stat_activity
-      where application_name = 'roundsman changes' and datname = current_database()`
-    await waitFor(() => events().some(({ event }) => event === 'reset'))
-    const id = await runOnce()
-    await waitFor(() => events().some(({ data }) => data?.ids?.includes(id)))
-    expect(events().at(-1)?.event).toBe('run')
-  })
-
   it('has nothing for HEAD, whose answer would never end', async () => {
     expect((await fetch(url, { method: 'HEAD', headers })).status).toBe(404)
-  })
-
-  it('lets go of a client that has missed more than it may have to read, and of nobody else', async () => {
-    const { client, change } = changing()
-    const own = await appOf({ client })
-    const errors: unknown[] = []
-    own.addHook('preHandler', (_request, { raw }, done) => {
-      // Without a listener, this error would end the process.
-      raw.on('error', (error) => errors.push(error))
-      done()
-    })
-    const address = await own.listen({ port: 0, host: '127.0.0.1' })
-    try {
-      const abort = new AbortController()
-      const first = await fetch(`${address}/api/jobs/events`, { headers, signal: abort.signal })
-      const { value } = await first.body!.getReader().read()
-      const [, id = ''] = /^id: (.*)$/m.exec(new TextDecoder().decode(value)) ?? []
-      abort.abort()
-      for (let count = 0; count < 100; count += 1) change('x'.repeat(2_000))
-      const response = await fetch(`${address}/api/jobs/events`, {
-        headers: { ...headers, 'last-event-id': id },
-      }).catch(() => undefined)
-      await response?.text().catch(() => undefined)
-      expect((await fetch(`${address}/api/jobs`, { headers })).status).toBe(200)
-      expect(errors).toEqual([])
-    } finally {
-      own.server.closeAllConnections()
-      await own.close()
-    }
   })
 
   it('leaves a client that may not follow it any more and does not read either', async () => {
@@ -277,42 +218,4 @@ describe('following what changes', () => {
     await own.close()
     expect(await response.text()).toMatch(/^retry: 2000\nid: \S+-0\n\n$/)
   })
-})
-
-it('sends each page of the CSV once it is read, and the heading before any is', async () => {
-  const { prisma, client } = host
-  await prisma.$executeRaw`
-    insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
-    select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 150) n`
-  const pages = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  let asked = 0
-  const rows: JobsReader['rows'] = async (statement) => {
-    if (statement.text.includes('from "JobRunAll"')) await pages[asked++]?.promise
-    return client.reader.rows(statement)
-  }
-  const own = await appOf({ client: { ...client, reader: { rows } } })
-  try {
-    const address = await own.listen({ port: 0, host: '127.0.0.1' })
-    const response = await fetch(`${address}/api/jobs/runs.csv?name=many`, { headers })
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
-    let text = ''
-    const untilLines = async (count: number) => {
-      while (text.split('\r\n').length <= count) {
-        const { value, done } = await reader.read()
-        if (done) break
-        text += value
-      }
-      return text.split('\r\n').length - 1
-    }
-    expect(await untilLines(1)).toBe(1)
-    pages[0]?.resolve()
-    expect(await untilLines(101)).toBe(101)
-    pages[1]?.resolve()
-    expect(await untilLines(151)).toBe(151)
-    expect((await reader.read()).done).toBe(true)
-    expect(asked).toBe(2)
-  } finally {
-    for (const { resolve } of pages) resolve()
-    await own.close()
-  }
 })

@@ -98,16 +98,6 @@ describe('one server for all', () => {
     expect(await readdir(join(first.directory, 'data'))).not.toContain('postmaster.pid')
   })
 
-  test('data and URL outlive a stop', async () => {
-    reuseCluster()
-    const first = await acquire({ dataDir })
-    await query(first.url, 'create table kept as select 42 as answer')
-    await first.release()
-    const second = await acquire({ dataDir })
-    expect(second.url).toBe(first.url)
-    expect(await query(second.url, 'select answer from kept')).toEqual([{ answer: 42 }])
-  })
-
   test('processes that start on an empty folder at the same instant share one server', async () => {
     const holders = [1, 2, 3].map(() => spawnProcess(HOLDER, { args: [dataDir] }))
     const urls = await Promise.all(holders.map((holder) => holder.waitForLine(/^url /)))
@@ -125,17 +115,6 @@ describe('one server for all', () => {
       expect(await other.exited, other.stderr.join('\n')).toEqual({ code: 0, signal: null })
     }
     expect(await readdir(join(dataDir, 'postgres/data'))).not.toContain('postmaster.pid')
-  })
-
-  test('a holder that was killed does not keep it alive', async () => {
-    reuseCluster()
-    const first = await acquire({ dataDir })
-    const pid = await readPid(first)
-    const second = spawnProcess(HOLDER, { args: [dataDir] })
-    await second.waitForLine(/^url /)
-    await second.kill('SIGKILL')
-    await first.release()
-    expect(isAlive(pid)).toBe(false)
   })
 
   test('a holder that was killed a moment ago, which the server has not noticed, does not', async () => {
@@ -260,14 +239,6 @@ describe('after a crash', () => {
 })
 
 describe('where it can be', () => {
-  test('in a folder with spaces and quotes in its name', async () => {
-    // The cluster was made in that folder.
-    reuseCluster()
-    const second = await acquire({ dataDir })
-    expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }])
-    expect(second.directory).toBe(join(made.root, FOLDER, 'postgres'))
-  })
-
   test('another port is taken when the last one is in use', async () => {
     reuseCluster()
     const first = await acquire({ dataDir })

@@ -142,7 +142,7 @@ export const db = drizzle(process.env.DATABASE_URL ?? '')
       MODULE,
     ),
     compilers: [7],
-    runs: 'worker',
+    runs: null,
   },
   {
     name: 'Kysely, CommonJS, nodenext, Express',
@@ -160,12 +160,6 @@ export const database = new Kysely<Tables>({
 `,
     }),
     compilers: [7],
-    runs: 'worker',
-  },
-  {
-    name: 'Knex, CommonJS, node10',
-    files: product({ knex: '^3.0.0', pg: '^8.0.0' }, NODE10, {}),
-    compilers: [5],
     runs: null,
   },
   {
@@ -365,7 +359,7 @@ export const prisma = new PrismaClient({
       },
     ),
     compilers: [7],
-    runs: 'worker',
+    runs: null,
   },
 ]
 

@@ -44,8 +44,8 @@ export async function listInvoices(
   })
 }
 
-/** The first statement of listInvoices. Exported so that a test can look at its plan. */
-export function invoicesQuery({ limit, cursor }: ListInvoicesOptions): Prisma.Sql {
+/** The first statement of listInvoices. */
+function invoicesQuery({ limit, cursor }: ListInvoicesOptions): Prisma.Sql {
   // Only a row comparison lets the index begin at the cursor.
   const where = cursor
     ? Prisma.sql`where ("createdAt", "id") < (${cursor.at}::timestamptz, ${cursor.id}::uuid)`

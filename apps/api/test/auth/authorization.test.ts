@@ -1,11 +1,10 @@
 // Not quick: asks every route as everybody.
-import { cleanupI18nCache } from '@roundsman/jobs'
 import type { Role } from '@roundsman/db'
 import { createHmac } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expectProblem, listQueue, setWork, UNKNOWN_ID } from '@roundsman/testing'
+import { expectProblem, listQueue, UNKNOWN_ID } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 
@@ -483,59 +482,4 @@ it('names who asks by the address that they have now, and in the log by their id
   } finally {
     await rename('owner@example.com')
   }
-})
-
-it('does nothing for those whom it refuses', async () => {
-  const { prisma } = api
-  await prisma.jobSchedule.create({
-    data: { name: 'cleanupI18nCache', cron: '0 3 * * *', timeZone: 'UTC', cursor: new Date() },
-  })
-  const [running, blocked] = await prisma.jobRun.createManyAndReturn({
-    data: [
-      { name: 'cleanupI18nCache', trigger: 'queue', workerId: 'worker' },
-      {
-        name: 'cleanupI18nCache',
-        trigger: 'schedule',
-        workerId: 'worker',
-        status: 'failed',
-        endedAt: new Date(),
-        errorCode: 'guard_blocked',
-        details: { error: { code: 'guard_blocked', message: '' }, guard: { due: 5 } },
-      },
-    ],
-  })
-  const workId = await prisma.$transaction((tx) =>
-    api.jobsClient.requestRun(cleanupI18nCache, { actor: 'owner', reason: 'why' }, { tx }),
-  )
-  // The work becomes a dead letter.
-  await setWork(prisma, workId, 'failed')
-  const state = async () => [
-    await prisma.jobSchedule.findMany(),
-    await prisma.jobRun.findMany({ orderBy: { id: 'asc' } }),
-    await listQueue(prisma),
-  ]
-  const before = await state()
-  for (const path of [
-    'cleanupI18nCache/run',
-    'cleanupI18nCache/pause',
-    'cleanupI18nCache/resume',
-    'cleanupI18nCache/queue/pause',
-    'cleanupI18nCache/queue/resume',
-    'bulk',
-    `runs/${running!.id}/cancel`,
-    `runs/${blocked!.id}/approve`,
-    `dead-letters/${workId}/redrive`,
-  ]) {
-    const request = {
-      method: 'POST',
-      url: `/api/jobs/${path}`,
-      payload: { ...reason, ...(path === 'bulk' && { kind: 'cancelWork', all: true }) },
-    } as const
-    expectProblem(await api.app.inject(request), 401)
-    expectProblem(await api.as('staff', request), 403)
-  }
-  const discard = { method: 'DELETE', url: `/api/jobs/dead-letters/${workId}` } as const
-  expectProblem(await api.app.inject(discard), 401)
-  expectProblem(await api.as('staff', discard), 403)
-  expect(await state()).toEqual(before)
 })

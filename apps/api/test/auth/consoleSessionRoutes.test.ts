@@ -53,12 +53,6 @@ describe('logging in to the console', () => {
     expect(response.cookies).toEqual([])
   })
 
-  it('refuses a wrong password like an unknown user', async () => {
-    const wrong = expectProblem(await logIn('admin@example.com', 'wrong'), 401)
-    const unknown = expectProblem(await logIn('nobody@example.com'), 401)
-    expect(wrong.detail).toBe(unknown.detail)
-  })
-
   it('works while an old session is still there', async () => {
     const { cookie } = await openSession()
     expect((await logIn('owner@example.com', PASSWORD, { cookie })).statusCode).toBe(200)

@@ -1,5 +1,4 @@
 // Not quick: asks many times at once.
-import { renderInvoicePdf } from '@roundsman/jobs'
 import {
   emptyQueue,
   expectInvalid,
@@ -87,15 +86,6 @@ describe('POST /api/invoices/:id/pdf', () => {
     expect(await listQueue(api.prisma)).toEqual([])
   })
 
-  it('is one piece of work for fifty who ask at once', async () => {
-    const { id } = await createInvoice(api)
-    const answers = await Promise.all(Array.from({ length: 50 }, () => ask(id)))
-    expect(answers.map(({ statusCode }) => statusCode)).toEqual(Array(50).fill(202))
-    expect(new Set(answers.map((answer) => answer.json().jobId)).size).toBe(1)
-    expect(await listQueue(api.prisma)).toHaveLength(1)
-    expect(await pdfsOf(id)).toHaveLength(1)
-  })
-
   it('tries again what has failed for good, once for all who ask', async () => {
     const { id, jobId } = await askedInvoice()
     await setWork(api.prisma, jobId, 'failed', { code: 'font_missing', message: 'No font' })
@@ -120,20 +110,6 @@ describe('POST /api/invoices/:id/pdf', () => {
     await emptyQueue(api.prisma)
     const third: string = (await ask(id)).json().jobId
     expect(await pdfsOf(id)).toEqual([{ version: 1, workId: third, pdf: null }])
-    expect(await listQueue(api.prisma)).toHaveLength(1)
-  })
-
-  it('names the work that somebody else has put into the queue for it', async () => {
-    const { id } = await createInvoice(api)
-    const { workId } = await api.prisma.$transaction((tx) =>
-      api.jobsClient.enqueue(
-        tx,
-        renderInvoicePdf,
-        { invoiceId: id, version: 1 },
-        { uniqueKey: `${id}:1` },
-      ),
-    )
-    expect((await ask(id)).json().jobId).toBe(workId)
     expect(await listQueue(api.prisma)).toHaveLength(1)
   })
 
@@ -250,15 +226,6 @@ describe('GET /api/invoices/:id/pdf', () => {
     expect([second.statusCode, second.headers['etag']]).toEqual([200, '"v2"'])
     expect(second.body).toBe(`%PDF of ${invoice.id} in version 2`)
   })
-
-  it('is not JSON for a HEAD either', async () => {
-    const invoice = await askedInvoice()
-    await markRendered(api.prisma, invoice)
-    const url = `/api/invoices/${invoice.id}/pdf`
-    const response = await api.as('staff', { method: 'HEAD', url })
-    expect([response.statusCode, response.body]).toEqual([200, ''])
-    expect(response.headers['content-type']).toBe('application/pdf')
-  })
 })
 
 describe('a change while a PDF is waited for', () => {
@@ -296,31 +263,4 @@ describe('a change while a PDF is waited for', () => {
       expect((await pdfsOf(id)).at(-1)?.version).toBe(2)
     }
   })
-})
-
-it('of fifty who put work into the queue at once, exactly those who commit have done so', async () => {
-  const invoiceIds = Array.from(
-    { length: 50 },
-    (_, i) => `01a20e26-367c-766a-a085-${String(i).padStart(12, '0')}`,
-  )
-  await Promise.allSettled(
-    invoiceIds.map((invoiceId, i) =>
-      api.prisma.$transaction(
-        async (tx) => {
-          await api.jobsClient.enqueue(
-            tx,
-            renderInvoicePdf,
-            { invoiceId, version: 1 },
-            { uniqueKey: invoiceId },
-          )
-          if (i % 2 === 1) throw new Error('rolled back')
-        },
-        { maxWait: 20_000 },
-      ),
-    ),
-  )
-  const queued = (await listQueue(api.prisma)).map(({ data }) => {
-    return (data['payload'] as { invoiceId: string }).invoiceId
-  })
-  expect(queued.toSorted()).toEqual(invoiceIds.filter((_, i) => i % 2 === 0))
 })

@@ -1,5 +1,4 @@
 // Not quick: asks in hundreds of ways.
-import { Prisma } from '@roundsman/db'
 import {
   expectInvalid,
   expectProblem,
@@ -9,7 +8,6 @@ import {
   UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { invoicesQuery } from '../../src/invoices/listInvoices.ts'
 import { createTestApi } from '../createTestApi.ts'
 import { createInvoice, emptyInvoices, invoiceBody, markRendered } from '../invoices.ts'
 
@@ -35,51 +33,28 @@ const LARGEST = Number.MAX_SAFE_INTEGER
 
 const refused: [what: string, changes: object, path: string, message: string][] = [
   ['no customer', { customer: undefined }, 'body.customer', 'expected object'],
-  ['no name', withCustomer({ name: undefined }), 'body.customer.name', 'expected string'],
-  ['an empty name', withCustomer({ name: '' }), 'body.customer.name', '>=1 characters'],
   ['a blank name', withCustomer({ name: ' ' }), 'body.customer.name', 'is blank'],
   ['a name with NUL', withCustomer({ name: 'a\0b' }), 'body.customer.name', 'NUL'],
   ['half a character', withCustomer({ name: '\ud83e' }), 'body.customer.name', 'surrogate'],
   ['two lines', withCustomer({ name: 'a\nBcc: b' }), 'body.customer.name', 'a line break'],
-  ['a long name', withCustomer({ name: 'x'.repeat(201) }), 'body.customer.name', '<=200'],
-  ['no address', withCustomer({ address: undefined }), 'body.customer.address', 'expected array'],
-  [
-    'a long address',
-    withCustomer({ address: Array.from({ length: 11 }, () => 'x') }),
-    'body.customer.address',
-    '<=10 items',
-  ],
-  [
-    'an address with NUL',
-    withCustomer({ address: ['x', 'a\0b'] }),
-    'body.customer.address.1',
-    'NUL',
-  ],
-  ['no e-mail', withCustomer({ email: 'nobody' }), 'body.customer.email', 'email address'],
   [
     'two e-mails',
     withCustomer({ email: 'a@example.com, b@example.com' }),
     'body.customer.email',
     'email address',
   ],
-  ['a tax id with NUL', withCustomer({ taxId: 'a\0b' }), 'body.customer.taxId', 'NUL'],
   [
     'an unknown member',
     withCustomer({ vat: 'x' }),
     'body.customer.vat',
     'is unknown; leave it out',
   ],
-  ['no currency', { currency: undefined }, 'body.currency', 'expected string'],
   ['a currency that is none', { currency: 'ABC' }, 'body.currency', 'ISO 4217'],
   ['a currency in small letters', { currency: 'eur' }, 'body.currency', 'ISO 4217'],
-  ['no locale', { locale: undefined }, 'body.locale', 'expected string'],
   ['a locale that is none', { locale: 'german!' }, 'body.locale', 'BCP 47'],
   ['a language that nobody speaks', { locale: 'xx-DE' }, 'body.locale', 'BCP 47'],
-  ['an empty locale', { locale: '' }, 'body.locale', 'BCP 47'],
-  ['a long locale', { locale: `en-${'x'.repeat(64)}` }, 'body.locale', '<=64'],
   ['an instant', { issuedOn: '2026-11-24T00:00:00Z' }, 'body.issuedOn', 'has to be a date'],
   ['30 February', { issuedOn: '2026-02-30' }, 'body.issuedOn', 'has to be a date'],
-  ['the year 0', { dueOn: '0000-01-01' }, 'body.dueOn', '1900 to 2999'],
   ['the year 3000', { dueOn: '3000-01-01' }, 'body.dueOn', '1900 to 2999'],
   ['due before today', { dueOn: '2026-11-23' }, 'body.dueOn', '(2026-11-24) or a later one'],
   [
@@ -88,27 +63,13 @@ const refused: [what: string, changes: object, path: string, message: string][] 
     'body.dueOn',
     '(2027-01-02) or a later one',
   ],
-  ['notes with NUL', { notes: 'a\0b' }, 'body.notes', 'NUL'],
-  ['long notes', { notes: 'x'.repeat(2_001) }, 'body.notes', '<=2000'],
-  ['an empty number', { number: '' }, 'body.number', '>=1 characters'],
   ['a number in two lines', { number: 'a\r\nb' }, 'body.number', 'a line break'],
-  ['a long number', { number: 'x'.repeat(65) }, 'body.number', '<=64'],
-  ['no lines at all', { lines: undefined }, 'body.lines', 'expected array'],
-  ['lines that are none', { lines: {} }, 'body.lines', 'expected array'],
   ['no line', { lines: [] }, 'body.lines', '>=1 items'],
   [
     'too many lines',
     { lines: Array.from({ length: 5_001 }, () => ({})) },
     'body.lines',
     'more than 5000 lines',
-  ],
-  ['no description', withLine({ description: '' }), 'body.lines.1.description', '>=1 characters'],
-  ['a description with NUL', withLine({ description: 'a\0b' }), 'body.lines.1.description', 'NUL'],
-  [
-    'a long description',
-    withLine({ description: 'x'.repeat(501) }),
-    'body.lines.1.description',
-    '<=500',
   ],
   ...[
     0,
@@ -141,18 +102,6 @@ const refused: [what: string, changes: object, path: string, message: string][] 
   ]),
   ['half a cent', withLine({ unitPriceMinor: 0.5 }), 'body.lines.1.unitPriceMinor', 'expected int'],
   [
-    'a price as text',
-    withLine({ unitPriceMinor: '1' }),
-    'body.lines.1.unitPriceMinor',
-    'expected number',
-  ],
-  [
-    'a price beyond what is exact',
-    withLine({ unitPriceMinor: 2 ** 53 }),
-    'body.lines.1.unitPriceMinor',
-    '',
-  ],
-  [
     'an amount beyond what is exact',
     withLine({ quantity: 2, unitPriceMinor: LARGEST }),
     'body.lines.1.unitPriceMinor',
@@ -171,22 +120,10 @@ const refused: [what: string, changes: object, path: string, message: string][] 
     'add up to more than can be counted exactly',
   ],
   [
-    'a negative tax',
-    withLine({ taxRateBasisPoints: -1 }),
-    'body.lines.1.taxRateBasisPoints',
-    '>=0',
-  ],
-  [
     'more tax than 100 %',
     withLine({ taxRateBasisPoints: 10_001 }),
     'body.lines.1.taxRateBasisPoints',
     '<=10000',
-  ],
-  [
-    'more than it takes',
-    withLine({ netMinor: 1 }),
-    'body.lines.1.netMinor',
-    'is unknown; leave it out',
   ],
   ['an amount of its own', { grossMinor: 1 }, 'body.grossMinor', 'is unknown; leave it out'],
 ]
@@ -308,19 +245,6 @@ describe('POST /api/invoices', () => {
     })
   })
 
-  it('knows how many digits the minor unit of each currency has', async () => {
-    for (const [currency, digits] of [
-      ['EUR', 2],
-      ['JPY', 0],
-      ['KWD', 3],
-    ] as const) {
-      expect(await createInvoice(api, { currency })).toMatchObject({
-        currency,
-        currencyDigits: digits,
-      })
-    }
-  })
-
   it('takes what is just within the limits, and keeps it exactly', async () => {
     const lines = [
       { ...line, unitPriceMinor: LARGEST },
@@ -406,16 +330,6 @@ describe('POST /api/invoices', () => {
         numbers.push((await createInvoice(api, changes)).number)
       }
       expect(numbers).toEqual(['2026-000001', '2026-000004', '2027-000005'])
-    })
-
-    it('have more than six digits once those are used up', async () => {
-      await api.prisma.$executeRaw`select setval('"Invoice_number_seq"', 999999)`
-      expect((await createInvoice(api)).number).toBe('2026-1000000')
-    })
-
-    it('are different for all who ask at once', async () => {
-      const created = await Promise.all(Array.from({ length: 50 }, () => createInvoice(api)))
-      expect(new Set(created.map(({ number }) => number)).size).toBe(50)
     })
 
     it('are not given twice: a second one is a conflict, and of two at once one wins', async () => {
@@ -525,37 +439,9 @@ describe('GET /api/invoices', () => {
     }
   })
 
-  it('reads no more than a page, wherever it begins', async () => {
-    await api.prisma.$executeRaw`
-      insert into "Invoice" ("id", "number", "locale", "currency", "issuedOn", "dueOn", "customerName",
-        "netMinor", "taxMinor", "grossMinor", "createdAt")
-      select gen_random_uuid(), i::text, 'en', 'EUR', now(), now(), 'x', 0, 0, 0, now() - i * interval '1 second'
-      from generate_series(1, 5000) i`
-    await api.prisma.$executeRaw`vacuum analyze "Invoice"`
-    const { nextCursor } = (await list('limit=200')).json()
-    const [at = '', id = ''] = Buffer.from(nextCursor, 'base64url').toString().split('/')
-    const rows = await api.prisma.$queryRaw<{ 'QUERY PLAN': string }[]>(
-      Prisma.sql`explain (analyze, timing off, costs off) ${invoicesQuery({ limit: 10, cursor: { at, id } })}`,
-    )
-    const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
-    expect(plan).toMatch(/Index Scan using "Invoice_createdAt_id_idx".*actual rows=11/)
-    expect(plan).toContain('Index Cond')
-    expect(plan).not.toMatch(/Sort|Filter/)
-  })
-
-  const cursorOf = (text: string) => Buffer.from(text).toString('base64url')
   for (const [query, path] of [
     ['limit=0', 'query.limit'],
-    ['limit=201', 'query.limit'],
-    ['cursor=', 'query.cursor'],
     ['cursor=abc', 'query.cursor'],
-    [`cursor=${'x'.repeat(201)}`, 'query.cursor'],
-    [`cursor=${cursorOf(`2026-11-24T12:00:00.000Z/${UNKNOWN_ID}`)}x`, 'query.cursor'],
-    [`cursor=${cursorOf(`2026-02-30T12:00:00.000Z/${UNKNOWN_ID}`)}`, 'query.cursor'],
-    [`cursor=${cursorOf(`2026-13-24T12:00:00.000Z/${UNKNOWN_ID}`)}`, 'query.cursor'],
-    [`cursor=${cursorOf(`2026-11-24T24:00:00.000Z/${UNKNOWN_ID}`)}`, 'query.cursor'],
-    [`cursor=${cursorOf(`0000-11-24T12:00:00.000Z/${UNKNOWN_ID}`)}`, 'query.cursor'],
-    [`cursor=${cursorOf("2026-11-24T12:00:00.000Z/' or true")}`, 'query.cursor'],
     ['page=2', 'query.page'],
   ] as const) {
     it(`refuses ${query.slice(0, 60)}`, async () => expectInvalid(await list(query), [path]))
@@ -566,45 +452,6 @@ describe('GET /api/invoices/:id', () => {
   it('does not know one that never was, nor what is not an id', async () => {
     expectProblem(await show(UNKNOWN_ID), 404)
     for (const id of ['1', `${UNKNOWN_ID}0`]) expectInvalid(await show(id), ['params.id'])
-  })
-
-  it('shows nothing of another invoice', async () => {
-    const secret = (name: string) => ({
-      number: `number ${name}`,
-      customer: {
-        name: `customer ${name}`,
-        address: [`address ${name}`],
-        email: `${name}@example.com`,
-        taxId: `tax ${name}`,
-      },
-      notes: `notes ${name}`,
-      lines: [{ ...line, description: `line ${name}` }],
-    })
-    const mine = await createInvoice(api, secret('mine'))
-    const other = await createInvoice(api, secret('other'))
-    for (const { id } of [mine, other]) {
-      await api.as('staff', { method: 'POST', url: `/api/invoices/${id}/pdf` })
-    }
-    await markRendered(api.prisma, mine)
-    await markRendered(api.prisma, other)
-    const email = { method: 'POST', url: `/api/invoices/${other.id}/email`, payload: {} } as const
-    await api.as('staff', email)
-    const sent = await api.as('staff', { ...email, url: `/api/invoices/${mine.id}/email` })
-    const pdfUrl = `/api/invoices/${mine.id}/pdf`
-    const answers = [
-      await show(mine.id),
-      await api.as('staff', { method: 'GET', url: pdfUrl }),
-      await api.as('staff', { method: 'POST', url: pdfUrl }),
-      await api.as('staff', { method: 'GET', url: sent.json().statusUrl }),
-      sent,
-      await put(mine.id, invoiceBody({ ...secret('mine'), version: 1 })),
-    ]
-    for (const answer of answers) {
-      expect(answer.statusCode).toBeLessThan(300)
-      const all = JSON.stringify(answer.headers) + answer.body
-      expect(all).not.toContain('other')
-      expect(all).not.toContain(other.id)
-    }
   })
 })
 
@@ -704,19 +551,12 @@ describe('PUT /api/invoices/:id', () => {
     expect((await put(id, invoiceBody({ version: 1, dueOn: '2026-11-01' }))).statusCode).toBe(200)
   })
 
-  it('does not know one that never was, nor takes a body without a version', async () => {
+  it('does not know one that never was, nor takes what a new one may not have, or no version', async () => {
     expectProblem(await put(UNKNOWN_ID, invoiceBody({ version: 1 })), 404)
     for (const version of [undefined, 0, 1.5, '1', 2 ** 31]) {
       expectInvalid(await put(UNKNOWN_ID, invoiceBody({ version })), ['body.version'])
     }
-  })
-
-  describe('refuses what a new invoice would be refused for:', () => {
-    for (const [what, changes, path] of refused) {
-      it(what, async () => {
-        const { id } = await createInvoice(api)
-        expectInvalid(await put(id, invoiceBody({ ...changes, version: 1 })), [path])
-      })
-    }
+    const blank = { version: 1, ...withCustomer({ name: ' ' }) }
+    expectInvalid(await put(UNKNOWN_ID, invoiceBody(blank)), ['body.customer.name'])
   })
 })

@@ -87,17 +87,6 @@ describe('POST /api/invoices/:id/email', () => {
     expect(messages[0]?.messageId).not.toBe(messages[1]?.messageId)
   })
 
-  it('asks anew for a PDF that had failed for good', async () => {
-    const { id } = await createInvoice(api, { customer })
-    const { jobId } = (await ask(id)).json()
-    await setWork(api.prisma, jobId, 'failed', { code: 'font_missing', message: '' })
-    await send(id)
-    expect((await listQueue(api.prisma)).map(({ name, state }) => [name, state])).toEqual([
-      ['renderInvoicePdf', 'failed'],
-      ['renderInvoicePdf', 'created'],
-    ])
-  })
-
   it('takes an address, or the customer’s, and needs one of them', async () => {
     const { id } = await createInvoice(api)
     const response = await send(id)

@@ -1,8 +1,7 @@
 // Not quick: starts processes.
-import { execFile, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import {
   createInvoiceRenderer,
@@ -205,21 +204,4 @@ test('a host that is gone leaves no process behind', async () => {
   // The parent goes while the process renders for it.
   child.send(enGb, () => child.disconnect())
   expect(await once(child, 'exit')).toEqual([0, null])
-})
-
-test('it runs from source, with nothing but Node', async () => {
-  const program = `
-    import { createInvoiceRenderer } from ${JSON.stringify(join(SOURCE, 'createInvoiceRenderer.ts'))}
-    const renderer = createInvoiceRenderer()
-    const { pages } = await renderer.render(${JSON.stringify(enGb)}, AbortSignal.timeout(60_000))
-    await renderer.close()
-    console.log(pages)
-  `
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    '--conditions=@roundsman/source',
-    '--input-type=module',
-    '--eval',
-    program,
-  ])
-  expect(stdout.trim()).toBe('1')
 })

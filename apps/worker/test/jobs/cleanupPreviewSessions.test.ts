@@ -1,9 +1,8 @@
 // Not quick: cleans large tables, and starts workers.
-import { createDatabaseClient } from '@roundsman/db'
 import { JobError, type Counts } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { cleanupPreviewSessions as job } from '@roundsman/jobs'
-import { findQuery, firstLook, queryRows, sql } from '@roundsman/sweep'
+import { firstLook } from '@roundsman/sweep'
 import { readWorkState, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -15,7 +14,6 @@ import { enqueue } from '../enqueue.ts'
 import { holdRow } from '../holdRow.ts'
 import { holdTransaction } from '../holdTransaction.ts'
 import { insertSessions } from '../insertSessions.ts'
-import { openWorkerDatabase } from '../openWorkerDatabase.ts'
 import { NOW, openCleanup } from './openCleanup.ts'
 
 const target = endedSessions(NOW)
@@ -64,26 +62,6 @@ describe('which sessions', () => {
     await expectRuns({ details: { cleaned: 3, expired: 2, revoked: 1, batches: 1 } })
   })
 
-  it('fills up a batch of those past their time with revoked ones, and cleans all of both', async () => {
-    await insertSessions(prisma(), { expired: 1_200, revoked: 700 })
-
-    await run()
-
-    expect(await countActive()).toBe(0)
-    await expectRuns({ details: { cleaned: 1_900, expired: 1_200, revoked: 700, batches: 2 } })
-  })
-
-  it('counts by reason page by page as well', async () => {
-    await insertSessions(prisma(), { expired: 9_000, revoked: 7_000 })
-
-    await run()
-
-    expect(await countActive()).toBe(0)
-    await expectRuns({
-      details: { cleaned: 16_000, expired: 9_000, revoked: 7_000, batches: expect.any(Number) },
-    })
-  })
-
   it('counts a session that is both past its time and revoked once, as revoked', async () => {
     expect(await statusAfterRun({ expiresInMs: -1, revoked: true })).toBe('expired')
     await expectRuns({ details: { cleaned: 1, expired: 0, revoked: 1, batches: 1 } })
@@ -127,48 +105,6 @@ describe('which sessions', () => {
 
     expect(await prisma().previewSession.findFirst()).toEqual({ ...before, status: 'expired' })
   })
-
-  it('finds the few that are due in a big table by an index of its own', async () => {
-    await insertSessions(prisma(), { active: 50_000 })
-    await insertSessions(prisma(), { expired: 50 })
-    await prisma().$executeRaw`analyze "PreviewSession"`
-
-    const indexes = ['PreviewSession_expiresAt_due_idx', 'PreviewSession_revoked_due_idx']
-    for (const [nth, finder] of target.finders.entries()) {
-      const query = findQuery('PreviewSession', finder, 50_000)
-      const lines = await queryRows<{ 'QUERY PLAN': string }>(
-        prisma(),
-        sql`explain (analyze, costs off, timing off) ${query}`,
-      )
-      const plan = lines.map((line) => line['QUERY PLAN']).join('\n')
-      expect(plan).toContain(indexes[nth])
-      expect(plan).not.toContain('Seq Scan')
-      // A filter would show that the index holds, or is entered at, more than what is due.
-      expect(plan).not.toContain('Rows Removed by Filter')
-    }
-  })
-
-  it('are the same whatever the time zone of the database', async () => {
-    const elsewhere = await openWorkerDatabase()
-    onTestFinished(() => elsewhere.close())
-    const name = new URL(elsewhere.url).pathname.slice(1)
-    await elsewhere.prisma.$executeRawUnsafe(
-      `alter database "${name}" set timezone = 'Pacific/Kiritimati'`,
-    )
-    // New connections get the zone.
-    const client = createDatabaseClient({
-      url: elsewhere.url,
-      applicationName: 'tests',
-      onPoolError: () => undefined,
-    })
-    onTestFinished(() => client.$disconnect())
-    await insertSessions(client, { expired: 3, active: 3 })
-
-    const result = await run({ databaseUrl: elsewhere.url, client })
-
-    expect(result).toMatchObject({ run: { details: { cleaned: 3 } } })
-    expect(await countActive(client)).toBe(3)
-  })
 })
 
 /** What holds for every clean-up is shown with this one; the rules of a sweep have their tests in @roundsman/sweep. */
@@ -185,22 +121,6 @@ describe('a clean-up', () => {
     await run()
 
     await expectRuns(ofSuccess(3, 1), ofSuccess(0, 0))
-  })
-
-  it('passes over rows that somebody holds locked, says how many, and cleans them the next time', async () => {
-    await insertSessions(prisma(), { expired: 5 })
-    const release = await holdTransaction(
-      prisma(),
-      (tx) => tx.$queryRaw`select 1 from "PreviewSession" where "label" in ('2', '4') for update`,
-    )
-
-    await run()
-    expect(await countActive()).toBe(2)
-    await release()
-    await run()
-
-    const first = ofSuccess(3)
-    await expectRuns({ ...first, details: { ...first.details, stillDue: 2 } }, ofSuccess(2, 1))
   })
 
   it.each([
@@ -266,46 +186,6 @@ describe('a clean-up', () => {
     await run({ dryRun: true })
 
     await expectRuns({ details: expect.objectContaining({ cleaned: 4, batches: 1, stillDue: 1 }) })
-  })
-
-  it('goes page by page, and cleans in the end what was put behind it meanwhile', async () => {
-    // In a table of its own: statistics learn late how many dead rows earlier tests left.
-    const elsewhere = await openWorkerDatabase()
-    onTestFinished(() => elsewhere.close())
-    const client = elsewhere.prisma
-    await insertSessions(client, { expired: 20_000 })
-    const { isAll } = await client.$transaction((tx) => firstLook(tx, target))
-    expect(isAll).toBe(false)
-
-    /** Moves the last rows to the front of the table, where the rows removed before have left room. */
-    async function moveLastToFront(): Promise<void> {
-      await client.$executeRaw`vacuum "PreviewSession"`
-      await client.$executeRaw`
-        update "PreviewSession" set "label" = '-' || "label" where "label"::int > 19900`
-      const [moved] = await client.$queryRaw<object[]>`
-        select count(*)::int, (min(ctid)::text::point)[0]::int as page from "PreviewSession" where "label" like '-%'`
-      expect(moved).toEqual({ count: 100, page: 0 })
-    }
-    let isFirst = true
-    const disturbed: typeof handler = Object.assign(
-      (context: Parameters<typeof handler>[0]) =>
-        handler({
-          ...context,
-          batch: async (work) => {
-            const counts = await context.batch(work)
-            // The second may already come to the last rows, however quick the machine is.
-            if (isChange(counts) && isFirst) await moveLastToFront()
-            isFirst &&= !isChange(counts)
-            return counts
-          },
-        }),
-      { sweeps: handler.sweeps },
-    )
-
-    const result = await run({ databaseUrl: elsewhere.url, client, handler: disturbed })
-
-    expect(result).toMatchObject({ run: { details: { cleaned: 20_000 } } })
-    expect(await countActive(client)).toBe(0)
   })
 
   it('aborted after a batch, fails with the counts of that batch, and the next run does the rest', async () => {

@@ -2,13 +2,7 @@
 import { join } from 'node:path'
 import { dispatchEmail } from '@roundsman/jobs'
 import { listDeadLetters } from '@roundsman/engine/client'
-import {
-  createSmtpServer,
-  spawnProcess,
-  waitFor,
-  type SmtpMoment,
-  type SmtpReaction,
-} from '@roundsman/testing'
+import { spawnProcess, waitFor, type SmtpMoment, type SmtpReaction } from '@roundsman/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectNothingPersonal } from '../email/expectNothingPersonal.ts'
 import { insertEmail, insertEmails, type InsertedEmail } from '../email/insertEmails.ts'
@@ -43,22 +37,9 @@ async function deadLetters() {
 
 const redrive = () => client.redriveDeadLetters('all', { actor: 'tests', reason: 'mended' })
 
-interface WaitingWork {
-  /** The next. */
-  attempt: number
-  /** The time from the failure to the next attempt. */
-  pauseMs: number
-}
-
-async function work(): Promise<WaitingWork[]> {
-  return await database.prisma.$queryRaw<WaitingWork[]>`
-    select work."attempt", (extract(epoch from work."dueAt" - run."endedAt") * 1000)::float8 as "pauseMs"
-    from "JobWork" work
-    left join lateral (
-      select "endedAt" from "JobRun" where "workId" = work."id" order by "createdAt" desc, "id" desc limit 1
-    ) run on true
-    where work."name" = ${dispatchEmail.name}`
-}
+const work = () =>
+  database.prisma.$queryRaw<{ attempt: number }[]>`
+    select "attempt" from "JobWork" where "name" = ${dispatchEmail.name}`
 
 /** Makes all work that waits for another attempt due now. */
 const hurry = () =>
@@ -196,19 +177,6 @@ describe('a message that can not be sent yet', () => {
     expect(server.connections).toBe(0)
   })
 
-  it('is given up when its recipient is none', async () => {
-    const server = await openServer()
-    const recipient = 'a@example.com\r\nBcc: b@example.com'
-    const email = await insertEmail(database.prisma, { recipient })
-    await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails([email])
-
-    await waitFor(allAre('failed'))
-
-    expect(await message(email)).toMatchObject({ errorCode: 'recipient_invalid' })
-    expect(server.connections).toBe(0)
-  })
-
   it('is a dead letter when it does not exist any more', async () => {
     const server = await openServer()
     const email = await insertEmail(database.prisma)
@@ -248,24 +216,6 @@ describe('a refusal for good', () => {
     expect(await deadLetters()).toMatchObject([{ attempts: 1, error: { code: 'smtp_refused' } }])
     await expectNothingPersonal(database, [email], lines)
   })
-
-  it('is sent after all when somebody mends the server and redrives it', async () => {
-    const server = await openServer()
-    server.react(refuseAt('rcpt', 550, '5.7.1 Relaying denied'))
-    const email = await insertEmail(database.prisma)
-    await startMailWorker(database, { smtpUrl: server.url })
-    await enqueueEmails([email])
-    await waitFor(async () => (await deadLetters()).length === 1)
-
-    server.react()
-    expect(await redrive()).toMatchObject({ redriven: 1 })
-    await waitFor(allAre('sent'))
-
-    expect(await message(email)).toMatchObject({ errorCode: null, sentAt: expect.any(Date) })
-    expect(server.messages.map(({ mail }) => mail.messageId)).toEqual([email.messageId])
-    await waitFor(async () => (await work()).length === 0)
-    expect(await deadLetters()).toEqual([])
-  })
 })
 
 describe('what may pass', () => {
@@ -302,33 +252,6 @@ describe('what may pass', () => {
       { attempt: 2, status: 'success' },
     ])
     await expectNothingPersonal(database, [email], lines)
-  })
-
-  it('a server that is not there: each pause is longer, and when it is there the mail is sent', async () => {
-    const gone = await createSmtpServer()
-    await gone.close()
-    const email = await insertEmail(database.prisma)
-    await startMailWorker(database, { smtpUrl: gone.url })
-    await enqueueEmails([email])
-
-    const pauses: number[] = []
-    for (const attempts of [1, 2, 3, 4, 5]) {
-      await runEnds(attempts)
-      const [waiting] = await waitFor(async () => {
-        const found = await work()
-        return found[0]?.attempt === attempts + 1 && found
-      })
-      pauses.push(waiting!.pauseMs)
-      if (attempts < 5) await hurry()
-    }
-    // 5 s, doubled each time; the engine subtracts up to half, so that not all come back at once.
-    expect(pauses[0]).toBeGreaterThan(2_000)
-    expect(pauses[4]).toBeGreaterThan(2 * pauses[0]!)
-    expect((await runs())[0]?.details).toMatchObject({ smtpError: 'ECONNREFUSED' })
-
-    const server = await openServer({ port: gone.port })
-    await hurriedUntil(allAre('sent'))
-    expect(server.messages).toHaveLength(1)
   })
 
   it('has failed only after its very last attempt, and waits again once redriven', async () => {

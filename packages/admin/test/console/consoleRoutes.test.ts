@@ -144,107 +144,6 @@ describe('the overview', () => {
     expect(overview.nextTicks.map(({ name }) => name)).not.toContain(JOB)
   })
 
-  it('calls a run slow that takes longer than its like, and overrunning one beyond its time-out', async () => {
-    for (let n = 1; n <= 20; n++) {
-      await addRun({
-        status: 'success',
-        startedAt: minutesAgo(100 + n),
-        endedAt: minutesAgo(99 + n),
-      })
-    }
-    const fresh = await addRun({ startedAt: minutesAgo(1.5) })
-    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
-    await api.prisma.$executeRaw`update "JobClaim" set "startedAt" = ${minutesAgo(3)}`
-
-    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      kind: 'slow',
-      name: JOB,
-      runId: fresh.id,
-      since: minutesAgo(3).toISOString(),
-      usualMs: 60_000,
-    })
-    const { timeoutMs } = jobs.find(({ name }) => name === JOB)!
-    const beyond = minutesAgo(timeoutMs / 60_000 + 1.1)
-    await api.prisma.$executeRaw`update "JobClaim" set "startedAt" = ${beyond}`
-    const { attention } = await get<ConsoleOverview>('overview')
-    expect(attention.filter((item) => 'name' in item && item.name === JOB)).toEqual([
-      { kind: 'overrunning', name: JOB, runId: fresh.id, since: beyond.toISOString() },
-    ])
-  })
-
-  it('names of a job the run that has taken longest, whichever worker has it, and ticks by when they come', async () => {
-    const job = jobs.find(({ timeoutMs }) => timeoutMs < 20 * 3_600_000)!
-    for (const [workerId, hours] of Object.entries({ w1: 30, w2: 50, w3: 40 }))
-      await addRun({ name: job.name, workerId, startedAt: minutesAgo(60 * hours) })
-    const { attention, nextTicks } = await get<ConsoleOverview>('overview')
-    expect(attention.filter(({ kind }) => kind === 'overrunning')).toMatchObject([
-      { name: job.name, since: minutesAgo(60 * 50).toISOString() },
-    ])
-    const instants = nextTicks.map(({ at }) => at)
-    expect(new Set(instants).size).toBeGreaterThan(1)
-    expect(instants).toEqual(instants.toSorted())
-  })
-
-  it('shows a job whose last run has failed, until one succeeds', async () => {
-    const failed = await addFailure({ startedAt: minutesAgo(9), endedAt: minutesAgo(8) })
-    const failing = {
-      kind: 'failing',
-      name: JOB,
-      runId: failed.id,
-      since: minutesAgo(8).toISOString(),
-      code: 'broken',
-      message: 'It broke',
-      latest: null,
-      onHost: null,
-      ofGroup: null,
-      first: {
-        runId: failed.id,
-        at: minutesAgo(9).toISOString(),
-        version: null,
-        runsBefore: null,
-      },
-    }
-    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      ...failing,
-      recent: {
-        runs: 1,
-        failed: 1,
-        from: minutesAgo(9).toISOString(),
-        isCut: false,
-        code: 'broken',
-        withCode: 1,
-        lastRunId: failed.id,
-        lastAt: minutesAgo(8).toISOString(),
-        message: 'It broke',
-        succeededSince: 0,
-        usual: null,
-      },
-    })
-    // The same when that was longer ago.
-    await api.prisma.jobRun.update({
-      where: { id: failed.id },
-      data: { startedAt: minutesAgo(300) },
-    })
-    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      ...failing,
-      recent: null,
-      first: { ...failing.first, at: minutesAgo(300).toISOString() },
-    })
-    await addRun({ status: 'success', startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
-    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
-  })
-
-  it('leaves what somebody cancelled out of what needs attention', async () => {
-    await addRun({ status: 'success', startedAt: minutesAgo(9), endedAt: minutesAgo(8) })
-    for (const code of ['cancelled', 'drained']) {
-      await addFailure({ startedAt: minutesAgo(5), endedAt: minutesAgo(4) }, code)
-    }
-    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
-    // And that does not count as mending the failure before it.
-    await addFailure({ startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
-    expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker', 'failing'])
-  })
-
   it('tells when what waits will be caught up with, and when never', async () => {
     const sendReport = jobs.find(({ name }) => name === 'sendReport')!
     const items = Array.from({ length: 60 }, () => ({ payload: { to: 'a@example.com' } }))
@@ -287,26 +186,6 @@ describe('the overview', () => {
     await api.jobsClient.resumeQueue('sendReport', { actor: 'ada@example.com', reason: 'x' })
   })
 
-  it('counts dead letters by what they were given up for', async () => {
-    await api.prisma.$executeRaw`
-      insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "failedAt", "errorCode", "errorMessage")
-      select gen_random_uuid(), 'sendReport', 2, '{}', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second',
-             case when n > 3 then 'smtp_down' else 'no_address' end,
-             case when n > 3 then 'It does not answer' else 'There is none' end
-      from generate_series(1, 10) n`
-    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      kind: 'deadLetter',
-      name: 'sendReport',
-      count: 10,
-      isCut: false,
-      since: '2026-11-24T08:00:01.000Z',
-      causes: [
-        { code: 'smtp_down', message: 'It does not answer', count: 7 },
-        { code: 'no_address', message: 'There is none', count: 3 },
-      ],
-    })
-  })
-
   it('names no first dead letter where there may be older ones than it counts', async () => {
     await api.prisma.$executeRaw`
       insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "failedAt", "errorCode", "errorMessage")
@@ -339,40 +218,6 @@ describe('the overview', () => {
       data: { approvedAt: minutesAgo(1) },
     })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
-  })
-
-  it('counts the runs of each hour', async () => {
-    await addRun({ status: 'success', startedAt: minutesAgo(61), endedAt: minutesAgo(61) })
-    await addRun({
-      status: 'failed',
-      errorCode: 'broken',
-      startedAt: minutesAgo(62),
-      endedAt: minutesAgo(61),
-    })
-    await addRun({ startedAt: minutesAgo(0) })
-    const { hours } = await get<ConsoleOverview>('overview')
-    expect(hours.slice(-3)).toEqual([
-      { from: '2026-11-24T07:00:00.000Z', success: 1, failed: 1, stopped: 0, running: 0 },
-      { from: '2026-11-24T08:00:00.000Z', success: 0, failed: 0, stopped: 0, running: 0 },
-      { from: NOW, success: 0, failed: 0, stopped: 0, running: 1 },
-    ])
-  })
-
-  it('tells where a version of the workers began within these hours', async () => {
-    const worker = (id: string, version: string, minutes: number) =>
-      api.prisma.$executeRaw`
-        insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt")
-        values (${id}, ${version}, ${minutesAgo(minutes)}, ${minutesAgo(minutes - 60)})`
-    // The first hour shown begins 24 hours ago.
-    await worker('c', '0.2.2', 30)
-    await worker('b', '0.2.1', 24 * 60)
-    await worker('a', '0.2.0', 24 * 60 + 60)
-    await worker('before', '0.1.9', 24 * 60 + 120)
-    const { versions } = await get<ConsoleOverview>('overview')
-    expect(versions).toEqual([
-      { at: minutesAgo(24 * 60).toISOString(), version: '0.2.1' },
-      { at: minutesAgo(30).toISOString(), version: '0.2.2' },
-    ])
   })
 })
 
@@ -497,32 +342,6 @@ describe('the jobs', () => {
     expect(detail.counted).toMatchObject([{ status: 'success', counts: { cleaned: 7 } }])
     expect(detail.duration).toMatchObject({ runs: 4, p50Ms: 90_000 })
     expect(detail.upcoming).toHaveLength(30)
-  })
-
-  it('one tells what people did about it, the latest first', async () => {
-    await addSchedule({})
-    const act = (path: string, payload?: object) =>
-      api.as('owner', {
-        method: 'POST',
-        url: `/api/jobs/${JOB}/${path}`,
-        ...(payload && { payload }),
-      })
-    await act('pause', { reason: 'moving house' })
-    await act('resume')
-    await act('run', { reason: 'after the move', dryRun: true })
-
-    const { actions } = await get<ConsoleJobDetail>(`jobs/${JOB}`)
-    const actor = 'owner@example.com'
-    expect(actions).toMatchObject([
-      { action: 'dryRun', actor, reason: 'after the move' },
-      { action: 'resume', actor, reason: null },
-      { action: 'pause', actor, reason: 'moving house' },
-    ])
-  })
-
-  it('knows no other', async () => {
-    const response = await api.as('admin', { method: 'GET', url: '/api/console/jobs/nothing' })
-    expectProblem(response, 404)
   })
 })
 

@@ -47,8 +47,10 @@ it('asks for nothing where a job takes nothing', () => {
   })
 })
 
-it('says that it does not know, where a schema does not tell', () => {
+it('says that it does not know, where a schema does not tell, or is too long for a form', () => {
   expect(describe(definePayload((value) => value))).toEqual({ isNeeded: false, schema: null })
+  const choices = Array.from({ length: 10_000 }, (_, n) => `choice ${n}`)
+  expect(describe(z.object({ of: z.enum(choices) }))).toMatchObject({ schema: null })
 })
 
 it.each(ODD_NAMES)('has an answer, whatever the schema does: %s', (name) => {

@@ -3,8 +3,6 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { openTestAdmin } from '../openTestAdmin.ts'
 
 const api = openForTests(openTestAdmin)
-/** Its client has counted nothing yet. */
-const full = openForTests(openTestAdmin)
 
 beforeEach(async () => {
   await emptyTables(
@@ -93,17 +91,6 @@ describe('making and changing a schedule', () => {
     )
   })
 
-  it('refuses a change of what somebody else has changed, and a second one with its key', async () => {
-    await make()
-    await make({ cron: '0 8 * * 1', ifVersion: 1 })
-
-    expect(expectProblem(await make({ ifVersion: 1 }), 409).detail).toContain(
-      'changed or deleted this schedule meanwhile',
-    )
-    expect(expectProblem(await make(), 409).detail).toContain('has a schedule customer/1 already')
-    expect(await payloads()).toMatchObject([{ version: 2 }])
-  })
-
   it.each([
     ['a cron expression that is none', { cron: '61 * * * *' }, 'body.cron'],
     ['a zone that is none', { timeZone: 'Europe/Atlantis' }, 'body.timeZone'],
@@ -123,19 +110,6 @@ describe('making and changing a schedule', () => {
     expect(refused.statusCode).toBe(400)
     expect(refused.json().errors).toMatchObject([{ path }])
     expect(await payloads()).toEqual([])
-  })
-
-  it('refuses one more than workers could decide', async () => {
-    await full.prisma.$executeRaw`
-      insert into "JobKeyedSchedule" ("name", "key", "version", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
-        "cursor", "nextAt", "delayMs", "tzdata", "perDay")
-      select 'sendReport', 'busy-' || n, 1, '* * * * * *', 'UTC', 'once', 1, 'allow', 0, 0, now(), now(), 0, '', 86400
-      from generate_series(1, 500) n`
-    const url = '/api/jobs/sendReport/schedules'
-    const answer = await full.as('admin', { method: 'POST', url, payload: WEEKLY })
-    expect(expectProblem(answer, 409).detail).toBe(
-      'All keyed schedules of this database would have 501 ticks a second, and 500 is the most: let them be due less often',
-    )
   })
 
   it('shows what a schedule would be due at before it is made', async () => {
@@ -196,49 +170,6 @@ describe('listing schedules', () => {
 })
 
 describe('what people do to a schedule', () => {
-  it('is paused once, shows so, and resumed once', async () => {
-    await make()
-    expect((await post(`${OF_ONE}/pause`, { reason: 'Moving' })).statusCode).toBe(204)
-    expect(
-      expectProblem(await post(`${OF_ONE}/pause`, { reason: 'Too late' }), 409).detail,
-    ).toContain('is paused already')
-
-    const { schedule, upcoming } = await show()
-    expect(schedule.paused).toMatchObject({ by: 'admin@example.com', reason: 'Moving' })
-    expect(upcoming).toEqual([])
-
-    expect((await post(`${OF_ONE}/resume`, {})).statusCode).toBe(204)
-    expect(expectProblem(await post(`${OF_ONE}/resume`, {}), 409).detail).toContain('is not paused')
-    expect((await show()).schedule.paused).toBeNull()
-  })
-
-  it('gets a run beside its ticks, with its payload', async () => {
-    await make()
-    const requested = await post(`${OF_ONE}/trigger`, { reason: 'To see it' })
-
-    expect(requested.statusCode).toBe(202)
-    const { workId } = requested.json()
-    expect(
-      await api.prisma.$queryRaw`
-        select "payload" from "JobWork" where "id" = ${workId}::uuid and "name" = 'sendReport'`,
-    ).toEqual([{ payload: PAYLOAD }])
-    expect((await show()).actions[0]).toMatchObject({ action: 'run', reason: 'To see it' })
-  })
-
-  it('is deleted once what was due has its work, with what it shows', async () => {
-    await make({ payload: { ...PAYLOAD, pages: [1, 2] } })
-    await api.prisma.$executeRaw`
-      update "JobKeyedSchedule" set "cursor" = now() - interval '1 hour', "nextAt" = now() - interval '1 minute',
-        "dueAt" = now() - interval '1 minute'`
-    const url = `/api/jobs/${OF_ONE}`
-    await api.as('admin', { method: 'DELETE', url, payload: { reason: 'They left' } })
-
-    expect(
-      await api.prisma
-        .$queryRaw`select "facts" -> 'shown' is not null as "isShown" from "JobWork" where "name" = 'sendReport'`,
-    ).toEqual([{ isShown: true }])
-  })
-
   it('is deleted, and its past stays', async () => {
     await make()
     await decide('customer/1', [23])
@@ -265,16 +196,5 @@ describe('what people do to a schedule', () => {
     expect((await get('console/jobs/sendReport')).json().actions).toEqual([])
     const { earlier } = (await post(`${OF_ONE}/pause`, { reason: 'Too late' })).json()
     expect(earlier).toMatchObject({ actor: 'admin@example.com', reason: 'Moving' })
-  })
-
-  it('is unknown where there never was one', async () => {
-    expectProblem(await get('jobs/sendReport/schedules/nobody'), 404)
-  })
-
-  it.each(['pause', 'resume', 'trigger'])('answers 404 where there is none: %s', async (act) => {
-    expect(
-      expectProblem(await post(`sendReport/schedules/nobody/${act}`, { reason: 'Why' }), 404)
-        .detail,
-    ).toContain('There is no schedule nobody of sendReport')
   })
 })

@@ -226,16 +226,6 @@ describe('work that waits', () => {
     expect(await rows(`select "id", "attempt" from "JobDeadLetter"`)).toEqual([{ id, attempt: 3 }])
   })
 
-  it('comes from queues that have a table of their own', async () => {
-    await boss.createQueue('letter', { partition: true })
-    const id = await send('letter', { n: 1 })
-
-    expect((await take()).taken).toMatchObject([{ queue: 'letter', work: 1 }])
-
-    expect(await work()).toEqual([{ n: 1 }])
-    expect(await listRuns()).toEqual([{ id, attempt: 1, status: 'success' }])
-  })
-
   it('comes from a schema of any name', async () => {
     const other = await openBoss({ schema: 'queue_of_shop' })
     onTestFinished(() => other.stop({ graceful: false }))
@@ -263,24 +253,6 @@ describe('work that waits', () => {
 
     expect(await listWork()).toMatchObject([{ payload: { n: 3 } }])
     expect((await listWork())[0]?.['id']).not.toBe(id)
-  })
-
-  it('gets another id while work with its own runs, and a worker that lives takes it', async () => {
-    const id = await send('parcel', { n: 1 })
-    await take()
-    let isSentAgain = false
-    const handled = await work(async () => {
-      if (isSentAgain) return
-      isSentAgain = true
-      await boss.send('parcel', { n: 2 }, { id })
-      await take()
-    })
-
-    expect(handled).toEqual([{ n: 1 }, { n: 2 }])
-    const [first, second] = await listRuns()
-    expect(first).toMatchObject({ id, status: 'success' })
-    expect(second?.['id']).not.toBe(id)
-    expect(second).toMatchObject({ attempt: 1, status: 'success' })
   })
 })
 
@@ -589,15 +561,6 @@ describe('it refuses', () => {
 
     expect(code).toBe(1)
     expect(stderr).toContain('There is no pg-boss in the schema elsewhere')
-  })
-
-  it('a database without the tables of Roundsman', async () => {
-    await pool.query('drop schema public cascade; create schema public')
-
-    const { code, stderr } = await run()
-
-    expect(code).toBe(1)
-    expect(stderr).toContain('pnpm roundsman migrate')
   })
 
   it('a wrong command line', async () => {

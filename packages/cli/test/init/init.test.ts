@@ -195,20 +195,6 @@ it('writes imports and a script that hold, also where folders have blanks, quote
   expect(stdout.trimEnd().split('\n').at(-1)).toBe(`${folder}/worker.ts`)
 })
 
-it('is taken back also where the folder of the sources is a link', async () => {
-  const { 'src/db.ts': db, ...shop } = SHOP
-  const root = await commitProduct({ ...shop, 'app/code/db.ts': db })
-  await symlink('app/code', join(root, 'src'))
-  await git(root, 'add', '--all')
-  await git(root, 'commit', '--quiet', '--message', 'A link')
-
-  const { stdout } = await init(root)
-  expect(await untracked(root)).toContain('app/code/worker.ts')
-  const [, undo = ''] = /To take it back: (git .+)/.exec(stdout) ?? []
-  await promisify(execFile)('sh', ['-c', undo], { cwd: root })
-  expect(await git(root, 'status', '--porcelain')).toBe('')
-})
-
 it('writes through a link, which stays one, and takes that back', async () => {
   const root = await commitProduct(SHOP)
   await rename(join(root, 'package.json'), join(root, 'shop.json'))
@@ -435,13 +421,6 @@ for (const file of ['.env.local', '.env'])`)
 
   await git(root, 'add', '--all')
   expect(await init(root)).toMatchObject({ stdout: expect.stringMatching(/^Nothing to do/) })
-})
-
-it('takes a route on Next.js back by what it says in a shell', async () => {
-  const root = await commitProduct(NEXT)
-  const [, undo = ''] = /To take it back: (git .+)/.exec((await init(root)).stdout) ?? []
-  await promisify(execFile)('sh', ['-c', undo], { cwd: root })
-  expect(await git(root, 'status', '--porcelain')).toBe('')
 })
 
 it('puts the route where Next.js has no page yet, beside the sources', async () => {

@@ -4,7 +4,7 @@ import { collectOutput, openForTests } from '@roundsman/testing'
 import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Product } from '../../src/command/product.ts'
-import { exitCodeOf, ForeseenError, type Command } from '../../src/command/runCommand.ts'
+import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
 import { createQueueCommand } from '../../src/control/queueCommand.ts'
 import { createKeysCommand, createLimitsCommand } from '../../src/control/limitsCommand.ts'
 import { createWorkCommand } from '../../src/control/workCommand.ts'
@@ -182,15 +182,6 @@ describe('roundsman runs', () => {
     expect(stderr[0]).toContain(problem)
     expect(stderr.join('\n')).toContain('Usage: roundsman runs')
   })
-
-  it('exits with 1 where there is no database to read them from', async () => {
-    const nowhere = commandsOf(() => Promise.reject(new ForeseenError('nothing listens')))
-    expect(await run(nowhere.runs, [])).toMatchObject({
-      code: 1,
-      stdout: [],
-      stderr: [expect.stringContaining('nothing listens')],
-    })
-  })
 })
 
 describe('roundsman runs show', () => {
@@ -280,16 +271,6 @@ describe('roundsman dead-letters', () => {
     expect((await run(commands['dead-letters'], ['--job', 'pruneJobRuns'])).stdout).toEqual([
       'There is no such dead letter.',
     ])
-  })
-
-  it('asks back for a name that is nearly right', async () => {
-    expect(await run(commands['dead-letters'], ['--job', 'dispatchEmails'])).toMatchObject({
-      code: 2,
-      stderr: [
-        '--job: there is no job "dispatchEmails": did you mean dispatchEmail?',
-        'More: --help',
-      ],
-    })
   })
 })
 

@@ -98,17 +98,6 @@ describe('writeReport', () => {
     expect(text).toContain('2026-05-06 07:08 UTC · commit def456+')
   })
 
-  it('says what was never measured, and what was measured only to try it out', async () => {
-    await storeResult(join(folder, 'bench'), {
-      ...result('speed', { perSecond: 200 }),
-      scale: 'small',
-    })
-    await write()
-    const text = await report()
-    expect(text).toContain('Not measured yet: memory.')
-    expect(text).toContain('**scale small: for trying out, not for comparing**')
-  })
-
   it('draws, and takes drawings away that nobody names any more', async () => {
     await storeResult(join(folder, 'bench'), result('speed', { perSecond: 200 }))
     await write()
