@@ -245,7 +245,6 @@ describe('what can be read', () => {
     `GET ${J}/named/nothing/ticks`,
     `GET ${J}/named/nothing/keys`,
     `GET ${J}/named/remind/schedules/none`,
-    `GET ${J}/bulk/${UNKNOWN}`,
     'GET /api/nothing',
     `DELETE ${J}`,
     `PUT ${J}/limits`,
@@ -303,7 +302,7 @@ describe('what can be read', () => {
     const found: Record<string, number[]> = {}
     for (const path of [
       ...['runs', `runs/${letter}`, 'runs.csv', 'dead-letters', 'dead-letters/causes'],
-      ...['work', `work/${waits}/explain`, 'limits', 'named/byTenant/keys', 'bulk'],
+      ...['work', `work/${waits}/explain`, 'limits', 'named/byTenant/keys'],
       ...['named/remind/schedules', 'named/yearly/ticks', '../console/overview'],
       ...['../console/access', '../console/environment'],
     ]) {
