@@ -399,7 +399,7 @@ it('the overview says for how long a worker has been silent that still holds its
   const id = 'elsewhere:1:00000000'
   const lastSignAt = new Date(Date.now() - 47_000)
   await stack.prisma.jobWorker.create({
-    data: { id, liveness: 'lock', startedAt: lastSignAt, heartbeatAt: lastSignAt },
+    data: { id, startedAt: lastSignAt, heartbeatAt: lastSignAt },
   })
   await stack.prisma.$transaction(
     async (tx) => {

@@ -9,6 +9,7 @@ import { findHandler, type Handler } from './job/handler.ts'
 import { JobError } from './job/jobError.ts'
 import type { HostClient } from './job/hostTypes.ts'
 import { checkRetention, checkStopOptions, checkWorkerOptions } from './arguments/worker.ts'
+import { expectSession } from './liveness/findPooler.ts'
 import { createRounds } from './liveness/rounds.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
@@ -258,6 +259,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   return worker
 
   async function connect(): Promise<void> {
+    await expectSession(databaseUrl)
     await startOnceFree(() => checkTables(database))
     await startOnceFree(() => session.start())
     await startOnceFree(register)

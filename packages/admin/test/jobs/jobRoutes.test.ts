@@ -5,11 +5,13 @@ import {
   listQueue,
   openForTests,
   QUEUE,
+  useLivingWorkers,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { jobs, openTestAdmin } from '../openTestAdmin.ts'
 
 const api = openForTests(openTestAdmin)
+useLivingWorkers(() => api.databaseUrl, 'w1')
 
 beforeEach(async () => {
   await emptyTables(api.prisma, `"JobRun", "JobClaim", "JobTick", "JobSchedule", ${QUEUE}`)
@@ -545,7 +547,7 @@ describe('waiting work', () => {
   it('waits while its queue is paused, which the queue tells', async () => {
     const pause = (name: string) => post(`${name}/queue/pause`, { reason: 'the server is down' })
     await api.prisma.$executeRaw`
-      insert into "JobWorker" ("id", "liveness", "lanes") values ('w1', 'heartbeat', '{"sendReport": 1}')`
+      insert into "JobWorker" ("id", "lanes") values ('w1', '{"sendReport": 1}')`
     expect((await pause('sendReport')).json()).toEqual({ name: 'sendReport', queuePaused: true })
     expectProblem(await pause('sendReport'), 409)
     // No worker has it yet.
