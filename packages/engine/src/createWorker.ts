@@ -20,7 +20,9 @@ import { WORK_CHANNEL } from './store/channels.ts'
 import type { TakenWork } from './store/claimWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { GIVING_WAY } from './store/giveWay.ts'
+import { LONG } from './store/database.ts'
 import { readRules } from './store/limitSql.ts'
+import { mendPlaces } from './store/mendPlaces.ts'
 import { createSchema } from './store/schema.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
@@ -261,6 +263,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function connect(): Promise<void> {
     await expectSession(databaseUrl)
     await startOnceFree(() => checkTables(database))
+    await startOnceFree(() => database.transaction(mendPlaces, LONG))
     await startOnceFree(() => session.start())
     await startOnceFree(register)
     const hearer = {
@@ -291,7 +294,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   }
 
   /** Begins again as often as somebody has locked what it needs, unless the worker is told to stop. */
-  async function startOnceFree(part: () => Promise<void>): Promise<void> {
+  async function startOnceFree(part: () => Promise<unknown>): Promise<void> {
     await tryUntilFree(part, (error) => {
       if (stopping) throw error
       log.warn({ err: error }, 'the worker starts once others have released their locks')

@@ -29,6 +29,8 @@ import { expireSeconds } from './store/expireSeconds.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
 import { exclusiveKey } from './run/runs.ts'
 import { checkTables } from './store/tablesState.ts'
+import { LONG } from './store/database.ts'
+import { mendPlaces } from './store/mendPlaces.ts'
 import { createSchema } from './store/schema.ts'
 import type { NewRun, TakenWork } from './store/claimWork.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
@@ -167,6 +169,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   try {
     await expectSession(databaseUrl)
     await checkTables(database)
+    await database.transaction(mendPlaces, LONG)
     await session.start()
     await cancellations.start()
     await database.transaction((tx) =>

@@ -4,7 +4,8 @@ import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'
 import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
 import { STANDS_STILL } from '../store/bulkSql.ts'
-import type { Database } from '../store/database.ts'
+import { LONG, type Database } from '../store/database.ts'
+import { mendPlaces } from '../store/mendPlaces.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
 import { dropOldRates, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
@@ -83,7 +84,7 @@ export function createRounds(options: {
       const seen = await readRound(session, workerId, requests, options.scheduled)
       const { lost, isIdle, isListed } = seen
       if (seen.server !== (server ??= seen.server)) {
-        // Behind a pooler no connection ends at a fail-over.
+        await attempt(() => database.transaction(mendPlaces, LONG))
         floors.forget()
         hasStrays = true
       }
@@ -137,7 +138,7 @@ export function createRounds(options: {
   }
 
   /** One part that fails holds no other back. */
-  async function attempt(part: () => Promise<void>): Promise<void> {
+  async function attempt(part: () => Promise<unknown>): Promise<void> {
     try {
       await part()
     } catch (error) {

@@ -36,7 +36,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
   '53300':
     'The database server has no connection left: others hold all that max_connections allows.',
   [LOCK_NOT_AVAILABLE]: 'Another session held a lock for longer than this one waits for it.',
-  [QUERY_CANCELED]: 'The statement took longer than statement_timeout allows, or somebody cancelled it.',
+  [QUERY_CANCELED]:
+    'The statement took longer than statement_timeout allows, or somebody cancelled it.',
   '57P01': 'An administrator or a shutdown of the database server ended the connection.',
   '57P03': 'The database server is starting or shutting down.',
 }

@@ -5,6 +5,7 @@ import { defineJob } from '../../src/index.ts'
 import { createRounds, readRound, type Rounds } from '../../src/liveness/rounds.ts'
 import type { Session } from '../../src/liveness/session.ts'
 import { createLimits } from '../../src/work/limits.ts'
+import { arePlacesBehind } from '../../src/store/mendPlaces.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
 import { createHoldings } from '../../src/work/holdings.ts'
 import { holdRuns } from '../holdRuns.ts'
@@ -234,8 +235,13 @@ describe('createRounds', () => {
     await waitFor(() => asked >= before + 2)
     expect(calls).not.toContain('ready now')
 
+    await runtime.rows(`insert into "JobLimit" ("name", "changedPlace") values ('behind', $1)`, [
+      taken.place,
+    ])
     await changeServer()
     await waitFor(() => calls.includes('ready now'))
+    expect(await arePlacesBehind(runtime.reader)).toBe(false)
+    await runtime.rows('delete from "JobLimit"')
   })
 
   it('gives back what its own worker does not hold, every tenth round and once another server answers', async () => {
