@@ -1,4 +1,3 @@
-import type { JobsReader } from '../read/reader.ts'
 import type { Connection } from './database.ts'
 import { hasSqlState, INSUFFICIENT_PRIVILEGE } from './sqlState.ts'
 
@@ -24,7 +23,9 @@ const MEND_SQL = `
   select setval('roundsman."JobPlace"', behind."place" + ${AHEAD}) from (${BEHIND_SQL}) behind`
 
 /** Whether the sequence is behind the places in use. */
-export async function arePlacesBehind(reader: JobsReader): Promise<boolean> {
+export async function arePlacesBehind(reader: {
+  rows(statement: { text: string }): Promise<unknown[]>
+}): Promise<boolean> {
   return (await reader.rows({ text: BEHIND_SQL })).length > 0
 }
 
