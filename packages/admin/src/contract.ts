@@ -556,7 +556,6 @@ const workerIdentity = z.object({
   id: text,
   startedAt: at,
   lastSignAt: at,
-  liveness: z.enum(['lock', 'heartbeat']),
   isAlive: flag,
   // The version of the product that it runs; null when it does not say.
   version: textOrNull,

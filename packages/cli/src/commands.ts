@@ -1,5 +1,6 @@
 // For a product that calls the commands from a program of its own.
 export { checkJobs } from './check/checkJobs.ts'
+export { checkPooler } from './check/checkPooler.ts'
 export { checkVacuum } from './check/checkVacuum.ts'
 export type { CheckResult, Finding } from './check/finding.ts'
 export { describeDuration } from './command/describeDuration.ts'

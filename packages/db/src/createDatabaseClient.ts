@@ -2,9 +2,8 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import {
   connectionSettings,
-  createInquiry,
+  LIFT_TRANSACTION_TIMEOUT_SQL,
   statementName,
-  type Inquiry,
 } from '@roundsman/engine/internal'
 import { PrismaClient } from './generated/client.ts'
 
@@ -57,11 +56,6 @@ export interface NamedStatement {
 export function createDatabaseClient(options: DatabaseClientOptions): DatabaseClient {
   const { url, applicationName } = options
   const statementTimeoutMs = options.statementTimeoutMs ?? 30_000
-  const inquiry = createInquiry({
-    url,
-    applicationName,
-    log: { warn: (_: unknown, message?: string) => options.onPoolError(new Error(message)) },
-  })
   const pool = new pg.Pool({
     ...connectionSettings(url),
     application_name: applicationName,
@@ -71,9 +65,9 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
     idleTimeoutMillis: 30_000,
     statement_timeout: statementTimeoutMs,
     // When the server is out of reach, its own time-out never arrives.
-    Client: boundedClient(statementTimeoutMs + 5_000, inquiry),
+    Client: boundedClient(statementTimeoutMs + 5_000),
     // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
-    onConnect: inquiry.open,
+    onConnect: (client) => client.query(LIFT_TRANSACTION_TIMEOUT_SQL),
   })
   // Between the pool and the adapter nobody listens to a connection, and an unheard error ends the process. The query on
   // the broken connection fails by itself.
@@ -107,7 +101,6 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
       return (await pool.query<Row>(query)).rows
     },
     async $disconnect() {
-      inquiry.stop()
       await disconnect()
       // Prisma's $disconnect does not close a pool that Prisma has never used.
       if (!pool.ending) await pool.end()
@@ -120,7 +113,7 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
  * with it, and with the driver's promises, each answer stays until the next full garbage collection, and the small ones then
  * take 10 ms instead of 0.4.
  */
-function boundedClient(timeoutMs: number, inquiry: Inquiry): new () => pg.Client {
+function boundedClient(timeoutMs: number): new () => pg.Client {
   return class extends pg.Client {
     // oxlint-disable-next-line typescript/no-explicit-any -- the driver has many forms of it
     override query(...given: any[]): any {
@@ -136,17 +129,14 @@ function boundedClient(timeoutMs: number, inquiry: Inquiry): new () => pg.Client
         const end: Callback = (error, result) => {
           if (isOver) return
           isOver = true
-          inquiry.answered(this)
           if (timer) clearTimeout(timer)
           callback(error, result)
         }
-        inquiry.asked(this)
         query(...args, end)
         if (isOver) return
         timer = setTimeout(() => {
           end(new Error('Query read timeout'))
           this.connection.stream.destroy()
-          inquiry.doubt()
         }, timeoutMs)
       }
 

@@ -1,11 +1,13 @@
 import { TablesError } from '@roundsman/engine/client'
+import { PoolerError } from '@roundsman/engine/internal'
 import type { DatabaseEnvironment } from './acquireDatabase.ts'
 
-/** Explains the engine's refusal of the tables, by the variable and the remedy; null for any other error. */
+/** Explains the engine's refusal of the tables or of a pooler, by the variable and the remedy; null for any other error. */
 export function describeTablesError(
   error: unknown,
   { DATABASE_URL, DATA_DIR }: DatabaseEnvironment,
 ): string | null {
+  if (error instanceof PoolerError) return `DATABASE_URL: ${error.message}`
   if (!(error instanceof TablesError)) return null
   const { kind, problem, message } = error
   switch (kind) {

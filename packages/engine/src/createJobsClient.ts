@@ -21,7 +21,7 @@ import {
 } from './arguments/actions.ts'
 import { anyPayload } from './job/standardSchema.ts'
 import type { Envelope } from './store/envelope.ts'
-import { openDatabase, type Connection, type Database } from './store/database.ts'
+import { LONG, longOf, openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { readPlace, type DatabasePlace } from './store/connectionSettings.ts'
@@ -558,7 +558,7 @@ export function jobsClientIn(
     work: (connection: Connection) => Promise<Value>,
     otherwise = OR.schedule,
   ): Promise<Value> {
-    if (tx === null) return await openPool().transaction(work)
+    if (tx === null) return await openPool().transaction(work, LONG)
     return await work(asTransaction(tx, schema, otherwise))
   }
   const scheduling = { log, onWork: waker.wake, limit: createLoadLimit() }
@@ -611,7 +611,7 @@ export function jobsClientIn(
       return await enqueueOne(sender, openPool(enqueuing), job, work)
     },
     enqueueMany: (tx, ...work) => putMany(() => asTransaction(tx, schema, OR.many), ...work),
-    enqueueManyNow: (...work) => putMany(() => openPool(enqueuing), ...work),
+    enqueueManyNow: (...work) => putMany(() => longOf(openPool(enqueuing)), ...work),
     requestRun: (job, request, options) =>
       within(options, (tx) => {
         const { payload = {}, ...wanted } = checkRequest(request, RUN_REQUEST)

@@ -8,6 +8,7 @@ import { findHandler, type Handler } from './job/handler.ts'
 import { JobError } from './job/jobError.ts'
 import type { HostClient } from './job/hostTypes.ts'
 import { checkRetention, checkStopOptions, checkWorkerOptions } from './arguments/worker.ts'
+import { expectSession } from './liveness/findPooler.ts'
 import { createRounds } from './liveness/rounds.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
@@ -18,7 +19,9 @@ import { WORK_CHANNEL } from './store/channels.ts'
 import type { TakenWork } from './store/claimWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { GIVING_WAY } from './store/giveWay.ts'
+import { LONG } from './store/database.ts'
 import { readRules } from './store/limitSql.ts'
+import { mendPlaces } from './store/mendPlaces.ts'
 import { createSchema } from './store/schema.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
@@ -255,7 +258,9 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   return worker
 
   async function connect(): Promise<void> {
+    await expectSession(databaseUrl)
     await startOnceFree(() => checkTables(database))
+    await startOnceFree(() => database.transaction(mendPlaces, LONG))
     await startOnceFree(() => session.start())
     await startOnceFree(register)
     const hearer = {
@@ -286,7 +291,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   }
 
   /** Begins again as often as somebody has locked what it needs, unless the worker is told to stop. */
-  async function startOnceFree(part: () => Promise<void>): Promise<void> {
+  async function startOnceFree(part: () => Promise<unknown>): Promise<void> {
     await tryUntilFree(part, (error) => {
       if (stopping) throw error
       log.warn({ err: error }, 'the worker starts once others have released their locks')

@@ -40,6 +40,7 @@ export {
   tallyDurationsByHour,
 } from './read/countRuns.ts'
 export { createUsualFailures, type UsualFailures } from './read/createUsualFailures.ts'
+export { findPooler, knownPooler, PoolerError } from './liveness/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
 export { describeConnections, findFewConnections } from './read/findFewConnections.ts'
@@ -109,9 +110,9 @@ export {
 export { containedLog } from './store/containedLog.ts'
 export { RUNS_UNDER_WAY } from './store/heldRuns.ts'
 export { importPgBoss, type LeftBehind, type PgBossImport } from './store/importPgBoss.ts'
-export { createInquiry, type Inquiry } from './store/inquiry.ts'
 export { isConnectionLoss } from './store/isConnectionLoss.ts'
 export { exportRows } from './store/exportRows.ts'
+export { arePlacesBehind } from './store/mendPlaces.ts'
 export { checkMigrations, migrationSql } from './store/migrate.ts'
 export { prismaModels } from './store/prismaModels.ts'
 export { statementName } from './store/schema.ts'

@@ -17,7 +17,8 @@ import { recogniseHost } from './store/callersTransaction.ts'
 import { containedLog } from './store/containedLog.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createWorkerId } from './createWorker.ts'
-import { findLostClaims, IS_ALIVE_SQL } from './liveness/whoIsLost.ts'
+import { expectSession } from './liveness/findPooler.ts'
+import { findLostClaims, isAliveSql } from './liveness/whoIsLost.ts'
 import type { WorkerObserver } from './run/observer.ts'
 import { pauseAfter } from './run/pauseAfter.ts'
 import { performRun, type RunServices } from './run/performRun.ts'
@@ -28,6 +29,8 @@ import { expireSeconds } from './store/expireSeconds.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
 import { exclusiveKey } from './run/runs.ts'
 import { checkTables } from './store/tablesState.ts'
+import { LONG } from './store/database.ts'
+import { mendPlaces } from './store/mendPlaces.ts'
 import { createSchema } from './store/schema.ts'
 import type { NewRun, TakenWork } from './store/claimWork.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
@@ -164,7 +167,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   }
   const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {
+    await expectSession(databaseUrl)
     await checkTables(database)
+    await database.transaction(mendPlaces, LONG)
     await session.start()
     await cancellations.start()
     await database.transaction((tx) =>
@@ -230,7 +235,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     run = { ...run, startedAt: now() }
     return await database
       .transaction(async (tx) => {
-        const { rows } = await tx.query<{ isAlive: boolean }>(IS_ALIVE_SQL, [workerId])
+        const isAlive = `select ${isAliveSql('$1')} as "isAlive"`
+        const { rows } = await tx.query<{ isAlive: boolean }>(isAlive, [workerId])
         if (!rows[0]?.isAlive) return 'notAlive'
         if (given.deadLetter !== undefined) {
           letter = await takeDeadLetter(tx, job.name, given.deadLetter)

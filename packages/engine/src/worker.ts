@@ -3,6 +3,7 @@ import './nodeVersion.ts'
 export type { Retention } from './control/pruneJobRuns.ts'
 export { createWorker } from './createWorker.ts'
 export { type PgPool, type PgTransaction, run, type RunOptions } from './run.ts'
+export { PoolerError } from './liveness/findPooler.ts'
 export { createPinger, type Pinger, type PingerOptions } from './run/createPinger.ts'
 export type {
   ObservedRun,

@@ -86,8 +86,8 @@ describe('createWorker', () => {
     const names = jobs.map(({ name }) => name)
     const untaken = () => jobsWithoutWorker(runtime.reader, names)
     await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "heartbeatAt")
-       values ('dead', 'heartbeat', now() - interval '1 hour')`,
+      `insert into "JobWorker" ("id", "heartbeatAt")
+       values ('dead', now() - interval '1 hour')`,
     )
     expect(await untaken()).toEqual(['echo', 'single'])
     await worker.stop()

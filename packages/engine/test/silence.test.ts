@@ -8,8 +8,8 @@ import { startTestWorker } from './startTestWorker.ts'
 import { useClientRuntime } from './useClientRuntime.ts'
 import { openProxyTo } from './openProxyTo.ts'
 
-/** Below the half minute after which a statement is given up, and far below two of them. */
-const SOON = { timeoutMs: 25_000 }
+/** Fifteen seconds for a statement, and five for those that were sent since. */
+const SOON = { timeoutMs: 20_000 }
 const COUNT = 20
 
 const parcel = defineJob({

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 
-/** A transaction pooler in front of PostgreSQL. */
+/** A pooler in front of PostgreSQL. */
 export interface Pooler {
   url: string
   /** Ends every client's connection, as a restart of the pooler does. PostgreSQL rolls back what was under way. */
@@ -16,6 +16,8 @@ export interface CreatePoolerOptions {
   timeZone?: string
   /** More settings of these connections, like a role's or a server's defaults. Default: none. */
   settings?: Readonly<Record<string, string>>
+  /** When it takes a connection back from a client. Default: after each transaction. */
+  mode?: 'transaction' | 'session'
   /** Startup parameters for which it refuses a client. Default: none; it then ignores all of them. */
   refused?: readonly string[]
 }
@@ -35,18 +37,19 @@ interface Client {
   pending: number
 }
 
-const SERVERS = 5
+const SERVERS = { transaction: 5, session: 30 }
 const REOPEN_MS = 100
 const SSL_REQUEST = 80_877_103
 const START = 196_608
 
 /**
  * Lends its clients a connection for each transaction, another one each time, with whatever the one before left on it: as
- * PgBouncer with pool_mode=transaction, server_round_robin=1, max_prepared_statements=0, and startup parameters ignored.
+ * PgBouncer with pool_mode=transaction, server_round_robin=1, max_prepared_statements=0, and startup parameters ignored. Or, in
+ * the other mode, until the client leaves.
  */
 export async function createPooler(
   url: string,
-  { timeZone = 'UTC', settings = {}, refused = [] }: CreatePoolerOptions = {},
+  { timeZone = 'UTC', settings = {}, mode = 'transaction', refused = [] }: CreatePoolerOptions = {},
 ): Promise<Pooler> {
   const clients = new Set<Client>()
   const servers = new Set<Server>()
@@ -115,7 +118,7 @@ export async function createPooler(
     if (typeOf(message) !== 'Z') return
     client.pending--
     const isInTransaction = message.toString('latin1', 5, 6) !== 'I'
-    if (client.pending > 0 || isInTransaction) return
+    if (client.pending > 0 || isInTransaction || mode === 'session') return
     client.server = null
     server.client = null
     give(server)
@@ -168,7 +171,7 @@ export async function createPooler(
 
   const listener = createServer({ noDelay: true }, accept).listen(0, '127.0.0.1')
   await once(listener, 'listening')
-  await Promise.all(Array.from({ length: SERVERS }, openServer))
+  await Promise.all(Array.from({ length: SERVERS[mode] }, openServer))
 
   const own = new URL(url)
   own.port = String((listener.address() as AddressInfo).port)

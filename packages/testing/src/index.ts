@@ -52,4 +52,5 @@ export {
   type SpawnedProcess,
   type SpawnProcessOptions,
 } from './spawnProcess.ts'
+export { useLivingWorkers } from './useLivingWorkers.ts'
 export { waitFor, type WaitForOptions } from './waitFor.ts'

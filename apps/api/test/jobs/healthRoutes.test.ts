@@ -200,7 +200,7 @@ describe('the jobs', () => {
 
   it('are not when no worker lives, be it on a database where none ever has', async () => {
     await worker.stop()
-    await api.prisma.jobWorker.create({ data: { id: 'killed', liveness: 'lock' } })
+    await api.prisma.jobWorker.create({ data: { id: 'killed' } })
     expect(await problems()).toEqual([{ kind: 'noWorker', lastSignAt: expect.any(String) }])
     await api.prisma.jobWorker.delete({ where: { id: 'killed' } })
     await api.prisma.$executeRaw`truncate "JobSchedule", "JobThrottle"`

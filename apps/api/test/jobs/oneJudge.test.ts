@@ -2,7 +2,7 @@
 import { defineJob } from '@roundsman/engine'
 import { createAlertWatcher } from '@roundsman/engine/alerts'
 import { listProblems } from '@roundsman/engine/client'
-import { emptyTables, openForTests, QUEUE, waitFor } from '@roundsman/testing'
+import { emptyTables, openForTests, QUEUE, waitFor, useLivingWorkers } from '@roundsman/testing'
 import type { ConsoleOverview } from '@roundsman/admin/contract'
 import fc from 'fast-check'
 import { pino } from 'pino'
@@ -14,6 +14,7 @@ const NAMES = ['import', 'export', 'mail'] as const
 const jobs = NAMES.map((name) => defineJob({ name, timeoutMs: 90_000 }))
 
 const api = openForTests(createTestApi)
+useLivingWorkers(() => api.databaseUrl, 'w')
 
 /** What became of a job within the last hour, and what the queue holds of it. */
 const history = fc.record({
@@ -36,7 +37,7 @@ it('the console, alerts and metrics name the same, of whatever history', async (
       for (const [at, one] of of.entries()) await write(NAMES[at]!, one)
       if (isAnyAlive)
         await api.prisma.$executeRaw`
-          insert into "JobWorker" ("id", "liveness", "lanes") values ('w', 'heartbeat', '{"mail": 1, "import": 1}')`
+          insert into "JobWorker" ("id", "lanes") values ('w', '{"mail": 1, "import": 1}')`
       const { problems } = await listProblems(api.jobsClient.reader, jobs, new Date())
       const keysOf = (
         items: readonly { kind: string; name?: string }[],

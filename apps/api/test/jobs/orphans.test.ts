@@ -3,7 +3,7 @@ import { getQueueStats } from '@roundsman/engine/client'
 import { defineJob } from '@roundsman/engine'
 import type { ConsoleOverview, ConsoleQueue } from '@roundsman/admin/contract'
 import fc from 'fast-check'
-import { emptyTables, openForTests, QUEUE } from '@roundsman/testing'
+import { emptyTables, openForTests, QUEUE, useLivingWorkers } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { createTestApi, JWT_SECRET } from '../createTestApi.ts'
@@ -12,6 +12,7 @@ const NAMES = ['import', 'export', 'mail', 'report'] as const
 const jobs = NAMES.map((name) => defineJob({ name }))
 
 const api = openForTests(createTestApi)
+useLivingWorkers(() => api.databaseUrl, 'w')
 
 /** What the queue holds of a job, and who knows the job. */
 interface Held {
@@ -56,8 +57,8 @@ async function fill(all: ReadonlyMap<string, Held>, isAnyAlive: boolean): Promis
   if (!isAnyAlive) return
   const taken = [...all].filter(([, { isTaken }]) => isTaken).map(([name]) => [name, 1])
   await api.prisma.$executeRaw`
-    insert into "JobWorker" ("id", "liveness", "lanes")
-    values ('w', 'heartbeat', ${JSON.stringify(Object.fromEntries(taken))}::jsonb)`
+    insert into "JobWorker" ("id", "lanes")
+    values ('w', ${JSON.stringify(Object.fromEntries(taken))}::jsonb)`
 }
 
 /** Asks an API whose catalogue has these jobs. */

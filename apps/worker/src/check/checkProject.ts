@@ -4,6 +4,7 @@ import { isEngineJob, isScheduled, type Job, type ScheduledJob } from '@roundsma
 import { pino } from 'pino'
 import {
   checkJobs,
+  checkPooler,
   checkVacuum,
   describeDuration,
   withReader,
@@ -45,6 +46,7 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
     const look = () =>
       withPrisma(env, async (prisma, url) => [
         ...(await checkIndexes(prisma, sweeps)),
+        ...(await checkPooler(url)),
         ...(await withReader({ databaseUrl: url, schema: ENGINE_SCHEMA }, (reader) =>
           checkVacuum(reader, now),
         )),

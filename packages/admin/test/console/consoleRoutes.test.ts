@@ -7,6 +7,7 @@ import {
   openForTests,
   QUEUE,
   waitFor,
+  useLivingWorkers,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type {
@@ -22,6 +23,7 @@ import type {
 import { jobs, openTestAdmin } from '../openTestAdmin.ts'
 
 const api = openForTests(openTestAdmin)
+useLivingWorkers(() => api.databaseUrl, 'other', 'w1')
 
 beforeEach(async () => {
   await emptyTables(
@@ -77,7 +79,7 @@ describe('the overview', () => {
   it('tells a worker that lives, by its lock, from one that was killed, and what it runs', async () => {
     const worker = await api.startWorker()
     try {
-      await api.prisma.jobWorker.create({ data: { id: 'dead', liveness: 'lock' } })
+      await api.prisma.jobWorker.create({ data: { id: 'dead' } })
       const progress = { done: 1, total: 4 }
       const run = await addRun({ workerId: worker.id, progress, startedAt: minutesAgo(1) })
 
@@ -102,7 +104,6 @@ describe('the overview', () => {
       api.prisma.jobWorker.create({
         data: {
           id,
-          liveness: 'heartbeat',
           heartbeatAt: new Date(Date.now() - minutes * 60_000),
           startedAt: new Date(Date.now() - startedMinutes * 60_000),
         },
@@ -170,7 +171,7 @@ describe('the overview', () => {
     expect(growing.backlog[0]).toMatchObject({ isPaused: false, isUntaken: false })
     // A worker that lives, but takes the work of other jobs only.
     await api.prisma.$executeRaw`
-      insert into "JobWorker" ("id", "liveness", "lanes") values ('other', 'heartbeat', '{"other": 1}')`
+      insert into "JobWorker" ("id", "lanes") values ('other', '{"other": 1}')`
     expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isUntaken: true })
     const page = (await get<ConsoleQueue>('queue')).jobs.find(({ name }) => name === 'sendReport')
     expect(page).toMatchObject({ isUntaken: true, backlog: { isUntaken: true } })
@@ -416,7 +417,7 @@ it('the queue tells how long the work has waited that was due first, of whicheve
 describe('the workers', () => {
   it('come with the jobs that they run, the one of which they run most first', async () => {
     await api.prisma.jobWorker.create({
-      data: { id: 'w1', liveness: 'heartbeat', startedAt: minutesAgo(60) },
+      data: { id: 'w1', startedAt: minutesAgo(60) },
     })
     const names = jobs.slice(0, 3).map(({ name }) => name)
     for (const [at, count] of [2, 1, 3].entries())
@@ -520,7 +521,7 @@ describe('the search', () => {
     })
     await addRun({ status: 'failed', errorCode: 'ECONNREFUSED', endedAt: new Date(NOW), details })
     await addRun({ status: 'failed', errorCode: 'cancelled', endedAt: new Date(NOW) })
-    await api.prisma.jobWorker.create({ data: { id: 'Host-7:1', liveness: 'heartbeat' } })
+    await api.prisma.jobWorker.create({ data: { id: 'Host-7:1' } })
     const found = { id: failed.id, name: JOB, outcome: 'failed', startedAt: expect.any(String) }
 
     expect((await search(' I18N ')).jobs.map(({ name }) => name)).toEqual([JOB])

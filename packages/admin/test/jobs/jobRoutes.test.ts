@@ -5,11 +5,13 @@ import {
   listQueue,
   openForTests,
   QUEUE,
+  useLivingWorkers,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { jobs, openTestAdmin } from '../openTestAdmin.ts'
 
 const api = openForTests(openTestAdmin)
+useLivingWorkers(() => api.databaseUrl, 'w1')
 
 beforeEach(async () => {
   await emptyTables(api.prisma, `"JobRun", "JobClaim", "JobTick", "JobSchedule", ${QUEUE}`)

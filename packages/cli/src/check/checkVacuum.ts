@@ -1,5 +1,6 @@
 import { getOldestSnapshot, type JobsReader } from '@roundsman/engine/client'
 import {
+  arePlacesBehind,
   describeConnections,
   describeUnvacuumed,
   findFewConnections,
@@ -9,7 +10,7 @@ import {
 } from '@roundsman/engine/internal'
 import type { Finding } from './finding.ts'
 
-/** Reports what keeps old rows of the queue from being removed, such as a forgotten transaction, or autovacuum that is off; and that few connections are left. */
+/** Reports what keeps old rows of the queue from being removed, such as a forgotten transaction, or autovacuum that is off; that few connections are left; and that the sequence of places is behind. */
 export async function checkVacuum(reader: JobsReader, now: Date): Promise<Finding[]> {
   const unvacuumed = (await listUnvacuumed(reader)).map((one): Finding => ({
     severity: 'warning',
@@ -21,6 +22,7 @@ export async function checkVacuum(reader: JobsReader, now: Date): Promise<Findin
     ...unvacuumed,
     ...(await checkSnapshots(reader, now)),
     ...(await checkConnections(reader)),
+    ...(await checkPlaces(reader)),
   ]
 }
 
@@ -35,6 +37,20 @@ async function checkConnections(reader: JobsReader): Promise<Finding[]> {
       problem: describeConnections(few),
       remedy:
         'make pools smaller or put a pooler before the database, or raise max_connections and restart it',
+    },
+  ]
+}
+
+async function checkPlaces(reader: JobsReader): Promise<Finding[]> {
+  if (!(await arePlacesBehind(reader))) return []
+  return [
+    {
+      severity: 'error',
+      code: 'places_behind',
+      job: null,
+      problem:
+        'the sequence "JobPlace" is behind the places in use, as after logical replication: limits would be exceeded and work passed over',
+      remedy: 'run npx roundsman migrate, or start the workers anew: both set it ahead',
     },
   ]
 }

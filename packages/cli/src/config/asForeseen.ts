@@ -1,5 +1,6 @@
 import { MigrationDeniedError, MigrationRefusedError } from '@roundsman/engine/migrate'
 import { TablesError } from '@roundsman/engine/client'
+import { PoolerError } from '@roundsman/engine/internal'
 import { ForeseenError } from '../command/runCommand.ts'
 import { callOf } from '../init/findTooling.ts'
 
@@ -26,7 +27,7 @@ function explainDatabaseError(error: unknown): string | null {
   if (!(error instanceof Error)) return null
   // When several addresses refuse a connection, the reasons are inside.
   if (error instanceof AggregateError) return explainDatabaseError(error.errors[0])
-  const isExplained = [TablesError, MigrationDeniedError, MigrationRefusedError].some(
+  const isExplained = [TablesError, PoolerError, MigrationDeniedError, MigrationRefusedError].some(
     (known) => error instanceof known,
   )
   if (isExplained) return error.message

@@ -1,5 +1,6 @@
 import { checkMigrations } from '@roundsman/engine/internal'
 import { checkJobs } from '../check/checkJobs.ts'
+import { checkPooler } from '../check/checkPooler.ts'
 import { checkVacuum } from '../check/checkVacuum.ts'
 import type { CheckResult, Finding } from '../check/finding.ts'
 import { callOf } from '../init/findTooling.ts'
@@ -11,7 +12,7 @@ import { openProduct } from './openProduct.ts'
 
 const CHECK = `Finds problems of jobs before they run: schedules and their zones, times that daylight saving skips or
 repeats, policies that do not go together, destructive jobs without a guard, tables that are missing in the
-database of DATABASE_URL, and who keeps it from removing old rows. Each finding names the job, the problem and the remedy.`
+database of DATABASE_URL, who keeps it from removing old rows, and a pooler that no worker can use. Each finding names the job, the problem and the remedy.`
 
 /** The commands about the product of the working directory. */
 export const productCommands = createProductCommands({
@@ -40,6 +41,7 @@ async function checkProduct(
   } else if (withDatabase) {
     const vacuum = await look(product, (reader) => checkVacuum(reader, now))
     findings.push(...(vacuum.found ?? []))
+    findings.push(...(await product.within(({ databaseUrl }) => checkPooler(databaseUrl))))
   }
   const unchecked = withDatabase
     ? []

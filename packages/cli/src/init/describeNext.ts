@@ -172,6 +172,11 @@ export function findWarnings(facts: ProductFacts): string[] {
   const [, version] = /(\d+\.\d+)/.exec(dependenciesOf(manifest)['typescript'] ?? '') ?? []
   const isOld = version !== undefined && Number(version) < MIN_TYPESCRIPT && Number(version) >= 1
   const warnings: string[] = []
+  if (facts.pooler !== null) {
+    warnings.push(
+      `${facts.databaseVariable} names a pooler in transaction mode, behind which a worker does not start. For the worker, and for roundsman.config.ts, ${facts.pooler}.`,
+    )
+  }
   if (!isModule && /^node(16|18)$/.test(module)) {
     warnings.push(
       `With "module": "${module}" a CommonJS file must not import an ES module, which @roundsman/engine is: set "module": "nodenext" in tsconfig.json (TypeScript 5.8 or later).`,

@@ -1,5 +1,6 @@
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
+import { knownPooler } from '@roundsman/engine/internal'
 import { findClient, type FoundClient } from './findClient.ts'
 import type { Database, ProductFacts } from './inspectProduct.ts'
 import { listSources } from './listSources.ts'
@@ -14,19 +15,21 @@ export async function findDatabase(
 ): Promise<
   Pick<
     ProductFacts,
-    'database' | 'driver' | 'client' | 'prismaClient' | 'databaseVariable' | 'envFile'
+    'database' | 'driver' | 'client' | 'prismaClient' | 'databaseVariable' | 'pooler' | 'envFile'
   >
 > {
   const dependencies = dependenciesOf(manifest)
   const own = findOwnDatabase(dependencies)
   const shared = own === null ? await findSharedClient(root, dependencies) : null
   const database = own ?? shared?.database ?? null
+  const databaseVariable = await findDatabaseVariable(root, texts)
   return {
     database,
     driver: 'postgres' in dependencies && !('pg' in dependencies) ? 'postgres' : 'pg',
     client: own === null ? (shared?.client ?? null) : findClient(texts, own),
     prismaClient: database?.startsWith('prisma') ? await findPrismaClient(root) : null,
-    databaseVariable: await findDatabaseVariable(root, texts),
+    databaseVariable,
+    pooler: await findKnownPooler(root, databaseVariable),
     envFile: await findEnvFile(root, manifest, database),
   }
 }
@@ -137,6 +140,18 @@ async function findDatabaseVariable(
   if (counts.size === 0 || counts.has(usual)) return usual
   const [[most] = [usual]] = [...counts].toSorted(([, a], [, b]) => b - a)
   return most
+}
+
+/** Looks at the URL in the product's own files. */
+async function findKnownPooler(root: string, variable: string): Promise<string | null> {
+  for (const path of ['.env', '.env.local']) {
+    const line = new RegExp(`^\\s*(?:export\\s+)?${variable}\\s*=\\s*["']?([^"'\\s]+)`, 'm')
+    const [, url] = line.exec(await readOr('', join(root, path))) ?? []
+    if (url === undefined || !URL.canParse(url)) continue
+    const pooler = knownPooler(url)
+    if (pooler !== null) return pooler
+  }
+  return null
 }
 
 /** How the product reads its `.env`. */

@@ -49,6 +49,8 @@ export interface ProductFacts {
   build: Build
   /** The variable with the database's URL. */
   databaseVariable: string
+  /** What a worker needs instead of that URL, where it is a transaction pooler's. Null: nothing, or it is not known. */
+  pooler: string | null
   /** How the product reads its `.env`: with the package, a flag of Node's, or by Next.js. Null: it does not. */
   envFile: 'dotenv' | 'node' | 'next' | null
   style: Style

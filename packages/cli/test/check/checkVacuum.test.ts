@@ -55,6 +55,20 @@ it('warns of autovacuum that is off or does not come, for the server or a table,
   expect(await found()).toEqual([])
 })
 
+it('finds a sequence of places that is behind the places in use', async () => {
+  const { url, drop } = await createTestDatabase()
+  onTestFinished(drop)
+  const reader = openReader({ schema: 'public', databaseUrl: url })
+  onTestFinished(() => reader.close())
+  const session = new pg.Client({ connectionString: url })
+  await session.connect()
+  onTestFinished(() => session.end())
+  const codes = async () => (await checkVacuum(reader, new Date())).map(({ code }) => code)
+  expect(await codes()).toEqual([])
+  await session.query(`insert into "JobLimit" ("name", "changedPlace") values ('behind', 1000)`)
+  expect(await codes()).toEqual(['places_behind'])
+})
+
 it('warns of a transaction that keeps old rows from being removed, and says how to end it', async () => {
   const { url, drop } = await createTestDatabase()
   onTestFinished(drop)

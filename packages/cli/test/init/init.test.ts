@@ -75,6 +75,18 @@ describe('a package.json', () => {
   })
 })
 
+it('names the direct address of a database that is reached through a transaction pooler', async () => {
+  const root = await commitProduct({
+    ...SHOP,
+    '.env': 'DATABASE_URL="postgresql://shop:secret@ep-a-pooler.eu.aws.neon.tech/shop"\n',
+  })
+  const { stdout } = await init(root)
+  expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
+    "use Neon's direct address, postgresql://shop@ep-a.eu.aws.neon.tech/shop.",
+  )
+  expect(stdout).not.toContain('secret')
+})
+
 describe('where nobody can be asked', () => {
   it('shows what it would do, does nothing, and exits with 1', async () => {
     const root = await commitProduct(SHOP)

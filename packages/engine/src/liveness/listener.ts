@@ -4,15 +4,12 @@ import type { Logger } from '../job/logger.ts'
 import { answerInTime } from '../store/answerInTime.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'
-import { sync } from '../store/inquiry.ts'
 
 export interface ListenerOptions {
   url: string
   applicationName: string
   answerTimeoutMs: number
   vanishedAfterMs?: number
-  /** Whether to listen on such connections at all, asked of the first. Default: yes. */
-  admits?: (client: pg.Client) => Promise<boolean>
   /** How often to probe: a connection that lost its other end is as silent as one on which nothing happens. Default 15,000 ms. */
   probeMs?: number
   log: Pick<Logger, 'warn'>
@@ -42,7 +39,6 @@ export function createListener(options: ListenerOptions) {
     applicationName,
     answerTimeoutMs,
     vanishedAfterMs,
-    admits = async () => true,
     probeMs = PROBE_MS,
     log,
   } = options
@@ -50,14 +46,12 @@ export function createListener(options: ListenerOptions) {
   let link: Link | null = null
   let opening: Link | null = null
   let timer: NodeJS.Timeout | undefined
-  let isAdmitted = false
   let stopped = false
 
-  const inTime = <Answer>({ socket }: Link, answer: Promise<Answer>) =>
-    answerInTime(answer, { timeoutMs: answerTimeoutMs, socket })
-  const ask = (of: Link, text: string) => inTime(of, of.client.query(text))
+  const ask = ({ client, socket }: Link, text: string) =>
+    answerInTime(client.query(text), { timeoutMs: answerTimeoutMs, socket })
 
-  async function connect(): Promise<boolean> {
+  async function connect(): Promise<void> {
     const socket = new Socket()
     const client = new pg.Client({
       ...connectionSettings(url, vanishedAfterMs === undefined ? {} : { vanishedAfterMs }),
@@ -76,11 +70,6 @@ export function createListener(options: ListenerOptions) {
     })
     try {
       await client.connect()
-      isAdmitted ||= await admits(client)
-      if (!isAdmitted) {
-        await endClient(client, socket)
-        return false
-      }
       for (const { channel } of subscriptions) await ask(next, listenSql(channel))
     } catch (error) {
       await endClient(client, socket)
@@ -92,7 +81,6 @@ export function createListener(options: ListenerOptions) {
       link = next
       scheduleProbe(next)
     }
-    return true
   }
 
   function scheduleProbe(of: Link): void {
@@ -102,7 +90,8 @@ export function createListener(options: ListenerOptions) {
 
   function probe(of: Link): void {
     clearTimeout(timer)
-    inTime(of, sync(of.client)).then(
+    // An empty statement.
+    ask(of, '').then(
       () => link === of && scheduleProbe(of),
       (error: unknown) => lose(of, error as Error),
     )
@@ -130,21 +119,17 @@ export function createListener(options: ListenerOptions) {
   }
 
   return {
-    /**
-     * Resolves once it listens, or to false where `admits` refused the connection. Calls back on every notification, and after
-     * every reconnect: some may have been missed.
-     */
+    /** Resolves once it listens. Calls back on every notification, and after every reconnect: some may have been missed. */
     async listen(
       channel: string,
       onNotification: Subscription['onNotification'],
       onReconnect: Subscription['onReconnect'],
-    ): Promise<boolean> {
+    ): Promise<void> {
       const subscription = { channel, onNotification, onReconnect }
       subscriptions.push(subscription)
       try {
-        if (subscriptions.length === 1) return await connect()
-        if (link) await ask(link, listenSql(channel))
-        return true
+        if (subscriptions.length === 1) await connect()
+        else if (link) await ask(link, listenSql(channel))
       } catch (error) {
         subscriptions.splice(subscriptions.indexOf(subscription), 1)
         throw error

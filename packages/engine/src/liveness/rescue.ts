@@ -9,7 +9,7 @@ import type { Database } from '../store/database.ts'
 import { endRuns, type RunEnd } from '../store/endRuns.ts'
 import { HELD_COLUMNS, heldSql, hasNotEnded } from '../store/heldRuns.ts'
 import type { Holdings } from '../work/holdings.ts'
-import { findLostClaims, isAliveSql, isBeatingSql, type LostClaim } from './whoIsLost.ts'
+import { findLostClaims, gaveSignSql, isAliveSql, type LostClaim } from './whoIsLost.ts'
 
 /** A run under way of a claim that its worker can do nothing more with. */
 interface LostRun extends Pick<FailedWork, 'origin' | 'failures' | 'losses' | 'lossesAlone'> {
@@ -110,11 +110,11 @@ const NO_RETRIES = () => ({ limit: 0, delayMs: 0, maxDelayMs: 0 })
  */
 const STALE_CLAIMS_SQL = `
   select claim."id"::text as "id", claim."name", claim."workerId", claim."expiresAt" < now() as "isExpired",
-         coalesce(${isBeatingSql('worker')}, false) as "isBeating",
+         coalesce(${gaveSignSql('worker')}, false) as "isBeating",
          (extract(epoch from claim."expiresAt" - claim."createdAt") * 1000)::float8 as "allMs"
   from "JobClaim" claim left join "JobWorker" worker on worker."id" = claim."workerId"
   where (claim."expiresAt" < now() and claim."name" = any($2::text[]))
-    or (worker."id" is null and claim."workerId" <> $1 and not ${isAliveSql('claim."workerId"', 'worker')})
+    or (worker."id" is null and claim."workerId" <> $1 and not ${isAliveSql('claim."workerId"')})
   order by random() limit ${MAX_RESCUES}`
 
 interface StaleClaim extends LostClaim {

@@ -3,7 +3,8 @@ import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'
 import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
-import type { Database } from '../store/database.ts'
+import { LONG, type Database } from '../store/database.ts'
+import { mendPlaces } from '../store/mendPlaces.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
 import { dropOldRates, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
@@ -14,7 +15,7 @@ import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
 import { endStaleClaims, giveBackStrays, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
 import { dueJobsSql } from '../tick/keyedRow.ts'
-import { isBeatingSql, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
+import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
   start(): void
@@ -24,11 +25,6 @@ export interface Rounds {
 
 /** How often a worker looks for lost runs and for work that sent no notification. */
 const ROUND_MS = 1_000
-/**
- * After this worker's own heartbeat was found old, the database's clock has stepped ahead, or this process stood still: for so
- * long nobody is taken for dead. Others beat every 5 s.
- */
-const LATE_GRACE_MS = 7_000
 /** Every tenth round looks for what is rare: strays, claims that have expired, or whose workers left no trace, and keys of nobody's. */
 const ROUNDS_PER_SEARCH = 10
 /** Under an old snapshot a look from the start may take tens of milliseconds: a thousandth of the time. */
@@ -70,7 +66,6 @@ export function createRounds(options: {
   let looks = 0
   let lastKey: KeyPosition | null = null
   let lastPayload: PayloadPosition | null = null
-  let graceUntil = -Infinity
   let server: string | undefined
   /** Another server has answered, or the last look for strays has found some. */
   let hasStrays = false
@@ -84,10 +79,9 @@ export function createRounds(options: {
       if (++looks % ROUNDS_PER_START === 0) floors.forget()
       const requests = jobs.map(({ name }) => floors.look(name))
       const seen = await readRound(session, workerId, requests, options.scheduled)
-      const { lost, isIdle, isLate, isListed } = seen
-      if (isLate) graceUntil = performance.now() + LATE_GRACE_MS
+      const { lost, isIdle, isListed } = seen
       if (seen.server !== (server ??= seen.server)) {
-        // Behind a pooler no connection ends at a fail-over.
+        await attempt(() => database.transaction(mendPlaces, LONG))
         floors.forget()
         hasStrays = true
       }
@@ -110,7 +104,7 @@ export function createRounds(options: {
           hasStrays = strays.areLeft
           for (const run of strays.ended) hasEnded(run)
         })
-      if (connectedForMs < RESCUE_GRACE_MS || performance.now() < graceUntil) return
+      if (connectedForMs < RESCUE_GRACE_MS) return
       await attempt(async () => {
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
       })
@@ -140,7 +134,7 @@ export function createRounds(options: {
   }
 
   /** One part that fails holds no other back. */
-  async function attempt(part: () => Promise<void>): Promise<void> {
+  async function attempt(part: () => Promise<unknown>): Promise<void> {
     try {
       await part()
     } catch (error) {
@@ -177,11 +171,6 @@ interface Round extends Seen {
   lost: LostClaim[]
   /** Whether no worker holds anything. */
   isIdle: boolean
-  /**
-   * Whether this worker's own last heartbeat is as old as that of a dead one. A worker with a lock could not write one while
-   * somebody had its row locked: that says nothing of the others.
-   */
-  isLate: boolean
   /** Whether the list of workers has this one. */
   isListed: boolean
   /** The jobs of which ticks of keyed schedules are due. */
@@ -192,13 +181,9 @@ interface Round extends Seen {
 
 /** One statement, the only one that an idle worker sends. `$1` is the worker's id, `$8` are the jobs of whose schedules it decides. */
 const ROUND_SQL = `
-  with beat as (${BEAT_SQL} returning "id"), ${placeDueSql('$2')}
+  with beat as (${BEAT_SQL}), ${placeDueSql('$2')}
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
          not exists (select from "JobClaim") as "isIdle",
-         exists (
-           select from "JobWorker" me where me."id" = $1 and not ${isBeatingSql('me')}
-             and (me."liveness" = 'heartbeat' or exists (select from beat))
-         ) as "isLate",
          exists (select from "JobWorker" where "id" = $1) as "isListed",
          ${dueJobsSql('$8')} as "ticksDue", ${rulesSql('$2')} as "rules", ${SEEN}`
 

@@ -5,30 +5,24 @@ import { answerInTime, socketOf } from '../store/answerInTime.ts'
 import type { Connection, Result } from '../store/database.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'
-import { isSession } from './isSession.ts'
 import { createListener } from './listener.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
-import { hasSqlState, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import {
-  HEARTBEAT_TIMEOUT_MS,
-  IS_WORKER_LOCK,
-  isBeatingSql,
-  LAST_SIGN_OFF,
-  workerLockKey,
-} from './whoIsLost.ts'
+  hasSqlState,
+  INSUFFICIENT_PRIVILEGE,
+  LOCK_NOT_AVAILABLE,
+  QUERY_CANCELED,
+} from '../store/sqlState.ts'
+import { IS_WORKER_LOCK, LAST_SIGN_OFF, workerLockKey } from './whoIsLost.ts'
 
 /*
  * A session is in one of these states.
  *
- *   starting      start() connects and finds out whether the connection is a session: connected or beating. An error
- *                 rejects start(), and createWorker stops the session.
+ *   starting      start() connects: connected. An error rejects start(), and createWorker stops the session.
  *   connected     The connection holds the worker's lock. It becomes reconnecting when the connection ends, when a beat
  *                 fails, when a query has no answer, or when doubt() says that nobody sees the lock.
  *   reconnecting  It tries again after 100 to 500 ms, until connect() has the lock: connected; listeners are called back.
  *                 Where it may not end the connection that holds the lock, others see that the worker lives: rounds go on.
- *   beating       Behind a transaction pooler: it writes heartbeatAt every 5 s. A beat that fails makes it silent.
- *   silent        A beat failed, or none came through for 30 s: connectedForMs() is null. The next beat that comes through
- *                 makes it beating again; listeners are called back.
  *   stopped       stop() ends every other state, removes the worker's row and closes the connection. Nothing leaves it.
  */
 
@@ -36,8 +30,6 @@ export interface Session {
   start(): Promise<void>
   /** Removes the worker's row and ends the connection, also one that does not answer. */
   stop(): Promise<void>
-  /** Whether settings and locks stay with a connection: false behind a transaction pooler, and before start(). */
-  isLasting(): boolean
   /** For how long others could tell that this worker lives, or null while they can't. */
   connectedForMs(): number | null
   /**
@@ -53,7 +45,7 @@ export interface Session {
     text: string,
     values?: readonly unknown[],
   ): Promise<Result<Row>>
-  /** Puts the worker into the list of workers anew: somebody has removed its row. Behind a pooler the next beat does so. */
+  /** Puts the worker into the list of workers anew: somebody has removed its row. */
   signUp(): Promise<void>
   /** Calls back on every notification, and after every reconnect, when some may have been missed. */
   listen(
@@ -90,36 +82,23 @@ const HEARTBEAT_MS = 5_000
  * second after which PostgreSQL looks for a deadlock.
  */
 const LOCK_TIMEOUT_MS = 800
+/** Shorter than an answer may take: a statement that is slow must not look like a lost connection either. */
+const STATEMENT_TIMEOUT_MS = 8_000
 
 /** The row of worker `$1`, unless somebody has locked it: a beat that waits would keep the round from going on. */
 const FREE_ROW = 'select "id" from "JobWorker" where "id" = $1 for no key update skip locked'
 
-/**
- * Writes the heartbeat of worker `$1` when the last one is 5 s old. A worker without a lock that others already take for
- * dead gets none here: only the session's own beat revives it, so that the session knows of the gap.
- */
+/** Writes the heartbeat of worker `$1` when the last one is 5 s old. */
 export const BEAT_SQL = `
-  update "JobWorker" worker set "heartbeatAt" = statement_timestamp()
-  where "id" in (${FREE_ROW}) and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'
-    and ("liveness" = 'lock' or ${isBeatingSql('worker')})`
-
-/** Writes the heartbeat of worker `$1`, and returns whether the one before was recent enough. Its row may be gone. */
-const HEARTBEAT_SQL = `
-  with before as (
-    select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
-  ), beat as (
-    insert into "JobWorker" ("id", "liveness", "startedAt", "version", "lanes")
-    values ($1, 'heartbeat', $2, $3, $4::jsonb)
-    on conflict ("id") do update set "heartbeatAt" = statement_timestamp()
-  )
-  select coalesce((select "isBeating" from before), false) as "wasAlive"`
+  update "JobWorker" set "heartbeatAt" = statement_timestamp()
+  where "id" in (${FREE_ROW}) and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'`
 
 const SIGN_UP_SQL = `
   with beat as (
     update "JobWorker" set "heartbeatAt" = statement_timestamp() where "id" in (${FREE_ROW})
   )
-  insert into "JobWorker" ("id", "liveness", "startedAt", "version", "lanes")
-  values ($1, $2::"WorkerLiveness", $3, $4, $5::jsonb)
+  insert into "JobWorker" ("id", "startedAt", "version", "lanes")
+  values ($1, $2, $3, $4::jsonb)
   on conflict ("id") do nothing`
 /** The list of workers leads the rescue to claims: a worker that holds any stays on it. */
 const holdsNothing = (worker: string) =>
@@ -133,7 +112,7 @@ const keepVersions = (endedAt: string) => `
 
 /**
  * Removes rows of workers that are long gone, except those that somebody has locked.
- * Race: packages/engine/test/liveness/heartbeat.test.ts "signs up anew after a day of silence, when others have removed its row"
+ * Race: packages/engine/test/liveness/session.test.ts "signs up anew when others have removed its row"
  */
 const CLEAN_UP_SQL = `
   with gone as (
@@ -186,9 +165,6 @@ interface Link {
  * Shows others that this worker lives, by one connection that holds the advisory lock named after the worker. PostgreSQL
  * releases the lock the moment the process dies, however it dies; a busy or blocked process keeps it. Notifications come
  * over another connection (listener.ts), so that a blocked process never fills this one.
- *
- * Behind a transaction pooler a connection is not a session. There the worker writes heartbeats instead, finds work by
- * looking once a second, and others take it for dead when its event loop is blocked for HEARTBEAT_TIMEOUT_MS.
  */
 export function createSession({
   url,
@@ -215,13 +191,9 @@ export function createSession({
   let opening: Link | null = null
   // By performance.now(): the wall clock may jump.
   let connectedSince: number | null = null
-  /** When the last heartbeat that came through was sent. Unused with a session. */
-  let lastBeatAt = 0
-  let isLasting = false
   let isSignedUp = false
   let stopped = false
   let timer: NodeJS.Timeout | undefined
-  let beating: Promise<void> = Promise.resolve()
   let failures = 0
   /** The old connection still holds the lock, and the database refuses to end it. */
   let isTakeOverRefused = false
@@ -229,20 +201,10 @@ export function createSession({
 
   async function start(): Promise<void> {
     await database.query(CLEAN_UP_SQL)
-    const hasSession = await connect({ probe: true })
-    if (hasSession) return
-    log.warn(
-      `connections to this database do not last, as behind a transaction pooler: the worker writes a heartbeat every ${HEARTBEAT_MS} ms instead of holding a lock`,
-    )
-    lastBeatAt = performance.now()
-    isSignedUp = true
-    await database.query(SIGN_UP_SQL, [workerId, 'heartbeat', startedAt, version, lanesText])
-    connectedSince = performance.now()
-    scheduleBeat()
+    await connect()
   }
 
-  /** Returns false when it connected, but the connection is not a session. */
-  async function connect({ probe = false } = {}): Promise<boolean> {
+  async function connect(): Promise<void> {
     const socket = new Socket()
     const client = new pg.Client({
       ...connectionSettings(url, { vanishedAfterMs }),
@@ -256,12 +218,11 @@ export function createSession({
     client.on('end', () => lose(next, new Error('the connection ended')))
     try {
       await client.connect()
-      if (probe && !(await isSession(client, database))) {
-        await discard(next)
-        return false
-      }
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
-      await ask(client, `set lock_timeout = ${LOCK_TIMEOUT_MS}`)
+      await ask(
+        client,
+        `set lock_timeout = ${LOCK_TIMEOUT_MS}; set statement_timeout = ${STATEMENT_TIMEOUT_MS}`,
+      )
       await takeLock(client)
       isSignedUp = true
       await signUpOn(client).catch((error: unknown) => {
@@ -273,16 +234,11 @@ export function createSession({
       throw error
     }
     opening = null
-    if (stopped) {
-      await discard(next)
-      return true
-    }
-    isLasting = true
+    if (stopped) return await discard(next)
     link = next
     connectedSince = performance.now()
     failures = 0
     scheduleBeat()
-    return true
   }
 
   /** Queues for the lock before it ends the old holder: no other worker finds the lock free in between. */
@@ -309,7 +265,7 @@ export function createSession({
   }
 
   async function signUpOn(client: pg.Client): Promise<void> {
-    await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
+    await ask(client, SIGN_UP_SQL, [workerId, startedAt, version, lanesText])
   }
 
   function lose(lost: Link, error: Error): void {
@@ -348,44 +304,20 @@ export function createSession({
   function scheduleBeat(): void {
     // A round whose answer came during a beat has scheduled one already.
     clearTimeout(timer)
-    timer = setTimeout(() => {
-      beating = link === null ? beat() : beatOn(link)
-    }, HEARTBEAT_MS)
+    timer = setTimeout(() => void (link && beatOn(link)), HEARTBEAT_MS)
   }
 
-  /** Writes a heartbeat over the session, which also shows whether the connection still works. */
+  /** Writes a heartbeat, which also shows whether the connection still works. */
   async function beatOn(current: Link): Promise<void> {
     try {
       await signUpOn(current.client)
     } catch (error) {
-      // Somebody has locked the table. The connection works.
-      if (hasSqlState(error, LOCK_NOT_AVAILABLE))
+      // Somebody has locked the table, or the database is slow. The connection works.
+      if (hasSqlState(error, LOCK_NOT_AVAILABLE) || hasSqlState(error, QUERY_CANCELED))
         log.warn({ err: error }, 'heartbeat failed, trying again')
       else lose(current, error as Error)
     }
     if (link === current && !stopped) scheduleBeat()
-  }
-
-  /** Writes a heartbeat without a session. Other workers remove a row that is silent for a day; the beat inserts it again. */
-  async function beat(): Promise<void> {
-    try {
-      const sentAt = performance.now()
-      const { rows } = await database.query<{ wasAlive: boolean }>(HEARTBEAT_SQL, [
-        workerId,
-        startedAt,
-        version,
-        lanesText,
-      ])
-      lastBeatAt = sentAt
-      if (connectedSince === null || !rows[0]?.wasAlive) {
-        connectedSince = performance.now()
-        for (const onReconnect of reconnects) onReconnect()
-      }
-    } catch (error) {
-      connectedSince = null
-      log.warn({ err: error }, 'heartbeat failed, trying again')
-    }
-    if (!stopped) scheduleBeat()
   }
 
   async function ask<Row extends pg.QueryResultRow>(
@@ -397,11 +329,10 @@ export function createSession({
     return await answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
   }
 
-  /** Removes the worker's row, after any beat that is under way: the beat would insert the row again. */
   async function signOff(open: Link | null): Promise<void> {
     try {
       if (open) await ask(open.client, SIGN_OFF_SQL, [workerId])
-      else await beating.then(() => database.query(SIGN_OFF_SQL, [workerId]))
+      else await database.query(SIGN_OFF_SQL, [workerId])
     } catch (error) {
       log.warn({ err: error }, 'the worker could not remove itself from the list of workers')
     }
@@ -442,20 +373,13 @@ export function createSession({
       if (isSignedUp) await settlesWithin(signOff(open), FAREWELL_MS)
       await Promise.all([open && discard(open), listener.stop()])
     },
-    isLasting: () => isLasting,
-    connectedForMs() {
-      if (connectedSince === null) return null
-      const now = performance.now()
-      if (!isLasting && now - lastBeatAt > HEARTBEAT_TIMEOUT_MS) return null
-      return now - connectedSince
-    },
+    connectedForMs: () => (connectedSince === null ? null : performance.now() - connectedSince),
     doubt(askedAt) {
       if (link === null || connectedSince === null || connectedSince >= askedAt) return
       lose(link, new Error('the database says that nobody holds the lock of this worker'))
     },
     async listen(channel, onNotification, onReconnect) {
       reconnects.push(onReconnect)
-      if (!isLasting) return
       await listener.listen(database.schema.channel(channel), onNotification, onReconnect)
     },
   }

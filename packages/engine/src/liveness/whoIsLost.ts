@@ -2,11 +2,10 @@ import type { Connection } from '../store/database.ts'
 
 /*
  * Who is lost. A worker lives while it holds the session-level advisory lock named after it, which PostgreSQL releases the
- * moment its connection ends, however its process dies. Behind a transaction pooler, where nobody can hold such a lock, it
- * lives while its last heartbeat is less than HEARTBEAT_TIMEOUT_MS old. It holds its runs by claims, which are lost when
- * it does not live: the worker that finds them ends their runs (rescue.ts).
+ * moment its connection ends, however its process dies. It holds its runs by claims, which are lost when it does not live:
+ * the worker that finds them ends their runs (rescue.ts).
  *
- * Read from top to bottom: the lock, the heartbeat, whether one worker lives, and which claims are lost.
+ * Read from top to bottom: the lock, whether one worker lives, and which claims are lost.
  */
 
 /** The number of the advisory lock that a living worker holds, from its id as SQL. */
@@ -24,43 +23,30 @@ export const IS_WORKER_LOCK = `
   and lock.classid::bigint = (key >> 32) & 4294967295
   and lock.objid::bigint = key & 4294967295`
 
-/** Others take a worker without a session lock for dead when its last heartbeat is older. */
-export const HEARTBEAT_TIMEOUT_MS = 30_000
-
 /**
- * Whether the heartbeat in a row of JobWorker is recent. It uses the time of the statement: its transaction may have waited
- * since it began.
- */
-export function isBeatingSql(worker: string): string {
-  return `${worker}."heartbeatAt" >= statement_timestamp() - interval '${HEARTBEAT_TIMEOUT_MS} milliseconds'`
-}
-
-/**
- * Whether a worker lives: the one way to ask, for others and for a worker itself. `workerId` is its id; `worker` stands for
- * its row of JobWorker, which may be missing.
+ * Whether the worker with this id, an expression, lives: the one way to ask, for others and for a worker itself.
  *
  * Who gets the worker's lock shared knows that nobody holds it, and keeps it until the transaction ends. A worker that
  * comes back waits for that, so ask only in short transactions. Any number may ask at once. The expression is volatile: put
  * it into a materialized CTE where it matters how often or when PostgreSQL evaluates it.
  */
-export function isAliveSql(workerId: string, worker: string): string {
-  return `case when ${worker}."liveness" = 'heartbeat' then ${isBeatingSql(worker)}
-    else not pg_try_advisory_xact_lock_shared(${workerLockKey(workerId)})
-  end`
+export function isAliveSql(workerId: string): string {
+  return `not pg_try_advisory_xact_lock_shared(${workerLockKey(workerId)})`
+}
+
+/** After a restart of PostgreSQL, when not all workers have connected again, one counts as living for so long. */
+export const SIGN_COUNTS_MS = 30_000
+
+/**
+ * Whether the last heartbeat in a row of JobWorker is recent. It shows that the process was at work, and ends no run. It uses the
+ * time of the statement: its transaction may have waited since it began.
+ */
+export function gaveSignSql(worker: string): string {
+  return `${worker}."heartbeatAt" >= statement_timestamp() - interval '${SIGN_COUNTS_MS} milliseconds'`
 }
 
 /** The row of JobThrottle that says when a worker last signed off, since its own row goes then. No job has this name. */
 export const LAST_SIGN_OFF = 'last sign-off'
-
-/** A subquery that tells whether a worker lives: one row, `isAlive`. `workerId` is a text. */
-export function aliveSql(workerId: string): string {
-  return `
-    select ${isAliveSql('me.id', 'worker')} as "isAlive"
-    from (select ${workerId}::text as id) me left join "JobWorker" worker on worker."id" = me.id`
-}
-
-/** Whether the worker with the id `$1` lives. */
-export const IS_ALIVE_SQL = aliveSql('$1')
 
 /** A claim that its worker can do nothing more with. */
 export interface LostClaim {
@@ -79,7 +65,7 @@ const MAX_LOST = 500
 export const LOST_CLAIMS_SQL = `
   with gone as materialized (
     select worker."id" from "JobWorker" worker
-    where worker."id" <> $1 and not ${isAliveSql('worker."id"', 'worker')}
+    where worker."id" <> $1 and not ${isAliveSql('worker."id"')}
   )
   select claim."id"::text as "id", claim."name", claim."workerId" from gone join "JobClaim" claim on claim."workerId" = gone."id"
   order by random() limit ${MAX_LOST}`

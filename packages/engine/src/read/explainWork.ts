@@ -187,7 +187,7 @@ const EXPLAIN_SQL = `
     select run.* from "JobRun" run where run."workId" = $1::uuid order by run."attempt" desc, run."startedAt" desc limit 1
   ), living as materialized (
     select worker."id", case when jsonb_typeof(worker."lanes" -> work."name") = 'number' then (worker."lanes" ->> work."name")::float8 end as "slots"
-    from work cross join "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}
+    from work cross join "JobWorker" worker where ${isAliveSql('worker."id"')}
   ), taker as materialized (
     select living.*, (
       select count(*) from "JobClaim" claim cross join unnest(claim."runIds", claim."facts") held("id", "facts")

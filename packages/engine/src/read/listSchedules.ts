@@ -33,7 +33,7 @@ export async function listSchedules(
     text: `
       with living as materialized (
         select "schedules", "startedAt" from "JobWorker" worker
-        where jsonb_typeof("schedules") = 'object' and ${isAliveSql('worker."id"', 'worker')}
+        where jsonb_typeof("schedules") = 'object' and ${isAliveSql('worker."id"')}
       )
       select "name", "cron", "timeZone", "cursor", "updatedAt", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
              ${boundedText('"pauseReason"')} as "pauseReason", (

@@ -1,6 +1,6 @@
 import { checkText } from '../arguments/argument.ts'
 import { expectReader } from '../arguments/queries.ts'
-import { HEARTBEAT_TIMEOUT_MS, isAliveSql, LAST_SIGN_OFF } from '../liveness/whoIsLost.ts'
+import { isAliveSql, LAST_SIGN_OFF, SIGN_COUNTS_MS } from '../liveness/whoIsLost.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
@@ -8,11 +8,10 @@ import type { JobsReader } from './reader.ts'
 /** Instants are ISO 8601 in UTC. */
 export interface ListedWorker {
   id: string
-  liveness: 'lock' | 'heartbeat'
   startedAt: string
   /** False for a worker that was killed: it stays listed for a day. */
   isAlive: boolean
-  /** Its last heartbeat. Workers with a lock also send one every five seconds. */
+  /** Its last heartbeat; a worker sends one every five seconds. */
   lastSignAt: string
   /** The version of the host's product that it runs; null when it does not say. */
   version: string | null
@@ -24,9 +23,9 @@ export interface ListedWorker {
 const MAX_LANES_BYTES = 64_000
 
 const WORKER = `
-  worker."id", worker."liveness"::text, worker."startedAt", worker."heartbeatAt" as "lastSignAt",
+  worker."id", worker."startedAt", worker."heartbeatAt" as "lastSignAt",
   ${boundedText('worker."version"')} as "version", ${boundedJson('worker."lanes"', MAX_LANES_BYTES)} as "lanes",
-  ${isAliveSql('worker."id"', 'worker')} as "isAlive"`
+  ${isAliveSql('worker."id"')} as "isAlive"`
 
 /** Lists workers, 1,000 at most: living ones first, then the latest started first. */
 export async function listWorkers(reader: JobsReader): Promise<ListedWorker[]> {
@@ -81,7 +80,7 @@ export async function findFormerWorker(
 export async function isAnyWorkerAlive(reader: JobsReader): Promise<boolean> {
   const [found] = await reader.rows<{ isAlive: boolean }>({
     text: `select exists (
-       select from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}
+       select from "JobWorker" worker where ${isAliveSql('worker."id"')}
      ) as "isAlive"`,
   })
   return found?.isAlive ?? false
@@ -160,7 +159,7 @@ export async function listVersionStarts(reader: JobsReader, from: Date): Promise
     text: `
       with worker as materialized (
         (
-          select "id", "version", "startedAt", "heartbeatAt" + interval '${HEARTBEAT_TIMEOUT_MS} milliseconds' as "endedAt"
+          select "id", "version", "startedAt", "heartbeatAt" + interval '${SIGN_COUNTS_MS} milliseconds' as "endedAt"
           from "JobWorker" where "version" is not null order by "heartbeatAt" desc limit ${MAX_WORKERS}
         ) union all (
           select "id", "version", "startedAt", "endedAt" from "JobFormerWorker" order by "endedAt" desc limit ${MAX_WORKERS}

@@ -32,7 +32,7 @@ export async function jobsWithoutWorker(
   const rows = await reader.rows<{ name: string }>({
     text: `
       with living as materialized (
-        select worker."lanes" from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}
+        select worker."lanes" from "JobWorker" worker where ${isAliveSql('worker."id"')}
       )
       select wanted.name from unnest($1::text[]) with ordinality wanted(name, place)
       where not exists (

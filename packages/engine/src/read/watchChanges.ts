@@ -1,10 +1,8 @@
-import type pg from 'pg'
 import type { HostLogger } from '../job/logger.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
 import { createSchema } from '../store/schema.ts'
-import { openDatabase } from '../store/database.ts'
-import { isSession } from '../liveness/isSession.ts'
+import { findPooler } from '../liveness/findPooler.ts'
 import { createListener } from '../liveness/listener.ts'
 
 export type { Announcement }
@@ -47,12 +45,10 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   const log = containedLog(options.log)
   const schema = createSchema(options.schema)
   const own = schema.channel(CHANGES_CHANNEL)
-  const applicationName = 'roundsman changes'
   const listener = createListener({
     url,
-    applicationName,
+    applicationName: 'roundsman changes',
     answerTimeoutMs: ANSWER_TIMEOUT_MS,
-    admits,
     probeMs,
     log,
   })
@@ -61,19 +57,14 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   let isLasting = false
   let hasHeardForeign = false
 
-  async function admits(client: pg.Client): Promise<boolean> {
-    const database = openDatabase({ url, applicationName, schema, poolSize: 1, log })
-    try {
-      return await isSession(client, database)
-    } finally {
-      await database.close()
-    }
-  }
-
   async function begin(): Promise<void> {
     try {
-      isLasting = await listener.listen(own, hear, onGap)
-      if (isLasting || isClosed) return
+      if ((await findPooler(url)) === null) {
+        if (!isClosed) await listener.listen(own, hear, onGap)
+        isLasting = true
+        return
+      }
+      if (isClosed) return
       log.warn(
         { everyMs: GAP_MS },
         'connections to this database do not last, as behind a transaction pooler: live pages read everything again every few seconds',

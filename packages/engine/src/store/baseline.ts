@@ -19,8 +19,7 @@ import {
 const ENUMS_SQL = `
       CREATE TYPE "JobRunStatus" AS ENUM ('running', 'success', 'failed');
       CREATE TYPE "JobTrigger" AS ENUM ('schedule', 'queue', 'manual', 'cli');
-      CREATE TYPE "TickOutcome" AS ENUM ('enqueued', 'coalesced', 'missed', 'skipped');
-      CREATE TYPE "WorkerLiveness" AS ENUM ('lock', 'heartbeat');`
+      CREATE TYPE "TickOutcome" AS ENUM ('enqueued', 'coalesced', 'missed', 'skipped');`
 
 const RUNS_SQL = `
       CREATE TABLE "JobRun" (
@@ -234,7 +233,6 @@ const PEOPLE_SQL = `
 const WORKERS_SQL = `
       CREATE TABLE "JobWorker" (
           "id" TEXT NOT NULL,
-          "liveness" "WorkerLiveness" NOT NULL,
           "startedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           "heartbeatAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           -- What of its host's product it runs. Null: it does not say.

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { JobTrigger } from '../job/handler.ts'
 import type { WorkLabel } from '../job/labelWork.ts'
-import { aliveSql } from '../liveness/whoIsLost.ts'
+import { isAliveSql } from '../liveness/whoIsLost.ts'
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
@@ -152,7 +152,7 @@ export const claimSql = (
   array: ArrayOf,
   under: UnderLimits = FREELY,
 ) => `
-  with alive as materialized (${aliveSql('$1')}
+  with alive as materialized (select ${isAliveSql('$1')} as "isAlive"
   )${under.state}, wanted as materialized (
     select ${under.wanted} from alive cross join unnest(${array('$3::text[]')}, ${array('$4::int[]')}, ${array('$5::text[]')}, ${array('$6::uuid[]')}, ${array('$7::int[]')}) with ordinality
       as wanted("name", "limit", "exclusiveKey", "claimId", "expireSeconds", "request")

@@ -3,9 +3,9 @@ import pg from 'pg'
 import { expectAddress } from '../arguments/connection.ts'
 import type { Logger } from '../job/logger.ts'
 import { answerInTime, socketOf, UnansweredError } from './answerInTime.ts'
+import { isConnectionLoss } from './isConnectionLoss.ts'
 import { settlesWithin } from './settlesWithin.ts'
-import { connectionSettings } from './connectionSettings.ts'
-import { createInquiry } from './inquiry.ts'
+import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
 import type { Schema } from './schema.ts'
 
 /*
@@ -15,10 +15,13 @@ import type { Schema } from './schema.ts'
  *                5 s without an answer it is destroyed, and whoever waited gets the error.
  *   idle         The pool holds it. query() and transaction() make it busy. After 30 s the pool ends it, but keeps one: of those
  *                that carry out the prepared statements, if there are any.
- *   busy         One statement or transaction has it. It returns to idle when that ends well, and after a rollback that
- *                came through. After any other error it is destroyed: a failed statement outside a transaction counts.
- *   destroyed    By the above, by the server, by close() once its time-out is over, or when it turns out to have lost its
- *                other end (inquiry.ts). Nothing leaves this state.
+ *   busy         One statement or transaction has it. It returns to idle when the server has answered, also by an error, and
+ *                after a rollback that came through. Otherwise it is destroyed.
+ *   destroyed    By the above, by the server, by close() once its time-out is over, or by doubt(). Nothing leaves this state.
+ *
+ * A statement is short or long. A short one has an answer within 15 s: the server ends it after 10 s, also while it waits for a
+ * lock, so that only a connection that has lost its other end is silent for longer. Long ones are those of pools and transactions
+ * that set `statementTimeoutMs`.
  */
 
 /** A statement that a connection may keep prepared, so that PostgreSQL parses and plans it once. */
@@ -65,6 +68,8 @@ export interface Connection {
 export interface TransactionOptions {
   /** How long a statement or the commit waits for a lock of somebody else. Default: as the pool. */
   lockTimeoutMs?: number | undefined
+  /** Makes its statements long: the server cancels one that runs longer. Default: as the pool. */
+  statementTimeoutMs?: number | undefined
 }
 
 export type Result<Row> = { rows: Row[]; rowCount: number | null }
@@ -75,7 +80,7 @@ export interface Database extends Connection {
     options?: TransactionOptions,
   ): Promise<Value>
   connections(): Connections
-  /** A connection of somebody else was lost without a word: asks those of this pool on which nothing is under way. */
+  /** A connection to this server has fallen silent: destroys those on which nothing is under way, and soon those that stay silent. */
   doubt(): void
   /** Waits up to `timeoutMs` for what is under way, then destroys what remains. Default 5,000 ms. */
   close(options?: { timeoutMs?: number }): Promise<void>
@@ -99,9 +104,9 @@ export interface DatabaseOptions {
   poolSize?: number
   /** Whether an idle connection keeps the process alive. Default true. */
   keepsProcess?: boolean
-  /** Whether connections keep prepared statements; behind a transaction pooler they do not. Default: no. */
-  canPrepare?: () => boolean
-  /** The server cancels a statement that runs longer; null: never. Default 30,000 ms. */
+  /** Whether connections are sessions, which keep settings and prepared statements, as a worker's are. Default: no. */
+  isSession?: boolean
+  /** The server cancels a statement that runs longer; null: never. Default 10,000 ms. */
   statementTimeoutMs?: number | null
   /**
    * How long a statement or a commit waits for a lock of somebody else; behind a pooler only in transactions. Default: as
@@ -110,8 +115,6 @@ export interface DatabaseOptions {
   lockTimeoutMs?: number
   /** How long we wait for an answer: a server out of reach cancels nothing. Default: statementTimeoutMs + 5,000 ms. */
   answerTimeoutMs?: number | null
-  /** How long a statement is silent before the server is asked about it. Default 5,000 ms. */
-  askAfterMs?: number
   log: Pick<Logger, 'warn'>
 }
 
@@ -120,6 +123,19 @@ const KEEP_TO_INDEXES = { enable_seqscan: 'off', enable_bitmapscan: 'off' }
 
 /** How many connections keep plans: as many as a worker sends claims at once. */
 const MAX_PREPARING = 3
+
+/** How long the settings of a new connection may take: a pool waits for them without a limit. */
+const OPEN_TIMEOUT_MS = 5_000
+
+/** How long a short statement may still take once another connection has fallen silent. */
+const DOUBTED_MS = 5_000
+
+const SHORT_MS = 10_000
+/** How much longer than the server we wait for an answer. */
+const MORE_MS = 5_000
+
+/** For transactions whose statements may take long: acts, backfills, clean-ups, enqueueing of many. */
+export const LONG = { statementTimeoutMs: 30_000 }
 
 /** How long close() waits for sockets to close before it destroys them. */
 const FAREWELL_MS = 1_000
@@ -134,24 +150,34 @@ export function openDatabase({
   schema,
   poolSize = 10,
   keepsProcess = true,
-  canPrepare,
-  statementTimeoutMs = 30_000,
-  answerTimeoutMs = statementTimeoutMs === null ? null : statementTimeoutMs + 5_000,
-  askAfterMs,
+  isSession = false,
+  statementTimeoutMs = SHORT_MS,
+  answerTimeoutMs = answerTimeoutOf(statementTimeoutMs),
   lockTimeoutMs,
   log,
 }: DatabaseOptions): Database {
   const isPrepared = (statement: Statement): statement is PreparedStatement =>
-    typeof statement === 'object' && 'name' in statement && canPrepare?.() === true
-  /** Connections that have KEEP_TO_INDEXES: a pooler may drop it. The others keep no plan. */
+    typeof statement === 'object' && 'name' in statement && isSession
+  /** Connections that have KEEP_TO_INDEXES. The others keep no plan. */
   const preparing = new WeakSet<object>()
-  const inquiry = createInquiry({ url, applicationName, askAfterMs, log })
+  const idle = new Set<pg.PoolClient>()
+  /** The short statements that have no answer yet, by their connections. */
+  const asked = new Map<pg.PoolClient, object>()
+  const doubt = () => {
+    for (const client of idle) socketOf(client).destroy()
+    const doubted = [...asked]
+    setTimeout(() => {
+      for (const [client, question] of doubted)
+        if (asked.get(client) === question) socketOf(client).destroy()
+    }, DOUBTED_MS).unref()
+  }
   const ask = async <Row extends AnyRow>(
     client: pg.PoolClient,
     statement: Statement,
     values: readonly unknown[] = [],
+    timeoutMs = answerTimeoutMs,
   ): Promise<Result<Row>> => {
-    inquiry.asked(client)
+    if (timeoutMs !== null && timeoutMs <= SHORT_MS + MORE_MS) asked.set(client, {})
     try {
       const answer = queryByCallback<Row>(client, {
         text: sqlOf(schema, statement),
@@ -159,17 +185,23 @@ export function openDatabase({
         ...(typeof statement === 'object' && 'types' in statement && { types: statement.types }),
         ...(preparing.has(client) && isPrepared(statement) && { name: statement.name }),
       })
-      if (answerTimeoutMs === null) return await answer
-      return await answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
+      if (timeoutMs === null) return await answer
+      return await answerInTime(answer, { timeoutMs, socket: socketOf(client) })
     } catch (error) {
-      if (error instanceof UnansweredError) inquiry.doubt()
+      if (error instanceof UnansweredError) doubt()
       throw error
     } finally {
-      inquiry.answered(client)
+      asked.delete(client)
     }
   }
   const sockets = new Set<Socket>()
   const openPool = (min: number, max: number, settings?: Readonly<Record<string, string>>) => {
+    const own = { statement_timeout: statementTimeoutMs, lock_timeout: lockTimeoutMs, ...settings }
+    const openSql = [
+      LIFT_TRANSACTION_TIMEOUT_SQL,
+      // A pooler may have ignored what a connection asked for. Behind one in transaction mode they would go to others.
+      ...(isSession ? toSettings(own).map((one) => `set ${one}`) : []),
+    ].join(';')
     const opened = new pg.Pool({
       ...connectionSettings(url, { lockTimeoutMs, settings }),
       application_name: applicationName,
@@ -179,7 +211,12 @@ export function openDatabase({
       allowExitOnIdle: !keepsProcess,
       // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
       onConnect: async (client) => {
-        if (await inquiry.open(client)) preparing.add(client)
+        const inTime = { timeoutMs: OPEN_TIMEOUT_MS, socket: socketOf(client) }
+        await answerInTime(client.query(openSql), inTime).catch((error: unknown) => {
+          socketOf(client).destroy()
+          throw error
+        })
+        if (settings !== undefined) preparing.add(client)
       },
       ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
       stream: () => {
@@ -196,11 +233,14 @@ export function openDatabase({
     // Between the pool and its caller nobody listens to a connection, and an unheard 'error' event ends the process.
     // The query that meets the broken connection fails by itself.
     opened.on('connect', (client) => client.on('error', () => undefined))
+    opened.on('release', (_, client) => idle.add(client))
+    for (const event of ['acquire', 'remove'] as const)
+      opened.on(event, (client) => idle.delete(client))
     return opened
   }
   // One stays open, so that the first statement after a pause finds its connection and its prepared statements. These have a pool
   // of their own, since each connection plans a statement six times before it keeps the plan.
-  const ownSize = canPrepare === undefined ? 0 : Math.min(MAX_PREPARING, poolSize - 1)
+  const ownSize = isSession ? Math.min(MAX_PREPARING, poolSize - 1) : 0
   const own = ownSize > 0 ? openPool(1, ownSize, KEEP_TO_INDEXES) : null
   const pool = openPool(own === null ? 1 : 0, poolSize - ownSize)
   const pools = own === null ? [pool] : [own, pool]
@@ -237,18 +277,24 @@ export function openDatabase({
       try {
         return await ask(client, statement, values)
       } catch (error) {
-        failure = error as Error
+        if (!(error instanceof pg.DatabaseError) || isConnectionLoss(error))
+          failure = error as Error
         throw error
       } finally {
         client.release(failure)
       }
     },
     transaction: async (work, options) => {
-      const limitMs = options?.lockTimeoutMs ?? lockTimeoutMs
+      const longMs = options?.statementTimeoutMs
+      const limits = toSettings({
+        lock_timeout: options?.lockTimeoutMs ?? lockTimeoutMs,
+        statement_timeout: longMs,
+      })
+      const timeoutMs = longMs === undefined ? answerTimeoutMs : answerTimeoutOf(longMs)
       const client = await connect(pool)
       const tx: Connection = {
         schema,
-        query: (statement, values) => ask(client, statement, values),
+        query: (statement, values) => ask(client, statement, values, timeoutMs),
       }
       // A checked-out client reports a lost connection here as well as in the query that is in flight.
       let broken: Error | undefined
@@ -256,9 +302,7 @@ export function openDatabase({
       client.on('error', onError)
       try {
         // One message, since each costs the way to the server and back.
-        await tx.query(
-          limitMs === undefined ? 'begin' : `begin; set local lock_timeout = ${limitMs}`,
-        )
+        await tx.query(['begin', ...limits.map((one) => `set local ${one}`)].join('; '))
         const result = await work(tx)
         await tx.query('commit')
         return result
@@ -273,7 +317,7 @@ export function openDatabase({
         client.release(broken)
       }
     },
-    doubt: inquiry.doubt,
+    doubt,
     connections: () => ({
       max: poolSize,
       total: sum(({ totalCount }) => totalCount),
@@ -281,7 +325,6 @@ export function openDatabase({
       waiting: sum(({ waitingCount }) => waitingCount),
     }),
     async close({ timeoutMs = 5_000 } = {}) {
-      inquiry.stop()
       const deadline = performance.now() + timeoutMs
       await settlesWithin(Promise.all(pools.map((one) => one.end())), timeoutMs)
       const closed = Promise.all(
@@ -293,6 +336,21 @@ export function openDatabase({
       await closed
     },
   }
+}
+
+/** A server out of reach cancels nothing. */
+const answerTimeoutOf = (statementTimeoutMs: number | null) =>
+  statementTimeoutMs === null ? null : statementTimeoutMs + MORE_MS
+
+/** What `set` takes, of the settings that have a value. */
+const toSettings = (settings: Readonly<Record<string, string | number | null | undefined>>) =>
+  Object.entries(settings).flatMap(([name, value]) => (value == null ? [] : `${name} = ${value}`))
+
+/** The same database, all of whose statements may take long. Each is a transaction. */
+export function longOf({ schema, transaction }: Pick<Database, 'schema' | 'transaction'>) {
+  const inLong = <Value>(work: (tx: Connection) => Promise<Value>) => transaction(work, LONG)
+  const query: Connection['query'] = (...asked) => inLong((tx) => tx.query(...asked))
+  return { schema, query, transaction: inLong }
 }
 
 /** Whether it has an idle connection that nobody waits for. */

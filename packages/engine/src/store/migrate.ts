@@ -4,6 +4,7 @@ import type { HostLogger } from '../job/logger.ts'
 import { BASELINE, BASELINE_SQL } from './baseline.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
 import { openDatabase, type Connection, type Database } from './database.ts'
+import { mendPlaces } from './mendPlaces.ts'
 import { createSchema, type Schema } from './schema.ts'
 import { hasSqlState, INSUFFICIENT_PRIVILEGE, WRONG_STATE } from './sqlState.ts'
 import { findTablesProblem, type TablesError } from './tablesState.ts'
@@ -18,7 +19,7 @@ export interface MigrateOptions {
 }
 
 /**
- * Creates all tables that the engine uses. Run it as a deploy step: workers and clients may not change a schema. Of several
+ * Creates all tables that the engine uses, and sets the sequence of places ahead where it is behind them. Run it as a deploy step: workers and clients may not change a schema. Of several
  * processes one migrates and the others wait. Run it again after it was killed.
  * @returns the names of what it has done; empty when nothing was missing
  * @throws ArgumentError when `databaseUrl` is no address of a database
@@ -34,7 +35,8 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
     try {
       let done: string[] | null
       while ((done = await database.transaction(makeTables)) === null) await pause(ASK_EVERY_MS)
-      if (done.length > 0) log.info({ schema: schema.name, baseline: BASELINE }, 'tables made')
+      if (done.includes(BASELINE))
+        log.info({ schema: schema.name, baseline: BASELINE }, 'tables made')
       return done
     } catch (error) {
       if (hasSqlState(error, INSUFFICIENT_PRIVILEGE))
@@ -60,7 +62,7 @@ async function makeTables(tx: Connection): Promise<string[] | null> {
   )
   if (!rows[0]?.isOurs) return null
   const problem = await findTablesProblem(tx)
-  if (problem === null) return []
+  if (problem === null) return (await mendPlaces(tx)) ? ['JobPlace'] : []
   if (problem.kind !== 'missing') throw problem
   await tx.query({ foreignText: `${makeSchemaSql(schema)};\n${newTablesSql(schema)}` })
   return [BASELINE]

@@ -66,7 +66,7 @@ const OWN = [
   ...['JobPark', 'JobPayload', 'JobPlace', 'JobQueue'],
   ...['JobRun', 'JobRunAll', 'JobRunStatus'],
   ...['JobSchedule', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
-  ...['JobWork', 'JobWorker', 'TickOutcome', 'WorkerLiveness'],
+  ...['JobWork', 'JobWorker', 'TickOutcome'],
 ].join('|')
 
 /** What is ours, what stands for the schema, and the marks. */

@@ -3,6 +3,8 @@ import pg from 'pg'
 export const UNIQUE_VIOLATION = '23505'
 /** Somebody else held a lock for longer than this transaction waits. */
 export const LOCK_NOT_AVAILABLE = '55P03'
+/** By `statement_timeout`, or by a person. */
+export const QUERY_CANCELED = '57014'
 export const DEADLOCK_DETECTED = '40P01'
 export const INSUFFICIENT_PRIVILEGE = '42501'
 /** `object_not_in_prerequisite_state`. */
@@ -34,7 +36,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
   '53300':
     'The database server has no connection left: others hold all that max_connections allows.',
   [LOCK_NOT_AVAILABLE]: 'Another session held a lock for longer than this one waits for it.',
-  '57014': 'The statement took longer than statement_timeout allows, or somebody cancelled it.',
+  [QUERY_CANCELED]:
+    'The statement took longer than statement_timeout allows, or somebody cancelled it.',
   '57P01': 'An administrator or a shutdown of the database server ended the connection.',
   '57P03': 'The database server is starting or shutting down.',
 }

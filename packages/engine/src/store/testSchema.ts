@@ -27,8 +27,8 @@ export async function setTestTime(connection: Connection, now: Date): Promise<vo
 }
 
 /**
- * Creates the schema with its clock at `now`, by which columns also record when a row was made. `workerId` counts as alive at
- * whatever time the clock shows.
+ * Creates the schema with its clock at `now`, by which columns also record when a row was made. The worker of the test is listed
+ * as started then.
  */
 export async function makeTestSchema(
   connection: Connection,
@@ -41,8 +41,8 @@ export async function makeTestSchema(
     create function roundsman."testNow"() returns timestamptz language sql stable
       as $$ select at from roundsman."testTime" $$`)
   const worker = schema.sql(`
-    insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt", "lanes")
-    values ('${workerId}', 'heartbeat', now(), '9999-01-01Z', '{}')`)
+    insert into "JobWorker" ("id", "startedAt", "heartbeatAt", "lanes")
+    values ('${workerId}', now(), statement_timestamp(), '{}')`)
   await connection.query({
     foreignText: [makeSchemaSql(schema), clock, newTablesSql(schema), worker].join(';\n'),
   })

@@ -149,7 +149,7 @@ async function isOfLatestVersion(tx: Connection, name: string, workerId: string)
   const { rows } = await tx.query<{ isLatest: boolean }>(
     `with living as materialized (
        select worker."id", worker."version", worker."startedAt" from "JobWorker" worker
-       where worker."lanes" ? $1::text and (worker."id" = $2::text or ${isAliveSql('worker."id"', 'worker')})
+       where worker."lanes" ? $1::text and (worker."id" = $2::text or ${isAliveSql('worker."id"')})
      )
      select (select "version" from living order by "startedAt" desc, "id" desc limit 1)
        is not distinct from (select "version" from living where "id" = $2::text) as "isLatest"`,

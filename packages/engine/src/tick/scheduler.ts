@@ -13,7 +13,7 @@ import { dueTicks, type DueTicks } from './dueTicks.ts'
 import { insertWork } from '../store/insertWork.ts'
 import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
-import { isAliveSql, isBeatingSql } from '../liveness/whoIsLost.ts'
+import { gaveSignSql, isAliveSql } from '../liveness/whoIsLost.ts'
 import { isUnfinishedSql } from './isUnfinished.ts'
 import { holdersSql } from '../store/findLocked.ts'
 import { GIVING_WAY } from '../store/giveWay.ts'
@@ -469,7 +469,7 @@ const TELL_SQL = `
 const REGISTER_SQL = `
   with told as materialized (
     select coalesce("schedules", "lanes") as jobs, "startedAt", "id" from "JobWorker" worker
-    where ${isBeatingSql('worker')} or ${isAliveSql('worker."id"', 'worker')}
+    where ${gaveSignSql('worker')} or ${isAliveSql('worker."id"')}
   ), mine as materialized (
     select name, cron, "timeZone", least(cursor, ${LATEST_SQL}) as cursor, "setBy"
     from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $7::text[])

@@ -41,7 +41,7 @@ export function openPostgres(options: {
     applicationName: `roundsman ${workerId} ${what}`,
     schema,
     ...(what === 'once' && { poolSize: 2 }),
-    canPrepare: () => session.isLasting(),
+    isSession: true,
     lockTimeoutMs: GIVE_WAY_AFTER_MS,
     log,
   })

@@ -239,7 +239,7 @@ const LIVING = `array(
     where worker."id" in (
       select jsonb_array_elements_text(said -> 'workers')
       from jsonb_array_elements(case when jsonb_typeof(one."versions") = 'array' then one."versions" else '[]' end) said
-    ) and ${isAliveSql('worker."id"', 'worker')}
+    ) and ${isAliveSql('worker."id"')}
   ) as "living"`
 
 const INSERT_SQL = `

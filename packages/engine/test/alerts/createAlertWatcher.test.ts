@@ -1,6 +1,6 @@
 // Not quick: waits for webhooks that hang.
 import { createHmac, randomUUID } from 'node:crypto'
-import { type Monitor, openMonitor, waitFor } from '@roundsman/testing'
+import { type Monitor, openMonitor, waitFor, useLivingWorkers } from '@roundsman/testing'
 import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import pg from 'pg'
@@ -29,6 +29,7 @@ const NEVER_MS = 1e12
 const runtime = useTestRuntime({
   cleared: ['JobAlert', 'JobAlertDelivery', 'JobThrottle', 'JobWorker', 'JobSchedule'],
 })
+useLivingWorkers(() => runtime.url, 'w')
 it('a look that waits for what a transaction of the host has locked gives way, and PostgreSQL finds no deadlock', async () => {
   const foreign = new pg.Client({ connectionString: runtime.url })
   await foreign.connect()
@@ -120,8 +121,8 @@ async function raisedBeside(options: Partial<AlertOptions> = {}): Promise<string
 /** A worker that lives and takes the work of these jobs. */
 async function insertWorker(...names: string[]): Promise<void> {
   await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "lanes")
-     select 'w', 'heartbeat', jsonb_object_agg(name, 1) from unnest($1::text[]) name`,
+    `insert into "JobWorker" ("id", "lanes")
+     select 'w', jsonb_object_agg(name, 1) from unnest($1::text[]) name`,
     [names],
   )
 }
@@ -446,9 +447,7 @@ describe('what is told', () => {
     watch({ channels: [createAlertWebhook({ url: receiver.url })] })
     await waitFor(async () => (await runtime.rows('select from "JobAlert"')).length === 1)
 
-    await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "heartbeatAt") values ('w', 'heartbeat', '2999-01-01Z')`,
-    )
+    await runtime.rows(`insert into "JobWorker" ("id", "heartbeatAt") values ('w', '2999-01-01Z')`)
     await waitFor(
       async () =>
         (await runtime.rows('select from "JobAlert" where "kind" = \'noWorker\'')).length === 0,
@@ -597,10 +596,7 @@ describe('what is told', () => {
 
   it('that a worker is silent, and that a guard has blocked a run', async () => {
     const at = '2026-01-01T00:00:00.000Z'
-    await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "heartbeatAt") values ('still', 'lock', $1)`,
-      [at],
-    )
+    await runtime.rows(`insert into "JobWorker" ("id", "heartbeatAt") values ('still', $1)`, [at])
     await insertRuns(['guard_blocked'])
     await runtime.rows(`update "JobRun" set "details" = '{"guard":{"due":1234}}'`)
     await insertDeadLetters('feed_broken')

@@ -109,7 +109,7 @@ describe('pauseQueue and resumeQueue', () => {
   const at = `now(), now() + interval '1 hour'`
   const known = {
     'a schedule': `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt") values ($1, '0 0 1 1 *', 'UTC', now(), now())`,
-    'a worker that takes its work': `insert into "JobWorker" ("id", "liveness", "lanes") values ('w9', 'heartbeat', jsonb_build_object($1::text, 1))`,
+    'a worker that takes its work': `insert into "JobWorker" ("id", "lanes") values ('w9', jsonb_build_object($1::text, 1))`,
     'work that is due': `insert into "JobWork" ("id", "name", "bytes") values (gen_random_uuid(), $1, 2)`,
     'delayed work': `insert into "JobWork" ("id", "name", "bytes", "place", "dueAt") values (gen_random_uuid(), $1, 2, null, now() + interval '1 day')`,
     'work that runs alone': `insert into "JobWork" ("id", "name", "bytes", "losses") values (gen_random_uuid(), $1, 2, 2)`,

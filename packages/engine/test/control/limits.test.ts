@@ -27,7 +27,7 @@ const queue = openForTests(() => openTestQueue(runtime, [sync(5) as Job, charge,
 const register = (workerId: string, ...jobs: Job[]) =>
   asWorker(runtime.database, workerId, async () => {
     await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "lanes") values ($1, 'lock', '{}') on conflict do nothing`,
+      `insert into "JobWorker" ("id", "lanes") values ($1, '{}') on conflict do nothing`,
       [workerId],
     )
     await runtime.database.transaction((tx) => registerLimits(tx, { workerId, jobs }))

@@ -1,10 +1,9 @@
-import { openForTests, waitFor } from '@roundsman/testing'
+import { openForTests, waitFor, useLivingWorkers } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countDeadLettersByCause } from '../../src/read/listDeadLetters.ts'
 import { listDeadLetters, type WhichLetters } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { createWorkerId } from '../../src/createWorker.ts'
 import { runOnce } from '../../src/worker.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
@@ -25,6 +24,7 @@ const broken = { code: 'broken', message: '' }
 
 const runtime = useTestRuntime({ cleared: ['JobAction'] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel, rounds]))
+useLivingWorkers(() => runtime.url, 'by hand')
 
 type OneJob = typeof parcel | typeof rounds
 
@@ -278,10 +278,8 @@ describe('a dead letter of an exclusive job', () => {
     const letter = await fail(undefined, rounds)
     const before = await readLetter(letter)
     const runId = crypto.randomUUID()
-    const workerId = createWorkerId()
-    await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ($1, 'heartbeat')`, [
-      workerId,
-    ])
+    const workerId = 'by hand'
+    await runtime.rows(`insert into "JobWorker" ("id") values ($1)`, [workerId])
     await runtime.rows(
       `insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "enqueuedAts")
        values (gen_random_uuid(), 'rounds', $2, 'hand', 'rounds', now(), now() + interval '1 hour', array[$1::uuid], array[now()])`,

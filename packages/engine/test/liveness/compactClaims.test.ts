@@ -75,7 +75,7 @@ describe('a claim of which a part has ended', () => {
     await complete(work.slice(0, 18))
     await compact()
     await runtime.rows(`update "JobClaim" set "workerId" = 'gone'`)
-    await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('gone', 'lock')`)
+    await runtime.rows(`insert into "JobWorker" ("id") values ('gone')`)
     const { database, log } = runtime
     await rescueLostRuns({ database, log, now: () => new Date(), workerId: 'w1' })
     const again = await opened.take('parcel')

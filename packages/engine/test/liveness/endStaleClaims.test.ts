@@ -213,7 +213,7 @@ describe('a run under way when the clock of the database steps ahead by hours', 
   it('is ended where its worker stands still, though its connection lives', async () => {
     const [work] = await take(letter, 1, 'stopped')
     await runtime.rows(`
-      insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt") values ('stopped', 'lock', now(), now() - interval '1 minute')`)
+      insert into "JobWorker" ("id", "startedAt", "heartbeatAt") values ('stopped', now(), now() - interval '1 minute')`)
     await step()
     await asWorker(runtime.database, 'stopped', async () =>
       expect(await end()).toMatchObject([{ id: work.runId }]),

@@ -60,9 +60,7 @@ describe('rescueLostRuns', () => {
     const { url, database, log } = runtime
     session = createSession({ url, database, workerId: 'rescuer', log })
     await session.start()
-    await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness") values ('gone', 'lock') on conflict do nothing`,
-    )
+    await runtime.rows(`insert into "JobWorker" ("id") values ('gone') on conflict do nothing`)
   })
 
   afterEach(() => session.stop())
@@ -364,7 +362,7 @@ describe('rescueLostRuns', () => {
 
   it('says what it has ended when its connection is lost after that', async () => {
     const { database, log, lines } = runtime
-    await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('gone too', 'lock')`)
+    await runtime.rows(`insert into "JobWorker" ("id") values ('gone too')`)
     await client.enqueueManyNow(drip, [{ payload: {} }, { payload: {} }])
     await takeAndVanish('drip', 1)
     await takeAndVanish('drip', 1, undefined, 'gone too')

@@ -174,8 +174,7 @@ describe('a session that was robbed of its lock', () => {
 })
 
 describe('who asks whether a worker lives', () => {
-  const ask = `select ${isAliveSql('asked.id', 'worker')} as "isAlive"
-    from (values ('asked-for')) asked(id) left join "JobWorker" worker on worker."id" = asked.id`
+  const ask = `select ${isAliveSql("'asked-for'")} as "isAlive"`
 
   it('may be several at once, is not taken for it, and is not ended when it comes back', async () => {
     const { url, database, log } = runtime

@@ -1,6 +1,7 @@
 // Not quick: starts processes.
 import { spawnProcess, waitFor, type Proxy } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { listWorkers } from '../../src/client.ts'
 import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createSchema } from '../../src/store/schema.ts'
@@ -60,6 +61,12 @@ describe('createSession', () => {
     await waitFor(() => woken.includes('echo'))
   })
 
+  it('signs up anew when others have removed its row', async () => {
+    await runtime.rows('delete from "JobWorker"')
+    await session.signUp()
+    expect(await listWorkers(runtime.reader)).toMatchObject([{ id: 'w1', isAlive: true }])
+  })
+
   it('counts how long others could tell that it lives by a clock that does not jump', () => {
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 })
     try {
@@ -72,12 +79,12 @@ describe('createSession', () => {
   it('takes its lock over from a connection whose other end the server still believes in', async () => {
     const { proxy, url } = await openProxyTo(runtime.url)
     const { database, log } = runtime
-    const far = createSession({ url, database, workerId: 'w2', log })
+    const far = createSession({ url, database, workerId: 'w2', answerTimeoutMs: 500, log })
     try {
       await far.start()
       const [before] = await sessions('w2')
       proxy.forget()
-      await waitFor(() => far.connectedForMs() === null, { timeoutMs: 20_000 })
+      await expect(far.query('select 1')).rejects.toThrow(/timeout/)
       await waitFor(() => far.connectedForMs() !== null)
 
       const after = await sessions('w2')
@@ -87,7 +94,7 @@ describe('createSession', () => {
       await far.stop()
       proxy.close()
     }
-  }, 40_000)
+  })
 
   it('keeps its lock while it is blocked under megabytes of notifications', async () => {
     const child = spawnProcess(BLOCKED, { args: [runtime.url, '5000'] })
@@ -131,7 +138,7 @@ describe('createSession, as a role whose statements run as another', () => {
     })
     const opened = await openProxyTo(role.url)
     proxy = opened.proxy
-    far = createSession({ url: opened.url, database, workerId: 'w3', answerTimeoutMs: 2_000, log })
+    far = createSession({ url: opened.url, database, workerId: 'w3', answerTimeoutMs: 1_000, log })
     await far.start()
   })
 

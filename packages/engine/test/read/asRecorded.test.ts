@@ -1,4 +1,4 @@
-import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { HOLD_RUNS_SQL, useLivingWorkers } from '@roundsman/testing'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import {
@@ -29,6 +29,7 @@ import { useTestRuntime } from '../useTestRuntime.ts'
  */
 
 const runtime = useTestRuntime()
+useLivingWorkers(() => runtime.url, 'w3', 'w4')
 
 interface Run {
   id: string
@@ -469,8 +470,8 @@ it('lists what people did in the order of time, and workers by when they started
   ])
 
   await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt")
-     select 'w' || started, 'heartbeat', now() - started * interval '1 minute', now() - beat * interval '1 minute'
+    `insert into "JobWorker" ("id", "startedAt", "heartbeatAt")
+     select 'w' || started, now() - started * interval '1 minute', now() - beat * interval '1 minute'
      from unnest($1::int[], $2::int[]) worker(started, beat)`,
     [
       [3, 1, 4, 2, 5],

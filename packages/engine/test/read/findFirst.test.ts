@@ -120,7 +120,7 @@ describe('the version that showed it first', () => {
       ['2026-11-24T08:30:00Z'],
     )
     await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "startedAt", "version") values ('c', 'lock', $1, '0.2.1')`,
+      `insert into "JobWorker" ("id", "startedAt", "version") values ('c', $1, '0.2.1')`,
       ['2026-11-24T08:36:00Z'],
     )
     const by = ['a', 'a', 'b', 'a', 'c', 'gone', 'c']

@@ -27,7 +27,7 @@ beforeEach(async () => {
   await runtime.clear('JobAction', 'JobLimit', 'JobKey', 'JobPark')
   await asWorker(runtime.database, 'v1', async () => {
     await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "lanes") values ('v1', 'lock', '{}') on conflict do nothing`,
+      `insert into "JobWorker" ("id", "lanes") values ('v1', '{}') on conflict do nothing`,
     )
     const jobs = [sync as Job, letter]
     await runtime.database.transaction((tx) => registerLimits(tx, { workerId: 'v1', jobs }))

@@ -1,4 +1,4 @@
-import { openForTests } from '@roundsman/testing'
+import { openForTests, useLivingWorkers } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { toNotice } from '../../src/alerts/alert.ts'
 import { DEFAULT_LIMITS, findCauses } from '../../src/alerts/findCauses.ts'
@@ -13,6 +13,7 @@ import { useTestRuntime } from '../useTestRuntime.ts'
 
 const importFeed = defineJob({ name: 'importFeed' })
 const runtime = useTestRuntime({ cleared: ['JobQueue', 'JobWorker'] })
+useLivingWorkers(() => runtime.url, 'w', 'x1', 'x2', 'x3')
 const opened = openForTests(() => openTestQueue(runtime, [importFeed]))
 
 const problemsOf = async (kind: string) => {
@@ -50,9 +51,7 @@ describe('a paused queue that somebody has forgotten', () => {
       [count, ago],
     )
   beforeEach(async () => {
-    await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "lanes") values ('w', 'heartbeat', '{"importFeed": 1}')`,
-    )
+    await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('w', '{"importFeed": 1}')`)
   })
 
   it('is told with who, why and what waits, once work has waited for an hour of the pause', async () => {
@@ -352,8 +351,8 @@ describe('a job of which all slots are held', () => {
   it('is told with the oldest run, once none has come free for far longer than runs take', async () => {
     await insertRuns(50, '20 minutes')
     await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "lanes")
-       values ('x1', 'heartbeat', '{"importFeed": 3}'), ('x2', 'heartbeat', '{"importFeed": 1}'), ('x3', 'heartbeat', '{"other": 9}')`,
+      `insert into "JobWorker" ("id", "lanes")
+       values ('x1', '{"importFeed": 3}'), ('x2', '{"importFeed": 1}'), ('x3', '{"other": 9}')`,
     )
     await runtime.rows(
       `insert into "JobWork" ("id", "name", "dueAt", "bytes", "payload")

@@ -45,8 +45,8 @@ it('a run knows its version while its worker lives, and after it has ended', asy
 
 it('knows that of a worker that was killed, once another has removed it, until somebody removes it by hand', async () => {
   await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt", "version")
-     values ('killed', 'lock', now() - interval '3 days', now() - interval '2 days', '0.1.9')`,
+    `insert into "JobWorker" ("id", "startedAt", "heartbeatAt", "version")
+     values ('killed', now() - interval '3 days', now() - interval '2 days', '0.1.9')`,
   )
   await insertRun('killed')
   const next = await startWorker('next', '0.2.0')
@@ -106,14 +106,13 @@ it.each([
     await runtime.rows(
       index % 2 === 0
         ? `insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt") values ($1, $2, $3, $4)`
-        : `insert into "JobWorker" ("id", "liveness", "version", "startedAt", "heartbeatAt") values ($1, 'lock', $2, $3, $4)`,
+        : `insert into "JobWorker" ("id", "version", "startedAt", "heartbeatAt") values ($1, $2, $3, $4)`,
       [`${index}`, version, minute(Number(from)), minute(Number(to) - 0.6)],
     )
   }
-  await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "startedAt") values ('silent', 'lock', $1)`,
-    [minute(1)],
-  )
+  await runtime.rows(`insert into "JobWorker" ("id", "startedAt") values ('silent', $1)`, [
+    minute(1),
+  ])
   expect(await listVersionStarts(runtime.reader, minute(0))).toEqual(
     starts.map((start) => {
       const [version, at] = start.split(' ')

@@ -1,3 +1,4 @@
+import { useLivingWorkers } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { judgeJobs } from '../../src/read/listProblems.ts'
@@ -5,6 +6,7 @@ import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const runtime = useTestRuntime({ cleared: ['JobWorker', 'JobThrottle'] })
+useLivingWorkers(() => runtime.url, 'w1')
 const MINUTE = 60
 const TEN_MINUTES = 10 * MINUTE
 
@@ -104,9 +106,7 @@ describe('a job with a rate limit and short runs', () => {
       runtime.rows,
       times(pieces, () => ({ name: 'import', state: 'waiting', secondsAgo: 600 })),
     )
-    await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "lanes") values ('w1', 'heartbeat', '{"import": 1}')`,
-    )
+    await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('w1', '{"import": 1}')`)
     await runtime.rows(
       `insert into "JobThrottle" ("name", "freeAt") values ('import', now() + $1::interval)`,
       [freeIn],
@@ -155,9 +155,7 @@ it.each([
      order by ago::int % 7`,
     [times(40, (nth) => Math.max(0, started(nth) - seconds)), seconds],
   )
-  await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "lanes") values ('w1', 'heartbeat', '{"import": 1}')`,
-  )
+  await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('w1', '{"import": 1}')`)
   const { problems, backlog } = await judgeJobs(
     runtime.reader,
     [defineJob({ name: 'import' })],

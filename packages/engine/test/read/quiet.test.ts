@@ -1,4 +1,5 @@
 // Not quick: simulates days of runs, and asks the judge at each hour.
+import { useLivingWorkers } from '@roundsman/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
@@ -32,6 +33,7 @@ const HOUR_MS = 3_600_000
 const START = Date.parse('2026-06-01T00:00:00Z')
 
 const runtime = useTestRuntime({ cleared: ['JobWorker', 'JobFormerWorker'] })
+useLivingWorkers(() => runtime.url, 'w')
 type Told = Extract<Problem, { kind: 'failing' | 'idle' | 'slower' }>
 
 /** Lets jobs run hour by hour, and returns what the judge tells of each at the end of each hour that is told, or else of all. */
@@ -142,10 +144,9 @@ async function tellBacklogs(queues: readonly DrawnPiece[][], at: number): Promis
      select gen_random_uuid(), name, due, row_number() over (order by due), 2, '{}' from piece`,
     all.filter(({ startsAt }) => startsAt > at),
   )
-  await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "lanes") values ('w', 'heartbeat', $1)`,
-    [Object.fromEntries(queues.map((_, nth) => [`job${nth}`, 1]))],
-  )
+  await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('w', $1)`, [
+    Object.fromEntries(queues.map((_, nth) => [`job${nth}`, 1])),
+  ])
   await runtime.rows('analyze "JobRun", "JobClaim", "JobWork"')
   const jobs = queues.map((_, nth) => defineJob({ name: `job${nth}`, timeoutMs: 20 * HOUR_MS }))
   const { problems } = await judgeJobs(runtime.reader, jobs, new Date())

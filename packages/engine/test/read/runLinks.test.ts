@@ -138,7 +138,7 @@ describe('what a handler has enqueued', () => {
     handleChild = async ({ run }) => {
       if (run.attempt > 1) return
       await own.query(
-        `with gone as (insert into "JobWorker" ("id", "liveness") values ('gone', 'lock')) update "JobClaim" set "workerId" = 'gone'`,
+        `with gone as (insert into "JobWorker" ("id") values ('gone')) update "JobClaim" set "workerId" = 'gone'`,
       )
       await rescueLostRuns({ database: own, log, now: test.now, workerId: 'w1' })
       seen.push(await found(run.id))

@@ -192,8 +192,8 @@ describe('a worker starts', () => {
   }
   it('while somebody has locked the row of a worker that is long gone', async () => {
     await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "heartbeatAt") values
-         ('held', 'lock', now() - interval '2 days'), ('gone', 'lock', now() - interval '2 days')`,
+      `insert into "JobWorker" ("id", "heartbeatAt") values
+         ('held', now() - interval '2 days'), ('gone', now() - interval '2 days')`,
     )
     await foreign.query('begin')
     await foreign.query(`select from "JobWorker" where "id" = 'held' for update`)

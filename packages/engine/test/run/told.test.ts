@@ -520,7 +520,7 @@ describe('a run whose clock was set back', () => {
     const behind = new Date(Date.now() - 3_600_000)
     const { database, log } = runtime
     await runtime.rows(
-      `update "JobClaim" set "workerId" = 'gone'; insert into "JobWorker" ("id", "liveness") values ('gone', 'lock')`,
+      `update "JobClaim" set "workerId" = 'gone'; insert into "JobWorker" ("id") values ('gone')`,
     )
     await rescueLostRuns({ database, workerId: 'w1', log, now: () => behind })
     const run = await ended(workId)

@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
+import { LONG, openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { usePoolsThroughProxy } from './usePoolsThroughProxy.ts'
@@ -148,6 +148,24 @@ describe('openDatabase', () => {
     ])
   })
 
+  it('destroys the idle connections of its pool once one has fallen silent, and soon those that stay silent', async () => {
+    const { database: far, proxy } = await openThroughProxy({ applicationName: 'silent' })
+    const slow = far.transaction((tx) => tx.query('select 1 as n from pg_sleep(6)'), LONG)
+    await Promise.all([1, 2, 3, 4].map(() => far.query('select pg_sleep(0.01)')))
+    expect(far.connections()).toMatchObject({ total: 5, idle: 4 })
+    far.doubt()
+    await waitFor(() => far.connections().total === 1)
+    expect((await slow).rows).toEqual([{ n: 1 }])
+
+    proxy.forget()
+    const asked = far.query('select 1')
+    await waitFor(() => far.connections().idle === 0)
+    far.doubt()
+    // Before its time-out.
+    await expect(asked).rejects.toThrow(/terminated/)
+    expect((await far.query('select 2 as n')).rows).toEqual([{ n: 2 }])
+  }, 20_000)
+
   it('leaves nothing on a connection that many transactions have had', async () => {
     const warnings: string[] = []
     const onWarning = ({ name }: Error) => void warnings.push(name)
@@ -164,7 +182,7 @@ describe('openDatabase', () => {
   })
 
   it('has connections of their own carry out prepared statements, which wait for no other', async () => {
-    const preparing = openBeside(runtime, { canPrepare: () => true, poolSize: 3 })
+    const preparing = openBeside(runtime, { isSession: true, poolSize: 3 })
     const readPid = async () => {
       const statement = { name: 'pid', text: 'select pg_backend_pid() as pid' }
       return (await preparing.query<{ pid: number }>(statement)).rows[0]?.pid
@@ -190,7 +208,7 @@ describe('openDatabase', () => {
   })
 
   it('carries a prepared statement out on another connection when the server takes no more', async () => {
-    const full = { applicationName: 'full', canPrepare: () => true }
+    const full = { applicationName: 'full', isSession: true }
     const { database: preparing, proxy } = await openThroughProxy(full)
     await preparing.transaction((tx) => tx.query('select 1'))
     proxy.refuse(() => true)
@@ -199,7 +217,7 @@ describe('openDatabase', () => {
   })
 
   it('carries everything else out on the one of prepared statements when the server takes no more', async () => {
-    const full = { applicationName: 'full', canPrepare: () => true }
+    const full = { applicationName: 'full', isSession: true }
     const { database: preparing, proxy } = await openThroughProxy(full)
     const isOne = (tx: Connection) => tx.query<{ n: number }>('select 1 as n')
     await preparing.query({ name: 'one', text: 'select 1 as n' })
@@ -221,6 +239,6 @@ describe('openDatabase', () => {
       'select current_setting(name) as value from unnest($1::text[]) with ordinality as t(name, n) order by n',
       [names],
     )
-    expect(rows.map(({ value }) => value)).toEqual(['read committed', 'off', '30000', '30s'])
+    expect(rows.map(({ value }) => value)).toEqual(['read committed', 'off', '30000', '10s'])
   })
 })

@@ -2,12 +2,15 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { createPooler, type Pooler, spawnProcess, waitFor } from '@roundsman/testing'
 import postgres from 'postgres'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createJobsClient, getWork } from '../../src/client.ts'
+import { findPooler, knownPooler } from '../../src/liveness/findPooler.ts'
 import { watchChanges } from '../../src/read/watchChanges.ts'
 import { createWorker, runOnce } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
-import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
+import { openBeside } from '../openBeside.ts'
+import { startTestWorker } from '../startTestWorker.ts'
+import { CREATE_EFFECTS, drip, dripHandler } from '../fixtures/drip.ts'
 import { readRuns } from '../readRuns.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
@@ -73,7 +76,7 @@ describe('behind a transaction pooler', () => {
       onGap: () => gaps++,
     })
 
-    await waitFor(() => gaps > 1, { timeoutMs: 30_000 })
+    await waitFor(() => gaps > 0, { timeoutMs: 20_000 })
     expect(runtime.lines).toContainEqual(
       expect.objectContaining({
         msg: expect.stringContaining('live pages read everything again'),
@@ -83,72 +86,75 @@ describe('behind a transaction pooler', () => {
     await watch.close()
   })
 
-  it('a job is run by hand', async () => {
-    const behind = createDatabaseClient({
-      url: pooler.url,
-      applicationName: 'test',
-      onPoolError: () => undefined,
-    })
-    const result = await runOnce({
-      schema: 'public',
-      databaseUrl: pooler.url,
-      client: behind,
-      job: drip,
-      handler: dripHandler,
-      log: runtime.log,
-    })
+  const refused = { name: 'PoolerError', message: expect.stringContaining('is a pooler') as string }
 
-    expect(result).toMatchObject({
-      kind: 'ended',
-      run: { status: 'success', details: { effects: EFFECTS } },
-    })
-    await runtime.rows('truncate "Effect", "JobRun"')
-    await behind.$disconnect()
+  it('a worker and a run by hand refuse, name the address to use, and leave no lock', async () => {
+    const { port } = new URL(runtime.url)
+    const settings = { ...runtime.workerOptions, databaseUrl: pooler.url }
+    const worker = createWorker({ ...settings, jobs: [drip], handlers: { drip: dripHandler } })
+    await expect(worker.start()).rejects.toMatchObject(refused)
+    const byHand = { schema: 'public', job: drip, handler: dripHandler, log: runtime.log }
+    const run = runOnce({ ...byHand, databaseUrl: pooler.url, client: runtime.prisma })
+    await expect(run).rejects.toThrow(`@127.0.0.1:${port}/`)
+    await expect(run).rejects.not.toThrow(new URL(runtime.url).password || 'no password')
+
+    expect(await runtime.rows('select from "JobWorker"')).toEqual([])
+    const locks = `select from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`
+    expect(await runtime.rows(locks)).toEqual([])
   })
+})
 
-  it('a worker says so, works, is left alone while its heart beats, and is rescued when it does not', async () => {
-    const victim = spawnProcess(WORKER, { args: [pooler.url] })
-    expect(await victim.waitForLine('heartbeat every')).toContain('transaction pooler')
+describe('behind a session pooler that ignores the settings asked for', () => {
+  it('a worker works, has its settings, and is rescued at once', async () => {
+    const sessions = await createPooler(runtime.url, { mode: 'session' })
+    onTestFinished(sessions.close)
+    const victim = spawnProcess(WORKER, { args: [sessions.url] })
     await victim.waitForLine('Jobs scheduler enabled')
-    expect(await runtime.rows('select "liveness" from "JobWorker"')).toEqual([
-      { liveness: 'heartbeat' },
-    ])
-
-    // Without notifications, workers find work by looking.
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
     await waitFor(async () => (await runs())[0]?.details?.effects)
-    const worker = createWorker({
-      ...runtime.workerOptions,
-      jobs: [drip],
-      handlers: { drip: dripHandler },
-    })
-    await worker.start()
-    await runtime.rows(
-      `with run as (
-         insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
-         values (gen_random_uuid(), 'drip', 'cli', 'gone', '2026-01-01') returning "id"
-       )
-       insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
-       select gen_random_uuid(), 'drip', 'gone', '2026-01-01', now() + interval '1 day', array["id"], array[now()] from run`,
-    )
-    // The other worker has looked for dead workers, and rescued this run.
-    await waitFor(async () => (await runs())[0]?.status === 'failed')
-    expect((await runs())[1]).toMatchObject({ status: 'running' })
-    await runtime.rows(`delete from "JobRun" where "workerId" = 'gone'`)
+    const worker = await startTestWorker(runtime, { jobs: [drip], handlers: { drip: dripHandler } })
     await victim.kill('SIGKILL')
-    // It writes no heartbeat any more, but only an old heartbeat makes it dead.
-    expect(await runs()).toMatchObject([{ status: 'running' }])
-    await runtime.rows(
-      `update "JobWorker" set "heartbeatAt" = now() - interval '31 s' where "liveness" = 'heartbeat'`,
-    )
 
-    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
-      timeoutMs: 20_000,
-    })
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'))
     const [lost, second] = await runs()
     expect(lost).toMatchObject({ status: 'failed', details: { error: { code: 'worker_lost' } } })
     expect(second).toMatchObject({ status: 'success', attempt: 2, workerId: worker.id })
-    expect((lost?.details?.effects ?? 0) + (second?.details?.effects ?? 0)).toBe(EFFECTS)
-    await worker.stop()
+
+    const database = openBeside(runtime, { url: sessions.url, isSession: true, lockTimeoutMs: 500 })
+    const { rows } = await database.query({
+      name: 'settings',
+      text: `select array(select current_setting(name) from unnest('{statement_timeout,lock_timeout,enable_seqscan}'::text[]) name) as "all"`,
+    })
+    expect(rows).toEqual([{ all: ['10s', '500ms', 'off'] }])
+  })
+})
+
+describe('findPooler', () => {
+  it('takes a server itself for none, however busy', async () => {
+    const all = await Promise.all(Array.from({ length: 5 }, () => findPooler(runtime.url)))
+    expect(all).toEqual([null, null, null, null, null])
+  })
+})
+
+describe('knownPooler', () => {
+  it.each([
+    [
+      'postgresql://me:secret@ep-cool-1-pooler.eu-central-1.aws.neon.tech/app?sslmode=require',
+      "use Neon's direct address, postgresql://me@ep-cool-1.eu-central-1.aws.neon.tech/app",
+    ],
+    [
+      'postgresql://postgres.ref:secret@aws-0-eu-central-1.pooler.supabase.com:6543/postgres',
+      "use Supabase's session mode, postgresql://postgres.ref@aws-0-eu-central-1.pooler.supabase.com/postgres",
+    ],
+    [
+      'postgresql://me:secret@10.0.0.7:6432/app',
+      "use PostgreSQL's own address, such as postgresql://me@10.0.0.7/app, or a pooler's session mode (in PgBouncer pool_mode = session)",
+    ],
+    ['postgresql://me:secret@ep-cool-1.eu-central-1.aws.neon.tech/app', null],
+    ['postgresql://postgres.ref@aws-0-eu-central-1.pooler.supabase.com:5432/postgres', null],
+    ['postgresql://me@localhost/app', null],
+    ['/var/run/postgresql app', null],
+  ])('of %s', (url, remedy) => {
+    expect(knownPooler(url)).toBe(remedy)
   })
 })

@@ -171,10 +171,11 @@ function openFleet(clock: FakeClock) {
     const id = `w${started++}`
     const jobs = VERSIONS[version] ?? []
     const lanes = Object.fromEntries(jobs.map(({ name }) => [name, 1]))
-    await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "startedAt", "lanes") values ($1, 'heartbeat', $2, $3)`,
-      [id, new Date(clock.now().getTime() + started), lanes],
-    )
+    await runtime.rows(`insert into "JobWorker" ("id", "startedAt", "lanes") values ($1, $2, $3)`, [
+      id,
+      new Date(clock.now().getTime() + started),
+      lanes,
+    ])
     const member: Member = { id, jobs, clockMs, scheduler: undefined as never }
     member.scheduler = createScheduler({
       jobs,

@@ -1,4 +1,4 @@
-import { openForTests, waitFor } from '@roundsman/testing'
+import { openForTests, waitFor, useLivingWorkers } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import {
@@ -56,6 +56,7 @@ const test = openForTests(() =>
 )
 let schedules: KeyedSchedules
 const own = useOwnDatabase(database, test)
+useLivingWorkers(() => database.url, 'other', 'later')
 
 beforeEach(async () => {
   seen = []
@@ -162,7 +163,7 @@ describe('a schedule of a customer', () => {
       await rows(
         `select work."label", tick."workId" = work."id" as same, tick."workerId" from "JobWork" work, "JobKeyedTick" tick`,
       ),
-    ).toEqual([{ label: 'Tenant 1', same: true, workerId: 'test' }])
+    ).toEqual([{ label: 'Tenant 1', same: true, workerId: test.schema }])
   })
 
   it('exists if and only if the transaction commits', async () => {
@@ -459,7 +460,7 @@ describe('a payload that no longer fits', () => {
     expect(await test.enqueued(report)).toEqual([])
     expect(await schedules.get({ name: 'report', key: 'tenant-1' })).toMatchObject({
       isRefused: true,
-      pausedBy: 'test',
+      pausedBy: test.schema,
       pauseReason: expect.stringMatching(/^the payload does not fit: tenantId: Required/),
     })
     expect(await actions()).toMatchObject([{ action: 'reschedule' }, { action: 'pause' }])
@@ -500,9 +501,9 @@ describe('a payload that no longer fits', () => {
 
   it('is enqueued all the same by a worker of an earlier version', async () => {
     await rows(
-      `insert into "JobWorker" ("id", "liveness", "heartbeatAt", "startedAt", "version", "lanes")
-       values ('other', 'heartbeat', '9999-01-01Z', now(), '1', '{"report": 1}'),
-              ('later', 'heartbeat', '9999-01-01Z', now() + interval '1 s', '2', '{"report": 1}')`,
+      `insert into "JobWorker" ("id", "heartbeatAt", "startedAt", "version", "lanes")
+       values ('other', '9999-01-01Z', now(), '1', '{"report": 1}'),
+              ('later', '9999-01-01Z', now() + interval '1 s', '2', '{"report": 1}')`,
     )
     await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
     await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)

@@ -130,7 +130,7 @@ describe('a claim of work of which others have locked some', () => {
 
 describe('the plan of a claim', () => {
   it('by the statistics of a queue with little in it reads no more of a backlog than it takes', async () => {
-    const database = openBeside(runtime, { poolSize: 2, canPrepare: () => true })
+    const database = openBeside(runtime, { poolSize: 2, isSession: true })
     for (let n = 0; n < 3; n++) await send(other)
     await runtime.rows('vacuum analyze "JobWork"')
     const claimer = claimerOf(database)

@@ -256,9 +256,7 @@ describe('a run by hand', () => {
     await runtime.rows(
       `insert into "JobLimit" ("name", "global", "jobs") values ('crm', 1, array['fair', 'mail'])`,
     )
-    await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "lanes") values ('gone', 'lock', '{}')`,
-    )
+    await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('gone', '{}')`)
     await runtime.rows(
       `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "createdAt", "expiresAt", "runIds", "enqueuedAts", "limits", "place")
        values (gen_random_uuid(), 'mail', 'gone', now() - interval '1 h', now() - interval '1 h', 'infinity', array[gen_random_uuid()], array[now()], '{crm}', 5)`,

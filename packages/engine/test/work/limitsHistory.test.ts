@@ -210,7 +210,7 @@ async function start(jobs: readonly Job[]): Promise<TestWorker> {
   await session.connect()
   await session.query(`select pg_advisory_lock(${workerLockKey('$1::text')})`, [id])
   await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "lanes") values ($1, 'lock', '{"sync": 1000, "mail": 1000}')`,
+    `insert into "JobWorker" ("id", "lanes") values ($1, '{"sync": 1000, "mail": 1000}')`,
     [id],
   )
   const limits = createLimits()

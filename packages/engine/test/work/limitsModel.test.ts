@@ -188,7 +188,7 @@ function open(): Database {
     url,
     applicationName: 'claims',
     poolSize: 2,
-    canPrepare: () => true,
+    isSession: true,
     log,
   })
 }

@@ -34,10 +34,10 @@ const SETTINGS = {
 } as const
 
 const OURS = Object.fromEntries(Object.entries(SETTINGS).map(([name, [, value]]) => [name, value]))
-const SESSION = { ...OURS, lock_timeout: '800ms' }
+const SESSION = { ...OURS, lock_timeout: '800ms', statement_timeout: '8s' }
 const POOL = {
   ...OURS,
-  statement_timeout: '30s',
+  statement_timeout: '10s',
   lock_timeout: '500ms',
   tcp_user_timeout: '30000',
   tcp_keepalives_idle: '10',

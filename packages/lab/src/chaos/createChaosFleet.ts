@@ -59,8 +59,6 @@ export interface FleetHistory {
   started: number
   /** How many of those were of another version. */
   startedOfOther: number
-  /** How many of all were behind a transaction pooler: they write heartbeats instead of holding a lock. */
-  startedPooled: number
   /** The workers' warnings, counted by message. */
   warnings: Map<string, number>
 }
@@ -68,8 +66,6 @@ export interface FleetHistory {
 export interface FleetOptions {
   server: Server
   database: string
-  /** The port of a transaction pooler in front of the server. */
-  poolerPort: number
   random: Random
   /** The worker processes to start, each as often as the others: this version's, and maybe another's. */
   entries: readonly [string, ...string[]]
@@ -79,7 +75,6 @@ export interface FleetOptions {
 }
 
 interface Victim extends ChaosWorker {
-  isPooled: boolean
   /** It was sent SIGKILL, and may not have ended yet. */
   isKilled: boolean
   /** It has been asked or forced to end. */
@@ -101,13 +96,11 @@ const CALM_PATIENCE_MS = 20_000
 const RESTART_DELAY_MS = 200
 /** A worker that has just connected rescues nothing for 2 s, and then looks once a second. */
 const RESCUER_AGE_MS = 3_500
-/** The share of workers behind the pooler. When one dies, others notice after 30 s, and not at once. */
-const POOLED_SHARE = 0.1
 
 /** Three places for workers, and what is done to them and to PostgreSQL. */
 export function createChaosFleet(options: FleetOptions): ChaosFleet {
-  const { server, database, poolerPort, random, entries, sweepBatch, onEvent } = options
-  const kills: { slot: number; workerId: string | null; at: number; isPooled: boolean }[] = []
+  const { server, database, random, entries, sweepBatch, onEvent } = options
+  const kills: { slot: number; workerId: string | null; at: number }[] = []
   const lives: Span[] = []
   const troubles: Span[] = []
   const history: FleetHistory = {
@@ -118,7 +111,6 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
     killsWhileStarting: 0,
     started: 0,
     startedOfOther: 0,
-    startedPooled: 0,
     warnings: new Map(),
   }
   const healing = new AbortController()
@@ -131,8 +123,6 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
   async function start(slot: number): Promise<Victim> {
     // Without another version nothing is drawn, so that a seed still names the same run.
     const entry = entries.length > 1 ? random.pick(entries) : entries[0]
-    const isPooled = random.chance(POOLED_SHARE)
-    const targetPort = isPooled ? poolerPort : server.port
     const settings: Omit<WorkerSettings, 'databaseUrl'> = {
       seed: random.integer(0, 2 ** 31),
       sweepBatch,
@@ -149,14 +139,12 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
       database,
       entry,
       slot,
-      targetPort,
       settings,
       onLine,
     })
     const life: Span = { slot, from: Infinity, to: Infinity }
     lives.push(life)
     history.started++
-    if (isPooled) history.startedPooled++
     if (entry !== OWN_ENTRY) history.startedOfOther++
     void worker.told('isReady').then(
       () => {
@@ -165,7 +153,7 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
       },
       () => onEvent(`not ready ${slot} ${worker.workerId}`),
     )
-    const state = { isPooled, isKilled: false, isLeaving: false, affliction: null, life }
+    const state = { isKilled: false, isLeaving: false, affliction: null, life }
     return Object.assign(worker, state)
   }
 
@@ -204,8 +192,8 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
         if (!worker) return false
         worker.isKilled = worker.isLeaving = true
         if (!worker.isReady) history.killsWhileStarting++
-        const { slot, workerId, isPooled } = worker
-        kills.push({ slot, workerId, at: Date.now(), isPooled })
+        const { slot, workerId } = worker
+        kills.push({ slot, workerId, at: Date.now() })
         worker.signal('SIGKILL')
         return true
       }
@@ -347,10 +335,8 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
     },
     history: () => ({
       ...history,
-      kills: kills.flatMap(({ slot, workerId, at, isPooled }) =>
-        workerId === null
-          ? []
-          : [{ workerId, at, hasRescuer: !isPooled && hasRescuer({ slot, at }) }],
+      kills: kills.flatMap(({ slot, workerId, at }) =>
+        workerId === null ? [] : [{ workerId, at, hasRescuer: hasRescuer({ slot, at }) }],
       ),
     }),
   }

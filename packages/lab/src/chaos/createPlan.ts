@@ -27,8 +27,8 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 /** A long one outlasts the time after which a worker notices that nobody answers. */
 const HALF_OPEN_MS = { short: [500, 4_000], long: [12_000, 20_000] } as const
-/** Shorter than 30 s, after which a statement that waits for the lost standby would be told that it committed. */
-const SPLIT_MS = [2_000, 15_000] as const
+/** Shorter than 10 s, after which a statement that waits for the lost standby would be told that it committed. */
+const SPLIT_MS = [2_000, 8_000] as const
 
 /** The share of kills that may hit a process which is only starting. */
 const STARTING_SHARE = 0.1

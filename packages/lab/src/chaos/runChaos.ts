@@ -2,7 +2,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { JobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable, type Pool } from '../openPool.ts'
 import { checkOutVersion } from './checkOutVersion.ts'
-import { createPooler } from '@roundsman/testing'
 import { chaosSchedules, sweep } from './chaosJobs.ts'
 import { checkGuarantees } from './checks/checkGuarantees.ts'
 import { countClaims } from './countClaims.ts'
@@ -82,12 +81,9 @@ export async function runChaos(options: ChaosOptions, context: RunContext): Prom
     await jobs.start()
     const sweeper = createSweeper({ url, jobs, database })
     opened.push(sweeper.close)
-    const pooler = await createPooler(url)
-    opened.push(pooler.close)
     const fleet = createChaosFleet({
       server,
       database: name,
-      poolerPort: Number(new URL(pooler.url).port),
       random: random.fork(),
       entries,
       sweepBatch: SWEEP_BATCH,

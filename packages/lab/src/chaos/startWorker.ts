@@ -31,16 +31,14 @@ export async function startWorker(options: {
   /** The file to run: OWN_ENTRY, or that of another version. */
   entry: string
   slot: number
-  /** Where its connections lead: to the server, or to a pooler in front of it. */
-  targetPort: number
   /** A command that runs it elsewhere, from where `databaseUrl` reaches the server past its proxy. Default: here. */
   within?: readonly string[]
   databaseUrl?: string
   settings: Omit<WorkerSettings, 'databaseUrl'>
   onLine: (line: string) => void
 }): Promise<ChaosWorker> {
-  const { server, database, entry, slot, targetPort, within = [], onLine } = options
-  const proxy = await createProxy(targetPort)
+  const { server, database, entry, slot, within = [], onLine } = options
+  const proxy = await createProxy(server.port)
   const databaseUrl = options.databaseUrl ?? server.url(database, proxy.port)
   const settings: WorkerSettings = { ...options.settings, databaseUrl }
   // Kept as one object: the fleet writes into it.

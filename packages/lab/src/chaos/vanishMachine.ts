@@ -61,7 +61,6 @@ export async function vanishMachine(context: RunContext): Promise<VanishResult |
         server,
         database: name,
         entry: OWN_ENTRY,
-        targetPort: server.port,
         ...(isFarAway && {
           within: ['ip', 'netns', 'exec', NAME],
           databaseUrl: server.url(name, port).replace('127.0.0.1', NETWORK.host),

@@ -71,7 +71,7 @@ function WorkerLink({ id }: { id: string }) {
 }
 
 function WorkerItem({ worker }: { worker: ConsoleWorker }) {
-  const { id, startedAt, liveness, isSilent, lastSignAt, lanes } = worker
+  const { id, startedAt, isSilent, lastSignAt, lanes } = worker
   const rest = lanes.length - MAX_LANES
   return (
     <li className="worker">
@@ -88,9 +88,6 @@ function WorkerItem({ worker }: { worker: ConsoleWorker }) {
           )}
         </span>
       </div>
-      {liveness === 'heartbeat' && (
-        <p className="muted small">Behind a pooler: if it dies, others notice after 30 s</p>
-      )}
       {lanes.length === 0 ? (
         <p className="small muted">Idle</p>
       ) : (

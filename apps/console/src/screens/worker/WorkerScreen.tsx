@@ -211,11 +211,6 @@ function Facts({
           <Fact name="Seen">
             <Moment at={worker.lastSignAt} />
           </Fact>
-          <Fact name="If it dies">
-            {worker.liveness === 'lock'
-              ? 'Others take over its runs within seconds'
-              : 'Others take over its runs after 30 s without a sign of it'}
-          </Fact>
         </>
       )}
     </dl>

@@ -1,0 +1,122 @@
+import pg from 'pg'
+import { answerInTime, socketOf } from '../store/answerInTime.ts'
+import { connectionSettings } from '../store/connectionSettings.ts'
+import { endClient } from '../store/endClient.ts'
+import { workerLockKey } from './whoIsLost.ts'
+
+const ANSWER_TIMEOUT_MS = 5_000
+/** A busy pooler may lend the same connection twice. */
+const TRIES = 3
+/** How many connections of a pooler are asked to give the lock back. */
+const MAX_GIVE_BACKS = 20
+
+/** A worker's connections go through a transaction pooler: others could not see that it lives. Nothing was changed. */
+export class PoolerError extends Error {
+  override readonly name = 'PoolerError'
+
+  constructor(url: string, remedy: string) {
+    const { host, port } = new pg.Client({ connectionString: url })
+    super(
+      `${host}:${port} is a pooler in transaction mode, which keeps no lock for a worker, so that others could not see that it lives; ${remedy}`,
+    )
+  }
+}
+
+/** @throws PoolerError */
+export async function expectSession(url: string): Promise<void> {
+  const remedy = await findPooler(url)
+  if (remedy !== null) throw new PoolerError(url, remedy)
+}
+
+/**
+ * Null when connections are sessions; otherwise what a worker needs instead. The proof is a lock that one connection has taken
+ * and does not hold at its next statement. In between another connection begins a transaction: a pooler lends it the connection
+ * that was free last.
+ */
+export async function findPooler(url: string): Promise<string | null> {
+  const [holder, other] = [open(url), open(url)]
+  const key = `probe ${crypto.randomUUID()}`
+  let pid: number | undefined
+  const giveBack = async (client: pg.Client) =>
+    (await ask<{ isHeld: boolean }>(client, GIVE_BACK_SQL, [key, pid]))?.isHeld === true
+  try {
+    await holder.connect()
+    await other.connect()
+    for (let tries = 0; tries < TRIES; tries++) {
+      const taken = await ask<Server & { pid: number }>(holder, TAKE_SQL, [key])
+      pid = taken?.pid
+      await ask(other, 'begin')
+      const isLent = await giveBack(other)
+      const isKept = !isLent && (await giveBack(holder))
+      await ask(other, 'rollback')
+      if (isKept) continue
+      for (let n = 0; !isLent && n < MAX_GIVE_BACKS && !(await giveBack(holder)); n++);
+      return describeDirect(url, taken)
+    }
+    return null
+  } finally {
+    await Promise.all([holder, other].map((client) => endClient(client, socketOf(client))))
+  }
+}
+
+/**
+ * What a worker needs instead of this address, by the provider's host names or PgBouncer's usual port; null where that says
+ * nothing of a pooler. The addresses have no password.
+ */
+export function knownPooler(url: string): string | null {
+  const { host, port } = new pg.Client({ connectionString: url })
+  if (/-pooler\.[^/]*\.neon\.tech$/.test(host))
+    return `use Neon's direct address, ${toUrl(url, { host: host.replace('-pooler.', '.'), port })}`
+  if (/\.supabase\.(?:com|co)$/.test(host) && port === 6543)
+    return `use Supabase's session mode, ${toUrl(url, { host, port: 5432 })}`
+  return port === 6432 ? describePgBouncer(url, { host, port: 5432 }) : null
+}
+
+interface Server {
+  host: string | null
+  port: number | null
+}
+
+function describeDirect(url: string, taken: Server | undefined): string {
+  const { host } = new pg.Client({ connectionString: url })
+  return (
+    knownPooler(url) ??
+    describePgBouncer(url, { host: taken?.host ?? host, port: taken?.port ?? 5432 })
+  )
+}
+
+const describePgBouncer = (url: string, server: { host: string; port: number }) =>
+  `use PostgreSQL's own address, such as ${toUrl(url, server)}, or a pooler's session mode (in PgBouncer pool_mode = session)`
+
+function toUrl(url: string, { host, port }: { host: string; port: number }): string {
+  const { user = '', database = '' } = new pg.Client({ connectionString: url })
+  const address = host.includes(':') ? `[${host}]` : host
+  return `postgresql://${encodeURIComponent(user)}@${address}${port === 5432 ? '' : `:${port}`}/${encodeURIComponent(database)}`
+}
+
+const TAKE_SQL = `
+  select pg_backend_pid() as "pid", host(inet_server_addr()) as "host", inet_server_port() as "port",
+         pg_advisory_lock(${workerLockKey('$1')})`
+
+/** Whether the process `$2` answers; it then gives the lock back. */
+const GIVE_BACK_SQL = `
+  select case when pg_backend_pid() = $2 then pg_advisory_unlock(${workerLockKey('$1')}) else false end as "isHeld"`
+
+function open(url: string): pg.Client {
+  const client = new pg.Client({
+    ...connectionSettings(url),
+    application_name: 'roundsman pooler',
+  })
+  client.on('error', () => undefined)
+  return client
+}
+
+async function ask<Row extends pg.QueryResultRow>(
+  client: pg.Client,
+  text: string,
+  values?: unknown[],
+): Promise<Row | undefined> {
+  const answer = client.query<Row>(text, values)
+  const inTime = { timeoutMs: ANSWER_TIMEOUT_MS, socket: socketOf(client) }
+  return (await answerInTime(answer, inTime)).rows[0]
+}
