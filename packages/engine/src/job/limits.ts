@@ -70,9 +70,8 @@ export function defineLimit(options: SharedLimitOptions): SharedLimit {
   return checkLimitOptions(options)
 }
 
-/** The rows of a job's limits: of one that has a rate alone, and of any other. */
+/** The row of a job's own limits. */
 export const ownLimitOf = (name: string) => `job:${name}`
-export const rateLimitOf = (name: string) => `rate:${name}`
 
 /**
  * The key of work with a payload that the job's schema has accepted: an empty text where it has none, undefined where the job has no

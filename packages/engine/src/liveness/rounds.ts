@@ -6,7 +6,7 @@ import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
 import { STANDS_STILL } from '../store/bulkSql.ts'
 import type { Database } from '../store/database.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
-import { dropOldRates, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
+import { dropUnsetKeys, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
 import type { Holdings } from '../work/holdings.ts'
 import type { Limits } from '../work/limits.ts'
@@ -32,6 +32,8 @@ const ROUND_MS = 1_000
 const LATE_GRACE_MS = 7_000
 /** Every tenth round looks for what is rare: strays, claims that have expired, or whose workers left no trace, and keys of nobody's. */
 const ROUNDS_PER_SEARCH = 10
+/** After a deploy, limits loosen within so many rounds. */
+const ROUNDS_PER_SETTLING = 3
 /** Under an old snapshot a look from the start may take tens of milliseconds: a thousandth of the time. */
 const ROUNDS_PER_START = 100
 /** Among so many pieces it looks for such as have no key yet. */
@@ -62,6 +64,8 @@ export function createRounds(options: {
   onIdleBulk: () => void
   /** Called with the jobs of which ticks of keyed schedules are due. */
   onTicksDue: (names: readonly string[]) => void
+  /** Gives the rows of limits what the living workers define. */
+  settleLimits: () => Promise<void>
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
@@ -118,6 +122,7 @@ export function createRounds(options: {
       await attempt(async () => {
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
       })
+      if (roundsMade % ROUNDS_PER_SETTLING === 0) await attempt(options.settleLimits)
       if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
       const keyed = Object.entries(seen.rules).flatMap(([name, { order }]) =>
         order === null ? [] : [name],
@@ -125,7 +130,7 @@ export function createRounds(options: {
       const isForAll = roundsMade % ROUNDS_PER_START === 1
       if (keyed.length > 0) {
         await attempt(() => giveEmptyKeys(database, keyed, isForAll ? null : FIRST_WORK))
-        await attempt(() => dropOldRates(database))
+        await attempt(() => dropUnsetKeys(database))
       }
       await attempt(async () => {
         lastKey = await freeUniqueKeys(database, lastKey)

@@ -28,7 +28,7 @@ export function createLanes(
     try {
       return await execute(job, work, isAlone)
     } finally {
-      for (const name of await claimer.ended(job, work)) lanes.get(name)?.makeRoom()
+      for (const name of claimer.ended(job, work)) lanes.get(name)?.makeRoom()
     }
   }
 

@@ -3,7 +3,7 @@ import type { Behind, TakenWork } from '../store/claimWork.ts'
 
 /*
  * The keys of one job that have work, as this worker knows them, and how much each had of it. The key with the least service is
- * next; what it gets adds to its service, by its weight. Fair workers make a fair fleet, and nothing is written for it.
+ * next; what it gets adds to its service. Fair workers make a fair fleet, and nothing is written for it.
  *
  *   open     It is asked for when its turn comes.
  *   asked    A claim is under way for it. The answer opens it again, closes it, or, where that brought less than it might, forgets it.
@@ -17,7 +17,6 @@ import type { Behind, TakenWork } from '../store/claimWork.ts'
 interface Share {
   readonly key: string
   service: number
-  weight: number
   /** The last of its pieces that was taken, since the last round: what an old snapshot keeps of those before is passed over. */
   behind: Behind | null
   state: 'open' | 'asked' | 'closed'
@@ -105,11 +104,9 @@ export function createShares(): Shares {
     }
   }
 
-  function add({ key, weight, openInMs }: FoundKey): void {
-    const known = shares.get(key)
-    if (known !== undefined) known.weight = weight
-    if (known !== undefined || (openInMs ?? 0) > FAR_MS) return
-    const share: Share = { key, service: least, weight, behind: null, state: 'open', opensAt: 0 }
+  function add({ key, openInMs }: FoundKey): void {
+    if (shares.has(key) || (openInMs ?? 0) > FAR_MS) return
+    const share: Share = { key, service: least, behind: null, state: 'open', opensAt: 0 }
     shares.set(key, share)
     if (openInMs === null) turns.add(share)
     else close(share, openInMs)
@@ -185,7 +182,7 @@ export function createShares(): Shares {
         if (takes.size === 0) least = Math.max(least, share.service)
         counted.push({ share, service: share.service })
         takes.set(share, (takes.get(share) ?? 0) + take)
-        share.service += take / share.weight
+        share.service += take
         turns.add(share)
       }
       // What they get is counted once it is known.
@@ -210,7 +207,7 @@ export function createShares(): Shares {
         const share = shares.get(key)
         if (share === undefined) continue
         const taken = byKey.get(key) ?? []
-        share.service += taken.length / share.weight
+        share.service += taken.length
         share.behind = taken.at(-1)?.from ?? share.behind
         const [free, inMs, startMs] = state?.keys[key] ?? [Infinity, null, null]
         if (state === null || at >= last || (isFull && work.length === 0)) open(share)

@@ -640,7 +640,7 @@ const OF_KEYS: Record<string, Call> = {
     args: () => [
       letter,
       'k',
-      strict({ perKey: 2, weight: 5, paused: at, parked: undefined }),
+      strict({ perKey: 2, paused: at, parked: undefined }),
       byRequest(),
     ],
     call: (...args: [never, never, never, never]) => jobsClient.keys.set(...args),

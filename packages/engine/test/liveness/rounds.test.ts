@@ -109,6 +109,7 @@ describe('createRounds', () => {
       onTicksDue: () => undefined,
       onReady: (name) => calls.push(`ready ${name}`),
       onSuspect: (name) => calls.push(`suspect ${name}`),
+      settleLimits: async () => undefined,
       onIdleBulk: () => undefined,
       onEnded: ({ name }) => calls.push(`ended ${name}`),
     })

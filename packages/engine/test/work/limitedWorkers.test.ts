@@ -21,7 +21,7 @@ const fair = defineJob({
 })
 const jobs = [sync, mail, fair]
 const runtime = useTestRuntime({
-  cleared: ['JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle'],
+  cleared: ['JobLimit', 'JobKey', 'JobThrottle'],
 })
 
 let workers: Worker[] = []
@@ -276,21 +276,6 @@ describe('work from before its job had keys', () => {
     await start(1, async () => undefined)
     await waitFor(async () => (await countEnded()) === 35, { timeoutMs: 15_000 })
     expect(await runtime.rows('select from "JobWork"')).toEqual([])
-  })
-})
-
-describe('a key whose calls were refused', () => {
-  it('has one run try, and once that has succeeded as many as may', async () => {
-    await insert('fair', 5, 'refused')
-    await runtime.rows(
-      `insert into "JobPark" ("name", "key", "until") values ('job:fair', 'refused', now() - interval '1 second')`,
-    )
-    await start(1, untilEnded)
-    await waitFor(() => open.length > 0)
-    expect(open).toHaveLength(1)
-    open.shift()?.()
-    await waitFor(() => open.length === 2)
-    expect(await runtime.rows('select from "JobPark"')).toEqual([])
   })
 })
 

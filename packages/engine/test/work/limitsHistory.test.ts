@@ -191,16 +191,7 @@ async function clear(): Promise<void> {
   for (const { session } of workers) await session.end()
   workers = []
   lost = []
-  await runtime.clear(
-    'JobLimit',
-    'JobKey',
-    'JobPark',
-    'JobThrottle',
-    'JobKeyThrottle',
-    'JobWorker',
-    'JobAction',
-    'Start',
-  )
+  await runtime.clear('JobLimit', 'JobKey', 'JobThrottle', 'JobWorker', 'JobAction', 'Start')
 }
 
 async function start(jobs: readonly Job[]): Promise<TestWorker> {

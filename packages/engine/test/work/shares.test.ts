@@ -5,7 +5,7 @@ import type { TakenWork } from '../../src/store/claimWork.ts'
 import { createShares } from '../../src/work/shares.ts'
 
 /** A queue of so many pieces of each key, and what is asked of it by shares. */
-function openQueue(waiting: Record<string, number>, weights: Record<string, number> = {}) {
+function openQueue(waiting: Record<string, number>) {
   const shares = createShares()
   /** What is paused, and for how long. */
   const paused = new Map<string, number>()
@@ -16,7 +16,7 @@ function openQueue(waiting: Record<string, number>, weights: Record<string, numb
       .filter((key) => (waiting[key] as number) > 0 && (after === null || key > after))
       .toSorted()
       .slice(0, most)
-      .map((key) => ({ key, weight: weights[key] ?? 1, openInMs: paused.get(key) ?? null }))
+      .map((key) => ({ key, openInMs: paused.get(key) ?? null }))
   return {
     shares,
     paused,
@@ -64,12 +64,12 @@ describe('shares', () => {
     )
   })
 
-  it('are equal, whatever waits, and grow with the weight', async () => {
-    const queue = openQueue({ large: 1_000, other: 1_000, heavy: 1_000 }, { heavy: 3 })
+  it('are equal, whatever waits', async () => {
+    const queue = openQueue({ large: 1_000, other: 200, '': 200 })
     const taken: string[] = []
     for (let n = 0; n < 50; n++) taken.push(...(await queue.take(10)))
-    expect(['large', 'other', 'heavy'].map((key) => Math.round(count(taken, key) / 10))).toEqual([
-      10, 10, 30,
+    expect(['large', 'other', ''].map((key) => Math.round(count(taken, key) / 10))).toEqual([
+      17, 17, 17,
     ])
   })
 
@@ -116,7 +116,7 @@ describe('shares', () => {
 
   it('of a key with a rate open again at its pace, however long its runs are', async () => {
     const shares = createShares()
-    await shares.look(async () => [{ key: 'rated', weight: 1, openInMs: null }])
+    await shares.look(async () => [{ key: 'rated', openInMs: null }])
     const asked = shares.ask(5)
     const work = [{ key: 'rated' }] as TakenWork[]
     shares.note(asked, work, { free: null, keys: { rated: [1, null, 100] } }, 5)

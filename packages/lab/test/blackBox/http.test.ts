@@ -108,8 +108,8 @@ async function seed() {
   }
 }
 
-/** What leaves soon: weights of keys, death by heartbeat. */
-const LEAVING = new Set(['weight', 'liveness'])
+/** What leaves soon: death by heartbeat. */
+const LEAVING = new Set(['liveness'])
 
 /** Status and body, without sentences; of CSV what does not depend on lines of code. */
 async function read(response: Response) {
