@@ -57,8 +57,8 @@ export function createRounds(options: {
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-  /** Called for a job that may have work to take, also such as runs alone. */
-  onReady: (name: string) => void
+  /** Called for a job that may have work to take, also such as runs alone. `isNews`: some of it is ready since the last round. */
+  onReady: (name: string, isNews: boolean) => void
   onSuspect: (name: string) => void
   /** Called while there is a bulk act on which nobody has made a step for some seconds. */
   onIdleBulk: () => void
@@ -103,7 +103,7 @@ export function createRounds(options: {
         floors.move(request, seen, seen.firsts.get(request.name) ?? new Map())
       options.limits.note(seen.rules)
       // First what concerns this worker's own work: rescuing what others have locked takes time.
-      for (const name of seen.ready) onReady(name)
+      for (const name of seen.ready) onReady(name, seen.placed.includes(name))
       for (const name of seen.suspects) options.onSuspect(name)
       if (seen.hasIdleBulk) options.onIdleBulk()
       if (seen.ticksDue.length > 0) options.onTicksDue(seen.ticksDue)
@@ -160,7 +160,7 @@ export function createRounds(options: {
   /** A run that a round has ended no longer occupies its job, and its work may be ready again. */
   function hasEnded(run: { id: string; name: string }): void {
     options.onEnded(run)
-    onReady(run.name)
+    onReady(run.name, true)
   }
 
   function schedule(): void {
@@ -214,7 +214,7 @@ const ROUND_SQL = `
          ${dueJobsSql('$8')} as "ticksDue", ${rulesSql('$2')} as "rules", ${SEEN}`
 
 /** What a round has to do, and the jobs with work to take now. */
-type WhatToDo = Omit<Round, 'placed' | 'firsts' | 'paused'> & {
+type WhatToDo = Omit<Round, 'firsts' | 'paused'> & {
   ready: string[]
   /** For each job and each rank that the worker knows of it, the place of the first work behind its floor. */
   firsts: Map<string, Map<number, string | null>>

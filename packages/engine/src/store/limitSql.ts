@@ -203,7 +203,7 @@ export async function giveEmptyKeys(
 export interface FullLimit {
   /** The job whose own it is, or the name of a shared limit. */
   name: string
-  /** The key that has no room. Null: none of the limit's work has. */
+  /** The key that has no room; empty: that of work without one. Null: none of the limit's work has room. */
   key: string | null
 }
 

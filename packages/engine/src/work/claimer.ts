@@ -47,6 +47,8 @@ export interface ClaimManner {
   hasBacklog?: boolean
   /** Whether a wake-up has come since then: its work may lie before where the last claim ended. Default: no. */
   isAsked?: boolean
+  /** Whether it was about new work, not a round that sees what may wait for long. Default: no. */
+  hasNews?: boolean
 }
 
 export interface ClaimAnswer {
@@ -242,12 +244,12 @@ export function createClaimer({
     job: Job,
     whole: ClaimRequest,
     rules: LimitedJob,
-    { isAsked = false }: ClaimManner,
+    { hasNews = false }: ClaimManner,
     suspects?: { isAlone: boolean },
   ): Promise<ClaimAnswer> {
     const request = { ...whole, limit: Math.min(whole.limit, MAX_LIMITED) }
     const shares = suspects === undefined ? rules.shares : null
-    if (isAsked) shares?.seek()
+    if (hasNews) shares?.seek()
     await shares?.look(async (after, most) => await findKeys(database, job.name, after, most))
     const keys = shares?.ask(request.limit) ?? null
     if (keys?.length === 0) return { ...NOTHING, ...whenOpen(shares), mayBeMore: false }

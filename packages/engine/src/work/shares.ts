@@ -42,8 +42,8 @@ export interface Shares {
   release(asked: readonly AskedKey[]): void
   /** A run of the key has ended. */
   ended(key: string): void
-  /** Once a second: others may have ended runs, and committed pieces before those that were taken last. */
-  refresh(): void
+  /** Once a second: others may have ended runs, and committed pieces before those that were taken last. With `hasNews`, people may have resumed keys. */
+  refresh(hasNews?: boolean): void
   hasOpen(): boolean
   /** Whether there may be keys that no look has come to. */
   mayFind(): boolean
@@ -58,6 +58,8 @@ const MAX_KEYS = 10_000
 const KEYS_PER_LOOK = 500
 /** A look rests for so many times as long as it took. */
 const REST = 9
+/** A whole look that has found nothing to start rests for so many times as long, unless there is news. */
+const REST_IN_VAIN = 49
 /** A key that opens later is left to looks: each round begins one. */
 const FAR_MS = 1_000
 /** A claim with more room than this takes several pieces of a key in its turn: to look at a key costs more than a piece. */
@@ -78,6 +80,9 @@ export function createShares(): Shares {
   let passes = 1
   let after: string | null = null
   let restsUntil = -Infinity
+  // How long the look under way has taken since the start of the index, and until when rounds begin no other.
+  let lookMs = 0
+  let vainUntil = -Infinity
   let looking: Promise<void> | null = null
 
   function open(share: Share): void {
@@ -152,9 +157,14 @@ export function createShares(): Shares {
     for (const one of found) add(one)
     forgetServed()
     const isEnd = found.length < KEYS_PER_LOOK
-    if (isEnd) passes--
     after = isEnd ? null : (found.at(-1) as FoundKey).key
-    restsUntil = performance.now() + REST * (performance.now() - from)
+    const now = performance.now()
+    restsUntil = now + REST * (now - from)
+    lookMs += now - from
+    if (!isEnd) return
+    passes--
+    vainUntil = turns.size() === 0 ? now + REST_IN_VAIN * lookMs : -Infinity
+    lookMs = 0
   }
 
   return {
@@ -231,10 +241,10 @@ export function createShares(): Shares {
       const share = shares.get(key)
       if (share?.state === 'closed' && share.opensAt === Infinity) open(share)
     },
-    refresh() {
+    refresh(hasNews = false) {
       for (const share of shares.values()) share.behind = null
       openDue(true)
-      this.seek()
+      if (hasNews || performance.now() >= vainUntil) this.seek()
     },
     hasOpen: () => turns.size() > 0,
     mayFind: () => passes > 0,

@@ -220,6 +220,21 @@ describe('a run by hand', () => {
     expect(await first).toMatchObject({ kind: 'ended' })
   })
 
+  it('starts once others have released the rows of its limits', async () => {
+    const options = { ...runtime.runOptions, job: sync, handler: async () => undefined }
+    await runOnce(options)
+    let ended: ReturnType<typeof runOnce> | undefined
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobLimit" for update')
+      ended = runOnce(options)
+      ended.catch(() => undefined)
+      await waitFor(() =>
+        runtime.lines.some(({ msg }) => /once others have released/.test(String(msg))),
+      )
+    })
+    expect(await ended).toMatchObject({ kind: 'ended' })
+  })
+
   it('keeps to a shared limit that knows other jobs alone, and changes no numbers of it', async () => {
     const other = defineJob({ name: 'other', limits: [defineLimit({ name: 'stripe', global: 9 })] })
     const read = () =>

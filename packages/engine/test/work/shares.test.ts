@@ -11,14 +11,18 @@ function openQueue(waiting: Record<string, number>) {
   const paused = new Map<string, number>()
   const blocked = new Set<string>()
   const running = new Map<string, number>()
-  const find = async (after: string | null, most: number) =>
-    Object.keys(waiting)
+  let looks = 0
+  const find = async (after: string | null, most: number) => {
+    looks++
+    return Object.keys(waiting)
       .filter((key) => (waiting[key] as number) > 0 && (after === null || key > after))
       .toSorted()
       .slice(0, most)
       .map((key) => ({ key, openInMs: paused.get(key) ?? null }))
+  }
   return {
     shares,
+    looks: () => looks,
     paused,
     /** As where the first piece of a key that goes by age has to be tried again: looks do not see it. */
     block: (key: string) => void blocked.add(key),
@@ -112,6 +116,22 @@ describe('shares', () => {
       expect(n).toBeLessThan(200)
       taken = await queue.take(200)
     }
+  })
+
+  it('are looked for in vain ever again only where there is news', async () => {
+    const keys = Array.from({ length: 12_000 }, (_, n) => `key ${n}`)
+    const queue = openQueue(Object.fromEntries(keys.map((key) => [key, 1])))
+    for (const key of keys) queue.paused.set(key, 86_400_000)
+    await queue.take(10)
+    const looks = queue.looks()
+    for (let round = 0; round < 5; round++) {
+      queue.shares.refresh()
+      await queue.take(10)
+    }
+    expect(queue.looks()).toBe(looks)
+    queue.paused.delete('key 7')
+    queue.shares.refresh(true)
+    expect(await queue.take(10)).toEqual(['key 7'])
   })
 
   it('of a key with a rate open again at its pace, however long its runs are', async () => {
