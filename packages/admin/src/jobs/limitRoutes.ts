@@ -11,9 +11,7 @@ const most = z.int().min(1).max(1_000_000).nullable()
 const parked = z
   .literal(false)
   .optional()
-  .describe(
-    'false: it waits no longer for a service that has refused more',
-  )
+  .describe('false: it waits no longer for a service that has refused more')
 const limitBody = z.strictObject({
   global: most.optional().describe('Runs at once over all workers; null: as the code says'),
   parked,

@@ -172,7 +172,7 @@ function strictest(all: readonly Numbers[]): Numbers {
 
 const isSame = (row: LimitRow, { numbers, jobs }: NextRow) =>
   Object.keys(NONE).every((key) => row[key as keyof Numbers] === numbers[key as keyof Numbers]) &&
-  jobsOf(row).join() === jobs.join()
+  (isOwn(row) || jobsOf(row).join() === jobs.join())
 
 /** The row is locked: claims that have counted by the old numbers are over. */
 async function change(

@@ -97,6 +97,10 @@ describe('the limits of a version', () => {
       { order: null, jobs: null },
       { order: null, jobs: ['charge'] },
     ])
+    const places = () => runtime.rows('select "name", "changedPlace" from "JobLimit" order by 1')
+    const before = await places()
+    await settle('v2', defineJob({ name: 'sync' }), charge, defineJob({ name: 'refund' }))
+    expect(await places()).toEqual(before)
   })
 
   it('stay for the jobs of another program where one leaves a shared limit', async () => {
@@ -110,8 +114,8 @@ describe('the limits of a version', () => {
   })
 
   it('of rates that differ allow no more than either of them', async () => {
-    const rated = (limit: number, perMs: number, by: 'job' | 'key') =>
-      sync(5, { rateLimit: { limit, perMs, by } })
+    const rated = (limit: number, perMs: number, of: 'job' | 'key') =>
+      sync(5, { rateLimit: { limit, perMs, by: of } })
     await register('v1', rated(600, 60_000, 'key'))
     await register('v2', rated(7, 1_000, 'job'))
     expect(
