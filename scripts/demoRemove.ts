@@ -16,15 +16,13 @@ Exit code: 0 removed, 1 failed, 2 usage`
 
 const BY_NAME = [
   ...['JobRun', 'JobTick', 'JobSchedule', 'JobAction', 'JobThrottle', 'JobClaim', 'JobCancel'],
-  ...['JobWork', 'JobDeadLetter', 'JobUnique', 'JobKey', 'JobKeyThrottle'],
+  ...['JobWork', 'JobDeadLetter', 'JobUnique', 'JobKey'],
 ]
 /** Of jobs by their names, which no job of the product has, and of the schedules of customers by their keys. */
 const REMOVE = [
   ...BY_NAME.map((table) => `delete from "${table}" where "name" = any($1::text[])`),
   // Limits that only the jobs share, and their own.
-  `delete from "JobPark" where "name" in (select "name" from "JobLimit" where "jobs" <@ $1::text[])
-     or substring("name" from '^(?:job|rate):(.*)$') = any($1::text[])`,
-  `delete from "JobLimit" where "jobs" <@ $1::text[] or substring("name" from '^(?:job|rate):(.*)$') = any($1::text[])`,
+  `delete from "JobLimit" where "jobs" <@ $1::text[] or substring("name" from '^job:(.*)$') = any($1::text[])`,
   'delete from "JobRun" where "workId" in (select "workId" from "JobKeyedTick" where "key" like $1::text)',
   'delete from "JobKeyedTick" where "key" like $1::text',
   'delete from "JobKeyedSchedule" where "key" like $1::text',

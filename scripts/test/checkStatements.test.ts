@@ -31,8 +31,8 @@ describe('a statement that follows rows of one table and reads a second one', ()
     ],
     [
       'by which it deletes',
-      `delete from "JobPark" park using "JobRun" run where run."id" = $1 and run."name" = park."name"`,
-      ['delete JobPark beside JobRun'],
+      `delete from "JobKey" own using "JobRun" run where run."id" = $1 and run."name" = own."name"`,
+      ['delete JobKey beside JobRun'],
     ],
     [
       'that it deletes by what it has just changed',

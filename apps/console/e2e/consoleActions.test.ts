@@ -160,7 +160,7 @@ describe('pausing', () => {
     await expectSeen(queue.getByRole('button', { name: 'Pause the queue of callPartner' }))
   })
 
-  it('limits, weighs and cancels the work of a key, whatever that is, and leaves other keys alone', async () => {
+  it('limits and cancels the work of a key, whatever that is, and leaves other keys alone', async () => {
     const { prisma } = stack
     await prisma.$executeRaw`insert into "JobLimit" ("name", "order") values ('job:shearSheep', 'fair')`
     await prisma.$executeRaw`
@@ -176,12 +176,9 @@ describe('pausing', () => {
     await dialog(page).getByLabel('At once').fill('1')
     await confirm(page, 'Set the limit', 'They are slow')
     await page.getByText('1; the job says any number').waitFor()
-    await page.getByRole('button', { name: 'Weight' }).click()
-    await dialog(page).getByLabel('Weight').fill('2.5')
-    await confirm(page, 'Set the weight', 'They pay more')
-    await page.getByText('They pay more').waitFor()
-    expect(await prisma.$queryRaw`select "key", "perKey", "weight" from "JobKey"`).toEqual([
-      { key: ODD_KEY, perKey: 1, weight: 2.5 },
+    await page.getByText('They are slow').waitFor()
+    expect(await prisma.$queryRaw`select "key", "perKey" from "JobKey"`).toEqual([
+      { key: ODD_KEY, perKey: 1 },
     ])
     await page.getByRole('button', { name: 'Cancel all' }).click()
     await dialog(page).getByText(`2 pieces of waiting work of shearSheep with the key`).waitFor()

@@ -81,10 +81,10 @@ export async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
     values ('job:shearSheep', 50, null, null, null, null, 2, 'fair', 100, 60000, 'key', null),
       ('shears', 20, 1, 'owner@example.com', 'One pair is broken', now(), null, null, null, null, null, '{shearSheep,trimHooves}')`
   await prisma.$executeRaw`
-    insert into "JobKey" ("name", "key", "weight", "pausedUntil", "pausedBy", "pausedAt", "pauseReason", "setBy", "reason")
-    values ('shearSheep', 'farm-7', 5, 'infinity', 'owner@example.com', now(), 'Until they pay', 'admin@example.com', 'They pay for five'),
-      ('shearSheep', ${ODD_KEY}, 1, now() + interval '1 day', 'owner@example.com', now(),
-       'Their contract has ended, and the invoice of last month is still open', 'owner@example.com', 'Their contract has ended')`
+    insert into "JobKey" ("name", "key", "perKey", "pausedUntil", "pausedBy", "pausedAt", "pauseReason", "setBy", "setAt", "reason")
+    values ('shearSheep', 'farm-7', 5, 'infinity', 'owner@example.com', now(), 'Until they pay', 'admin@example.com', now(), 'They pay for five'),
+      ('shearSheep', ${ODD_KEY}, null, now() + interval '1 day', 'owner@example.com', now(),
+       'Their contract has ended, and the invoice of last month is still open', 'owner@example.com', now(), 'Their contract has ended')`
   await prisma.$executeRaw`
     insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workerId", "key")
     select gen_random_uuid(), 'shearSheep', 'success', 'queue', now() - interval '1 min', now(), 'worker-of-yesterday', key
@@ -94,8 +94,8 @@ export async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
     insert into "JobDeadLetter" ("id", "name", "key", "bytes", "payload", "errorCode", "errorMessage")
     select gen_random_uuid(), 'shearSheep', key, 2, '{}', 'wool_wet', 'It has rained since they were washed' from unnest(array['farm-7', ${ODD_KEY}]) key`
   await prisma.$executeRaw`
-    insert into "JobPark" ("name", "key", "until", "reason")
-    values ('shears', '', now() + interval '1 day', 'The grinder answers 429 Too Many Requests, and says to wait')`
+    update "JobLimit" set "parkedUntil" = now() + interval '1 day', "parkedAt" = now(),
+      "parkReason" = 'The grinder answers 429 Too Many Requests, and says to wait' where "name" = 'shears'`
   await prisma.$executeRaw`
     insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "keys", "enqueuedAts", "limits", "place")
     values (gen_random_uuid(), 'shearSheep', 'worker-of-yesterday', now(), now() + interval '1 day', array[gen_random_uuid()],

@@ -447,7 +447,6 @@ const listedKey = z.object({
   deadLetters: count,
   oldestAt: atOrNull.describe('When the first of what waits was enqueued'),
   perKey: countOrNull.describe('What somebody has set'),
-  weight: z.number(),
   setBy: textOrNull.describe('Who has set something of it last'),
   setAt: atOrNull,
   reason: textOrNull,

@@ -322,7 +322,8 @@ export interface JobsClient {
 export interface Limits {
   /**
    * Sets how many runs of a job, or of the jobs that share a limit, go on at once, instead of what the code says; null: as the code
-   * says. Nobody interrupts what runs. `notFound`: no worker has registered it.
+   * says. Nobody interrupts what runs. `notFound`: no worker has the job, or has registered the
+   * limit.
    */
   set(
     which: WhichLimit,
@@ -336,8 +337,8 @@ export interface Limits {
 
 export interface Keys {
   /**
-   * Sets what counts for one key: how many of its runs go on at once, its weight beside other keys, whether it waits. What is left out
-   * stays. `noKeys`: no worker has registered a `partition` of the job.
+   * Sets what counts for one key: how many of its runs go on at once, and whether it waits. What is left out stays. An empty key: work
+   * without one. `noKeys`: no worker has registered a `partition` of the job.
    */
   set(
     job: Pick<Job, 'name'>,

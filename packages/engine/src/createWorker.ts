@@ -39,7 +39,7 @@ import { createTurns } from './work/turns.ts'
 import { chooseJobs, countLanes } from './worker/chooseJobs.ts'
 import { guardProcess } from './worker/guardProcess.ts'
 import { CLOSE_TIMEOUT_MS, openPostgres } from './worker/openPostgres.ts'
-import { registerLimits } from './worker/registerLimits.ts'
+import { registerLimits, settleLimits } from './worker/registerLimits.ts'
 import type { Worker, WorkerOptions } from './worker/workerOptions.ts'
 
 /*
@@ -61,7 +61,6 @@ const ALONE_WAIT_MS = 30_000
 const DRAIN_TIMEOUT_MS = 25_000
 /** How long aborting and settling may take after the drain's time-out, when the database answers slowly or not at all. */
 const SETTLE_TIMEOUT_MS = 9_000
-const REGISTER_MS = 60_000
 
 /**
  * Makes a worker: it schedules the jobs, takes their work and carries it out. Nothing happens before `start()`.
@@ -183,6 +182,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     execute: perform,
   })
 
+  const registering = { workerId, jobs, version }
   const rounds = createRounds({
     session,
     database,
@@ -200,6 +200,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     onSuspect: lanes.wakeSuspect,
     scheduled: jobs.map(({ name }) => name),
     onTicksDue: (names) => void keyedScheduler.decide(names),
+    settleLimits: () => settleLimits(database, registering),
     onEnded: (run) => announcer.run(run),
   })
   const alerts =
@@ -211,10 +212,6 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       jobs,
       log: given.log,
     })
-
-  const register = () =>
-    database.transaction((tx) => registerLimits(tx, { workerId, jobs, version }), GIVING_WAY)
-  let registering: NodeJS.Timeout | undefined
 
   let isStarted = false
   let stopping: Promise<void> | null = null
@@ -239,11 +236,6 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       rounds.start()
       keyedScheduler.start()
       alerts?.start()
-      registering = setInterval(() => {
-        register().catch((err: unknown) =>
-          log.warn({ err }, 'registering the limits of jobs failed, trying again'),
-        )
-      }, REGISTER_MS).unref()
       logStart()
     },
     async stop(how = {}) {
@@ -262,7 +254,9 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     await startOnceFree(() => checkTables(database))
     await startOnceFree(() => database.transaction(mendPlaces, LONG))
     await startOnceFree(() => session.start())
-    await startOnceFree(register)
+    await startOnceFree(() =>
+      database.transaction((tx) => registerLimits(tx, registering), GIVING_WAY),
+    )
     const hearer = {
       isWanted: (subject: string) => lanes.has(subject) || room.isWanted(subject),
       onCommitted: (subject: string) =>
@@ -344,7 +338,6 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   /** Closes everything, in any state, within the time that each part has. */
   async function close(): Promise<void> {
     settler.stop()
-    clearInterval(registering)
     room.stop()
     await alerts?.stop({ timeoutMs: CLOSE_TIMEOUT_MS })
     await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)

@@ -172,8 +172,10 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     await database.transaction(mendPlaces, LONG)
     await session.start()
     await cancellations.start()
-    await database.transaction((tx) =>
-      registerLimits(tx, { workerId, jobs: [job], version, isByHand: true }),
+    await onceFree(() =>
+      database.transaction((tx) =>
+        registerLimits(tx, { workerId, jobs: [job], version, isByHand: true }),
+      ),
     )
     const abort = () => cancellations.abortAll(given.signal?.reason)
     if (given.signal?.aborted) abort()
@@ -211,13 +213,17 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     await postgres.close()
   }
 
+  async function onceFree<Value>(part: () => Promise<Value>): Promise<Value> {
+    return await tryUntilFree(part, (err) =>
+      log.warn({ err }, 'the run starts once others have released their locks'),
+    )
+  }
+
   /** Records the run, but only while others can see that this process lives: else they would end the run at once. */
   async function record(): Promise<TakenWork | null> {
     for (let tries = 1; ; tries++) {
       const askedAt = performance.now()
-      const taken = await tryUntilFree(tryToRecord, (err) =>
-        log.warn({ err }, 'the run starts once others have released their locks'),
-      )
+      const taken = await onceFree(tryToRecord)
       if (taken !== 'notAlive') return taken
       session.doubt(askedAt)
       if (tries === MAX_ALIVE_TRIES) {

@@ -196,7 +196,7 @@ const LIMITS: Record<string, Arguments> = {
   list: [],
 }
 const KEYS: Record<string, Arguments> = {
-  set: [letter, 'k', { perKey: 2, weight: 5, paused: at }, by],
+  set: [letter, 'k', { perKey: 2, paused: at }, by],
   list: [letter, { key: 'k', limit: 5 }],
 }
 

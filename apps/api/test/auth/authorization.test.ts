@@ -125,7 +125,7 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/named/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),
   'GET /api/jobs/named/:name/keys': admin(200),
   'GET /api/jobs/named/:name/key': admin(200, { url: '/api/jobs/named/nothing/key?key=k' }),
-  'POST /api/jobs/named/:name/keys': admin(404, { body: { key: 'k', weight: 2, reason: 'why' } }),
+  'POST /api/jobs/named/:name/keys': admin(404, { body: { key: 'k', perKey: 2, reason: 'why' } }),
   'POST /api/jobs/named/:name/queue/pause': admin(409, {
     url: '/api/jobs/named/pausedBefore/queue/pause',
     body: reason,

@@ -21,7 +21,6 @@ export type Action =
   | { kind: 'resumeWorkOfKey'; name: string; key: string }
   /** `now`: what somebody has set. Null: nobody has. */
   | { kind: 'limitKey'; name: string; key: string; now: number | null }
-  | { kind: 'weighKey'; name: string; key: string; now: number }
   /** Of a job itself, or of a limit with this name that jobs share. */
   | { kind: 'setLimit'; name: string; isShared: boolean; now: number | null }
   | { kind: 'unparkLimit'; name: string; isShared: boolean }

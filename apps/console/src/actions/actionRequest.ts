@@ -62,14 +62,11 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       return post(`/jobs/named/${encode(action.name)}/keys`, { key: action.key, paused, reason })
     }
     case 'limitKey':
-    case 'weighKey': {
-      const what = action.kind === 'limitKey' ? 'perKey' : 'weight'
       return post(`/jobs/named/${encode(action.name)}/keys`, {
         key: action.key,
-        [what]: value,
+        perKey: value,
         reason,
       })
-    }
     case 'unparkKey':
       return post(`/jobs/named/${encode(action.name)}/keys`, {
         key: action.key,

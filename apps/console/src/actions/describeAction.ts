@@ -20,7 +20,7 @@ interface Words {
   /** What somebody has to say they know, beside a box to tick. */
   warning?: string
   /** The number that it asks for, and what it is now; without one it is as the code says. */
-  asks?: { label: string; min: number; max: number; step: number | 'any'; now: number | null }
+  asks?: { label: string; min: number; max: number; step: number; now: number | null }
 }
 
 /** The words of the dialog for an action: what it does, what it leaves alone, and what to say once it is done. */
@@ -155,7 +155,7 @@ function wordsOf(action: Action): Words {
       return {
         title: `Try ${what} now`,
         explanation:
-          'A service has refused more and named when it takes more again. One run tries now; once it has succeeded, or ten seconds without a refusal have passed, the others start.',
+          'A service has refused more and named when it takes more again. Runs start now, and wait again if it refuses them.',
         confirm: 'Try now',
         done: `The work of ${what} waits for the service no longer`,
       }
@@ -167,15 +167,6 @@ function wordsOf(action: Action): Words {
         confirm: 'Set the limit',
         done: `The limit of ${action.key} is set`,
         asks: { label: 'At once', min: 1, max: 1_000_000, step: 1, now: action.now },
-      }
-    case 'weighKey':
-      return {
-        title: `Weigh ${action.key}`,
-        explanation:
-          'With the weight 3 it gets three times as much as a key with the weight 1, while both have work that waits.',
-        confirm: 'Set the weight',
-        done: `The weight of ${action.key} is set`,
-        asks: { label: 'Weight', min: 0.01, max: 1_000, step: 'any', now: action.now },
       }
     case 'setLimit':
       return {

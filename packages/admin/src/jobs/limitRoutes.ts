@@ -11,9 +11,7 @@ const most = z.int().min(1).max(1_000_000).nullable()
 const parked = z
   .literal(false)
   .optional()
-  .describe(
-    'false: it waits no longer for a service that has refused more, and one run tries first',
-  )
+  .describe('false: it waits no longer for a service that has refused more')
 const limitBody = z.strictObject({
   global: most.optional().describe('Runs at once over all workers; null: as the code says'),
   parked,
@@ -21,7 +19,7 @@ const limitBody = z.strictObject({
 })
 const setSchema = z.object({ outcome: z.enum(['set', 'unchanged']) })
 const answer = { 200: setSchema }
-const key = storableText({ max: 200 })
+const key = storableText({ min: 0, max: 200 })
 
 /** What people see and set of limits over all workers, and of the keys by which jobs divide their work. */
 export function limitRoutes({ client }: AdminParts): Route[] {
@@ -77,7 +75,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
     route('GET /jobs/named/:name/key', {
       summary: 'Tell what there is to say of one key of a job',
       params: nameParams,
-      query: z.strictObject({ key: storableText({ min: 0, max: 200 }) }),
+      query: z.strictObject({ key }),
       answer: { 200: keySchema },
       handle: ({ params: { name }, query }) => client.keys.get({ name }, query.key),
     }),
@@ -87,15 +85,8 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       description: 'What is left out stays as it is; null takes it back.',
       params: nameParams,
       body: z.strictObject({
-        key: key.min(1),
+        key,
         perKey: most.optional().describe('Runs of this key at once; null: as the job says'),
-        weight: z
-          .number()
-          .min(0.01)
-          .max(1_000)
-          .nullable()
-          .optional()
-          .describe('How much it gets beside a key with the weight 1'),
         paused: z
           .union([z.boolean(), instant])
           .optional()

@@ -38,9 +38,9 @@ describe('limits over all workers', () => {
 describe('the keys of a job', () => {
   it('are listed with what somebody has set, in parts', async () => {
     const set = (payload: object) => post('sendReport/keys', { key: 'tenant 7/ä', ...payload })
-    expect((await set({ weight: 5 })).json()).toEqual({ outcome: 'set' })
+    expect((await set({ perKey: 5 })).json()).toEqual({ outcome: 'set' })
     expect((await set({ paused: true })).json()).toEqual({ outcome: 'set' })
-    const listed = { key: 'tenant 7/ä', weight: 5, perKey: null, waiting: 0 }
+    const listed = { key: 'tenant 7/ä', perKey: 5, waiting: 0 }
     expect(await get('sendReport/keys')).toMatchObject({
       total: 1,
       isCut: false,
@@ -49,7 +49,7 @@ describe('the keys of a job', () => {
     expect((await set({ paused: false })).json()).toEqual({ outcome: 'set' })
     const asked = await get(`sendReport/keys?key=${encodeURIComponent('tenant 7/ä')}`)
     expect(asked.keys).toMatchObject([{ ...listed, paused: null }])
-    expect((await set({ weight: 0 })).statusCode).toBe(400)
-    expect((await post('other/keys', { key: 'a', weight: 2 })).statusCode).toBe(404)
+    expect((await set({ perKey: 0 })).statusCode).toBe(400)
+    expect((await post('other/keys', { key: 'a', perKey: 2 })).statusCode).toBe(404)
   })
 })

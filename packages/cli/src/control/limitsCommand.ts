@@ -26,7 +26,7 @@ Lists how much may run at once over all workers, and which runs hold the slots n
 on, and stops no run. Who set it, and why, is recorded, and it survives a deployment.
 
   --global N     runs at once over all workers; none: as the code says
-  --unpark       end the wait for a service that has refused more: one run tries
+  --unpark       end the wait for a service that has refused more
   --reason TEXT  why, for the record
   --json         print one JSON object
 
@@ -35,8 +35,8 @@ Exit code: 0 done, or nothing to do, 1 the environment or the database needs att
 const keysUsage = (
   call: string,
 ) => `Usage: ${call} list <job> [--key KEY] [--order ORDER] [--limit N] [--json]
-       ${call} set <job> <key> [--per-key N|none] [--weight W|none] [--pause | --until DATE | --resume]
-           [--unpark] --reason TEXT [--json]
+       ${call} set <job> <key> [--per-key N|none] [--pause | --until DATE | --resume] [--unpark]
+           --reason TEXT [--json]
 
 Lists the keys by which a job divides its work, those with most that waits first; and sets what counts for one of them.
 
@@ -44,11 +44,10 @@ Lists the keys by which a job divides its work, those with most that waits first
   --order ORDER  ${KEY_SORTS.join(', ')}; default waiting: what has most that waits first
   --limit N      how many to list, 1 to 200; default 20
   --per-key N    how many of its runs go on at once; none: as many as the job says
-  --weight W     how much it gets beside a key with the weight 1, from 0.01 to 1000
   --pause        nothing of it starts before somebody resumes it
   --until DATE   nothing of it starts before then, in UTC unless it has an offset
   --resume       it goes on
-  --unpark       end the wait for a service that has refused more: one run tries
+  --unpark       end the wait for a service that has refused more
   --reason TEXT  why, for the record
   --json         print one JSON object
 
@@ -67,7 +66,6 @@ const OF_KEYS = {
   order: { type: 'string' },
   limit: { type: 'string' },
   'per-key': { type: 'string' },
-  weight: { type: 'string' },
   pause: { type: 'boolean' },
   until: { type: 'string' },
   resume: { type: 'boolean' },
@@ -106,14 +104,14 @@ export function createKeysCommand(source: ProductSource): Command {
     async run(args, terminal) {
       const { action, values, words } = parseAction(args, OF_KEYS, {
         list: ['key', 'order', 'limit', 'json'],
-        set: ['per-key', 'weight', 'pause', 'until', 'resume', 'unpark', 'reason', 'json'],
+        set: ['per-key', 'pause', 'until', 'resume', 'unpark', 'reason', 'json'],
       })
       const [name, key] = words
       refuseMore(words, action === 'list' ? 1 : 2)
       if (name === undefined) throw new UsageError('Which job? Give its name')
       const call = { values, terminal, source }
       if (action === 'list') return await listKeys(name, call)
-      if (key === undefined || key === '') throw new UsageError('Which key? Give it after the job')
+      if (key === undefined) throw new UsageError('Which key? Give it after the job')
       return await setKey(name, key, call)
     },
   }
@@ -230,14 +228,12 @@ function shareOf(started: number, { startedLastHour, areStartsCut }: KeyPage): s
 }
 
 function describeKey(of: ListedKey, page: KeyPage): string[] {
-  const { key, waiting, running, startedLastHour, deadLetters, oldestAt, perKey, weight, paused } =
-    of
+  const { key, waiting, running, startedLastHour, deadLetters, oldestAt, perKey, paused } = of
   const notes = told(
     page.startedLastHour !== 0 && shareOf(startedLastHour, page),
     oldestAt !== null && `oldest ${describeInstant(oldestAt)}`,
     deadLetters !== 0 && `${deadLetters} dead letters`,
     perKey !== null && `${perKey} at once`,
-    weight !== 1 && `weight ${weight}`,
     paused !== null &&
       `paused by ${paused.by}${paused.until === null ? '' : ` until ${describeInstant(paused.until)}`}${because(paused.reason)}`,
     of.parkedUntil !== null && `parked until ${describeInstant(of.parkedUntil)}`,
@@ -268,11 +264,10 @@ async function setKey(name: string, key: string, { values, terminal, source }: C
 }
 
 function readSettings(values: KeyValues): KeySettings {
-  const { 'per-key': perKey, weight, pause = false, until, resume = false } = values
+  const { 'per-key': perKey, pause = false, until, resume = false } = values
   const settings: KeySettings = {}
   if (perKey !== undefined)
     settings.perKey = perKey === 'none' ? null : parseWholeNumber('--per-key', perKey, MOST)
-  if (weight !== undefined) settings.weight = weight === 'none' ? null : readWeight(weight)
   if (
     [pause || undefined, until, resume || undefined].filter((one) => one !== undefined).length > 1
   )
@@ -282,15 +277,7 @@ function readSettings(values: KeyValues): KeySettings {
   if (until !== undefined) settings.paused = parseDate('--until', until)
   if (values.unpark) settings.parked = false
   if (Object.keys(settings).length > 0) return settings
-  throw new UsageError(
-    'Say what to set: --per-key, --weight, --pause, --until, --resume or --unpark',
-  )
-}
-
-function readWeight(text: string): number {
-  const value = /^\d{1,4}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN
-  if (value >= 0.01 && value <= 1_000) return value
-  throw new UsageError(`--weight is a number from 0.01 to 1000, not "${text}"`)
+  throw new UsageError('Say what to set: --per-key, --pause, --until, --resume or --unpark')
 }
 
 function readBy({ reason }: Pick<KeyValues, 'reason'>) {

@@ -162,8 +162,9 @@ function report(
       if (!asJson) {
         const { fullLimit: full } = result
         const isKnown = result.runId !== null
+        const ofKey = full?.key === '' ? 'work without a key' : `its key ${full?.key}`
         const why = full
-          ? `all slots of ${full.key === null ? `the limit ${full.name}` : `its key ${full.key}`} are taken`
+          ? `all slots of ${full.key === null ? `the limit ${full.name}` : ofKey} are taken`
           : 'it is running already'
         stdout.write(`${job.name}: not started, ${why}\n`)
         if (isKnown) stdout.write(`  run      ${result.runId}\n  worker   ${result.workerId}\n`)

@@ -325,7 +325,7 @@ describe('roundsman limits and keys', () => {
     await database.prisma.$executeRaw`
       insert into "JobWork" ("id", "name", "key", "bytes", "payload", "enqueuedAt")
       select gen_random_uuid(), 'renderInvoicePdf', 'b', 2, '{}', ${FAILED_AT}::timestamptz from generate_series(1, 2)`
-    expect(await say('keys', 'set', name, 'a', '--weight', '5', '--pause', ...by)).toEqual([
+    expect(await say('keys', 'set', name, 'a', '--per-key', '5', '--pause', ...by)).toEqual([
       0,
       `Key a of ${name}: set.`,
     ])
@@ -335,14 +335,14 @@ describe('roundsman limits and keys', () => {
     expect(listed).toEqual([
       0,
       'b  2 wait  0 run  oldest 2026-05-01 11:00:00 UTC',
-      'a  0 wait  0 run  weight 5, paused by ada: the partner asked',
+      'a  0 wait  0 run  5 at once, paused by ada: the partner asked',
     ])
-    expect(await say('keys', 'set', name, 'a', '--weight', 'none', '--resume', ...by)).toEqual([
+    expect(await say('keys', 'set', name, 'a', '--per-key', 'none', '--resume', ...by)).toEqual([
       0,
       `Key a of ${name}: set.`,
     ])
     expect(await say('keys', 'list', name)).toEqual([0, 'No work has a key.'])
-    for (const wrong of [[], ['--weight', '0'], ['--pause', '--resume'], ['--per-key', 'x']])
+    for (const wrong of [[], ['--per-key', '0'], ['--pause', '--resume'], ['--per-key', 'x']])
       expect((await say('keys', 'set', name, 'a', ...wrong, ...by))[0]).toBe(2)
   })
 })
@@ -569,10 +569,10 @@ describe('roundsman work', () => {
     // Whoever gives what an act does not take means something by it.
     [commands.work, ['list', '--all'], '--all is not for list'],
     [commands.work, ['cancel', 'renderInvoicePdf', '--all', '--now', ...by], '--now is not for'],
-    [commands.limits, ['list', '--weight', '3'], "Unknown option '--weight'"],
+    [commands.limits, ['list', '--per-key', '3'], "Unknown option '--per-key'"],
     [commands.limits, ['list', '--global', '3'], '--global is not for list'],
     [commands.limits, ['list', 'renderInvoicePdf'], '"renderInvoicePdf" is too much'],
-    [commands.keys, ['list', 'renderInvoicePdf', '--weight', '3'], '--weight is not for list'],
+    [commands.keys, ['list', 'renderInvoicePdf', '--per-key', '3'], '--per-key is not for list'],
     [commands.keys, ['list', 'renderInvoicePdf', 'a'], '"a" is too much'],
     [commands.keys, ['set', 'renderInvoicePdf', 'a', '--limit', '3'], '--limit is not for set'],
     // What no option's own check refuses.

@@ -24,7 +24,6 @@ import {
   listOf,
   loggerOf,
   nullable,
-  numberWithin,
   optional,
   wholeNumber,
   type Check,
@@ -233,15 +232,13 @@ const checkPause: Check<string | null | undefined> = (argument, value) => {
 
 const KEY_SETTINGS = {
   perKey: checkMost,
-  weight: optional(nullable(numberWithin(0.01, 1_000))),
   paused: checkPause,
   parked: checkParked,
 } satisfies Record<keyof KeySettings, unknown>
 
 export function checkKeySettings(job: unknown, key: unknown, settings: unknown) {
   const name = checkJobName('job', job)
-  if (checkText('key', key) === '')
-    throw new ArgumentError('key', 'is empty: work without a key has no settings')
+  checkText('key', key)
   return { name, ...checkOptions('settings', settings, KEY_SETTINGS) }
 }
 

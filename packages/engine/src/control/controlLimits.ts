@@ -18,7 +18,7 @@ export type WhichLimit = { job: Pick<Job, 'name'> } | { limit: Pick<SharedLimit,
 export interface LimitSettings {
   /** Runs at once over all workers, instead of what the code says, until somebody sets it to null. */
   global?: number | null
-  /** false ends the wait after a RateLimited: one run tries first. */
+  /** false ends the wait after a RateLimited. */
   parked?: false
 }
 
@@ -26,11 +26,9 @@ export interface LimitSettings {
 export interface KeySettings {
   /** Runs of this key at once; null: as many as the job says. */
   perKey?: number | null
-  /** How much this key gets beside one with the weight 1, from 0.01 to 1,000; null: 1. */
-  weight?: number | null
   /** true: none of its work starts until somebody says false; a Date: none starts before then. */
   paused?: boolean | Date
-  /** false ends the wait after a RateLimited: one run tries first. */
+  /** false ends the wait after a RateLimited. */
   parked?: false
 }
 
@@ -49,9 +47,12 @@ export async function setLimit(
   const { by } = checkRequest(request)
   const { actor, reason = null } = by
   const name = job === undefined ? (limit as string) : ownLimitOf(job)
-  // What a job's code says nothing of, people may set all the same.
+  // A job whose code has no limit gets one where a worker has the job.
   if (job !== undefined && typeof global === 'number')
-    await tx.query('insert into "JobLimit" ("name") values ($1) on conflict do nothing', [name])
+    await tx.query(
+      `insert into "JobLimit" ("name") select $1 from "JobWorker" where "limits" ? $2 limit 1 on conflict do nothing`,
+      [name, job],
+    )
   const row = await lockLimit(tx, name)
   const isOfJob = row?.jobs === null
   if (row === null || isOfJob !== (job !== undefined)) return 'notFound'
@@ -61,7 +62,13 @@ export async function setLimit(
     const tell = (value: number | null) => (value === null ? 'as the code says' : String(value))
     changes.push(`at once ${tell(global)}, before: ${tell(row.setGlobal)}`)
   }
-  if (lifts && (await liftPark(tx, name, ''))) changes.push(LIFTED)
+  if (lifts) {
+    const { rowCount } = await tx.query(
+      `update "JobLimit" set ${LIFT_PARK} where "name" = $1 and "parkedUntil" > now()`,
+      [name],
+    )
+    if (rowCount === 1) changes.push(LIFTED)
+  }
   if (changes.length === 0) return 'unchanged'
   const jobs = job === undefined ? (row.jobs ?? []) : [job]
   const change = `${job === undefined ? `${name}: ` : ''}${changes.join(', ')}`
@@ -77,16 +84,8 @@ const SET_LIMIT_SQL = `
     "changedPlace" = ${PLACE_SQL}
   where "name" = $1 returning "name"`
 
+const LIFT_PARK = '"parkedUntil" = null, "parkedAt" = null, "parkReason" = null'
 const LIFTED = 'parked no longer'
-
-/** Returns whether it was parked. As after the instant that the service has named, one run tries before others start. */
-async function liftPark(tx: Connection, name: string, key: string): Promise<boolean> {
-  const { rows } = await tx.query(
-    `update "JobPark" set "until" = clock_timestamp() where "name" = $1 and "key" = $2 and "until" > clock_timestamp() returning "name"`,
-    [name, key],
-  )
-  return rows.length > 0
-}
 
 async function currentTransaction(tx: Connection): Promise<string> {
   const { rows } = await tx.query<{ id: string }>('select pg_current_xact_id()::text as "id"')
@@ -112,8 +111,8 @@ async function lockLimit(tx: Connection, name: string): Promise<LockedLimit | nu
 interface KeyRow {
   [column: string]: unknown
   perKey: number | null
-  weight: number
   pausedUntil: string | null
+  isParked: boolean
 }
 
 /** Sets what counts for one key of a job, instead of what the job says. */
@@ -126,7 +125,7 @@ export async function setKey(
   onChange: OnCommit,
 ): Promise<'set' | 'unchanged' | 'noKeys'> {
   const { name, ...given } = checkKeySettings(job, key, settings)
-  const { perKey, weight, paused: pausedUntil, parked: lifts } = given
+  const { perKey, paused: pausedUntil, parked: lifts } = given
   const { by } = checkRequest(request)
   const { actor, reason = null } = by
   const own = ownLimitOf(name)
@@ -134,26 +133,26 @@ export async function setKey(
   if ((limit?.order ?? null) === null) return 'noKeys'
   if (limit?.order === 'fifo' && perKey !== undefined && perKey !== null) throw refusePerKey()
   const { rows } = await tx.query<KeyRow>(
-    `select "perKey", "weight", "pausedUntil"::text as "pausedUntil" from "JobKey" where "name" = $1 and "key" = $2`,
+    `select "perKey", "pausedUntil"::text as "pausedUntil", coalesce("parkedUntil" > now(), false) as "isParked"
+     from "JobKey" where "name" = $1 and "key" = $2 for update`,
     [name, key],
   )
-  const before = rows[0] ?? { perKey: null, weight: 1, pausedUntil: null }
+  const before = rows[0] ?? { perKey: null, pausedUntil: null, isParked: false }
   const after = {
     perKey: perKey === undefined ? before.perKey : perKey,
-    weight: weight === undefined ? before.weight : (weight ?? 1),
     pausedUntil: pausedUntil === undefined ? before.pausedUntil : pausedUntil,
   }
-  const change = (['perKey', 'weight', 'pausedUntil'] as const).flatMap((what) => {
+  const change = (['perKey', 'pausedUntil'] as const).flatMap((what) => {
     const [is, was] = [after[what], before[what]]
     const word = what === 'pausedUntil' ? 'paused' : what
     return was === is ? [] : [`${word} ${tellSetting(is)}, before: ${tellSetting(was)}`]
   })
   if (change.length > 0)
-    await tx.query(SET_KEY_SQL, [
-      ...[name, key, after.perKey, after.weight, after.pausedUntil],
-      ...[actor, reason, own],
-    ])
-  if (lifts && (await liftPark(tx, own, key))) change.push(LIFTED)
+    await tx.query(SET_KEY_SQL, [name, key, after.perKey, after.pausedUntil, actor, reason, own])
+  if (lifts && before.isParked) {
+    await tx.query(`update "JobKey" set ${LIFT_PARK} where "name" = $1 and "key" = $2`, [name, key])
+    change.push(LIFTED)
+  }
   if (change.length === 0) return 'unchanged'
   const target = { name, change: `${key}: ${change.join(', ')}` }
   await recordActions(tx, 'setKey', [target], by)
@@ -167,24 +166,22 @@ function tellSetting(value: string | number | null): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
+/** Where nothing is set any more, a round deletes the row once its rate and its park are over. */
 const SET_KEY_SQL = `
   with changed as (
-    update "JobLimit" set "changedPlace" = ${PLACE_SQL} where "name" = $8
-  ), unset as (
-    delete from "JobKey" where "name" = $1 and "key" = $2 and $3::int is null and $4::float8 = 1 and $5::timestamptz is null
-  ), set as (
-    insert into "JobKey" ("name", "key", "perKey", "weight", "pausedUntil", "pausedBy", "pausedAt", "pauseReason", "reason", "setBy", "setAt")
-    select $1, $2, $3::int, $4::float8, $5::timestamptz, pause."by", pause."at", pause."why", $7::text, $6::text, now()
-    from (select) one left join (select $6::text as "by", now() as "at", $7::text as "why") pause on $5::timestamptz is not null
-    where not ($3::int is null and $4::float8 = 1 and $5::timestamptz is null)
-    on conflict ("name", "key") do update set "perKey" = excluded."perKey", "weight" = excluded."weight",
-      "pausedUntil" = excluded."pausedUntil",
-      ${['pausedBy', 'pausedAt', 'pauseReason']
-        .map(
-          (name) =>
-            `"${name}" = case when "JobKey"."pausedUntil" is not distinct from excluded."pausedUntil" then "JobKey"."${name}" else excluded."${name}" end,`,
-        )
-        .join(' ')}
-      "reason" = excluded."reason", "setBy" = excluded."setBy", "setAt" = excluded."setAt"
+    update "JobLimit" set "changedPlace" = ${PLACE_SQL} where "name" = $7
   )
-  select 1 as "set"`
+  insert into "JobKey" ("name", "key", "perKey", "pausedUntil", "pausedBy", "pausedAt", "pauseReason", "reason", "setBy", "setAt", "freeAt")
+  select $1, $2, $3::int, $4::timestamptz, pause."by", pause."at", pause."why", one."why", one."by", one."at", now()
+  from (select) always
+    left join (select $5::text as "by", now() as "at", $6::text as "why") pause on $4::timestamptz is not null
+    left join (select $5::text as "by", now() as "at", $6::text as "why") one on coalesce($3::text, $4::text) is not null
+  on conflict ("name", "key") do update set "perKey" = excluded."perKey", "pausedUntil" = excluded."pausedUntil",
+    ${['pausedBy', 'pausedAt', 'pauseReason']
+      .map(
+        (name) =>
+          `"${name}" = case when "JobKey"."pausedUntil" is not distinct from excluded."pausedUntil" then "JobKey"."${name}" else excluded."${name}" end,`,
+      )
+      .join(' ')}
+    "reason" = excluded."reason", "setBy" = excluded."setBy", "setAt" = excluded."setAt",
+    "freeAt" = coalesce("JobKey"."freeAt", excluded."freeAt")`

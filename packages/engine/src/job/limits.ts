@@ -39,8 +39,8 @@ export interface PartitionOptions<Payload> {
   /**
    * The key of a piece of work, at most 200 bytes of UTF-8, such as `({ tenantId }) => tenantId`. The engine calls it
    * once, when the work is enqueued, with the payload as the schema returns it, and stores the key with the work: work
-   * that waits keeps it when the function changes. Null, undefined or an empty text: no key; such work takes its turn
-   * like one more key, without `perKey`. If it throws, or returns anything else, the enqueue fails as `payload_invalid`.
+   * that waits keeps it when the function changes. Null, undefined or an empty text: no key; all such work is like one more
+   * key, with its own turn, `perKey` and rate, but no `fifo`. If it throws, or returns anything else, the enqueue fails as `payload_invalid`.
    */
   key: (payload: Payload) => string | null | undefined
   /**
@@ -70,9 +70,8 @@ export function defineLimit(options: SharedLimitOptions): SharedLimit {
   return checkLimitOptions(options)
 }
 
-/** The rows of a job's limits: of one that has a rate alone, and of any other. */
+/** The row of a job's own limits. */
 export const ownLimitOf = (name: string) => `job:${name}`
-export const rateLimitOf = (name: string) => `rate:${name}`
 
 /**
  * The key of work with a payload that the job's schema has accepted: an empty text where it has none, undefined where the job has no

@@ -7,13 +7,13 @@ import { storableText } from './storableText.ts'
 
 export interface RateLimitedOptions {
   /**
-   * When the service takes more: milliseconds from now, an instant, or the text of its `Retry-After` header. At most 24
-   * hours. Default, also for a text that is neither seconds nor a date: a minute.
+   * When the service takes more: milliseconds from now, an instant, or the text of its `Retry-After` header. At least a
+   * second, at most 24 hours. Default, also for a text that is neither seconds nor a date: a minute.
    */
   retryAfter?: number | Date | string | null | undefined
   /**
-   * What waits until then: the work of the same key (`key`), of the job (default, also where it is not under that limit), or all
-   * under a shared limit.
+   * What waits until then: the work of the same key (`key`), of the job (default, also where it has no keys or is not under
+   * that limit), or all under a shared limit.
    */
   scope?: 'key' | 'job' | Pick<SharedLimit, 'name'>
   /** What people read. Default: `A service has refused more`. */
@@ -22,12 +22,14 @@ export interface RateLimitedOptions {
 }
 
 const DEFAULT_MS = 60_000
+/** Services say that they take more at once, and refuse that, too. */
+const MIN_MS = 1_000
 const MAX_MS = 24 * 3_600_000
 
 /**
  * Throw it where a service answers that it takes no more for now, such as by 429. The run ends as failed with code
- * `rate_limited`; 20 in a row cost a piece of work no attempt. Nothing of that scope starts before `retryAfter`. Then
- * one run at a time tries, until one has succeeded or ten seconds have passed without another refusal.
+ * `rate_limited`; 20 in a row cost a piece of work no attempt, each further one does and waits as long as any failure, too.
+ * Nothing of that scope starts before `retryAfter`. Then work goes on, and waits again if the service refuses it.
  */
 export class RateLimited extends JobError {
   readonly retryAfterMs: number
@@ -76,5 +78,5 @@ export function readRefusal(error: unknown): Refusal | null {
   if (code !== 'rate_limited' || typeof ms !== 'number' || !(ms >= 0)) return null
   const name = typeof scope === 'object' && scope !== null ? readPart(scope, 'name') : null
   const limit = typeof name === 'string' ? storableText(name, 100) : null
-  return { retryAfterMs: Math.min(ms, MAX_MS), limit, isOfKey: scope === 'key' }
+  return { retryAfterMs: Math.min(Math.max(MIN_MS, ms), MAX_MS), limit, isOfKey: scope === 'key' }
 }

@@ -6,7 +6,7 @@ import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
 import { LONG, type Database } from '../store/database.ts'
 import { mendPlaces } from '../store/mendPlaces.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
-import { dropOldRates, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
+import { dropUnsetKeys, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
 import type { Holdings } from '../work/holdings.ts'
 import type { Limits } from '../work/limits.ts'
@@ -27,6 +27,8 @@ export interface Rounds {
 const ROUND_MS = 1_000
 /** Every tenth round looks for what is rare: strays, claims that have expired, or whose workers left no trace, and keys of nobody's. */
 const ROUNDS_PER_SEARCH = 10
+/** After a deploy, limits loosen within so many rounds. */
+const ROUNDS_PER_SETTLING = 3
 /** Under an old snapshot a look from the start may take tens of milliseconds: a thousandth of the time. */
 const ROUNDS_PER_START = 100
 /** Among so many pieces it looks for such as have no key yet. */
@@ -50,11 +52,13 @@ export function createRounds(options: {
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-  /** Called for a job that may have work to take, also such as runs alone. */
-  onReady: (name: string) => void
+  /** Called for a job that may have work to take, also such as runs alone. `isNews`: some of it is ready since the last round. */
+  onReady: (name: string, isNews: boolean) => void
   onSuspect: (name: string) => void
   /** Called with the jobs of which ticks of keyed schedules are due. */
   onTicksDue: (names: readonly string[]) => void
+  /** Gives the rows of limits what the living workers define. */
+  settleLimits: () => Promise<void>
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
@@ -90,7 +94,7 @@ export function createRounds(options: {
         floors.move(request, seen, seen.firsts.get(request.name) ?? new Map())
       options.limits.note(seen.rules)
       // First what concerns this worker's own work: rescuing what others have locked takes time.
-      for (const name of seen.ready) onReady(name)
+      for (const name of seen.ready) onReady(name, seen.placed.includes(name))
       for (const name of seen.suspects) options.onSuspect(name)
       if (seen.ticksDue.length > 0) options.onTicksDue(seen.ticksDue)
       await attempt(() => options.cancellations.check())
@@ -108,6 +112,7 @@ export function createRounds(options: {
       await attempt(async () => {
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
       })
+      if (roundsMade % ROUNDS_PER_SETTLING === 0) await attempt(options.settleLimits)
       if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
       const keyed = Object.entries(seen.rules).flatMap(([name, { order }]) =>
         order === null ? [] : [name],
@@ -115,7 +120,7 @@ export function createRounds(options: {
       const isForAll = roundsMade % ROUNDS_PER_START === 1
       if (keyed.length > 0) {
         await attempt(() => giveEmptyKeys(database, keyed, isForAll ? null : FIRST_WORK))
-        await attempt(() => dropOldRates(database))
+        await attempt(() => dropUnsetKeys(database))
       }
       await attempt(async () => {
         lastKey = await freeUniqueKeys(database, lastKey)
@@ -145,7 +150,7 @@ export function createRounds(options: {
   /** A run that a round has ended no longer occupies its job, and its work may be ready again. */
   function hasEnded(run: { id: string; name: string }): void {
     options.onEnded(run)
-    onReady(run.name)
+    onReady(run.name, true)
   }
 
   function schedule(): void {
@@ -188,7 +193,7 @@ const ROUND_SQL = `
          ${dueJobsSql('$8')} as "ticksDue", ${rulesSql('$2')} as "rules", ${SEEN}`
 
 /** What a round has to do, and the jobs with work to take now. */
-type WhatToDo = Omit<Round, 'placed' | 'firsts' | 'paused'> & {
+type WhatToDo = Omit<Round, 'firsts' | 'paused'> & {
   ready: string[]
   /** For each job and each rank that the worker knows of it, the place of the first work behind its floor. */
   firsts: Map<string, Map<number, string | null>>

@@ -3,7 +3,6 @@ import { pace } from '../job/limits.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { UNDERSTANDS } from '../store/claimWork.ts'
 import { hasNotEnded } from '../store/heldRuns.ts'
-import { HALF_OPEN_S } from '../store/limitSql.ts'
 import { boundedText, jsonInstant } from './bounded.ts'
 import { findLastAction } from './jobActions.ts'
 import { HELD_UNDER_LIMITS } from './listLimits.ts'
@@ -109,10 +108,9 @@ const runsSql = (where: string) =>
 const heldSql = (where: string) => firstRunsSql(`select * from held where ${where}`)
 
 const parkSql = (
-  park: string,
-) => `case when "${park}"."until" > clock_timestamp() - interval '${HALF_OPEN_S} seconds' then jsonb_build_object(
-        'isOver', "${park}"."until" <= clock_timestamp(), 'until', ${jsonInstant(`"${park}"."until"`)}, 'since', ${jsonInstant(`"${park}"."since"`)},
-        'reason', ${boundedText(`"${park}"."reason"`)}) end`
+  of: string,
+) => `case when ${of}."parkedUntil" > clock_timestamp() then jsonb_build_object(
+        'until', ${jsonInstant(`${of}."parkedUntil"`)}, 'since', ${jsonInstant(`${of}."parkedAt"`)}, 'reason', ${boundedText(`${of}."parkReason"`)}) end`
 
 const isDry = (work: string) => `coalesce(${work}."facts" -> 'dryRun' = 'true', false)`
 const IS_EXCLUDED = `exists (select from "JobClaim" claim where claim."exclusiveKey" = work."name")`
@@ -126,10 +124,10 @@ const LIMITS = `(
       'running', (select count(*) from held where one."name" = any(held."limits")),
       'runs', ${heldSql('one."name" = any(held."limits")')},
       'aheadMs', extract(epoch from throttle."freeAt" - clock_timestamp()) * 1000,
-      'keyAheadMs', extract(epoch from keyed."freeAt" - clock_timestamp()) * 1000,
-      'keyRunning', (select count(*) from held where held."name" = work."name" and held."key" = work."share"),
-      'keyRuns', ${heldSql('held."name" = work."name" and held."key" = work."share"')},
-      'park', ${parkSql('park')}, 'keyPark', ${parkSql('keyPark')},
+      'keyAheadMs', extract(epoch from own."freeAt" - clock_timestamp()) * 1000,
+      'keyRunning', (select count(*) from held where held."name" = work."name" and held."key" = coalesce(work."share", '')),
+      'keyRuns', ${heldSql(`held."name" = work."name" and held."key" = coalesce(work."share", '')`)},
+      'park', ${parkSql('one')}, 'keyPark', ${parkSql('own')},
       'pausedUntil', case when own."pausedUntil" > clock_timestamp() then ${jsonInstant('own."pausedUntil"')} end,
       'pausedBy', ${boundedText('own."pausedBy"')}, 'pauseReason', ${boundedText('own."pauseReason"')}, 'pausedAt', ${jsonInstant('own."pausedAt"')},
       'headId', (
@@ -141,12 +139,10 @@ const LIMITS = `(
       )
     ) order by one."jobs" is null, one."name")
     from "JobLimit" one
-      left join "JobKey" own on one."name" = 'job:' || work."name" and own."name" = work."name" and own."key" = work."share"
-      left join "JobPark" park on park."name" = one."name" and park."key" = ''
-      left join "JobPark" "keyPark" on "keyPark"."name" = one."name" and "keyPark"."key" = work."share"
+      left join "JobKey" own on one."name" = 'job:' || work."name" and work."order" is not null and own."name" = work."name"
+        and own."key" = coalesce(work."share", '')
       left join "JobThrottle" throttle on throttle."name" = case when one."jobs" is null then work."name" else 'limit ' || one."name" end
-      left join "JobKeyThrottle" keyed on keyed."name" = work."name" and keyed."key" = work."share"
-    where one."name" in ('job:' || work."name", 'rate:' || work."name") or work."name" = any(one."jobs")
+    where one."name" = 'job:' || work."name" or work."name" = any(one."jobs")
   )`
 
 /** What starts before it. Across keys nobody knows, since who has had least is next; and in a `fifo` key the first piece says it. */
@@ -283,7 +279,6 @@ interface LimitOfWork {
 }
 
 interface Park {
-  isOver: boolean
   until: string
   since: string
   reason: string | null
@@ -392,24 +387,24 @@ const FOR_EVER = '9999-12-31T00:00:00.000Z'
 
 function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): void {
   const { name, global, perKey, running, keyRunning } = limit
-  const own = /^(?:job|rate):(.*)$/.exec(name)?.[1]
+  const own = /^job:(.*)$/.exec(name)?.[1]
   const whose = own === undefined ? `the limit ${name}` : own
+  const ofKey = key === null ? 'work without a key' : `its key ${key}`
   if (limit.pausedUntil !== null) {
     const why = limit.pauseReason === null ? '' : `: ${limit.pauseReason}`
-    add('keyPaused', `its key ${key} is paused by ${limit.pausedBy}${why}`, {
+    add('keyPaused', `${ofKey} is paused by ${limit.pausedBy}${why}`, {
       since: limit.pausedAt,
       until: limit.pausedUntil === FOR_EVER ? null : limit.pausedUntil,
     })
   }
   const parks = [
-    [limit.park, whose, running, limit.runs],
-    [limit.keyPark, `its key ${key}`, keyRunning, limit.keyRuns],
+    [limit.park, whose],
+    [limit.keyPark, ofKey],
   ] as const
-  for (const [park, what, count, runs] of parks) {
-    if (park === null || (park.isOver && count === 0)) continue
+  for (const [park, what] of parks) {
+    if (park === null) continue
     const why = park.reason === null ? '' : `: ${park.reason}`
-    if (park.isOver) add('parked', `one run of ${what} tries first${why}`, { runs: runs ?? [] })
-    else add('parked', `${what} waits${why}`, { since: park.since, until: park.until })
+    add('parked', `${what} waits${why}`, { since: park.since, until: park.until })
   }
   if (limit.headId !== null)
     add('keyHead', `earlier work of its key ${key} comes first: ${limit.headId}`)
@@ -417,16 +412,14 @@ function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): v
     const by = limit.setBy === null ? '' : `, as ${limit.setBy} has set`
     add('limitFull', `all ${global} slots of ${whose} are taken${by}`, { runs: limit.runs ?? [] })
   }
-  const most = limit.order === 'fifo' ? 1 : perKey
-  if (key !== null && most !== null && keyRunning >= most)
-    add('keyFull', `all ${most} slots of its key ${key} are taken`, { runs: limit.keyRuns ?? [] })
+  const most = limit.order === 'fair' ? perKey : limit.order === 'fifo' && key !== null ? 1 : null
+  if (most !== null && keyRunning >= most)
+    add('keyFull', `all ${most} slots of ${ofKey} are taken`, { runs: limit.keyRuns ?? [] })
   const isByKey = limit.rateBy === 'key'
   const waitMs = waitForToken(limit, isByKey ? limit.keyAheadMs : limit.aheadMs)
-  if (waitMs > 0 && !(isByKey && key === null)) {
+  if (waitMs > 0) {
     const until = new Date(Date.now() + waitMs).toISOString()
-    add('noToken', `as many runs of ${isByKey ? `its key ${key}` : whose} have started as may`, {
-      until,
-    })
+    add('noToken', `as many runs of ${isByKey ? ofKey : whose} have started as may`, { until })
   }
 }
 

@@ -23,7 +23,6 @@ export interface ListedKey {
   oldestAt: string | null
   /** How many of its runs may go on at once, as somebody has set; null where nobody has. */
   perKey: number | null
-  weight: number
   /** Who has set something of it last, and (`setAt`, `reason`) when and why; null where nobody has. */
   setBy: string | null
   setAt: string | null
@@ -120,27 +119,27 @@ const LIST_KEYS_SQL = `
       select letter."key" from "JobDeadLetter" letter
       where letter."name" = $1 and letter."key" is not null and ${isWanted('letter')} limit ${MAX_KEYED_COUNTED}
     ) letter group by 1
-  ), parked as materialized (
-    select "key", "until", "reason" from "JobPark" park
-    where "name" = 'job:' || $1 and "key" <> '' and ${isWanted('park')} and "until" > now() limit ${MAX_KEYED_COUNTED}
   ), own as materialized (
-    select * from "JobKey" own where "name" = $1 and ${isWanted('own')} limit ${MAX_KEYED_COUNTED}
+    select own.*, coalesce("parkedUntil" > now(), false) as "isParked" from "JobKey" own
+    where "name" = $1 and ${isWanted('own')} and ("perKey" is not null or "pausedUntil" is not null or "parkedUntil" > now())
+    limit ${MAX_KEYED_COUNTED}
   ), named as materialized (
-    select "key" from waiting union select "key" from held union select "key" from letters union select "key" from parked
+    select "key" from waiting union select "key" from held union select "key" from letters
     union select "key" from own union select "key" from starts where "key" <> '' union select $2 where $2 is not null
   )
   select named."key", coalesce(waiting."waiting", 0) as "waiting", coalesce(waiting."delayed", 0) as "delayed",
          coalesce(held."running", 0) as "running", coalesce(starts."started", 0) as "startedLastHour",
          coalesce(letters."deadLetters", 0) as "deadLetters", waiting."oldestAt",
-         own."perKey", coalesce(own."weight", 1) as "weight", ${boundedText('own."setBy"')} as "setBy", own."setAt", ${boundedText('own."reason"')} as "reason",
+         own."perKey", ${boundedText('own."setBy"')} as "setBy", own."setAt", ${boundedText('own."reason"')} as "reason",
          case when own."pausedUntil" > now() then jsonb_build_object(
            'at', ${jsonInstant('coalesce(own."pausedAt", own."setAt")')}, 'by', ${boundedText('own."pausedBy"')}, 'reason', ${boundedText('own."pauseReason"')},
            'until', case when own."pausedUntil" < 'infinity' then ${jsonInstant('own."pausedUntil"')} end
          ) end as "paused",
-         parked."until" as "parkedUntil", ${boundedText('parked."reason"')} as "parkReason",
+         case when own."isParked" then own."parkedUntil" end as "parkedUntil",
+         case when own."isParked" then ${boundedText('own."parkReason"')} end as "parkReason",
          (count(*) over ())::int as "total", (select count(*)::int from looked) as "counted", (select count(*)::int from recent) as "recent"
   from named left join waiting using ("key") left join held using ("key") left join starts using ("key") left join letters using ("key")
-    left join parked using ("key") left join own using ("key")
+    left join own using ("key")
   where ${isWanted('named')}
   order by case $4::text when 'waiting' then waiting."waiting" when 'running' then held."running" when 'started' then starts."started" end desc nulls last,
     case when $4::text = 'oldest' then waiting."oldestAt" end, case when $4::text <> 'key' then waiting."waiting" end desc nulls last,

@@ -47,9 +47,6 @@ export const HELD_UNDER_LIMITS = `
   from "JobClaim" claim cross join unnest(claim."runIds", claim."keys") held("id", "key")
   where claim."limits" is not null and ${hasNotEnded('held."id"')}`
 
-const HAS_RATE = (name: string) =>
-  `exists (select from "JobLimit" rate where rate."name" = 'rate:' || ${name} and rate."rateLimit" is not null)`
-
 const LIST_LIMITS_SQL = `
   with held as materialized (${HELD_UNDER_LIMITS})
   select substring(one."name" from '[^:]*$') as "name", one."jobs", one."global", one."setGlobal", ${boundedText('one."setBy"')} as "setBy",
@@ -57,8 +54,9 @@ const LIST_LIMITS_SQL = `
          one."ratePerMs"::float8 as "ratePerMs", one."rateBy", runs."count" as "running", coalesce(runs."list", '[]') as "runs",
          park."until" as "parkedUntil", ${boundedText('park."reason"')} as "parkReason"
   from "JobLimit" one
-    -- Whose job has a rate alone waits as a job.
-    left join "JobPark" park on park."name" = regexp_replace(one."name", '^rate:', 'job:') and park."key" = '' and park."until" > now()
+    left join lateral (
+      select one."parkedUntil" as "until", one."parkReason" as "reason" where one."parkedUntil" > now()
+    ) park on true
     cross join lateral (
       select count(*)::int as "count", jsonb_agg(jsonb_build_object('runId', "id", 'name', "name", 'key', nullif("key", ''),
           'workerId', ${boundedText('"workerId"')}, 'startedAt', ${jsonInstant('"startedAt"')}) order by "startedAt", "id")
@@ -68,7 +66,7 @@ const LIST_LIMITS_SQL = `
       ) held
     ) runs
   where one."global" is not null or one."setGlobal" is not null or one."order" is not null or one."rateLimit" is not null
-    or one."name" like 'job:%' and park."until" is not null and not ${HAS_RATE('substr(one."name", 5)')}
+    or park."until" is not null
   order by one."jobs" is null, 1 limit ${MAX_LIMITS}`
 
 /** Lists the limits that workers have registered or people have set, and jobs that wait for a service, those that jobs share first. */

@@ -7,7 +7,7 @@ import type { RunEnd } from '../store/endRuns.ts'
  * What follows a run that failed.
  *   retry      another attempt after the job's back-off, unless this was the last
  *   redeliver  another attempt at once, which costs none of the job's retries: the job is not to blame
- *   refused    another attempt once the service that has refused takes more, at no cost; after 20 such attempts as retry
+ *   refused    another attempt once the service that has refused takes more, at no cost; after 20 such attempts as retry, no sooner
  *   lost       as redeliver, and the loss of its worker counts: after two losses the work waits ever longer, and runs alone
  *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
  *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
@@ -81,7 +81,8 @@ export function decideNext(
         return { next: { kind: 'again', delayMs }, costs: { inARow: { refused: refused + 1 } } }
       const costs = { failure: true }
       if (work.failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
-      return { next: { kind: 'again', delayMs }, costs }
+      const least = backOffMs(retry, work.failures, random)
+      return { next: { kind: 'again', delayMs: Math.max(delayMs, least) }, costs }
     }
     case 'redeliver':
       return { next: { kind: 'again', delayMs: 0 } }

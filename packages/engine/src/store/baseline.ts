@@ -242,6 +242,8 @@ const WORKERS_SQL = `
           -- Which schedules it would decide, by job: expression and zone. A row of JobSchedule that no living worker defines
           -- is taken over by one that defines the job otherwise.
           "schedules" JSONB,
+          -- Under which limits its jobs are, and with which numbers, by job. Null: it does not say.
+          "limits" JSONB,
 
           CONSTRAINT "JobWorker_pkey" PRIMARY KEY ("id")
       );
@@ -307,7 +309,7 @@ const LIMITS_SQL = `
       -- says how much that is. Whoever changes a number here, or in "JobKey", first gives the row a new "changedPlace" in the same
       -- transaction: that waits for the claims that have counted by the old ones, and no later claim does.
       CREATE TABLE "JobLimit" (
-          -- \`job:\` and the name of a job, for what it says itself; or the name of a limit that several jobs share.
+          -- \`job:\` and the name of a job, for its own limits; or the name of a limit that several jobs share.
           "name" TEXT NOT NULL,
           -- Runs at once, in all and of one key. Null: as many as there is work.
           "global" INTEGER,
@@ -320,13 +322,15 @@ const LIMITS_SQL = `
           "rateBy" TEXT,
           -- The jobs that share it. Null: it is a job's own.
           "jobs" TEXT[],
-          -- Which versions have registered it, and what they said.
-          "versions" JSONB NOT NULL DEFAULT '{}',
           -- What people have set instead of "global", and why.
           "setGlobal" INTEGER,
           "setBy" TEXT,
           "setReason" TEXT,
           "setAt" TIMESTAMPTZ(3),
+          -- Nothing under it starts before then, since a service has refused more.
+          "parkedUntil" TIMESTAMPTZ(3),
+          "parkedAt" TIMESTAMPTZ(3),
+          "parkReason" TEXT,
           -- Claims with a greater place were made by these numbers.
           "changedPlace" BIGINT NOT NULL DEFAULT ${PLACE_SQL},
           "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -334,50 +338,31 @@ const LIMITS_SQL = `
           CONSTRAINT "JobLimit_pkey" PRIMARY KEY ("name")
       );
 
-      -- What people have set for one key of a job. Keys of which nobody has said anything have no row.
+      -- What people have set for one key of a job, when its rate is free, and until when a service has refused more. A row goes
+      -- once it says nothing any more. The key of work without one is empty.
       CREATE TABLE "JobKey" (
           "name" TEXT NOT NULL,
           "key" TEXT NOT NULL,
           "perKey" INTEGER,
-          "weight" DOUBLE PRECISION NOT NULL DEFAULT 1,
           -- \`infinity\`: until somebody resumes it.
           "pausedUntil" TIMESTAMPTZ(3),
           "pausedBy" TEXT,
           "reason" TEXT,
           "setBy" TEXT,
-          "setAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "setAt" TIMESTAMPTZ(3),
           -- Since when it is paused, and why: "reason" and "setAt" are of the last change of any kind.
           "pausedAt" TIMESTAMPTZ(3),
           "pauseReason" TEXT,
+          -- As in "JobThrottle", for a rate by key.
+          "freeAt" TIMESTAMPTZ(6),
+          "parkedUntil" TIMESTAMPTZ(3),
+          "parkedAt" TIMESTAMPTZ(3),
+          "parkReason" TEXT,
 
           CONSTRAINT "JobKey_pkey" PRIMARY KEY ("name", "key")
-      );
-
-      -- What waits because whom it calls has refused more until an instant. Then one run tries, and its success deletes the row.
-      CREATE TABLE "JobPark" (
-          -- As in "JobLimit".
-          "name" TEXT NOT NULL,
-          -- Empty: all that is under the limit.
-          "key" TEXT NOT NULL DEFAULT '',
-          "until" TIMESTAMPTZ(3) NOT NULL,
-          "since" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-          "reason" TEXT,
-          -- How many runs were refused since then.
-          "count" INTEGER NOT NULL DEFAULT 1,
-
-          CONSTRAINT "JobPark_pkey" PRIMARY KEY ("name", "key")
-      );
-
-      -- As "JobThrottle", for rates by key. Rows of the past say nothing, and go.
-      CREATE TABLE "JobKeyThrottle" (
-          "name" TEXT NOT NULL,
-          "key" TEXT NOT NULL,
-          "freeAt" TIMESTAMPTZ(6) NOT NULL,
-
-          CONSTRAINT "JobKeyThrottle_pkey" PRIMARY KEY ("name", "key")
       ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-      CREATE INDEX "JobKeyThrottle_freeAt_idx" ON "JobKeyThrottle"("freeAt");`
+      CREATE INDEX "JobKey_unset_idx" ON "JobKey"(greatest("freeAt", "parkedUntil")) WHERE "perKey" IS NULL AND "pausedUntil" IS NULL;`
 
 const HISTORY_SQL = `
       -- What the tables are: their baseline, and later the steps after it. "breaks": older processes must not use the tables.

@@ -17,7 +17,7 @@ import {
 } from './claimWork.ts'
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
-import { HALF_OPEN_S, keyOpensAt, throttleOf } from './limitSql.ts'
+import { keyOpensAt, throttleOf, type JobRules } from './limitSql.ts'
 import { LEAST_RANK } from './place.ts'
 
 /** What a worker knows of the claims under the limits of a job. */
@@ -36,10 +36,9 @@ export interface AskedKey {
   behind: Behind | null
 }
 
-export interface ClaimUnderLimits extends Omit<ClaimOptions, 'requests'> {
+/** It takes nothing where the rules are no longer those of the rows. */
+export interface ClaimUnderLimits extends Omit<ClaimOptions, 'requests'>, JobRules {
   request: ClaimRequest
-  /** The names of the job's limits. */
-  limits: readonly string[]
   known: KnownClaims | null
   /** In this order, as far as there is room. Null: the job's work as it comes, whatever its key. */
   keys: readonly AskedKey[] | null
@@ -53,8 +52,6 @@ export interface LimitState {
   limits: Record<string, number | null>
   /** Whether one of them is a rate. */
   isRated: boolean
-  /** Whether after a refusal one run of the job, or of a key of it, tries. */
-  isTrying: boolean
   /** Until when nothing can be free, in milliseconds from now. Null: until a run ends. */
   openInMs: number | null
   /** Of the keys that were asked for and have a limit, how many may start, when one can at the earliest, and how far apart. */
@@ -62,28 +59,8 @@ export interface LimitState {
 }
 
 export interface ClaimedUnderLimits extends Claimed {
-  /** Null: the job's queue is paused, or this worker does not live. */
+  /** Null: the job's queue is paused, its rules have changed, or this worker does not live. */
   state: LimitState | null
-}
-
-const IS_TRYING = `park."until" <= now() and park."until" > now() - interval '${HALF_OPEN_S} seconds'`
-
-/**
- * A run has ended that may have tried after a refusal: where it began since then, and has succeeded, all may start again.
- * Race: packages/engine/test/run/rateLimited.test.ts "fails without costing an attempt, and its key waits for as long as the service says"
- */
-export async function openAfterTrial(
-  connection: Connection,
-  limits: readonly string[],
-  runId: string,
-  key: string,
-): Promise<void> {
-  await connection.query(
-    `delete from "JobPark" park using "JobRun" run
-     where park."name" = any($1::text[]) and park."key" in ('', $3::text) and ${IS_TRYING}
-       and run."id" = $2::uuid and run."status" = 'success' and run."createdAt" >= park."until"`,
-    [limits, runId, key],
-  )
 }
 
 /** A day at most: before PostgreSQL 17 nothing can be subtracted from infinity, until which people pause. Null: not by itself. */
@@ -92,11 +69,11 @@ const msUntil = (instant: string) =>
 
 /**
  * What a claim under limits does beside the rest. `state` locks and counts, so all that follows depends on it. Parameters: $8 the
- * limits, $9 the keys, $10 to $12 what the worker knows of claims.
+ * limits, $9 the keys, $10 to $12 what the worker knows of claims, $13 the order of keys.
  */
 const UNDER: UnderLimits = {
   state: `, state as materialized (
-    select state.* from alive cross join lateral roundsman."JobLimitState"($8::text[], ($3::text[])[1], $9::text[], $10::text, $11::bigint, $12::bigint[]) state
+    select state.* from alive cross join lateral roundsman."JobLimitState"($8::text[], ($3::text[])[1], $9::text[], $10::text, $11::bigint, $12::bigint[], $13::text) state
     where alive."isAlive" and ${GIVES_WAY}
   )`,
   wanted: `wanted."name", case when exists (select from state) then greatest(0, least(wanted."limit", (select min("free") from state where "limit" is not null))) else 0 end as "limit",
@@ -110,7 +87,7 @@ const UNDER: UnderLimits = {
     from state where state."limit" is not null and state."startMs" is not null and exists (select from taken) group by 1
     on conflict ("name") do update set "freeAt" = excluded."freeAt"
   ), charged_keys as (
-    insert into "JobKeyThrottle" ("name", "key", "freeAt")
+    insert into "JobKey" ("name", "key", "freeAt")
     select ($3::text[])[1], state."key", state."from" + count(*) * state."startMs" * interval '1 millisecond'
     from state join taken on taken."key" = state."key"
     where state."startMs" is not null group by state."key", state."from", state."startMs"
@@ -125,7 +102,6 @@ const UNDER: UnderLimits = {
       'free', (select min("free") from state where "limit" is not null),
       'limits', (select jsonb_object_agg("limit", "free") from state where "limit" is not null),
       'isRated', (select coalesce(bool_or("startMs" is not null), false) from state where "limit" is not null),
-      'isTrying', exists (select from "JobPark" park where park."name" = any($8::text[]) and ${IS_TRYING}),
       'openInMs', (select max(${msUntil('"openAt"')}) from state where "limit" is not null and "free" <= 0),
       'keys', (
         select jsonb_object_agg("key", jsonb_build_array("free", ${msUntil('"openAt"')}, "startMs"))
@@ -135,10 +111,10 @@ const UNDER: UnderLimits = {
   isTold: 'true',
 }
 
-/** Keys by their share: $13 how much of each, $14 and $15 behind which rank and place. */
+/** Keys by their share: $14 how much of each, $15 and $16 behind which rank and place. */
 const ASKED = (array: ArrayOf) => `, asked as materialized (
     select asked.*, state."free", state."head"
-    from unnest(${array('$9::text[]')}, ${array('$13::int[]')}, ${array('$14::int[]')}, ${array('$15::bigint[]')}) with ordinality
+    from unnest(${array('$9::text[]')}, ${array('$14::int[]')}, ${array('$15::int[]')}, ${array('$16::bigint[]')}) with ordinality
       as asked("key", "take", "rank", "place", "at") join state on state."key" = asked."key"
     order by asked."at"
   )`
@@ -167,7 +143,7 @@ const KEEPS_PLAN: ArrayOf = (array) => `(select ${array})`
 
 const CLAIM_AS_IT_COMES: PreparedStatement = {
   name: 'roundsman_claim_limited',
-  text: claimSql(foundFrom(13), 'false', KEEPS_PLAN, UNDER),
+  text: claimSql(foundFrom(14), 'false', KEEPS_PLAN, UNDER),
 }
 
 const CLAIM_BY_KEYS: PreparedStatement = {
@@ -185,16 +161,14 @@ const CLAIM_SUSPECT_UNDER: PreparedStatement = {
     () => `
       select work.* from "JobWork" work
       where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
-        and (work."key" is null or not exists (
-          -- What it has kept from when its job had keys says nothing.
-          select from "JobLimit" own where own."name" = 'job:' || wanted."name" and own."order" is not null
-        ) or exists (
+        -- What it has kept from when its job had keys says nothing.
+        and (work."key" is null or $13::text is null or exists (
           select from state where state."key" = work."key" and coalesce(state."free" > 0, true) and coalesce(state."head" = work."id", true)
         ))
       order by work."place"
       limit wanted."limit"
       for update skip locked`,
-    '$13::bool',
+    '$14::bool',
     (array) => array,
     UNDER,
   ),
@@ -214,7 +188,7 @@ const SUSPECT_KEYS = `
  */
 export async function claimUnderLimits(
   connection: Connection,
-  { workerId, request, startedAt, suspects, limits, known, keys }: ClaimUnderLimits,
+  { workerId, request, startedAt, suspects, limits, order, known, keys }: ClaimUnderLimits,
 ): Promise<ClaimedUnderLimits> {
   const requests = [request]
   let asked = keys?.map(({ key }) => key) ?? []
@@ -229,6 +203,7 @@ export async function claimUnderLimits(
     known?.server ?? null,
     known?.seen ?? '0',
     known?.living ?? [],
+    order,
     ...(suspects
       ? [suspects.isAlone]
       : keys === null
@@ -262,10 +237,9 @@ function byName<Value>(told: Record<string, Value> | undefined): Record<string, 
   return Object.assign(Object.create(null) as Record<string, Value>, told)
 }
 
-/** A key that has work to take, and how much more than others it gets. */
+/** A key that has work to take. */
 export interface FoundKey {
   key: string
-  weight: number
   /** How long until one can start at the earliest, for what people have paused, others have refused, or a rate; null: no time. */
   openInMs: number | null
 }
@@ -293,9 +267,7 @@ const FIND_KEYS: PreparedStatement = {
     union all
     select (${nextKey('work."key" > found."key"')}), "nth" + 1 from found where found."key" is not null and "nth" < $3::int
   )
-  select found."key", coalesce(own."weight", 1) as "weight", ${msUntil('"opens"."at"')} as "openInMs"
-  from found
-    left join "JobKey" own on own."name" = $1 and own."key" = found."key"
-    cross join lateral (${keyOpensAt('$1', 'found."key"')}) "opens"
+  select found."key", ${msUntil('"opens"."at"')} as "openInMs"
+  from found left join lateral (${keyOpensAt('$1', 'found."key"')}) "opens" on true
   where found."key" is not null`,
 }

@@ -21,7 +21,7 @@ export type RulesByJob = Record<string, JobRules>
 export const rulesSql = (names: string) => `(
     select coalesce(jsonb_object_agg(rules."name", rules."of"), '{}') from (
       select job.name, jsonb_build_object('limits', jsonb_agg(one."name" order by one."name"), 'order', max(one."order")) as "of"
-      from unnest(${names}::text[]) job(name) join "JobLimit" one on one."name" in ('job:' || job.name, 'rate:' || job.name) or job.name = any(one."jobs")
+      from unnest(${names}::text[]) job(name) join "JobLimit" one on one."name" = 'job:' || job.name or job.name = any(one."jobs")
       group by job.name
     ) rules
   )`
@@ -38,17 +38,14 @@ export async function readRules(
   return rows[0]?.rules ?? {}
 }
 
-/** After an instant until which others have refused, one run at a time tries for so long; then all may. */
-export const HALF_OPEN_S = 10
-
 /**
  * The terms of a rate of `limit` starts, by the generic cell rate algorithm: each start moves `freeAt` on by its share of the time.
  * `ahead.ms`: how far its row is ahead.
  */
-function rateOf(limit: string) {
+function rateOf(limit: string, freeAt: string) {
   const burst = `greatest(1, floor(${limit} / 10))`
   const intervalMs = `rule."ratePerMs"::float8 / ${limit}`
-  const ahead = `(extract(epoch from throttle."freeAt" - clock_timestamp()) * 1000)::float8`
+  const ahead = `(extract(epoch from ${freeAt} - clock_timestamp()) * 1000)::float8`
   return {
     // Never further than the burst.
     ahead: `(SELECT least(${burst} * ${intervalMs}, greatest(0, ${ahead})) AS ms) ahead`,
@@ -60,14 +57,14 @@ function rateOf(limit: string) {
   }
 }
 
-/** What a park leaves of what is free, where that many run: nothing, then one at a time, then all. */
-const parked = (running: string) => `CASE
-                 WHEN park."until" > clock_timestamp() THEN 0
-                 WHEN park."until" > clock_timestamp() - interval '${HALF_OPEN_S} seconds' THEN greatest(0, 1 - ${running})
-               END`
+const OF_ALL = rateOf('rule."ofAll"', 'throttle."freeAt"')
+const OF_KEY = rateOf('rule."ofKey"', 'own."freeAt"')
 
-const OF_ALL = rateOf('rule."ofAll"')
-const OF_KEY = rateOf('rule."ofKey"')
+/** Whether the order of `rule` is that of age for this key. Work without a key has no order. */
+const isByAge = (key: string) => `rule."order" = 'fifo' AND ${key} <> ''`
+/** How many runs of a key go on at once, by the rows `rule` of its job and `own` of the key. Null: any number. */
+const mostOfKey = (key: string) =>
+  `CASE WHEN ${isByAge(key)} THEN 1 WHEN rule."order" = 'fair' THEN coalesce(own."perKey", rule."perKey") END`
 
 /**
  * Locks the limits $1, in the order of their names, and counts what runs under each and of the keys $3 of the job $2. It is a
@@ -75,7 +72,8 @@ const OF_KEY = rateOf('rule."ofKey"')
  * have committed meanwhile. Of claims up to the place $5 only those at the places $6 are read, of which the caller knows that runs
  * of theirs go on, unless the server was started at another moment than $4.
  *
- * While the queue of the job is paused it returns nothing.
+ * It returns nothing while the queue of the job is paused, or where the job is under other limits than $1, or has another order of its
+ * keys than $7: the worker has not read the rows since they changed.
  *
  * It returns a row for each limit and for each key: how many may start (null: any number), when one may at the earliest, how far
  * one start moves a rate on in milliseconds, and from where; and where keys take turns by age, the work that is a key's first. A row
@@ -85,7 +83,7 @@ const OF_KEY = rateOf('rule."ofKey"')
  * end what was short when the plan was made.
  */
 export const LIMIT_STATE_SQL = `
-      CREATE FUNCTION roundsman."JobLimitState"(text[], text, text[], text, bigint, bigint[])
+      CREATE FUNCTION roundsman."JobLimitState"(text[], text, text[], text, bigint, bigint[], text)
       RETURNS TABLE ("limit" text, "key" text, "free" int, "openAt" timestamptz, "startMs" float8, "from" timestamptz, "head" uuid,
         "server" text, "seen" bigint, "living" bigint[])
       LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -94,7 +92,11 @@ export const LIMIT_STATE_SQL = `
         behind bigint := CASE WHEN $4 = pg_postmaster_start_time()::text THEN $5 ELSE 0 END;
       BEGIN
         PERFORM FROM "JobLimit" one WHERE one."name" = ANY($1) ORDER BY one."name" FOR UPDATE;
-        IF EXISTS (SELECT FROM "JobQueue" paused WHERE paused."name" = $2) THEN RETURN; END IF;
+        IF EXISTS (SELECT FROM "JobQueue" paused WHERE paused."name" = $2) OR (
+          SELECT (array_agg(own."name"), max(own."order")) FROM (
+            SELECT * FROM "JobLimit" one WHERE one."name" = 'job:' || $2 OR $2 = ANY(one."jobs") ORDER BY one."name"
+          ) own
+        ) IS DISTINCT FROM ($1, $7) THEN RETURN; END IF;
         RETURN QUERY
         WITH claim AS MATERIALIZED (
           SELECT "place", "name", "limits", "runIds", "keys" FROM "JobClaim" WHERE "limits" IS NOT NULL AND "place" > behind
@@ -105,35 +107,31 @@ export const LIMIT_STATE_SQL = `
           FROM claim CROSS JOIN LATERAL unnest(claim."runIds", claim."keys") AS one("id", "key")
           WHERE claim."limits" && $1 AND ${hasNotEnded('one."id"')}
         ), rule AS MATERIALIZED (
-          SELECT "name", coalesce("setGlobal", "global") AS "global", "perKey", "order", "ratePerMs",
+          SELECT "name", coalesce("setGlobal", "global") AS "global", "perKey", "order", "ratePerMs", "parkedUntil",
                  CASE WHEN "rateBy" IS DISTINCT FROM 'key' THEN "rateLimit" END AS "ofAll",
                  CASE WHEN "rateBy" = 'key' THEN "rateLimit" END AS "ofKey"
           FROM "JobLimit" WHERE "name" = ANY($1)
         )
-        SELECT rule."name", NULL::text, least(rule."global" - runs.count, ${OF_ALL.starts}, ${parked('runs.count')}),
-               greatest(park."until", ${OF_ALL.nextAt}),
+        SELECT rule."name", NULL::text,
+               least(rule."global" - runs.count, ${OF_ALL.starts}, CASE WHEN rule."parkedUntil" > clock_timestamp() THEN 0 END),
+               greatest(rule."parkedUntil", ${OF_ALL.nextAt}),
                ${OF_ALL.startMs}, ${OF_ALL.from}, NULL::uuid, NULL::text, NULL::bigint, NULL::bigint[]
         FROM rule
           CROSS JOIN LATERAL (SELECT count(*)::int AS count FROM held WHERE rule."name" = ANY(held."limits")) runs
-          LEFT JOIN "JobPark" park ON park."name" = rule."name" AND park."key" = ''
           LEFT JOIN "JobThrottle" throttle ON throttle."name" = ${throttleOf('rule."name"')}
           CROSS JOIN LATERAL ${OF_ALL.ahead}
         UNION ALL
         SELECT NULL, asked."key",
-               CASE WHEN own."pausedUntil" > clock_timestamp() OR rule."order" = 'fifo' AND head."id" IS NULL THEN 0
-                 ELSE least(CASE WHEN rule."order" = 'fifo' THEN 1 ELSE coalesce(own."perKey", rule."perKey") END - coalesce(runs.count, 0),
-                   ${OF_KEY.starts}, ${parked('coalesce(runs.count, 0)')}) END,
-               greatest(own."pausedUntil", park."until", ${OF_KEY.nextAt}),
+               CASE WHEN greatest(own."pausedUntil", own."parkedUntil") > clock_timestamp() OR ${isByAge('asked."key"')} AND head."id" IS NULL THEN 0
+                 ELSE least(${mostOfKey('asked."key"')} - coalesce(runs.count, 0), ${OF_KEY.starts}) END,
+               greatest(own."pausedUntil", own."parkedUntil", ${OF_KEY.nextAt}),
                ${OF_KEY.startMs}, ${OF_KEY.from}, head."id", NULL, NULL, NULL
         FROM unnest($3) AS asked("key")
-          -- What has no key is under no limit of keys.
-          LEFT JOIN rule ON rule."name" = 'job:' || $2 AND asked."key" <> ''
+          LEFT JOIN rule ON rule."name" = 'job:' || $2
           LEFT JOIN (
             SELECT held."key", count(*)::int AS count FROM held WHERE held."name" = $2 GROUP BY 1
           ) runs ON runs."key" = asked."key"
           LEFT JOIN "JobKey" own ON own."name" = $2 AND own."key" = asked."key"
-          LEFT JOIN "JobPark" park ON park."name" = rule."name" AND park."key" = asked."key"
-          LEFT JOIN "JobKeyThrottle" throttle ON rule."ofKey" IS NOT NULL AND throttle."name" = $2 AND throttle."key" = asked."key"
           CROSS JOIN LATERAL ${OF_KEY.ahead}
           LEFT JOIN LATERAL (
             -- Of all that is left of the key, wherever it is: what follows has to wait for it.
@@ -141,7 +139,7 @@ export const LIMIT_STATE_SQL = `
               SELECT work."id", work."place" IS NOT NULL AS "isDue" FROM "JobWork" work
               WHERE work."name" = $2 AND work."key" = asked."key" ORDER BY work."id" LIMIT 1
             ) first
-            WHERE rule."order" = 'fifo' AND first."isDue" AND NOT EXISTS (
+            WHERE ${isByAge('asked."key"')} AND first."isDue" AND NOT EXISTS (
               SELECT FROM "JobDeadLetter" letter
               WHERE letter."name" = $2 AND letter."key" = asked."key" AND letter."id" < first."id"
             )
@@ -154,26 +152,25 @@ export const LIMIT_STATE_SQL = `
                array(SELECT DISTINCT held."place" FROM held);
       END $$;`
 
-/** Removes rates of keys that hold nothing back any more. */
-export async function dropOldRates(connection: Connection): Promise<void> {
+/** Removes rows of keys of which nobody has set anything, and whose rate and park are over. */
+export async function dropUnsetKeys(connection: Connection): Promise<void> {
   await connection.query(`
-    delete from "JobKeyThrottle" where ("name", "key") in (
-      select "name", "key" from "JobKeyThrottle" where "freeAt" < now() - interval '1 minute'
-      order by "freeAt" limit ${MAX_KEYED} for update skip locked
+    delete from "JobKey" where ("name", "key") in (
+      select "name", "key" from "JobKey"
+      where "perKey" is null and "pausedUntil" is null and greatest("freeAt", "parkedUntil") < now() - interval '1 minute'
+      order by greatest("freeAt", "parkedUntil") limit ${MAX_KEYED} for update skip locked
     )`)
 }
 
 /** When the first piece of a key can start, as far as a pause, a park and the key's rate say; null or past: now. */
 export const keyOpensAt = (name: string, key: string) => `
-      select greatest(own."pausedUntil", park."until", ${OF_KEY.nextAt}) as "at"
-      from (select) one
-        left join "JobKey" own on own."name" = ${name} and own."key" = ${key} and ${key} <> ''
-        left join "JobPark" park on park."name" = 'job:' || ${name} and park."key" = ${key} and ${key} <> ''
+      select greatest(own."pausedUntil", own."parkedUntil", ${OF_KEY.nextAt}) as "at"
+      from "JobKey" own
         left join (
           select "ratePerMs", "rateLimit" as "ofKey" from "JobLimit" where "name" = 'job:' || ${name} and "rateBy" = 'key'
-        ) rule on ${key} <> ''
-        left join "JobKeyThrottle" throttle on throttle."name" = ${name} and throttle."key" = ${key}
-        cross join lateral ${OF_KEY.ahead}`
+        ) rule on true
+        cross join lateral ${OF_KEY.ahead}
+      where own."name" = ${name} and own."key" = ${key}`
 
 const MAX_KEYED = 10_000
 const first = (part: string, order: string) => `
@@ -206,7 +203,7 @@ export async function giveEmptyKeys(
 export interface FullLimit {
   /** The job whose own it is, or the name of a shared limit. */
   name: string
-  /** The key that has no room. Null: none of the limit's work has. */
+  /** The key that has no room; empty: that of work without one. Null: none of the limit's work has room. */
   key: string | null
 }
 
@@ -221,9 +218,8 @@ const FULL_SQL = `
   from "JobLimit" rule left join "JobKey" own on own."name" = $2 and own."key" = $3
   cross join lateral (values
     (true, (select count(*) from held where rule."name" = any(held."limits")) >= coalesce(rule."setGlobal", rule."global")),
-    (false, rule."name" = 'job:' || $2::text and $3::text <> ''
-      and (select count(*) from held where held."name" = $2 and held."key" = $3)
-        >= case when rule."order" = 'fifo' then 1 else coalesce(own."perKey", rule."perKey") end)
+    (false, rule."name" = 'job:' || $2::text
+      and (select count(*) from held where held."name" = $2 and held."key" = $3) >= ${mostOfKey('$3::text')})
   ) one("isGlobal", "isFull")
   where rule."name" = any($1::text[]) and one."isFull"
   order by rule."name" limit 1`
@@ -241,9 +237,18 @@ export async function lockLimits(
   name: string,
   key: string | null,
 ): Promise<string[] | FullLimit> {
-  const limits = (await readRules(tx, [name]))[name]?.limits ?? []
+  const read = async () => (await readRules(tx, [name]))[name]?.limits ?? []
+  let limits = await read()
+  // Others may have changed them while it waited for the locks.
+  for (
+    let before: string[] | null = null;
+    limits.join() !== before?.join();
+    limits = await read()
+  ) {
+    before = limits
+    await tx.query(LOCK_LIMITS_SQL, [limits])
+  }
   if (limits.length === 0) return limits
-  await tx.query(LOCK_LIMITS_SQL, [limits])
   const { rows } = await tx.query<FullLimit & { [column: string]: unknown }>(FULL_SQL, [
     limits,
     name,
@@ -267,16 +272,15 @@ export const LIMIT_VIOLATION_SQL = `
            max(held."place") > max(rule."changedPlace") as "isSince"
     from "JobLimit" rule join held on rule."name" = any(held."limits") group by rule."name"
     union all
-    select rule."name", held."key", case when rule."order" = 'fifo' then 1 else coalesce(own."perKey", rule."perKey") end, count(*)::int,
-           max(held."place") > max(rule."changedPlace")
+    select rule."name", held."key", ${mostOfKey('held."key"')}, count(*)::int, max(held."place") > max(rule."changedPlace")
     from "JobLimit" rule
-      join held on held."limits" @> array[rule."name"] and rule."name" = 'job:' || held."name" and held."key" <> ''
+      join held on held."limits" @> array[rule."name"] and rule."name" = 'job:' || held."name" and held."key" is not null
       left join "JobKey" own on own."name" = held."name" and own."key" = held."key"
     group by rule."name", held."key", own."perKey"
   )
   select "name", "key", "most", "running" from counted where "running" > "most" and "isSince";`
 
-/** The row of JobThrottle of a limit: of a job's own it has the name of the job, whether that has other limits or not. */
+/** The row of JobThrottle of a limit: that of a job's own has the name of the job. */
 export function throttleOf(limit: string): string {
-  return `coalesce(substring(${limit} from '^(?:job|rate):(.*)'), 'limit ' || ${limit})`
+  return `coalesce(substring(${limit} from '^job:(.*)'), 'limit ' || ${limit})`
 }

@@ -61,9 +61,9 @@ export const SEND_PLAIN_MARK = '/* roundsman_send_plain */'
 /** All tables, views, sequences and types. No column and no alias has a name of these. */
 const OWN = [
   ...['JobAction', 'JobAlert', 'JobAlertDelivery', 'JobCancel', 'JobClaim'],
-  ...['JobDeadLetter', 'JobFormerWorker', 'JobKey', 'JobKeyThrottle', 'JobKeyedSchedule'],
+  ...['JobDeadLetter', 'JobFormerWorker', 'JobKey', 'JobKeyedSchedule'],
   ...['JobKeyedTick', 'JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
-  ...['JobPark', 'JobPayload', 'JobPlace', 'JobQueue'],
+  ...['JobPayload', 'JobPlace', 'JobQueue'],
   ...['JobRun', 'JobRunAll', 'JobRunStatus'],
   ...['JobSchedule', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
   ...['JobWork', 'JobWorker', 'TickOutcome'],

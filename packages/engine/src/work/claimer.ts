@@ -15,12 +15,10 @@ import {
 import {
   claimUnderLimits,
   findKeys,
-  openAfterTrial,
   type AskedKey,
   type LimitState,
 } from '../store/claimUnderLimits.ts'
 import { createFloors, type Floors } from './floors.ts'
-import { HALF_OPEN_S } from '../store/limitSql.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
@@ -38,11 +36,8 @@ export interface Claimer {
   claimSuspect(job: Job): Promise<ClaimAnswer>
   /** Whether the job is under limits over all workers, which `ended` is to hear of its runs. */
   isLimited(job: Job): boolean
-  /**
-   * The end of a run of such a job is recorded. Has all start again whom a refusal keeps waiting, if this run was the one that tries
-   * and has succeeded. Returns the other jobs for which the end may have made room.
-   */
-  ended(job: Job, work: TakenWork): Promise<readonly string[]>
+  /** The end of a run of such a job is recorded. Returns the other jobs for which the end may have made room. */
+  ended(job: Job, work: TakenWork): readonly string[]
   /** Lets claims under way end soon, even when the database does not answer. */
   stop(): void
 }
@@ -52,6 +47,8 @@ export interface ClaimManner {
   hasBacklog?: boolean
   /** Whether a wake-up has come since then: its work may lie before where the last claim ended. Default: no. */
   isAsked?: boolean
+  /** Whether it was about new work, not a round that sees what may wait for long. Default: no. */
+  hasNews?: boolean
 }
 
 export interface ClaimAnswer {
@@ -247,12 +244,12 @@ export function createClaimer({
     job: Job,
     whole: ClaimRequest,
     rules: LimitedJob,
-    { isAsked = false }: ClaimManner,
+    { hasNews = false }: ClaimManner,
     suspects?: { isAlone: boolean },
   ): Promise<ClaimAnswer> {
     const request = { ...whole, limit: Math.min(whole.limit, MAX_LIMITED) }
     const shares = suspects === undefined ? rules.shares : null
-    if (isAsked) shares?.seek()
+    if (hasNews) shares?.seek()
     await shares?.look(async (after, most) => await findKeys(database, job.name, after, most))
     const keys = shares?.ask(request.limit) ?? null
     if (keys?.length === 0) return { ...NOTHING, ...whenOpen(shares), mayBeMore: false }
@@ -260,7 +257,7 @@ export function createClaimer({
     await room?.claiming(rules.limits)
     try {
       const taken = await claimWithRetry([request], async () => {
-        const of = { limits: rules.limits, known: rules.known, keys }
+        const of = { limits: rules.limits, order: rules.order, known: rules.known, keys }
         const claiming = { workerId, request, startedAt: now(), suspects, ...of }
         const claimed = await claimUnderLimits(database, claiming)
         state = claimed.state
@@ -292,7 +289,6 @@ export function createClaimer({
     { taken, state, keys, shares, suspects }: TakenByRules,
   ): ClaimAnswer {
     if (state !== null) rules.known = state.known
-    if (state?.isTrying === true) rules.triesUntil = performance.now() + HALF_OPEN_S * 1_000
     if (suspects === undefined) {
       const inOrder = taken.work.toSorted((a, b) => comparePlaces(a.from?.place, b.from?.place))
       floors.note(job.name, inOrder)
@@ -357,12 +353,8 @@ export function createClaimer({
       return toAnswer(taken, job, 1)
     },
     isLimited: ({ name }) => limits.of(name) !== null,
-    async ended({ name }, { run, key = '' }) {
+    ended({ name }, { key = '' }) {
       const rules = limits.of(name)
-      if (rules !== null && performance.now() <= rules.triesUntil) {
-        // Where it fails, all may start soon all the same.
-        await openAfterTrial(database, rules.limits, run.id, key).catch(() => undefined)
-      }
       rules?.shares?.ended(key)
       room?.ended(name, rules?.limits ?? [], key)
       return limits.besides(name)

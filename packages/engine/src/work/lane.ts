@@ -27,7 +27,7 @@ import type { Turns } from './turns.ts'
 export interface Lane {
   start(): void
   /** There may be work to take. */
-  wake(): void
+  wake(isNews?: boolean): void
   /** The limits over all workers may have room again. */
   makeRoom(): void
   /** Takes nothing more. Resolves once the runs of the claims under way have begun. */
@@ -78,6 +78,7 @@ export function createLane(options: LaneOptions): Lane {
   let hasBacklog = false
   // Somebody has said so since the last claim. The next one looks for all there is, also during a backlog.
   let isAsked = false
+  let hasNews = false
   // The limits over all workers let no more start when the last claim was made.
   let isFull = false
   // A run has ended since a claim was sent: that has counted it.
@@ -151,8 +152,9 @@ export function createLane(options: LaneOptions): Lane {
     budget?.take(expected)
     let brought = 0
     try {
-      const how = { hasBacklog, isAsked }
+      const how = { hasBacklog, isAsked, hasNews }
       isAsked = false
+      hasNews = false
       hasEnded = false
       const answer = await claimer.claim(job, most, how)
       brought = answer.work.length
@@ -186,8 +188,9 @@ export function createLane(options: LaneOptions): Lane {
     pump()
   }
 
-  function wake(): void {
+  function wake(isNews = true): void {
     isAsked = true
+    hasNews ||= isNews
     woken = true
     pump()
   }

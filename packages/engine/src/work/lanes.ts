@@ -28,7 +28,7 @@ export function createLanes(
     try {
       return await execute(job, work, isAlone)
     } finally {
-      for (const name of await claimer.ended(job, work)) lanes.get(name)?.makeRoom()
+      for (const name of claimer.ended(job, work)) lanes.get(name)?.makeRoom()
     }
   }
 
@@ -59,8 +59,8 @@ export function createLanes(
   return {
     start: () => own.forEach((lane) => lane.start()),
     has: (name: string) => lanes.has(name),
-    /** There may be work of this job. Does nothing when the worker takes none of it. */
-    wake: (name: string) => lanes.get(name)?.wake(),
+    /** There may be work of this job, which is new unless told otherwise. Does nothing when the worker takes none of it. */
+    wake: (name: string, isNews?: boolean) => lanes.get(name)?.wake(isNews),
     wakeAll: () => own.forEach((lane) => lane.wake()),
     /** There is work of this job that is to run alone. */
     wakeSuspect(name: string) {

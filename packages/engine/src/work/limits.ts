@@ -14,13 +14,10 @@ export interface Limits {
   under(limit: string): readonly string[]
 }
 
-export interface LimitedJob {
-  readonly limits: readonly string[]
+export interface LimitedJob extends Readonly<JobRules> {
   /** Null: its work has no keys. */
   readonly shares: Shares | null
   known: KnownClaims | null
-  /** Until when a run that succeeds may have been one that tries after a refusal, by performance.now(). */
-  triesUntil: number
 }
 
 export function createLimits(): Limits {
@@ -33,14 +30,9 @@ export function createLimits(): Limits {
       const before = jobs
       const next = ([name, { limits, order }]: [string, JobRules]): [string, LimitedJob] => {
         const known = before.get(name)
-        const hasKeys = order !== null
-        const isSame = known?.limits.join() === limits.join() && hasKeys === (known.shares !== null)
         known?.shares?.refresh()
-        if (isSame) return [name, known]
-        return [
-          name,
-          { limits, shares: hasKeys ? createShares() : null, known: null, triesUntil: 0 },
-        ]
+        if (known?.limits.join() === limits.join() && known.order === order) return [name, known]
+        return [name, { limits, order, shares: order && createShares(), known: null }]
       }
       jobs = new Map(Object.entries(rules).map(next))
       byLimit = new Map()

@@ -175,7 +175,7 @@ export function createRoom(options: {
       for (const name of limits.under(limit)) {
         const shares = limits.of(name)?.shares
         saidAt.delete(`${limit}/${name}`)
-        if (worker === '') shares?.refresh()
+        if (worker === '') shares?.refresh(true)
         else if (limit === ownLimitOf(name)) shares?.ended(about)
         onRoom(name)
       }

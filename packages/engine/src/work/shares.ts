@@ -3,7 +3,7 @@ import type { Behind, TakenWork } from '../store/claimWork.ts'
 
 /*
  * The keys of one job that have work, as this worker knows them, and how much each had of it. The key with the least service is
- * next; what it gets adds to its service, by its weight. Fair workers make a fair fleet, and nothing is written for it.
+ * next; what it gets adds to its service. Fair workers make a fair fleet, and nothing is written for it.
  *
  *   open     It is asked for when its turn comes.
  *   asked    A claim is under way for it. The answer opens it again, closes it, or, where that brought less than it might, forgets it.
@@ -17,7 +17,6 @@ import type { Behind, TakenWork } from '../store/claimWork.ts'
 interface Share {
   readonly key: string
   service: number
-  weight: number
   /** The last of its pieces that was taken, since the last round: what an old snapshot keeps of those before is passed over. */
   behind: Behind | null
   state: 'open' | 'asked' | 'closed'
@@ -43,8 +42,8 @@ export interface Shares {
   release(asked: readonly AskedKey[]): void
   /** A run of the key has ended. */
   ended(key: string): void
-  /** Once a second: others may have ended runs, and committed pieces before those that were taken last. */
-  refresh(): void
+  /** Once a second: others may have ended runs, and committed pieces before those that were taken last. With `hasNews`, people may have resumed keys. */
+  refresh(hasNews?: boolean): void
   hasOpen(): boolean
   /** Whether there may be keys that no look has come to. */
   mayFind(): boolean
@@ -59,6 +58,8 @@ const MAX_KEYS = 10_000
 const KEYS_PER_LOOK = 500
 /** A look rests for so many times as long as it took. */
 const REST = 9
+/** A whole look that has found nothing to start rests for so many times as long, unless there is news. */
+const REST_IN_VAIN = 49
 /** A key that opens later is left to looks: each round begins one. */
 const FAR_MS = 1_000
 /** A claim with more room than this takes several pieces of a key in its turn: to look at a key costs more than a piece. */
@@ -79,6 +80,9 @@ export function createShares(): Shares {
   let passes = 1
   let after: string | null = null
   let restsUntil = -Infinity
+  // How long the look under way has taken since the start of the index, and until when rounds begin no other.
+  let lookMs = 0
+  let vainUntil = -Infinity
   let looking: Promise<void> | null = null
 
   function open(share: Share): void {
@@ -105,11 +109,9 @@ export function createShares(): Shares {
     }
   }
 
-  function add({ key, weight, openInMs }: FoundKey): void {
-    const known = shares.get(key)
-    if (known !== undefined) known.weight = weight
-    if (known !== undefined || (openInMs ?? 0) > FAR_MS) return
-    const share: Share = { key, service: least, weight, behind: null, state: 'open', opensAt: 0 }
+  function add({ key, openInMs }: FoundKey): void {
+    if (shares.has(key) || (openInMs ?? 0) > FAR_MS) return
+    const share: Share = { key, service: least, behind: null, state: 'open', opensAt: 0 }
     shares.set(key, share)
     if (openInMs === null) turns.add(share)
     else close(share, openInMs)
@@ -155,9 +157,14 @@ export function createShares(): Shares {
     for (const one of found) add(one)
     forgetServed()
     const isEnd = found.length < KEYS_PER_LOOK
-    if (isEnd) passes--
     after = isEnd ? null : (found.at(-1) as FoundKey).key
-    restsUntil = performance.now() + REST * (performance.now() - from)
+    const now = performance.now()
+    restsUntil = now + REST * (now - from)
+    lookMs += now - from
+    if (!isEnd) return
+    passes--
+    vainUntil = turns.size() === 0 ? now + REST_IN_VAIN * lookMs : -Infinity
+    lookMs = 0
   }
 
   return {
@@ -185,7 +192,7 @@ export function createShares(): Shares {
         if (takes.size === 0) least = Math.max(least, share.service)
         counted.push({ share, service: share.service })
         takes.set(share, (takes.get(share) ?? 0) + take)
-        share.service += take / share.weight
+        share.service += take
         turns.add(share)
       }
       // What they get is counted once it is known.
@@ -210,7 +217,7 @@ export function createShares(): Shares {
         const share = shares.get(key)
         if (share === undefined) continue
         const taken = byKey.get(key) ?? []
-        share.service += taken.length / share.weight
+        share.service += taken.length
         share.behind = taken.at(-1)?.from ?? share.behind
         const [free, inMs, startMs] = state?.keys[key] ?? [Infinity, null, null]
         if (state === null || at >= last || (isFull && work.length === 0)) open(share)
@@ -234,10 +241,10 @@ export function createShares(): Shares {
       const share = shares.get(key)
       if (share?.state === 'closed' && share.opensAt === Infinity) open(share)
     },
-    refresh() {
+    refresh(hasNews = false) {
       for (const share of shares.values()) share.behind = null
       openDue(true)
-      this.seek()
+      if (hasNews || performance.now() >= vainUntil) this.seek()
     },
     hasOpen: () => turns.size() > 0,
     mayFind: () => passes > 0,

@@ -1,19 +1,20 @@
-import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { recordActions } from '../control/recordActions.ts'
 import type { Job, RateLimit } from '../job/defineJob.ts'
-import { ownLimitOf, rateLimitOf } from '../job/limits.ts'
+import { ownLimitOf } from '../job/limits.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
-import type { Connection } from '../store/database.ts'
+import type { Connection, Database } from '../store/database.ts'
+import { GIVING_WAY } from '../store/giveWay.ts'
 import { LOCK_LIMITS_SQL } from '../store/limitSql.ts'
 import { PLACE_SQL } from '../store/place.ts'
 
 /*
- * The definitions of limits become rows of JobLimit, which claims read. A worker registers what its version defines. Of a version
- * that the row has seen before, it does so only where no living worker has registered a later one: an old version that restarts
- * changes nothing beside a newer one, and takes over once that is gone.
+ * The definitions of limits become rows of JobLimit, and the row alone binds. Each worker's row of JobWorker has what its code
+ * defines. A worker that starts adds its jobs, and its numbers where they are stricter. A round gives a row the strictest of what the
+ * living workers define: so numbers loosen and jobs leave once no living worker says otherwise. Where no living worker has the job,
+ * the row stays.
  */
 
-/** What a version says of a limit. All null, and no jobs: it has none. */
 interface Numbers {
   global: number | null
   perKey: number | null
@@ -23,69 +24,73 @@ interface Numbers {
   rateBy: 'job' | 'key' | null
 }
 
+/** One limit that a job is under, by the code. */
 interface Definition extends Numbers {
   name: string
-  /** Of a shared limit, those of this worker's jobs that list it. */
+}
+
+/** By job; one without limits has none. */
+type Definitions = Record<string, Definition[]>
+
+interface LimitRow extends Definition {
+  /** Null: it is a job's own. */
   jobs: string[] | null
 }
 
-/** A version of a definition, and which workers have registered it. The last registered first comes last. */
-interface Version {
-  id: string
-  workers: string[]
-  isCurrent: boolean
+interface Registering {
+  workerId: string
+  jobs: readonly Job[]
+  version?: string | undefined
 }
 
-interface LimitRow extends Definition {
-  [column: string]: unknown
-  versions: Version[] | Record<string, never>
-  /** Of the workers in `versions`, those that live. */
-  living: string[]
-}
-
-/** Older ones are forgotten: one that comes back counts as new. */
-const MAX_VERSIONS = 50
-
-/** Registers what the jobs define. Whoever starts does so, and again once a minute: workers of a later version may be gone. */
+/**
+ * Registers what the jobs define, before the worker takes anything. A run by hand registers missing limits, and adds its job to shared
+ * ones. It leaves the numbers that workers registered.
+ */
 export async function registerLimits(
   tx: Connection,
-  {
-    workerId,
-    jobs,
-    version,
-    isByHand = false,
-  }: {
-    workerId: string
-    jobs: readonly Job[]
-    version?: string | undefined
-    /** A run by hand registers missing limits, and adds its job to shared ones. It leaves the numbers that workers registered. */
-    isByHand?: boolean
-  },
+  { isByHand = false, ...own }: Registering & { isByHand?: boolean },
 ): Promise<void> {
-  const names = jobs.map(({ name }) => name)
-  const wanted = new Map(jobs.flatMap(definitionsOf).map((one) => [one.name, one]))
-  for (const [name, one] of sharedOf(jobs)) wanted.set(name, one)
-  const rows = await readRows(tx, [...wanted.keys()], names)
-  if (isByHand)
-    for (const row of rows) {
-      const own = wanted.get(row.name)
-      if (own === undefined || readVersions(row).length === 0) continue
-      const { name, global, perKey, order, rateLimit, ratePerMs, rateBy } = row
-      if (own.jobs?.every((job) => row.jobs?.includes(job)) ?? true) wanted.delete(name)
-      else wanted.set(name, { ...own, global, perKey, order, rateLimit, ratePerMs, rateBy })
-    }
-  const found = isByHand ? [] : rows
-  for (const { name, jobs: sharing } of found)
-    if (!wanted.has(name)) wanted.set(name, { ...NONE, name, jobs: sharing && [] })
-  const missing = [...wanted.values()].filter(({ name }) => !found.some((row) => row.name === name))
-  if (wanted.size === 0) return
-  if (missing.length > 0) await tx.query(INSERT_SQL, [missing.map(({ name }) => name).toSorted()])
-  const isSettled =
-    missing.length === 0 && found.every((row) => isRegistered(row, wanted, workerId))
-  if (isSettled) return
-  await tx.query(LOCK_LIMITS_SQL, [[...wanted.keys()]])
-  for (const row of await readRows(tx, [...wanted.keys()], []))
-    await registerOne(tx, row, wanted.get(row.name) as Definition, { names, workerId, version })
+  const defined = definitionsOf(own.jobs)
+  const names = namesOf(defined)
+  if (!isByHand) await tx.query(DEFINE_SQL, [own.workerId, JSON.stringify(defined)])
+  if (names.length === 0) return
+  await tx.query(INSERT_SQL, [names])
+  // Also where nothing changes: a round that does not see this worker yet may be about to loosen a number.
+  await tx.query(LOCK_LIMITS_SQL, [names])
+  for (const row of (await read(tx, own.workerId)).rows) {
+    if (!names.includes(row.name)) continue
+    const keepsNumbers = isByHand && describe(row) !== NO_LIMIT
+    const numbers = keepsNumbers ? row : strictest([row, ...numbersOf(row.name, defined)])
+    await change(tx, row, { numbers, jobs: union(jobsOf(row), jobsUnder(row.name, defined)) }, own)
+  }
+}
+
+/** Gives the rows what the living workers define. Each worker does so now and then, of all jobs. */
+export async function settleLimits(database: Database, own: Registering): Promise<void> {
+  const defined = definitionsOf(own.jobs)
+  const look = async (connection: Connection) => {
+    const { living, rows } = await read(connection, own.workerId)
+    const isOnRecord = isDeepStrictEqual(living[own.workerId], defined)
+    const all = Object.values({ ...living, [own.workerId]: defined })
+    const known = new Set(rows.map(({ name }) => name))
+    const missing = namesOf(defined).filter((name) => !known.has(name))
+    const changes = rows.flatMap((row) => {
+      const next = settled(row, all)
+      return isSame(row, next) ? [] : [{ row, next }]
+    })
+    return { isOnRecord, missing, changes }
+  }
+  const { isOnRecord, missing, changes } = await look(database)
+  if (isOnRecord && missing.length === 0 && changes.length === 0) return
+  const names = [...missing, ...changes.map(({ row }) => row.name)]
+  await database.transaction(async (tx) => {
+    await tx.query(DEFINE_SQL, [own.workerId, JSON.stringify(defined)])
+    await tx.query(INSERT_SQL, [missing])
+    await tx.query(LOCK_LIMITS_SQL, [names])
+    for (const { row, next } of (await look(tx)).changes)
+      if (names.includes(row.name)) await change(tx, row, next, own)
+  }, GIVING_WAY)
 }
 
 const NONE: Numbers = {
@@ -103,105 +108,97 @@ const rateOf = (rate: RateLimit | null) => ({
   rateBy: rate === null ? null : (rate.by ?? 'job'),
 })
 
-function definitionsOf(job: Job): Definition[] {
-  const { name, globalConcurrency: global, concurrencyPerKey: perKey, partition, rateLimit } = job
-  const order = partition?.order ?? null
-  const own = { ...rateOf(rateLimit), global, perKey, order, jobs: null }
-  if (global !== null || order !== null || job.limits.length > 0)
-    return [{ ...own, name: ownLimitOf(name) }]
-  return rateLimit === null ? [] : [{ ...own, name: rateLimitOf(name) }]
+/** A job under shared limits has a row of its own, too: its claims wait there while it joins another limit. */
+function definitionsOf(jobs: readonly Job[]): Definitions {
+  const all = jobs.map((job): [string, Definition[]] => {
+    const { name, globalConcurrency: global, concurrencyPerKey: perKey, partition } = job
+    const order = partition?.order ?? null
+    const own = { ...rateOf(job.rateLimit), name: ownLimitOf(name), global, perKey, order }
+    const shared = job.limits.map((one) => ({
+      ...{ ...NONE, ...rateOf(one.rateLimit), name: one.name, global: one.global },
+    }))
+    return [name, describe(own) === NO_LIMIT && shared.length === 0 ? [] : [own, ...shared]]
+  })
+  return Object.fromEntries(all)
 }
 
-function sharedOf(jobs: readonly Job[]): Map<string, Definition> {
-  const shared = new Map<string, Definition>()
-  for (const job of jobs)
-    for (const { name, global, rateLimit } of job.limits) {
-      const known = shared.get(name) ?? { ...NONE, ...rateOf(rateLimit), name, global, jobs: [] }
-      shared.set(name, { ...known, jobs: [...(known.jobs ?? []), job.name].toSorted() })
-    }
-  return shared
+const numbersOf = (limit: string, defined: Definitions) =>
+  Object.values(defined).flatMap((of) => of.filter(({ name }) => name === limit))
+const jobsUnder = (limit: string, defined: Definitions) =>
+  Object.keys(defined).filter((job) => defined[job]?.some(({ name }) => name === limit))
+const union = (...all: string[][]) => [...new Set(all.flat())].toSorted()
+const namesOf = (defined: Definitions) =>
+  union(...Object.values(defined).map((of) => of.map(({ name }) => name)))
+
+const isOwn = ({ name }: LimitRow) => name.startsWith('job:')
+const jobsOf = (row: LimitRow) => (isOwn(row) ? [row.name.slice(4)] : (row.jobs ?? []))
+
+interface NextRow {
+  numbers: Numbers
+  jobs: string[]
 }
 
-const idOf = ({ name: _name, ...said }: Definition) =>
-  createHash('sha256')
-    .update(
-      JSON.stringify(Object.entries(said).toSorted(([one], [other]) => (one < other ? -1 : 1))),
+/** What a row is to be by what all living workers define. */
+function settled(row: LimitRow, living: readonly Definitions[]): NextRow {
+  const known = new Set(living.flatMap((defined) => Object.keys(defined)))
+  const unknown = jobsOf(row).filter((job) => !known.has(job))
+  const numbers = living.flatMap((defined) => numbersOf(row.name, defined))
+  return {
+    numbers: numbers.length === 0 && unknown.length > 0 ? row : strictest(numbers),
+    jobs: union(unknown, ...living.map((defined) => jobsUnder(row.name, defined))),
+  }
+}
+
+/** What keeps to these numbers keeps to each of the others. */
+function strictest(all: readonly Numbers[]): Numbers {
+  const least = (numbers: (number | null)[]) =>
+    numbers.reduce(
+      (one, other) => (one === null || (other !== null && other < one) ? other : one),
+      null,
     )
-    .digest('hex')
-    .slice(0, 16)
-
-/** A row that nobody has registered yet has an empty object. */
-function readVersions({ versions }: Pick<LimitRow, 'versions'>): Version[] {
-  return Array.isArray(versions) ? versions : []
+  const rateLimit = least(all.map((one) => one.rateLimit))
+  const longestMs = all.map(
+    (one) => ((one.ratePerMs ?? 0) * (rateLimit ?? 0)) / (one.rateLimit ?? 1),
+  )
+  return {
+    global: least(all.map((one) => one.global)),
+    perKey: least(all.map((one) => one.perKey)),
+    order: ['fifo', 'fair'].find((order) => all.some((one) => one.order === order)) ?? null,
+    rateLimit,
+    ratePerMs: rateLimit === null ? null : Math.ceil(Math.max(...longestMs)),
+    rateBy: (['job', 'key'] as const).find((by) => all.some((one) => one.rateBy === by)) ?? null,
+  }
 }
 
-/** Whether there is nothing to write: it is on record, and the row is by it or by a later one that somebody has. */
-function isRegistered(
-  row: LimitRow,
-  wanted: ReadonlyMap<string, Definition>,
-  workerId: string,
-): boolean {
-  const id = idOf(wanted.get(row.name) as Definition)
-  const versions = readVersions(row)
-  const own = versions.find((one) => one.id === id)
-  if (own === undefined || !own.workers.includes(workerId)) return false
-  const current = versions.find(({ isCurrent }) => isCurrent)
-  return own.isCurrent || (current?.workers.some((one) => row.living.includes(one)) ?? false)
-}
+const isSame = (row: LimitRow, { numbers, jobs }: NextRow) =>
+  Object.keys(NONE).every((key) => row[key as keyof Numbers] === numbers[key as keyof Numbers]) &&
+  (isOwn(row) || jobsOf(row).join() === jobs.join())
 
-async function registerOne(
+/** The row is locked: claims that have counted by the old numbers are over. */
+async function change(
   tx: Connection,
   row: LimitRow,
-  definition: Definition,
-  {
-    names,
-    workerId,
-    version,
-  }: { names: readonly string[]; workerId: string; version: string | undefined },
+  next: NextRow,
+  { workerId, version }: Registering,
 ): Promise<void> {
-  const id = idOf(definition)
-  const living = new Set([...row.living, workerId])
-  const before = readVersions(row).map((one) => ({
-    ...one,
-    workers: one.workers.filter((worker) => living.has(worker) && worker !== workerId),
-  }))
-  const known = before.find((one) => one.id === id)
-  const current = before.find(({ isCurrent }) => isCurrent)
-  const takesOver = known === undefined || known.isCurrent || (current?.workers.length ?? 0) === 0
-  const own = { id, workers: [...(known?.workers ?? []), workerId], isCurrent: takesOver }
-  const others = before.map((one) => (takesOver ? { ...one, isCurrent: false } : one))
-  const versions = (
-    known === undefined ? [...others, own] : others.map((one) => (one.id === id ? own : one))
-  ).slice(-MAX_VERSIONS)
-  if (!takesOver || known?.isCurrent === true)
-    return void (await tx.query(`update "JobLimit" set "versions" = $2::jsonb where "name" = $1`, [
-      row.name,
-      JSON.stringify(versions),
-    ]))
-  const foreign = (row.jobs ?? []).filter((name) => !names.includes(name))
-  const jobs = definition.jobs && [...foreign, ...definition.jobs].toSorted()
-  // Whoever leaves a shared limit says nothing of what holds for the jobs of other programs.
-  const isLeft = definition.jobs?.length === 0 && foreign.length > 0
+  if (isSame(row, next)) return
+  const { numbers, jobs } = next
   await tx.query(UPDATE_SQL, [
     row.name,
-    JSON.stringify({ ...(isLeft ? row : definition), jobs }),
-    JSON.stringify(versions),
+    JSON.stringify({ ...numbers, jobs: isOwn(row) ? null : jobs }),
   ])
-  if (before.length === 0) return
-  const change = `${describe(definition)}, before: ${describe(row)}`
-  const targets = isLeft
-    ? (row.jobs ?? []).filter((name) => !foreign.includes(name))
-    : (jobs ?? [row.name.replace(/^(?:job|rate):/, '')])
-  await recordActions(
-    tx,
-    'setLimit',
-    targets.map((name) => ({
-      name,
-      change: definition.jobs === null ? change : `${row.name}: ${change}`,
-    })),
-    { actor: version === undefined || version === '' ? workerId : `version ${version}` },
-  )
+  const of = isOwn(row) ? '' : `${row.name}: `
+  const changes = jobsOf(row).flatMap((name) => {
+    const [before, after] = [describe(row), jobs.includes(name) ? describe(numbers) : NO_LIMIT]
+    return before === NO_LIMIT || before === after
+      ? []
+      : [{ name, change: `${of}${after}, before: ${before}` }]
+  })
+  const actor = version === undefined || version === '' ? workerId : `version ${version}`
+  if (changes.length > 0) await recordActions(tx, 'setLimit', changes, { actor })
 }
+
+const NO_LIMIT = 'no limit'
 
 function describe(of: Numbers): string {
   const said = [
@@ -212,43 +209,40 @@ function describe(of: Numbers): string {
       ? []
       : [`${of.rateLimit} in ${of.ratePerMs} ms${of.rateBy === 'key' ? ' of each key' : ''}`],
   ].flat()
-  return said.length === 0 ? 'no limit' : said.join(', ')
+  return said.length === 0 ? NO_LIMIT : said.join(', ')
 }
 
-const COLUMNS = `one."name", one."global", one."perKey", one."order", one."rateLimit", one."ratePerMs"::float8 as "ratePerMs",
-  one."rateBy", one."jobs", one."versions"`
-
-/** Those of these names, and whatever else limits these jobs, with who lives of those that have registered them. */
-async function readRows(
-  tx: Connection,
-  names: readonly string[],
-  jobs: readonly string[],
-): Promise<LimitRow[]> {
-  const { rows } = await tx.query<LimitRow>(
-    `select ${COLUMNS}, ${LIVING} from "JobLimit" one
-     where one."name" = any($1::text[]) or one."jobs" && $2::text[]
-       or one."name" = any(array(select prefix || name from unnest($2::text[]) name, unnest(array['job:', 'rate:']) prefix))
-     order by one."name"`,
-    [names, jobs],
-  )
-  return rows
+/** All rows, and what the living workers define, by worker. */
+async function read(
+  connection: Connection,
+  workerId: string,
+): Promise<{ rows: LimitRow[]; living: Record<string, Definitions> }> {
+  const { rows } = await connection.query<{
+    rows: LimitRow[]
+    living: Record<string, Definitions>
+  }>(READ_SQL, [workerId])
+  return rows[0] as (typeof rows)[number]
 }
 
-const LIVING = `array(
-    select worker."id" from "JobWorker" worker
-    where worker."id" in (
-      select jsonb_array_elements_text(said -> 'workers')
-      from jsonb_array_elements(case when jsonb_typeof(one."versions") = 'array' then one."versions" else '[]' end) said
-    ) and ${isAliveSql('worker."id"')}
-  ) as "living"`
+const READ_SQL = `
+  select (
+      select coalesce(jsonb_agg(jsonb_build_object('name', "name", 'global', "global", 'perKey', "perKey", 'order', "order",
+        'rateLimit', "rateLimit", 'ratePerMs', "ratePerMs", 'rateBy', "rateBy", 'jobs', "jobs") order by "name"), '[]')
+      from "JobLimit"
+    ) as "rows", (
+      select coalesce(jsonb_object_agg(worker."id", worker."limits"), '{}') from "JobWorker" worker
+      where worker."limits" is not null and (worker."id" = $1 or ${isAliveSql('worker."id"')})
+    ) as "living"`
+
+const DEFINE_SQL = `
+  update "JobWorker" set "limits" = $2::jsonb where "id" = $1 and "limits" is distinct from $2::jsonb`
 
 const INSERT_SQL = `
   insert into "JobLimit" ("name") select unnest($1::text[]) on conflict do nothing`
 
-/** Its lock is held: claims that have counted by the old numbers are over. */
 const UPDATE_SQL = `
   update "JobLimit" set "global" = said."global", "perKey" = said."perKey", "order" = said."order", "rateLimit" = said."rateLimit",
-    "ratePerMs" = said."ratePerMs", "rateBy" = said."rateBy", "jobs" = said."jobs", "versions" = $3::jsonb, "changedPlace" = ${PLACE_SQL}
+    "ratePerMs" = said."ratePerMs", "rateBy" = said."rateBy", "jobs" = said."jobs", "changedPlace" = ${PLACE_SQL}
   from json_to_record($2::text::json) as said(
     "global" int, "perKey" int, "order" text, "rateLimit" int, "ratePerMs" bigint, "rateBy" text, "jobs" text[]
   )

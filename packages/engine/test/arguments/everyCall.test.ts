@@ -634,12 +634,7 @@ const OF_LIMITS: Record<string, Call> = {
 }
 const OF_KEYS: Record<string, Call> = {
   set: {
-    args: () => [
-      letter,
-      'k',
-      strict({ perKey: 2, weight: 5, paused: at, parked: undefined }),
-      byRequest(),
-    ],
+    args: () => [letter, 'k', strict({ perKey: 2, paused: at, parked: undefined }), byRequest()],
     call: (...args: [never, never, never, never]) => jobsClient.keys.set(...args),
   },
   list: {

@@ -2,7 +2,7 @@ import { openForTests } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, defineLimit, type Job } from '../../src/index.ts'
-import { registerLimits } from '../../src/worker/registerLimits.ts'
+import { registerLimits, settleLimits } from '../../src/worker/registerLimits.ts'
 import { asWorker } from '../asWorker.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
@@ -21,7 +21,7 @@ const charge = defineJob({ name: 'charge', limits: [stripe(20)] })
 const refund = defineJob({ name: 'refund', limits: [stripe(20)] })
 const paced = defineJob({ name: 'paced', rateLimit: { limit: 10, perMs: 1_000 } })
 
-const runtime = useTestRuntime({ cleared: ['JobAction', 'JobLimit', 'JobKey', 'JobPark'] })
+const runtime = useTestRuntime({ cleared: ['JobAction', 'JobLimit', 'JobKey', 'JobWorker'] })
 const queue = openForTests(() => openTestQueue(runtime, [sync(5) as Job, charge, refund]))
 /** Registers jobs as a worker that lives. */
 const register = (workerId: string, ...jobs: Job[]) =>
@@ -32,6 +32,9 @@ const register = (workerId: string, ...jobs: Job[]) =>
     )
     await runtime.database.transaction((tx) => registerLimits(tx, { workerId, jobs }))
   })
+/** As a round of a worker that lives, with these jobs. */
+const settle = (workerId: string, ...jobs: Job[]) =>
+  asWorker(runtime.database, workerId, () => settleLimits(runtime.database, { workerId, jobs }))
 const globals = async () =>
   Object.fromEntries(
     (
@@ -54,47 +57,38 @@ describe('the limits of a version', () => {
       ),
     ).toEqual([
       expect.objectContaining({ name: 'job:charge', global: null, order: null, jobs: null }),
-      expect.objectContaining({ name: 'job:refund', global: null }),
-      expect.objectContaining({ name: 'job:sync', global: 5, perKey: 2, order: 'fair' }),
       expect.objectContaining({
-        name: 'rate:paced',
+        name: 'job:paced',
         rateLimit: 10,
         ratePerMs: 1_000,
         rateBy: 'job',
       }),
+      expect.objectContaining({ name: 'job:refund', global: null }),
+      expect.objectContaining({ name: 'job:sync', global: 5, perKey: 2, order: 'fair' }),
       expect.objectContaining({ name: 'stripe', global: 20, jobs: ['charge', 'refund'] }),
     ])
     expect(await actions()).toEqual([])
   })
 
-  it('are those of the latest that has come: an older one that restarts beside it changes nothing', async () => {
+  it('are the stricter at once, and loosen in a round that sees no living worker that says otherwise', async () => {
     await register('v1', sync(5))
     await register('v2', sync(9))
-    await asWorker(runtime.database, 'v2', async () => {
-      await register('v1b', sync(5))
-      expect(await globals()).toEqual({ 'job:sync': 9 })
-    })
+    await asWorker(runtime.database, 'v1', () => settle('v2', sync(9)))
+    expect(await globals()).toEqual({ 'job:sync': 5 })
+    await settle('v2', sync(9))
+    expect(await globals()).toEqual({ 'job:sync': 9 })
+    await register('v1', sync(5))
+    expect(await globals()).toEqual({ 'job:sync': 5 })
     expect(await actions()).toEqual([
       'sync setLimit v2 9 at once, 2 of each key, keys fair, before: 5 at once, 2 of each key, keys fair',
+      'sync setLimit v1 5 at once, 2 of each key, keys fair, before: 9 at once, 2 of each key, keys fair',
     ])
   })
 
-  it('are those of an older one again once the later is gone', async () => {
-    await register('v1', sync(5))
-    await register('v2', sync(9))
-    await register('v1', sync(5))
-    expect(await globals()).toEqual({ 'job:sync': 5 })
-  })
-
-  it('are none for a job that has none any more, and for one that has left a shared limit', async () => {
+  it('leave a job that has none any more, and a shared limit, once no living worker has them', async () => {
     await register('v1', sync(5), charge, refund)
-    await register('v2', defineJob({ name: 'sync' }), charge, defineJob({ name: 'refund' }))
-    expect(await globals()).toEqual({
-      'job:sync': null,
-      'job:charge': null,
-      'job:refund': null,
-      stripe: 20,
-    })
+    await settle('v2', defineJob({ name: 'sync' }), charge, defineJob({ name: 'refund' }))
+    expect(await globals()).toMatchObject({ 'job:sync': null, stripe: 20 })
     expect(
       await runtime.rows(
         `select "order", "jobs" from "JobLimit" where "name" in ('job:sync', 'stripe') order by "name"`,
@@ -103,22 +97,40 @@ describe('the limits of a version', () => {
       { order: null, jobs: null },
       { order: null, jobs: ['charge'] },
     ])
+    const places = () => runtime.rows('select "name", "changedPlace" from "JobLimit" order by 1')
+    const before = await places()
+    await settle('v2', defineJob({ name: 'sync' }), charge, defineJob({ name: 'refund' }))
+    expect(await places()).toEqual(before)
   })
 
   it('stay for the jobs of another program where one leaves a shared limit', async () => {
     await register('mail', refund)
     await register('shop', charge)
-    await register('shop2', defineJob({ name: 'charge' }))
+    await settle('shop', defineJob({ name: 'charge' }))
     expect(await queue.client.limits.list()).toMatchObject([
       { name: 'stripe', jobs: ['refund'], global: 20 },
     ])
-    expect(await actions()).toContain('charge setLimit shop2 stripe: no limit, before: 20 at once')
+    expect(await actions()).toContain('charge setLimit shop stripe: no limit, before: 20 at once')
+  })
+
+  it('of rates that differ allow no more than either of them', async () => {
+    const rated = (limit: number, perMs: number, of: 'job' | 'key') =>
+      sync(5, { rateLimit: { limit, perMs, by: of } })
+    await register('v1', rated(600, 60_000, 'key'))
+    await register('v2', rated(7, 1_000, 'job'))
+    expect(
+      await runtime.rows('select "rateLimit", "ratePerMs"::int, "rateBy" from "JobLimit"'),
+    ).toEqual([{ rateLimit: 7, ratePerMs: 1_000, rateBy: 'job' }])
+    await register('v3', rated(100, 1_000_000, 'key'))
+    expect(
+      await runtime.rows('select "rateLimit", "ratePerMs"::int, "rateBy" from "JobLimit"'),
+    ).toEqual([{ rateLimit: 7, ratePerMs: 70_000, rateBy: 'job' }])
   })
 
   it('leave what people have set', async () => {
     await register('v1', sync(5))
     await queue.client.limits.set({ job: sync(5) }, { global: 1 }, by)
-    await register('v2', sync(9))
+    await settle('v2', sync(9))
     expect(await queue.client.limits.list()).toMatchObject([{ global: 9, setGlobal: 1 }])
   })
 })
@@ -159,12 +171,15 @@ describe('a limit that somebody sets', () => {
 
   it('is one that jobs share, and no row of a job', async () => {
     await register('v1', sync(5), paced)
-    for (const name of ['job:sync', 'rate:paced'])
+    for (const name of ['job:sync', 'job:paced'])
       expect(await queue.client.limits.set({ limit: { name } }, { global: 1 }, by)).toBe('notFound')
   })
 
-  it('is that of a job whose code has none, too', async () => {
-    expect(await queue.client.limits.set({ job: { name: 'free' } }, { global: 4 }, by)).toBe('set')
+  it('is that of a job whose code has none, too, once a worker has the job', async () => {
+    const free = defineJob({ name: 'free' })
+    expect(await queue.client.limits.set({ job: free }, { global: 4 }, by)).toBe('notFound')
+    await register('v1', free)
+    expect(await queue.client.limits.set({ job: free }, { global: 4 }, by)).toBe('set')
     expect(await queue.client.limits.list()).toMatchObject([
       { name: 'free', jobs: null, global: null, setGlobal: 4 },
     ])
@@ -210,11 +225,11 @@ describe('a job with a rate alone', () => {
     await register('v1', paced)
     await runtime.rows(
       `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts", "limits", "place")
-       values (gen_random_uuid(), 'paced', 'w9', now(), 'infinity', array[gen_random_uuid()], array[now()], '{rate:paced}', 5)`,
+       values (gen_random_uuid(), 'paced', 'w9', now(), 'infinity', array[gen_random_uuid()], array[now()], '{job:paced}', 5)`,
     )
-    await runtime.rows(`insert into "JobLimit" ("name") values ('job:paced'), ('job:charge')`)
     await runtime.rows(
-      `insert into "JobPark" ("name", "key", "until", "since") select "name", '', '2026-12-31Z'::timestamptz + interval '10 years', now() from "JobLimit" where "name" like 'job:%'`,
+      `insert into "JobLimit" ("name", "parkedUntil") values ('job:charge', '2036-12-31Z'), ('job:paced', '2036-12-31Z')
+       on conflict ("name") do update set "parkedUntil" = excluded."parkedUntil"`,
     )
     expect(await queue.client.limits.list()).toMatchObject([
       { name: 'charge', running: 0, parkedUntil: expect.stringContaining('2036') },
@@ -233,9 +248,9 @@ describe('a key', () => {
   }
 
   it('is set in parts, on record, and forgotten once nothing is set', async () => {
-    expect(await set({ weight: 5 })).toBe('noKeys')
+    expect(await set({ perKey: 10 })).toBe('noKeys')
     await register('v1', sync(5))
-    expect(await set({ weight: 5, perKey: 10 })).toBe('set')
+    expect(await set({ perKey: 10 })).toBe('set')
     expect(await set({ paused: true })).toBe('set')
     expect(await set({ perKey: 10 })).toBe('unchanged')
     expect((await list()).keys).toMatchObject([
@@ -243,7 +258,6 @@ describe('a key', () => {
         key: 'a',
         waiting: 0,
         perKey: 10,
-        weight: 5,
         paused: {
           at: expect.any(String),
           by: 'ada@example.com',
@@ -253,12 +267,12 @@ describe('a key', () => {
         reason: by.reason,
       },
     ])
-    expect(await set({ perKey: null, weight: null, paused: false })).toBe('set')
+    expect(await set({ perKey: null, paused: false })).toBe('set')
     expect((await list()).keys).toEqual([])
     expect(await actions()).toEqual([
-      'sync setKey ada@example.com a: perKey 10, before: none, weight 5, before: 1; the partner asked',
+      'sync setKey ada@example.com a: perKey 10, before: none; the partner asked',
       'sync setKey ada@example.com a: paused until somebody resumes it, before: none; the partner asked',
-      'sync setKey ada@example.com a: perKey none, before: 10, weight 1, before: 5, paused none, before: until somebody resumes it; the partner asked',
+      'sync setKey ada@example.com a: perKey none, before: 10, paused none, before: until somebody resumes it; the partner asked',
     ])
   })
 
@@ -267,9 +281,8 @@ describe('a key', () => {
       'v1',
       sync(5, { concurrency: undefined, partition: { key: () => 'a', order: 'fifo' } }),
     )
-    for (const wrong of [{ weight: 0 }, { weight: 1_001 }, { perKey: 0 }, { perKey: 2 }])
-      await expect(set(wrong)).rejects.toThrow(/^(?:weight|perKey) /)
-    await expect(set({ weight: 2 }, '')).rejects.toThrow('key is empty')
+    for (const wrong of [{ perKey: 0 }, { perKey: 2 }])
+      await expect(set(wrong)).rejects.toThrow(/^perKey /)
   })
 
   it('is listed with what it has: those with most that waits first', async () => {
@@ -292,23 +305,26 @@ describe('a key', () => {
 })
 
 describe('what a service has refused', () => {
-  const park = (name: string, key = '') =>
-    runtime.rows(
-      `insert into "JobPark" ("name", "key", "until", "since") values ($1, $2, now() + interval '1 day', now())`,
-      [name, key],
+  const parked = () =>
+    runtime.column<string>(
+      `select "name" from "JobLimit" where "parkedUntil" > now() union all select "key" from "JobKey" where "parkedUntil" > now()`,
     )
-  const parked = () => runtime.column<string>(`select "name" from "JobPark" where "until" > now()`)
 
   it('keeps a limit, a job or a key waiting no longer than people say, and that is on record', async () => {
     const { limits, keys } = queue.client
     await register('v1', sync(5), charge)
-    for (const name of ['stripe', 'job:charge']) await park(name)
-    await park('job:sync', 'acme')
+    await runtime.rows(
+      `update "JobLimit" set "parkedUntil" = now() + interval '1 day' where "name" <> 'job:sync'`,
+    )
+    await runtime.rows(
+      `insert into "JobKey" ("name", "key", "parkedUntil") select 'sync', key, now() + interval '1 day' from unnest(array['acme', '']) key`,
+    )
     expect(await limits.set({ limit: { name: 'stripe' } }, { parked: false }, by)).toBe('set')
     expect(await limits.set({ job: charge }, { parked: false, global: 3 }, by)).toBe('set')
-    expect(await parked()).toEqual(['job:sync'])
+    expect((await parked()).toSorted()).toEqual(['', 'acme'])
     expect(await keys.set(sync(5), 'other', { parked: false }, by)).toBe('unchanged')
-    expect(await keys.set(sync(5), 'acme', { parked: false }, by)).toBe('set')
+    for (const key of ['acme', ''])
+      expect(await keys.set(sync(5), key, { parked: false }, by)).toBe('set')
     expect(await parked()).toEqual([])
     expect(await limits.set({ job: charge }, { parked: false, global: 3 }, by)).toBe('unchanged')
     expect(await actions()).toEqual(
@@ -316,6 +332,7 @@ describe('what a service has refused', () => {
         'charge setLimit ada@example.com stripe: parked no longer',
         'charge setLimit ada@example.com at once 3, before: as the code says, parked no longer',
         'sync setKey ada@example.com acme: parked no longer',
+        'sync setKey ada@example.com : parked no longer',
       ].map((said) => `${said}; the partner asked`),
     )
   })

@@ -111,6 +111,7 @@ describe('createRounds', () => {
       onTicksDue: () => undefined,
       onReady: (name) => calls.push(`ready ${name}`),
       onSuspect: (name) => calls.push(`suspect ${name}`),
+      settleLimits: async () => undefined,
       onEnded: ({ name }) => calls.push(`ended ${name}`),
     })
 

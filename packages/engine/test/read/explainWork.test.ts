@@ -207,10 +207,10 @@ describe('why a piece of work under limits waits', () => {
        values (gen_random_uuid(), $1, 'w9', now(), 'infinity', array[gen_random_uuid()], array[$2::text], array[now()], $3::text[], 1)`,
       [name, key, limits],
     )
-  const park = (name: string, key: string) =>
+  const insertKey = (column: 'parkedUntil' | 'freeAt') =>
     runtime.rows(
-      `insert into "JobPark" ("name", "key", "until", "reason") values ($1, $2, now() + interval '1 hour', '429')`,
-      [name, key],
+      `insert into "JobKey" ("name", "key", "${column}", "parkReason") values ('sync', 'a', now() + interval '1 hour', '429')
+       on conflict ("name", "key") do update set "${column}" = excluded."${column}"`,
     )
   const clear = (table: string, where = 'true') =>
     runtime.rows(`delete from "${table}" where ${where}`)
@@ -221,7 +221,13 @@ describe('why a piece of work under limits waits', () => {
       make: () => queue.client.keys.set(sync, 'a', { paused: true }, by),
       lift: () => queue.client.keys.set(sync, 'a', { paused: false }, by),
     },
-    parked: { make: () => park('stripe', ''), lift: () => clear('JobPark') },
+    parked: {
+      make: () =>
+        runtime.rows(
+          `update "JobLimit" set "parkedUntil" = now() + interval '1 hour' where "name" = 'stripe'`,
+        ),
+      lift: () => runtime.rows('update "JobLimit" set "parkedUntil" = null'),
+    },
     limitFull: {
       make: async () => {
         await insertLimit('stripe', { global: 1, jobs: ['sync', 'other'] })
@@ -241,11 +247,9 @@ describe('why a piece of work under limits waits', () => {
     noToken: {
       make: async () => {
         await insertLimit('job:sync', { rateLimit: 5, ratePerMs: 1_000, rateBy: 'key' })
-        await runtime.rows(
-          `insert into "JobKeyThrottle" ("name", "key", "freeAt") values ('sync', 'a', now() + interval '1 hour')`,
-        )
+        await insertKey('freeAt')
       },
-      lift: () => clear('JobKeyThrottle'),
+      lift: () => runtime.rows('update "JobKey" set "freeAt" = null'),
     },
     behind: {
       make: async (id: string) => {
@@ -266,7 +270,7 @@ describe('why a piece of work under limits waits', () => {
     const kinds = Object.keys(MADE) as (keyof typeof MADE)[]
     await fc.assert(
       fc.asyncProperty(fc.uniqueArray(fc.constantFrom(...kinds)), async (drawn) => {
-        await runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobKeyThrottle')
+        await runtime.clear('JobLimit', 'JobKey')
         await insertLimit('job:sync', { order: 'fair' })
         await insertLimit('stripe', { jobs: ['sync', 'other'] })
         const id = await put('a')
@@ -287,11 +291,11 @@ describe('why a piece of work under limits waits', () => {
   })
 
   it('says which limit, which key, who has set it, and which runs have the slots', async () => {
-    await runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobKeyThrottle')
+    await runtime.clear('JobLimit', 'JobKey')
     await insertLimit('job:sync', { order: 'fair', perKey: 1, global: 9 })
     await holdUnder('sync', 'a', ['job:sync'])
     await queue.client.limits.set({ job: sync }, { global: 1 }, by)
-    await park('job:sync', 'a')
+    await insertKey('parkedUntil')
     const id = await put('a')
     expect((await explain(id))?.reasons).toMatchObject([
       { kind: 'parked', text: 'its key a waits: 429', until: expect.stringMatching(/Z$/) },
@@ -305,7 +309,7 @@ describe('why a piece of work under limits waits', () => {
   })
 
   it('is earlier work of its key, a dead letter too, where the order is fifo', async () => {
-    await runtime.clear('JobLimit', 'JobKey', 'JobPark')
+    await runtime.clear('JobLimit', 'JobKey')
     await insertLimit('job:sync', { order: 'fifo' })
     const [first, other, second] = [await put('a'), await put('b'), await put('a')]
     const heads = async (id: string) =>

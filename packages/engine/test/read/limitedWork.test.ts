@@ -29,8 +29,8 @@ const queue = openForTests(() => openTestQueue(runtime, [sync]))
 const KEYS = ['a', 'b', ''] as const
 const key = fc.constantFrom(...KEYS)
 const most = fc.option(fc.integer({ min: 1, max: 3 }))
-/** In seconds from now; what is just over lets one run try. */
-const until = fc.constantFrom(3_600, -2, -60)
+/** In seconds from now. */
+const until = fc.constantFrom(3_600, -2)
 const rate = fc.option(
   fc.record({ limit: fc.constantFrom(1, 20, 40), by: fc.constantFrom('job', 'key') }),
   { freq: 2 },
@@ -46,13 +46,10 @@ const state = fc.record({
   }),
   /** Null: the job shares none. */
   shared: fc.option(fc.record({ global: most, setGlobal: most, rate })),
-  /** Whether it has but a rate, and no row of limits. */
-  isRateAlone: fc.boolean(),
   keys: fc.uniqueArray(
     fc.record({
-      key: fc.constantFrom('a', 'b'),
+      key,
       perKey: most,
-      weight: fc.constantFrom(1, 5),
       isPaused: fc.boolean(),
       isOver: fc.boolean(),
     }),
@@ -60,12 +57,13 @@ const state = fc.record({
   ),
   parks: fc.uniqueArray(
     fc.record({
-      at: fc.constantFrom(['job:sync', ''], ['job:sync', 'a'], ['job:sync', 'b'], ['crm', '']),
+      /** A limit, or a key. */
+      at: fc.constantFrom('job:sync', 'crm', 'a', 'b', ''),
       until,
     }),
-    { selector: ({ at }) => at.join(), maxLength: 2 },
+    { selector: ({ at }) => at, maxLength: 2 },
   ),
-  ahead: fc.record({ sync: fc.option(ahead), crm: fc.option(ahead), a: fc.option(ahead) }),
+  ahead: fc.record({ sync: fc.option(ahead), crm: fc.option(ahead), key: fc.option(ahead) }),
   runs: fc.array(
     fc.record({
       name: fc.constantFrom('sync', 'sync', 'other'),
@@ -114,6 +112,7 @@ it(
       }),
       { numRuns: RUNS, endOnFailure: process.env['EXPLAIN_STATES'] === undefined },
     )
+    await runtime.clear('JobLimit')
   },
 )
 
@@ -148,22 +147,17 @@ const toTold = ({ kind, text }: WaitReason) =>
   kind === 'behind' || kind === 'keyHead' ? kind : `${kind}: ${text}`
 
 async function make(drawn: State): Promise<void> {
-  await runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle', 'JobQueue')
+  await runtime.clear('JobLimit', 'JobKey', 'JobThrottle', 'JobQueue')
   const { own, shared, ahead: far } = drawn
-  const hasLimits = !drawn.isRateAlone || shared !== null
   const limits = [
-    { ...own, name: hasLimits ? 'job:sync' : 'rate:sync', jobs: null },
+    { ...own, name: 'job:sync', jobs: null },
     ...(shared === null ? [] : [{ ...shared, name: 'crm', jobs: ['sync', 'other'] }]),
-  ].map(({ rate: of, ...one }) =>
-    one.name === 'rate:sync'
-      ? { name: one.name, rateLimit: of?.limit, ratePerMs: of && 60_000, rateBy: of && 'job' }
-      : {
-          ...one,
-          rateLimit: of?.limit,
-          ratePerMs: of && 60_000,
-          rateBy: one.name === 'crm' || own.order === null ? of && 'job' : of?.by,
-        },
-  )
+  ].map(({ rate: of, ...one }) => ({
+    ...one,
+    rateLimit: of?.limit,
+    ratePerMs: of && 60_000,
+    rateBy: one.name === 'crm' || own.order === null ? of && 'job' : of?.by,
+  }))
   await runtime.rows(
     `insert into "JobLimit" ("name", "global", "setGlobal", "perKey", "order", "rateLimit", "ratePerMs", "rateBy", "jobs")
      select one."name", one."global", one."setGlobal", case when one."order" is not null then one."perKey" end, one."order", one."rateLimit", one."ratePerMs", one."rateBy", one."jobs"
@@ -172,25 +166,30 @@ async function make(drawn: State): Promise<void> {
     [JSON.stringify(limits)],
   )
   await runtime.rows(
-    `insert into "JobKey" ("name", "key", "perKey", "weight", "pausedUntil", "pausedBy")
-     select 'sync', "key", "perKey", "weight", case when "isPaused" then case when "isOver" then now() - interval '1 s' else 'infinity' end end, 'me'
-     from jsonb_to_recordset($1::jsonb) one("key" text, "perKey" int, "weight" float8, "isPaused" bool, "isOver" bool)`,
+    `insert into "JobKey" ("name", "key", "perKey", "pausedUntil", "pausedBy", "setAt")
+     select 'sync', "key", "perKey", case when "isPaused" then case when "isOver" then now() - interval '1 s' else 'infinity' end end, 'me', now()
+     from jsonb_to_recordset($1::jsonb) one("key" text, "perKey" int, "isPaused" bool, "isOver" bool)
+     where "perKey" is not null or "isPaused"`,
     [JSON.stringify(drawn.keys)],
   )
-  await runtime.rows(
-    `insert into "JobPark" ("name", "key", "until")
-     select "at" ->> 0, "at" ->> 1, now() + "until" * interval '1 second' from jsonb_to_recordset($1::jsonb) one("at" jsonb, "until" int)`,
-    [JSON.stringify(drawn.parks)],
-  )
+  for (const { at, until: seconds } of drawn.parks)
+    await runtime.rows(
+      at === 'job:sync' || at === 'crm'
+        ? `update "JobLimit" set "parkedUntil" = now() + $2 * interval '1 second' where "name" = $1`
+        : `insert into "JobKey" ("name", "key", "parkedUntil") values ('sync', $1, now() + $2 * interval '1 second')
+           on conflict ("name", "key") do update set "parkedUntil" = excluded."parkedUntil"`,
+      [at, seconds],
+    )
   await runtime.rows(
     `insert into "JobThrottle" ("name", "freeAt") select "name", now() + "ahead" * interval '1 second'
      from (values ('sync', $1::float8), ('limit crm', $2::float8)) one("name", "ahead") where "ahead" is not null`,
     [far.sync, far.crm],
   )
-  if (far.a !== null)
+  if (far.key !== null)
     await runtime.rows(
-      `insert into "JobKeyThrottle" ("name", "key", "freeAt") values ('sync', 'a', now() + $1::float8 * interval '1 second')`,
-      [far.a],
+      `insert into "JobKey" ("name", "key", "freeAt") select 'sync', key, now() + $1::float8 * interval '1 second' from unnest(array['a', '']) key
+       on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"`,
+      [far.key],
     )
   await runtime.rows(
     `with run as materialized (
@@ -208,7 +207,7 @@ async function make(drawn: State): Promise<void> {
     [
       JSON.stringify(drawn.runs.map((one, nth) => ({ ...one, nth }))),
       own.order !== null,
-      hasLimits ? ['job:sync', ...(shared === null ? [] : ['crm'])] : ['rate:sync'],
+      ['job:sync', ...(shared === null ? [] : ['crm'])],
       shared !== null,
     ],
   )
@@ -297,8 +296,7 @@ async function claim(
         piece.key,
       ])
     const keys = hasKeys ? [{ key: piece.key ?? '', take: 1, behind: null }] : null
-    return (await claimUnderLimits(tx, { ...of, request, limits: rules.limits, known: null, keys }))
-      .work
+    return (await claimUnderLimits(tx, { ...of, ...rules, request, known: null, keys })).work
   }
   return (await claimWork(tx, { ...of, requests: [request] })).work
 }
@@ -308,25 +306,22 @@ const underWay = `
   from "JobClaim" claim cross join unnest("runIds", "keys") run("id", "key")
   where not exists (select from "JobRun" ended where ended."id" = run."id" and ended."status" <> 'running')`
 
+/** Undefined: it is of no key. */
+const keyOf = (text: string) =>
+  text.includes('work without a key') ? '' : / its key (\w)/.exec(` ${text}`)?.[1]
+
 /** The runs that a reason names are those that hold what it says. */
-async function expectHolders({ kind, text, until: at, runs }: WaitReason): Promise<void> {
-  const keyOf = () => / key (\w)/.exec(text)?.[1]
-  const nameOf = () => (/the limit crm/.test(text) ? 'crm' : 'job:sync')
-  const ofKey = () => `"name" = 'sync' and "key" = '${keyOf()}'`
+async function expectHolders({ kind, text, runs }: WaitReason): Promise<void> {
   const where =
     kind === 'limitFull'
-      ? `'${nameOf()}' = any("limits")`
+      ? `'${/the limit crm/.test(text) ? 'crm' : 'job:sync'}' = any("limits")`
       : kind === 'keyFull'
-        ? ofKey()
-        : kind === 'parked' && at === null
-          ? keyOf() === undefined
-            ? `'${nameOf()}' = any("limits")`
-            : ofKey()
-          : kind === 'exclusive'
-            ? `"exclusiveKey" = 'sync'`
-            : kind === 'slotsFull'
-              ? `"workerId" = 'w1' and "name" = 'sync'`
-              : 'false'
+        ? `"name" = 'sync' and "key" = '${keyOf(text)}'`
+        : kind === 'exclusive'
+          ? `"exclusiveKey" = 'sync'`
+          : kind === 'slotsFull'
+            ? `"workerId" = 'w1' and "name" = 'sync'`
+            : 'false'
   const holders = await runtime.rows<{ id: string }>(
     `select "id" from (${underWay}) run where ${where}`,
   )
@@ -337,9 +332,9 @@ async function expectHolders({ kind, text, until: at, runs }: WaitReason): Promi
 }
 
 /** By the act that it names. */
-async function lift(id: string, { kind, text, until: at, runs }: WaitReason): Promise<void> {
+async function lift(id: string, { kind, text, runs }: WaitReason): Promise<void> {
   const { client } = queue
-  const ofKey = / key (\w)/.exec(text)?.[1]
+  const ofKey = keyOf(text)
   const own = /the limit crm/.test(text) ? 'crm' : 'job:sync'
   const endRuns = () =>
     runtime.rows(`delete from "JobClaim" where "runIds" && $1::uuid[]`, [
@@ -364,11 +359,13 @@ async function lift(id: string, { kind, text, until: at, runs }: WaitReason): Pr
     case 'keyPaused':
       return void (await client.keys.set(sync, ofKey!, { paused: false }, by))
     case 'parked':
-      if (at === null) return void (await endRuns())
-      return void (await runtime.rows('delete from "JobPark" where "name" = $1 and "key" = $2', [
-        own,
-        ofKey ?? '',
-      ]))
+      return void (ofKey !== undefined
+        ? await client.keys.set(sync, ofKey, { parked: false }, by)
+        : await client.limits.set(
+            own === 'crm' ? { limit: { name: own } } : { job: sync },
+            { parked: false },
+            by,
+          ))
     case 'keyHead': {
       const [head] = /[\w-]{36}$/.exec(text) ?? []
       await client.cancelWork({ job: sync, ids: [head!] }, by)
@@ -382,7 +379,7 @@ async function lift(id: string, { kind, text, until: at, runs }: WaitReason): Pr
       return void (await runtime.rows(
         ofKey === undefined
           ? `delete from "JobThrottle" where "name" = '${own === 'crm' ? 'limit crm' : 'sync'}'`
-          : `delete from "JobKeyThrottle" where "key" = '${ofKey}'`,
+          : `update "JobKey" set "freeAt" = null where "key" = '${ofKey}'`,
       ))
     case 'behind':
       return void (await runtime.rows('delete from "JobWork" where "id" <> $1', [id]))
@@ -401,9 +398,7 @@ const listedLimits = async () =>
       isParked: parkedUntil !== null,
     }),
   )
-const isParked = `exists (
-    select from "JobPark" park where park."name" = replace(one."name", 'rate:', 'job:') and park."key" = '' and park."until" > now()
-  )`
+const isParked = `coalesce(one."parkedUntil" > now(), false)`
 const countedLimits = () =>
   runtime.rows(`
     with run as (${underWay})
@@ -413,7 +408,7 @@ const countedLimits = () =>
            ${isParked} as "isParked"
     from "JobLimit" one left join run on one."name" = any(run."limits") left join "JobClaim" claim on claim."runIds" @> array[run."id"]
     where coalesce(one."global", one."setGlobal", one."rateLimit") is not null or one."order" is not null
-      or one."name" like 'job:%' and ${isParked}
+      or ${isParked}
     group by one."name" order by one."name" <> 'crm'`)
 
 const listedKeys = async () =>
@@ -432,11 +427,10 @@ const listedKeys = async () =>
         deadLetters,
         oldestAt,
         perKey,
-        weight,
         paused,
         parkedUntil,
       }) => ({
-        ...{ key: of, waiting, delayed, running, deadLetters, perKey, weight },
+        ...{ key: of, waiting, delayed, running, deadLetters, perKey },
         oldestAt: oldestAt && new Date(oldestAt),
         isPaused: paused !== null,
         isParked: parkedUntil !== null,
@@ -447,15 +441,14 @@ const countedKeys = () =>
   runtime.rows<{ key: string }>(`
     with run as (${underWay}), known("key") as (
       select "key" from "JobWork" where "name" = 'sync' union select "key" from run where "name" = 'sync'
-      union select "key" from "JobDeadLetter" union select "key" from "JobKey"
-      union select nullif("key", '') from "JobPark" where "name" = 'job:sync' and "until" > now()
+      union select "key" from "JobDeadLetter" union select "key" from "JobKey" where "setAt" is not null or "parkedUntil" > now()
     )
     select known."key", (select count(*)::int from "JobWork" work where work."key" = known."key") as "waiting",
            (select count(*)::int from "JobWork" work where work."key" = known."key" and "place" is null and "dueAt" > now()) as "delayed",
            (select count(*)::int from run where run."key" = known."key" and run."name" = 'sync') as "running",
            (select count(*)::int from "JobDeadLetter" letter where letter."key" = known."key") as "deadLetters",
-           own."perKey", coalesce(own."weight", 1) as "weight",
+           own."perKey",
            (select min("enqueuedAt") from "JobWork" work where work."key" = known."key") as "oldestAt",
            coalesce(own."pausedUntil" > now(), false) as "isPaused",
-           exists (select from "JobPark" park where park."name" = 'job:sync' and park."key" = known."key" and park."key" <> '' and "until" > now()) as "isParked"
+           coalesce(own."parkedUntil" > now(), false) as "isParked"
     from known left join "JobKey" own on own."key" = known."key" where known."key" is not null order by known."key" collate "C"`)

@@ -24,7 +24,7 @@ const ODD = `../a b/%2F?#${'🎈'.repeat(47)}`
 const runtime = useTestRuntime()
 const queue = openForTests(() => openTestQueue(runtime, [sync as Job, letter]))
 beforeEach(async () => {
-  await runtime.clear('JobAction', 'JobLimit', 'JobKey', 'JobPark')
+  await runtime.clear('JobAction', 'JobLimit', 'JobKey')
   await asWorker(runtime.database, 'v1', async () => {
     await runtime.rows(
       `insert into "JobWorker" ("id", "lanes") values ('v1', '{}') on conflict do nothing`,
@@ -126,10 +126,10 @@ describe('one key', () => {
     await enqueue(ODD, ODD, ODD, 'b')
     const [first] = await queue.take('sync', 2)
     await queue.client.keys.set(sync, ODD, { paused: true }, by)
-    await queue.client.keys.set(sync, ODD, { weight: 3 }, { actor: 'bo', reason: 'they pay more' })
+    await queue.client.keys.set(sync, ODD, { perKey: 3 }, { actor: 'bo', reason: 'they pay more' })
     const found = await queue.client.keys.get(sync, ODD)
     expect(found).toMatchObject({
-      ...{ key: ODD, waiting: 1, running: 2, startedLastHour: 2, ofAllStarted: 2, weight: 3 },
+      ...{ key: ODD, waiting: 1, running: 2, startedLastHour: 2, ofAllStarted: 2, perKey: 3 },
       // Of the pause nobody has changed anything since.
       paused: { by: by.actor, reason: by.reason, until: null },
       ...{ setBy: 'bo', reason: 'they pay more', parkedUntil: null },
@@ -143,7 +143,7 @@ describe('one key', () => {
       until: until.toISOString(),
     })
     await queue.client.keys.set(sync, ODD, { paused: false }, by)
-    expect(await queue.client.keys.get(sync, ODD)).toMatchObject({ paused: null, weight: 3 })
+    expect(await queue.client.keys.get(sync, ODD)).toMatchObject({ paused: null, perKey: 3 })
     const wrong = { paused: 'resumed' } as never
     await expect(queue.client.keys.set(sync, ODD, wrong, by)).rejects.toThrow(
       'paused has to be true, false or a Date',

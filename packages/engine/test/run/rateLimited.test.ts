@@ -41,8 +41,9 @@ const own = openForTests(async () =>
 )
 const parks = async () =>
   (
-    await own.query<{ name: string; key: string; until: Date; reason: string; count: number }>(
-      'select "name", "key", "until", "reason", "count" from "JobPark" order by 1, 2',
+    await own.query<{ name: string; until: Date; reason: string }>(
+      `select "name", "parkedUntil" as "until", "parkReason" as "reason" from "JobLimit" where "parkedUntil" is not null
+       union all select 'key ' || "key", "parkedUntil", "parkReason" from "JobKey"`,
     )
   ).rows
 const put = (tenant: string) => test.enqueueNow(sync, { tenant })
@@ -50,7 +51,8 @@ const put = (tenant: string) => test.enqueueNow(sync, { tenant })
 beforeEach(async () => {
   refusal = null
   await test.reset()
-  await own.query('delete from "JobPark"')
+  await own.query('delete from "JobKey"')
+  await own.query('update "JobLimit" set "parkedUntil" = null')
 })
 
 describe('a run that a service refuses', () => {
@@ -63,15 +65,20 @@ describe('a run that a service refuses', () => {
       error: { code: 'rate_limited', message: 'Stripe said 429' },
     })
     const until = new Date(START.getTime() + 120_000)
-    expect(await parks()).toEqual([
-      { name: 'job:sync', key: 'a', until, reason: 'Stripe said 429', count: 1 },
-    ])
+    expect(await parks()).toEqual([{ name: 'key a', until, reason: 'Stripe said 429' }])
     expect(await test.enqueued(sync)).toMatchObject([{ startAfter: until }])
     refusal = null
     expect(await test.drain()).toEqual([])
     await test.advance({ seconds: 131 })
     // It has no retries, and needs none.
     expect(await test.drain()).toMatchObject([{ status: 'success', attempt: 2 }])
+  })
+
+  it('keeps no other key waiting where its work has none', async () => {
+    refusal = () => new RateLimited({ scope: 'key' })
+    await put('')
+    await test.drain()
+    expect(await parks()).toMatchObject([{ name: 'key ' }])
   })
 
   it.each([
@@ -86,11 +93,11 @@ describe('a run that a service refuses', () => {
       // Each is taken before the others have told.
       await put('a')
       await test.drain()
-      await own.query('update "JobPark" set "until" = "since"')
+      await own.query('update "JobLimit" set "parkedUntil" = now() where "parkedUntil" is not null')
       await put('b')
       await test.drain()
       const until = new Date(START.getTime() + 120_000)
-      expect(await parks()).toMatchObject([{ name, key: '', until, count: 2 }])
+      expect(await parks()).toMatchObject([{ name, until }])
     },
   )
 
@@ -120,7 +127,7 @@ describe('a run that a service refuses', () => {
   })
 
   it('counts in a row: what fails for another reason begins anew', () => {
-    const retry = { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 }
+    const retry = { limit: 2, delayMs: 4_000, maxDelayMs: 8_000 }
     const after = (refused: number, failures: number, how: 'refused' | 'retry' = 'refused') =>
       decideNext(
         {
@@ -130,10 +137,13 @@ describe('a run that a service refuses', () => {
         retry,
         how,
         'rate_limited',
+        () => 0,
       )
     const again = { kind: 'again', delayMs: 5_000 }
     expect(after(19, 0)).toEqual({ next: again, costs: { inARow: { refused: 20 } } })
     expect(after(20, 0)).toEqual({ next: again, costs: { failure: true } })
+    // Never sooner than another failure would be tried again.
+    expect(after(20, 1)).toMatchObject({ next: { kind: 'again', delayMs: 8_000 } })
     expect(after(20, 2)).toEqual({ next: { kind: 'dead' }, costs: { failure: true } })
     expect(after(20, 0, 'retry').costs).toEqual({ failure: true, inARow: {} })
     expect(after(0, 0, 'retry').costs).toEqual({ failure: true })
@@ -170,6 +180,8 @@ describe('what a service says of when it takes more', () => {
   it('is nothing where another error has the code', () => {
     expect(readRefusal(new JobError('rate_limited', 'by ourselves'))).toBeNull()
     expect(readRefusal(null)).toBeNull()
+    // However often a service says that it takes more at once.
+    expect(readRefusal(new RateLimited({ retryAfter: '0' }))).toMatchObject({ retryAfterMs: 1_000 })
     expect(readRefusal(new RateLimited({ scope: { name: 'stripe' } }))).toEqual({
       retryAfterMs: 60_000,
       limit: 'stripe',

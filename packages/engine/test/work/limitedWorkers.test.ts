@@ -21,7 +21,7 @@ const fair = defineJob({
 })
 const jobs = [sync, mail, fair]
 const runtime = useTestRuntime({
-  cleared: ['JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle'],
+  cleared: ['JobLimit', 'JobKey', 'JobThrottle'],
 })
 
 let workers: Worker[] = []
@@ -220,6 +220,21 @@ describe('a run by hand', () => {
     expect(await first).toMatchObject({ kind: 'ended' })
   })
 
+  it('starts once others have released the rows of its limits', async () => {
+    const options = { ...runtime.runOptions, job: sync, handler: async () => undefined }
+    await runOnce(options)
+    let ended: ReturnType<typeof runOnce> | undefined
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobLimit" for update')
+      ended = runOnce(options)
+      ended.catch(() => undefined)
+      await waitFor(() =>
+        runtime.lines.some(({ msg }) => /once others have released/.test(String(msg))),
+      )
+    })
+    expect(await ended).toMatchObject({ kind: 'ended' })
+  })
+
   it('keeps to a shared limit that knows other jobs alone, and changes no numbers of it', async () => {
     const other = defineJob({ name: 'other', limits: [defineLimit({ name: 'stripe', global: 9 })] })
     const read = () =>
@@ -274,21 +289,6 @@ describe('work from before its job had keys', () => {
     await start(1, async () => undefined)
     await waitFor(async () => (await countEnded()) === 35, { timeoutMs: 15_000 })
     expect(await runtime.rows('select from "JobWork"')).toEqual([])
-  })
-})
-
-describe('a key whose calls were refused', () => {
-  it('has one run try, and once that has succeeded as many as may', async () => {
-    await insert('fair', 5, 'refused')
-    await runtime.rows(
-      `insert into "JobPark" ("name", "key", "until") values ('job:fair', 'refused', now() - interval '1 second')`,
-    )
-    await start(1, untilEnded)
-    await waitFor(() => open.length > 0)
-    expect(open).toHaveLength(1)
-    open.shift()?.()
-    await waitFor(() => open.length === 2)
-    expect(await runtime.rows('select from "JobPark"')).toEqual([])
   })
 })
 

@@ -8,7 +8,7 @@ import {
   type AskedKey,
   type KnownClaims,
 } from '../../src/store/claimUnderLimits.ts'
-import { lockLimits, readRules } from '../../src/store/limitSql.ts'
+import { lockLimits, readRules, type JobRules } from '../../src/store/limitSql.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
@@ -20,7 +20,7 @@ const sync = defineJob({ name: 'sync' })
 const runtime = useTestRuntime()
 openForTests(() => openTestQueue(runtime, [sync]))
 
-afterEach(() => runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle'))
+afterEach(() => runtime.clear('JobLimit', 'JobKey', 'JobThrottle'))
 
 const insert = (count: number, key: string | null = null) =>
   runtime.rows(
@@ -31,17 +31,20 @@ const insert = (count: number, key: string | null = null) =>
 
 interface Take {
   limit?: number
-  limits?: readonly string[]
   known?: KnownClaims | null
   keys?: readonly AskedKey[] | null
   suspects?: { isAlone: boolean }
+  /** Default: as the rows are. */
+  rules?: JobRules
 }
 
+const rulesOf = async (connection: Connection) =>
+  (await readRules(connection, ['sync']))['sync'] as JobRules
 const take = async (connection: Connection, options: Take = {}) =>
   await claimUnderLimits(connection, {
     workerId: 'w1',
     startedAt: new Date(),
-    limits: options.limits ?? ['job:sync'],
+    ...(options.rules ?? (await rulesOf(connection))),
     known: options.known ?? null,
     keys: options.keys ?? null,
     suspects: options.suspects,
@@ -66,18 +69,18 @@ describe('a claim by keys in order of age', () => {
   it('does not take a head under its old key, whose key was replaced after the limit was counted', async () => {
     // A function that waits between counting and taking, as a busy machine does.
     await runtime.rows(`
-      alter function "JobLimitState"(text[], text, text[], text, bigint, bigint[]) rename to "JobLimitStateNow";
-      create function "JobLimitState"(text[], text, text[], text, bigint, bigint[])
+      alter function "JobLimitState"(text[], text, text[], text, bigint, bigint[], text) rename to "JobLimitStateNow";
+      create function "JobLimitState"(text[], text, text[], text, bigint, bigint[], text)
       returns table ("limit" text, "key" text, "free" int, "openAt" timestamptz, "startMs" float8, "from" timestamptz, "head" uuid,
         "server" text, "seen" bigint, "living" bigint[])
       language plpgsql as $$ begin
-        return query select * from "JobLimitStateNow"($1, $2, $3, $4, $5, $6);
+        return query select * from "JobLimitStateNow"($1, $2, $3, $4, $5, $6, $7);
         perform pg_advisory_xact_lock_shared(77);
       end $$`)
     onTestFinished(async () => {
       await runtime.rows(`
-        drop function "JobLimitState"(text[], text, text[], text, bigint, bigint[]);
-        alter function "JobLimitStateNow"(text[], text, text[], text, bigint, bigint[]) rename to "JobLimitState"`)
+        drop function "JobLimitState"(text[], text, text[], text, bigint, bigint[], text);
+        alter function "JobLimitStateNow"(text[], text, text[], text, bigint, bigint[], text) rename to "JobLimitState"`)
     })
     await untilInTime(async () => {
       await runtime.clear('JobLimit')
@@ -153,8 +156,9 @@ describe('a claim under a limit', () => {
     await insert(3, '')
     const keys = ['a', 'b', '', 'c'].map((key) => ({ key, take: 9, behind: null }))
     const { work, state } = await take(runtime.database, { keys })
-    expect(work.map(({ key }) => key)).toEqual(['a', 'a', 'b', '', '', ''])
+    expect(work.map(({ key }) => key)).toEqual(['a', 'a', 'b', '', ''])
     expect(state?.keys).toEqual({
+      '': [2, null, null],
       a: [2, null, null],
       b: [2, null, null],
       c: [2, null, null],
@@ -162,6 +166,7 @@ describe('a claim under a limit', () => {
     const again = await take(runtime.database, { keys, known: state!.known })
     expect(again.work).toEqual([])
     expect(again.state?.keys).toEqual({
+      '': [0, null, null],
       a: [0, null, null],
       b: [1, null, null],
       c: [2, null, null],
@@ -248,33 +253,34 @@ describe('a claim under a limit', () => {
     expect(work.map(({ key }) => key)).toEqual(['free'])
   })
 
-  it('lets one try after others have refused, and all ten seconds later', async () => {
+  it('starts nothing that a service has refused, and all of it from then on', async () => {
     await limit(`"order" = 'fair'`)
-    for (const key of ['closed', 'trying', 'open']) await insert(5, key)
-    const park = async (key: string, until: string, name = 'job:sync') =>
-      await runtime.rows(
-        `insert into "JobPark" ("name", "key", "until") values ($1, $2, now() + $3::interval)`,
-        [name, key, until],
-      )
-    await park('closed', '1 hour')
-    await park('trying', '-1 s')
-    await park('open', '-11 s')
-    const keys = asked('closed', 'trying', 'open')
+    for (const key of ['parked', 'over', '']) await insert(5, key)
+    await runtime.rows(`insert into "JobKey" ("name", "key", "parkedUntil") values
+      ('sync', 'parked', now() + interval '1 hour'), ('sync', 'over', now()), ('sync', '', now() + interval '1 hour')`)
+    const keys = asked('parked', 'over', '')
     const { work, state } = await take(runtime.database, { keys })
-    expect(work.map(({ key }) => key)).toEqual([
-      'trying',
-      ...Array.from({ length: 5 }, () => 'open'),
-    ])
-    expect(state?.keys).toMatchObject({
-      closed: [0, expect.closeTo(3_600_000, -5), null],
-      trying: [1, null, null],
+    expect(work.map(({ key }) => key)).toEqual(Array.from({ length: 5 }, () => 'over'))
+    expect(state?.keys).toEqual({
+      parked: [0, expect.closeTo(3_600_000, -5), null],
+      '': [0, expect.closeTo(3_600_000, -5), null],
     })
-    const then = await take(runtime.database, { keys })
-    expect(then.work).toEqual([])
-    // Until the run that tries has ended, not at once.
-    expect(then.state?.keys['trying']).toEqual([0, null, null])
-    await park('', '1 hour')
-    expect((await take(runtime.database, { keys: asked('open') })).state).toMatchObject({ free: 0 })
+    await runtime.rows(`update "JobLimit" set "parkedUntil" = now() + interval '1 hour'`)
+    expect((await take(runtime.database, { keys: asked('over') })).state).toMatchObject({ free: 0 })
+  })
+
+  it('takes nothing where the job has come under others, or its keys have another order', async () => {
+    await limit(`"order" = 'fair'`)
+    await insert(1, 'a')
+    const rules = await rulesOf(runtime.database)
+    const start = async () => await take(runtime.database, { rules, keys: asked('a') })
+    await limit(`"order" = 'fifo'`)
+    expect(await start()).toMatchObject({ work: [], state: null, isAlive: true })
+    await limit(`"order" = 'fair'`)
+    await runtime.rows(`insert into "JobLimit" ("name", "jobs") values ('crm', '{sync}')`)
+    expect(await start()).toMatchObject({ work: [], state: null })
+    await runtime.rows(`delete from "JobLimit" where "name" = 'crm'`)
+    expect((await start()).work).toHaveLength(1)
   })
 
   it('keeps each key to its own rate', async () => {
@@ -282,27 +288,19 @@ describe('a claim under a limit', () => {
     for (const key of ['a', 'b', '']) await insert(5, key)
     const keys = asked('a', 'b', '')
     const { work } = await take(runtime.database, { keys, limit: 100 })
-    expect(work.map(({ key = '' }) => key)).toEqual(['a', 'a', 'b', 'b', '', '', '', '', ''])
+    expect(work.map(({ key = '' }) => key)).toEqual(['a', 'a', 'b', 'b', '', ''])
     const { state } = await take(runtime.database, { keys })
     expect(state?.keys).toEqual({
+      '': [0, expect.closeTo(3_000, -4), 3_000],
       a: [0, expect.closeTo(3_000, -4), 3_000],
       b: [0, expect.closeTo(3_000, -4), 3_000],
     })
     const found = await findKeys(runtime.database, 'sync', null, 10)
     expect(found).toMatchObject([
+      { key: '', openInMs: expect.closeTo(3_000, -4) },
       { key: 'a', openInMs: expect.closeTo(3_000, -4) },
       { key: 'b', openInMs: expect.closeTo(3_000, -4) },
     ])
-  })
-
-  it('keeps a job that had only a rate to it, though people have set a limit or a service has refused more since', async () => {
-    await runtime.rows(`insert into "JobLimit" ("name", "setGlobal", "rateLimit", "ratePerMs", "rateBy") values
-      ('rate:sync', null, 20, 60000, 'job'), ('job:sync', 5, null, null, null)`)
-    await insert(5)
-    const { limits } = (await readRules(runtime.database, ['sync']))['sync']!
-    expect((await take(runtime.database, { limits })).work).toHaveLength(2)
-    const { state } = await take(runtime.database, { limits })
-    expect(state).toMatchObject({ free: 0, limits: { 'job:sync': 3, 'rate:sync': 0 } })
   })
 
   it('keeps the jobs that share a rate to it together', async () => {
@@ -310,9 +308,8 @@ describe('a claim under a limit', () => {
       `insert into "JobLimit" ("name", "rateLimit", "ratePerMs", "rateBy", "jobs") values ('mail', 20, 60000, 'job', '{sync}')`,
     )
     await insert(5)
-    const limits = ['mail']
-    expect((await take(runtime.database, { limits })).work).toHaveLength(2)
-    const { work, state } = await take(runtime.database, { limits })
+    expect((await take(runtime.database)).work).toHaveLength(2)
+    const { work, state } = await take(runtime.database)
     expect([work.length, state?.free, state?.isRated]).toEqual([0, 0, true])
     expect(state?.openInMs).toBeGreaterThan(0)
   })
@@ -328,8 +325,10 @@ describe('a claim under a limit', () => {
     await place('102')
     const all = { name: 'job:sync', key: null, most: 2, running: 6 }
     const ofKey = { name: 'job:sync', key: 'a', most: 1, running: 4 }
-    expect(await violations()).toEqual([ofKey, all])
-    await runtime.rows(`insert into "JobKey" ("name", "key", "perKey") values ('sync', 'a', 4)`)
+    expect(await violations()).toEqual([{ ...ofKey, key: '', running: 2 }, ofKey, all])
+    await runtime.rows(
+      `insert into "JobKey" ("name", "key", "perKey") values ('sync', 'a', 4), ('sync', '', 2)`,
+    )
     await runtime.rows(`update "JobLimit" set "setGlobal" = 5`)
     expect(await violations()).toEqual([{ ...all, most: 5 }])
     await place('103')
@@ -356,7 +355,7 @@ describe('a claim under a limit', () => {
 
 const limit = (set: string) =>
   runtime
-    .rows(`with one as (insert into "JobLimit" ("name") values ('job:sync')) select`)
+    .rows(`insert into "JobLimit" ("name") values ('job:sync') on conflict do nothing`)
     .then(() => runtime.rows(`update "JobLimit" set ${set} where "name" = 'job:sync'`))
 const ids = (count: number) =>
   Array.from({ length: count }, () => crypto.randomUUID()).toSorted() as [string, string, string]

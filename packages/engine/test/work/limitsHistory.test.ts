@@ -18,7 +18,7 @@ import { placeDue } from '../../src/store/looks.ts'
 import { PLACE_SQL } from '../../src/store/place.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createLimits, type Limits } from '../../src/work/limits.ts'
-import { registerLimits } from '../../src/worker/registerLimits.ts'
+import { registerLimits, settleLimits } from '../../src/worker/registerLimits.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const runtime = useTestRuntime()
@@ -38,6 +38,7 @@ const version = fc.record({
     fc.record({ name: fc.constantFrom('crm', 'erp'), global: fc.integer({ min: 1, max: 4 }) }),
   ),
   doesMailShare: fc.boolean(),
+  hasMail: fc.constantFrom(true, true, false),
 })
 type Version = typeof version extends fc.Arbitrary<infer Drawn> ? Drawn : never
 
@@ -57,7 +58,9 @@ const step = fc.oneof(
     arbitrary: fc.record({
       does: fc.constant('claim'),
       size: fc.integer({ min: 1, max: 6 }),
-      isLocked: fc.constantFrom(false, false, false, true),
+      // With `kill`, a worker is killed while its claim waits.
+      how: fc.constantFrom('free', 'free', 'free', 'locked', 'kill'),
+      which,
     }),
   },
   {
@@ -72,9 +75,13 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ does: fc.constant('rescue'), which }) },
   {
     weight: 2,
-    arbitrary: fc.record({ does: fc.constant('start'), version: fc.constantFrom(0, 1) }),
+    arbitrary: fc.record({
+      does: fc.constant('start'),
+      version: fc.nat({ max: 2 }),
+      beside: fc.constantFrom('nothing', 'claims', 'rounds'),
+    }),
   },
-  { weight: 1, arbitrary: fc.record({ does: fc.constant('register'), which }) },
+  { weight: 3, arbitrary: fc.record({ does: fc.constant('round'), which }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -87,7 +94,7 @@ const step = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       does: fc.constant('setKey'),
-      key: fc.constantFrom('a', 'b'),
+      key: fc.constantFrom('a', ''),
       perKey: most,
       isPaused: fc.boolean(),
     }),
@@ -97,7 +104,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       does: fc.constant('park'),
       of: fc.constantFrom('job:sync', 'crm'),
-      key: fc.constantFrom('', 'a'),
+      key: fc.constantFrom(null, null, '', 'a'),
       isOver: fc.boolean(),
     }),
   },
@@ -108,9 +115,19 @@ const step = fc.oneof(
 )
 type Step = typeof step extends fc.Arbitrary<infer Drawn> ? Drawn : never
 
+/** What binds: a row of JobLimit, or what a version defines of it. */
+interface Bound {
+  global: number | null
+  perKey: number | null
+  order: string | null
+  jobs: string[]
+}
+type Bounds = Record<string, Bound>
+
 interface TestWorker {
   id: string
   jobs: readonly Job[]
+  bounds: Bounds
   session: pg.Client
   claimer: Claimer
   limits: Limits
@@ -121,13 +138,16 @@ let workers: TestWorker[] = []
 /** What those held that have been killed. */
 let lost: { id: string; taken: TakenWork }[] = []
 let started = 0
+/** The rows as the rule has them. */
+let bounds: Bounds = {}
 
 beforeAll(async () => {
   await runtime.rows(`create table "Start" ("key" text, "at" timestamptz not null)`)
   await runtime.rows(`
     create function note_start() returns trigger language plpgsql as $$
     begin
-      insert into "Start" select run."key", clock_timestamp() from unnest(new."keys") run("key") where run."key" <> '';
+      insert into "Start" select run."key", clock_timestamp() from unnest(new."keys") run("key")
+        where exists (select from "JobLimit" where "name" = 'job:sync' and "rateBy" = 'key');
       return null;
     end $$`)
   await runtime.rows(`
@@ -146,17 +166,17 @@ it(
   { timeout: 1_800_000 },
   async () => {
     const story = fc.record({
-      versions: fc.tuple(version, version),
+      versions: fc.tuple(version, version, version),
       hasRate: fc.constantFrom(false, false, true),
       steps: fc.array(step, { minLength: 15, maxLength: 40, size: 'max' }),
     })
     await fc.assert(
       fc.asyncProperty(story, async ({ versions, hasRate, steps }) => {
         await clear()
-        const jobs = versions.map((one) => toJobs(one, hasRate))
-        await start(jobs[0]!)
+        const start = (at: number) => startWorker(versions[at]!, hasRate)
+        await start(0)
         for (const one of steps) {
-          await take(one, jobs)
+          await take(one, start)
           await expectHeld()
         }
         await finish()
@@ -167,7 +187,7 @@ it(
 )
 
 function toJobs(
-  { global, perKey, order, shared, doesMailShare }: Version,
+  { global, perKey, order, shared, doesMailShare, hasMail }: Version,
   hasRate: boolean,
 ): Job[] {
   const limits = shared === null ? [] : [defineLimit(shared)]
@@ -183,35 +203,72 @@ function toJobs(
   const rateLimit = hasRate && order !== null && { rateLimit: { ...RATE, by: 'key' as const } }
   return [
     defineJob({ ...of, name: 'sync', limits, ...partition, ...rateLimit }),
-    defineJob({ name: 'mail', limits: doesMailShare ? limits : [] }),
+    ...(hasMail ? [defineJob({ name: 'mail', limits: doesMailShare ? limits : [] })] : []),
   ]
+}
+
+function boundsOf({ global, perKey, order, shared, doesMailShare, hasMail }: Version): Bounds {
+  const ofKey = order === 'fifo' ? 1 : order === 'fair' ? perKey : null
+  const own = { global, perKey: ofKey, order, jobs: ['sync'] }
+  const none = { global: null, perKey: null, order: null }
+  const sharing = ['sync', ...(hasMail && doesMailShare ? ['mail'] : [])]
+  return {
+    'job:sync': own,
+    ...(hasMail && { 'job:mail': { ...none, jobs: ['mail'] } }),
+    ...(shared && { [shared.name]: { ...none, global: shared.global, jobs: sharing.toSorted() } }),
+  }
+}
+
+function strictest(all: readonly (Bound | undefined)[]): Omit<Bound, 'jobs'> {
+  const least = (what: 'global' | 'perKey') => {
+    const numbers = all.flatMap((one) => one?.[what] ?? [])
+    return numbers.length === 0 ? null : Math.min(...numbers)
+  }
+  const orders = all.map((one) => one?.order)
+  const order = orders.includes('fifo') ? 'fifo' : orders.includes('fair') ? 'fair' : null
+  return { global: least('global'), perKey: least('perKey'), order }
+}
+
+/** A start adds jobs and the stricter numbers. */
+function boundByStart(own: Bounds): void {
+  for (const [limit, one] of Object.entries(own)) {
+    const before = bounds[limit]
+    const jobs = [...new Set([...(before?.jobs ?? []), ...one.jobs])].toSorted()
+    bounds[limit] = { ...strictest([before, one]), jobs }
+  }
+}
+
+/** Numbers loosen and jobs leave once no living worker says otherwise; with none living the row stays. */
+function boundByRound(): void {
+  for (const [limit, before] of Object.entries(bounds)) {
+    const said = workers.map((worker) => worker.bounds[limit])
+    const isKnown = (job: string) =>
+      workers.some(({ jobs }) => jobs.some(({ name: of }) => of === job))
+    const lists = (job: string) => said.some((one) => one?.jobs.includes(job))
+    const jobs = NAMES.filter((job) => lists(job) || (before.jobs.includes(job) && !isKnown(job)))
+    const isStill = said.every((one) => one === undefined) && jobs.length > 0
+    bounds[limit] = { ...(isStill ? before : strictest(said)), jobs: jobs.toSorted() }
+  }
 }
 
 async function clear(): Promise<void> {
   for (const { session } of workers) await session.end()
   workers = []
   lost = []
-  await runtime.clear(
-    'JobLimit',
-    'JobKey',
-    'JobPark',
-    'JobThrottle',
-    'JobKeyThrottle',
-    'JobWorker',
-    'JobAction',
-    'Start',
-  )
+  bounds = {}
+  await runtime.clear('JobLimit', 'JobKey', 'JobThrottle', 'JobWorker', 'JobAction', 'Start')
 }
 
-async function start(jobs: readonly Job[]): Promise<TestWorker> {
+async function startWorker(of: Version, hasRate: boolean): Promise<TestWorker> {
+  const jobs = toJobs(of, hasRate)
   const id = `w${++started}`
   const session = new pg.Client({ connectionString: runtime.url, application_name: id })
   session.on('error', () => undefined)
   await session.connect()
   await session.query(`select pg_advisory_lock(${workerLockKey('$1::text')})`, [id])
   await runtime.rows(
-    `insert into "JobWorker" ("id", "lanes") values ($1, '{"sync": 1000, "mail": 1000}')`,
-    [id],
+    `insert into "JobWorker" ("id", "lanes") values ($1, $2::jsonb)`,
+    [id, JSON.stringify(Object.fromEntries(jobs.map((job) => [job.name, 1_000])))],
   )
   const limits = createLimits()
   const claimer = createClaimer({
@@ -220,14 +277,21 @@ async function start(jobs: readonly Job[]): Promise<TestWorker> {
     now: () => new Date(),
     limits,
   })
-  const worker = { id, jobs, session, claimer, limits, held: [] }
+  const worker = { id, jobs, bounds: boundsOf(of), session, claimer, limits, held: [] }
   await runtime.database.transaction((tx) => registerLimits(tx, { workerId: id, jobs }))
-  await makeRound(worker)
+  boundByStart(worker.bounds)
+  await readLimits(worker)
   workers.push(worker)
   return worker
 }
 
-async function makeRound({ limits }: TestWorker): Promise<void> {
+async function makeRound(worker: TestWorker): Promise<void> {
+  await settleLimits(runtime.database, { workerId: worker.id, jobs: worker.jobs })
+  boundByRound()
+  await readLimits(worker)
+}
+
+async function readLimits({ limits }: TestWorker): Promise<void> {
   await placeDue(runtime.database, NAMES)
   const rules = await readRules(runtime.database, NAMES)
   limits.note(rules)
@@ -238,7 +302,7 @@ async function makeRound({ limits }: TestWorker): Promise<void> {
 /** Whom others hold up, gets nothing this time. */
 async function claim(worker: TestWorker, size: number): Promise<number> {
   const claims = worker.jobs.flatMap((job) => [
-    worker.claimer.claim(job, size, { isAsked: true }),
+    worker.claimer.claim(job, size, { hasNews: true }),
     worker.claimer.claimSuspect(job),
   ])
   let count = 0
@@ -276,29 +340,28 @@ async function end(
 
 const pick = <One>(all: readonly One[], at: number): One | undefined => all[at % all.length]
 
-async function take(one: Step, jobs: readonly (readonly Job[])[]): Promise<void> {
+async function take(one: Step, start: (version: number) => Promise<TestWorker>): Promise<void> {
   switch (one.does) {
     case 'enqueue':
       return await enqueueBeside(one.name, one.key, one.count)
     case 'claim': {
-      if (one.isLocked) return await claimBesideLock(one.size)
-      return void (await Promise.all(workers.map((worker) => claim(worker, one.size))))
+      if (one.how !== 'free')
+        return await claimBesideLock(one.size, one.how === 'kill' ? one.which : null)
+      return void (await claimAll(one.size))
     }
     case 'end':
       return await endOne(one.which, one.how)
     case 'kill':
       return await kill(one.which)
     case 'rescue': {
-      const { id: workerId } = pick(workers, one.which) ?? (await start(jobs[1]!))
+      const { id: workerId } = pick(workers, one.which) ?? (await start(1))
       return await rescue(workerId)
     }
     case 'start':
-      return workers.length < 4 ? void (await start(jobs[one.version]!)) : undefined
-    case 'register': {
+      return workers.length < 4 ? await deploy(() => start(one.version), one.beside) : undefined
+    case 'round': {
       const worker = pick(workers, one.which)
-      if (worker === undefined) return
-      const { id: workerId, jobs: own } = worker
-      return await runtime.database.transaction((tx) => registerLimits(tx, { workerId, jobs: own }))
+      return worker && (await makeRound(worker))
     }
     case 'setLimit': {
       const of = one.of === 'sync' ? { job: { name: one.of } } : { limit: { name: one.of } }
@@ -317,9 +380,11 @@ async function take(one: Step, jobs: readonly (readonly Job[])[]): Promise<void>
     }
     case 'park':
       return void (await runtime.rows(
-        `insert into "JobPark" ("name", "key", "until") values ($1, $2, now() + $3::interval)
-         on conflict ("name", "key") do update set "until" = excluded."until"`,
-        [one.of, one.of === 'crm' ? '' : one.key, one.isOver ? '-1 s' : '1 hour'],
+        one.key === null
+          ? `update "JobLimit" set "parkedUntil" = now() + $2::interval where "name" = $1`
+          : `insert into "JobKey" ("name", "key", "parkedUntil") select 'sync', $3, now() + $2::interval where $1 <> ''
+             on conflict ("name", "key") do update set "parkedUntil" = excluded."parkedUntil"`,
+        [one.of, one.isOver ? '-1 s' : '1 hour', ...(one.key === null ? [] : [one.key])],
       ))
     case 'hand':
       return await runByHand(one.which, one.name, one.key)
@@ -344,12 +409,12 @@ async function endOne(at: number, asked: 'done' | 'again' | 'dead'): Promise<voi
   const taken = worker?.held.splice(at % worker.held.length, 1)[0]
   if (worker === undefined || taken === undefined) return
   expect(await end(worker.id, taken, taken.origin === 'hand' ? 'done' : asked)).toBe(1)
-  await tellEnd(worker, taken)
+  tellEnd(worker, taken)
 }
 
 /** As its lane does. */
-async function tellEnd({ claimer, jobs }: TestWorker, taken: TakenWork): Promise<void> {
-  await claimer.ended(jobs.find(({ name: of }) => of === taken.run.name) as Job, taken)
+function tellEnd({ claimer }: TestWorker, taken: TakenWork): void {
+  claimer.ended({ name: taken.run.name } as Job, taken)
 }
 
 /** Nobody waits for the other's commit, whatever the key. */
@@ -369,12 +434,34 @@ async function enqueueBeside(of: string, ownKey: string, count: number): Promise
   })
 }
 
+async function claimAll(size: number): Promise<number> {
+  const counts = await Promise.all(workers.map((worker) => claim(worker, size)))
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+async function deploy(
+  start: () => Promise<TestWorker>,
+  beside: 'nothing' | 'claims' | 'rounds',
+): Promise<void> {
+  const others = [...workers]
+  const own = start()
+  if (beside === 'claims') await claimAll(3)
+  if (beside === 'rounds')
+    await Promise.all(
+      others.map(({ id: workerId, jobs }) => settleLimits(runtime.database, { workerId, jobs })),
+    )
+  const worker = await own
+  await expectStrict()
+  if (beside === 'rounds') await makeRound(worker)
+}
+
 /** Somebody else holds rows of limits, and lets go of them once a claim waits. */
-async function claimBesideLock(size: number): Promise<void> {
-  let claims: Promise<unknown> = Promise.resolve()
+async function claimBesideLock(size: number, killed: number | null): Promise<void> {
+  const victim = killed === null ? undefined : pick(workers, killed)
+  let claims = Promise.resolve(0)
   await runtime.database.transaction(async (tx) => {
     const { rowCount } = await tx.query('select from "JobLimit" for update')
-    claims = Promise.all(workers.map((worker) => claim(worker, size)))
+    claims = claimAll(size)
     if (rowCount === 0 || workers.length === 0) return
     const { rows } = await tx.query<{ pid: number }>('select pg_backend_pid() as pid')
     const isOver = claims.then(() => true)
@@ -385,24 +472,30 @@ async function claimBesideLock(size: number): Promise<void> {
       )
       return waiting.length > 0 || (await Promise.race([isOver, Promise.resolve(false)]))
     })
+    if (victim !== undefined) await endSession(victim)
   })
   await claims
+  if (victim !== undefined && workers.includes(victim)) await kill(workers.indexOf(victim))
 }
 
 async function kill(at: number): Promise<void> {
   const worker = pick(workers, at)
   if (worker === undefined) return
-  await worker.session.end()
-  await waitFor(async () => {
-    const held = await runtime.rows('select from pg_stat_activity where application_name = $1', [
-      worker.id,
-    ])
-    return held.length === 0
-  })
+  await endSession(worker)
   workers = workers.filter((one) => one !== worker)
   lost.push(...worker.held.map((taken) => ({ id: worker.id, taken })))
   // It takes nothing more, though it has not noticed.
   expect(await claim({ ...worker, held: [] }, 5)).toBe(0)
+}
+
+async function endSession({ id, session }: TestWorker): Promise<void> {
+  await session.end()
+  await waitFor(async () => {
+    const held = await runtime.rows('select from pg_stat_activity where application_name = $1', [
+      id,
+    ])
+    return held.length === 0
+  })
 }
 
 async function rescue(workerId: string): Promise<void> {
@@ -444,16 +537,14 @@ async function empty(): Promise<void> {
   await runtime.database.transaction(async (tx) => {
     await tx.query(`update "JobLimit" set "changedPlace" = ${PLACE_SQL}`)
     await tx.query('delete from "JobKey"')
-    await tx.query('delete from "JobPark"')
+    await tx.query('update "JobLimit" set "parkedUntil" = null')
   })
 }
 
 /** After one round of a living worker, whatever waits does so for a reason. */
 async function settle(): Promise<void> {
-  const [worker] = workers
-  if (worker === undefined) return
-  await makeRound(worker)
-  while ((await claim(worker, 100)) > 0);
+  for (const worker of workers) await makeRound(worker)
+  while ((await claimAll(100)) > 0);
   await expectHeld()
   const waiting = await runtime.rows<{ id: string }>(
     'select "id" from "JobWork" order by "id" limit 30',
@@ -463,11 +554,30 @@ async function settle(): Promise<void> {
     const reasons = explained?.reasons.filter(({ kind }) => kind !== 'alone') ?? []
     // A rate may have come free meanwhile.
     if (reasons.length === 0)
-      expect(await claim(worker, 100), JSON.stringify(explained)).toBeGreaterThan(0)
+      expect(await claimAll(100), JSON.stringify(explained)).toBeGreaterThan(0)
   }
 }
 
+async function readBounds(): Promise<Bounds> {
+  const rows = await runtime.rows<Bound & { name: string }>(`
+    select "name", "global", "perKey", "order", coalesce("jobs", array[substr("name", 5)]) as "jobs" from "JobLimit"`)
+  // A job without limits need not have a row.
+  const own = NAMES.map((of) => [`job:${of}`, { ...strictest([]), jobs: [of] }])
+  return Object.fromEntries([...own, ...rows.map(({ name: of, ...one }) => [of, one])])
+}
+
+/** No row is looser than what a living worker defines. */
+async function expectStrict(): Promise<void> {
+  const rows = await readBounds()
+  for (const worker of workers)
+    for (const [limit, one] of Object.entries(worker.bounds)) {
+      const jobs = [...new Set([...(rows[limit]?.jobs ?? []), ...one.jobs])].toSorted()
+      expect(rows[limit]).toEqual({ ...strictest([rows[limit], one]), jobs })
+    }
+}
+
 async function expectHeld(): Promise<void> {
+  expect(await readBounds()).toMatchObject(bounds)
   expect(await runtime.rows('select * from "JobLimitViolation"')).toEqual([])
   const running = await runtime.rows<{ id: string }>(`
     select run.id from "JobClaim" cross join unnest("runIds") run(id)
@@ -487,14 +597,8 @@ async function expectHeld(): Promise<void> {
 /** Once nobody disturbs it, all is done. */
 async function finish(): Promise<void> {
   await empty()
-  const [
-    worker = await start(
-      toJobs(
-        { global: null, perKey: null, order: 'fair', shared: null, doesMailShare: false },
-        false,
-      ),
-    ),
-  ] = workers
+  const all = { global: null, perKey: null, shared: null, doesMailShare: false, hasMail: true }
+  const worker = await startWorker({ ...all, order: 'fair' }, false)
   await rescue(worker.id)
   await waitFor(
     async () => {
@@ -505,7 +609,7 @@ async function finish(): Promise<void> {
       for (const one of workers)
         for (const taken of one.held.splice(0)) {
           expect(await end(one.id, taken, 'done')).toBe(1)
-          await tellEnd(one, taken)
+          tellEnd(one, taken)
         }
       const [left] = await runtime.rows<{ n: number }>('select count(*)::int as n from "JobWork"')
       return left?.n === 0

@@ -102,7 +102,7 @@ describe('a claim that waits while its work is replaced', () => {
         () => late.query('commit'),
       )
       expect(told(again.work)).toEqual([[1, true]])
-      const newest = await claimer.claim(limited, 10, { isAsked: true })
+      const newest = await claimer.claim(limited, 10, { hasNews: true })
       expect(told(newest.work)).toEqual([[2, false]])
     })
   })

@@ -5,20 +5,24 @@ import type { TakenWork } from '../../src/store/claimWork.ts'
 import { createShares } from '../../src/work/shares.ts'
 
 /** A queue of so many pieces of each key, and what is asked of it by shares. */
-function openQueue(waiting: Record<string, number>, weights: Record<string, number> = {}) {
+function openQueue(waiting: Record<string, number>) {
   const shares = createShares()
   /** What is paused, and for how long. */
   const paused = new Map<string, number>()
   const blocked = new Set<string>()
   const running = new Map<string, number>()
-  const find = async (after: string | null, most: number) =>
-    Object.keys(waiting)
+  let looks = 0
+  const find = async (after: string | null, most: number) => {
+    looks++
+    return Object.keys(waiting)
       .filter((key) => (waiting[key] as number) > 0 && (after === null || key > after))
       .toSorted()
       .slice(0, most)
-      .map((key) => ({ key, weight: weights[key] ?? 1, openInMs: paused.get(key) ?? null }))
+      .map((key) => ({ key, openInMs: paused.get(key) ?? null }))
+  }
   return {
     shares,
+    looks: () => looks,
     paused,
     /** As where the first piece of a key that goes by age has to be tried again: looks do not see it. */
     block: (key: string) => void blocked.add(key),
@@ -64,12 +68,12 @@ describe('shares', () => {
     )
   })
 
-  it('are equal, whatever waits, and grow with the weight', async () => {
-    const queue = openQueue({ large: 1_000, other: 1_000, heavy: 1_000 }, { heavy: 3 })
+  it('are equal, whatever waits', async () => {
+    const queue = openQueue({ large: 1_000, other: 200, '': 200 })
     const taken: string[] = []
     for (let n = 0; n < 50; n++) taken.push(...(await queue.take(10)))
-    expect(['large', 'other', 'heavy'].map((key) => Math.round(count(taken, key) / 10))).toEqual([
-      10, 10, 30,
+    expect(['large', 'other', ''].map((key) => Math.round(count(taken, key) / 10))).toEqual([
+      17, 17, 17,
     ])
   })
 
@@ -114,9 +118,25 @@ describe('shares', () => {
     }
   })
 
+  it('are looked for in vain ever again only where there is news', async () => {
+    const keys = Array.from({ length: 12_000 }, (_, n) => `key ${n}`)
+    const queue = openQueue(Object.fromEntries(keys.map((key) => [key, 1])))
+    for (const key of keys) queue.paused.set(key, 86_400_000)
+    await queue.take(10)
+    const looks = queue.looks()
+    for (let round = 0; round < 5; round++) {
+      queue.shares.refresh()
+      await queue.take(10)
+    }
+    expect(queue.looks()).toBe(looks)
+    queue.paused.delete('key 7')
+    queue.shares.refresh(true)
+    expect(await queue.take(10)).toEqual(['key 7'])
+  })
+
   it('of a key with a rate open again at its pace, however long its runs are', async () => {
     const shares = createShares()
-    await shares.look(async () => [{ key: 'rated', weight: 1, openInMs: null }])
+    await shares.look(async () => [{ key: 'rated', openInMs: null }])
     const asked = shares.ask(5)
     const work = [{ key: 'rated' }] as TakenWork[]
     shares.note(asked, work, { free: null, keys: { rated: [1, null, 100] } }, 5)

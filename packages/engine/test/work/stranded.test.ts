@@ -80,7 +80,7 @@ describe('a worker that has taken work finds the next', () => {
     await late.connect()
     let waiting: Promise<number> | undefined
     await database.transaction(async (tx) => {
-      await tx.query(`select from "JobLimit" where "name" = 'rate:limited' for update`)
+      await tx.query(`select from "JobLimit" where "name" = 'job:limited' for update`)
       waiting = count(claimer, limited)
       await waitFor(() => countLockWaits(runtime))
       await late.query('begin')

@@ -50,7 +50,7 @@ describe('a job with a rate limit', () => {
 describe('a rate that is on record', () => {
   it('is what workers go by, whatever their own code says', async () => {
     await startTestWorker(runtime, { jobs: [hourly], handlers: { hourly: async () => undefined } })
-    await runtime.rows(`update "JobLimit" set "rateLimit" = 1000000 where "name" = 'rate:hourly'`)
+    await runtime.rows(`update "JobLimit" set "rateLimit" = 1000000 where "name" = 'job:hourly'`)
     await client.enqueueManyNow(
       hourly,
       Array.from({ length: 5 }, () => ({ payload: {} })),
@@ -104,9 +104,9 @@ describe('an allowance', () => {
   /** Takes as much as may start, and no more than this. */
   async function start(most: number, rate = rateLimit, database: Connection = runtime.database) {
     const job = defineJob({ name: 'slow', rateLimit: rate })
-    const { limits } = (await registeredLimits(runtime, [job])).of('slow')!
+    const { limits, order } = (await registeredLimits(runtime, [job])).of('slow')!
     const request = { ...REQUEST, claimId: crypto.randomUUID(), limit: most }
-    const of = { workerId: 'w1', startedAt: new Date(), limits, known: null, keys: null }
+    const of = { workerId: 'w1', startedAt: new Date(), limits, order, known: null, keys: null }
     const { work, state } = await claimUnderLimits(database, { ...of, request })
     return { started: work.length, free: state!.free, freeInMs: state!.openInMs ?? 0 }
   }
@@ -135,6 +135,7 @@ describe('an allowance', () => {
     const strict = { limit: 1, perMs: 86_400_000 }
     expect((await start(5, strict)).started).toBe(1)
     expect((await start(5, strict)).started).toBe(0)
+    await runtime.clear('JobLimit')
     // At most a tenth of 20 a minute is used up: the next is free after one of those intervals.
     const { started, freeInMs } = await start(5)
     expect(started).toBe(0)

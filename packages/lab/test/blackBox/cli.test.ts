@@ -47,9 +47,9 @@ async function run(line: string, more: string[] = [], { cwd = PRODUCT, databaseU
 }
 
 const { username } = userInfo()
-/** Without what leaves soon (weights of keys, acts that workers carry on), and without who runs the tests. */
+/** Without what leaves soon (acts that workers carry on), and without who runs the tests. */
 function withoutLeaving(key: string, value: unknown): unknown {
-  if (key === 'weight' || key === 'passed') return undefined
+  if (key === 'passed') return undefined
   return key === 'actor' && value === username ? '<user>' : value
 }
 

@@ -1043,11 +1043,7 @@ recorded('a keyed schedule whose payload the schema refuses', async () => {
 
 // Limits and keys
 
-/** Without what leaves: weights. */
-const getKey = async (key: string) => ({
-  ...(await product.test.keys.get(byTenant, key)),
-  weight: undefined,
-})
+const getKey = (key: string) => product.test.keys.get(byTenant, key)
 
 recorded('limits.list: as the code says', () => product.test.limits.list())
 
@@ -1091,7 +1087,7 @@ recorded('keys.list and get', async () => {
   await product.test.keys.set(byTenant, 'a', { perKey: 3 }, by)
   const page = await product.test.keys.list(byTenant)
   return {
-    listed: { ...page, keys: page.keys.map((one) => ({ ...one, weight: undefined })) },
+    listed: page,
     byKey: (await product.test.keys.list(byTenant, { order: 'key' })).keys.map(({ key }) => key),
     one: (await product.test.keys.list(byTenant, { key: 'b' })).keys.map(({ key }) => key),
     first: (await product.test.keys.list(byTenant, { limit: 1 })).keys.length,
@@ -1128,12 +1124,6 @@ recorded('keys.set: wrong arguments', async () => {
     limit: await refusal(() => product.test.keys.list(byTenant, { limit: 201 })),
   }
 })
-
-recorded('leaves: weights of keys', async () => ({
-  set: await product.test.keys.set(byTenant, 'a', { weight: 2 }, by),
-  weight: (await product.test.keys.get(byTenant, 'a')).weight,
-  wrong: await refusal(() => product.test.keys.set(byTenant, 'a', { weight: 0 }, by)),
-}))
 
 recorded('actOnMany: the first call, the next, and a mark of another request', async () => {
   await putThree()

@@ -108,9 +108,6 @@ async function seed() {
   }
 }
 
-/** What leaves soon: weights of keys. */
-const LEAVING = new Set(['weight'])
-
 /** Status and body, without sentences; of CSV what does not depend on lines of code. */
 async function read(response: Response) {
   const { status } = response
@@ -121,9 +118,7 @@ async function read(response: Response) {
     return { status, type, header, rows: rows.length - 1 }
   }
   if (!type?.includes('json')) return { status, type, body: text }
-  const parsed = JSON.parse(text, (key, value: unknown) =>
-    LEAVING.has(key) ? undefined : value,
-  ) as object
+  const parsed = JSON.parse(text) as object
   if (!type.startsWith('application/problem+json')) {
     return type === 'application/json; charset=utf-8'
       ? { status, body: parsed }

@@ -474,7 +474,7 @@ describe.concurrent('one worker', () => {
     return {
       waits,
       other: other.result,
-      found: { ...found, weight: undefined, startedLastHour: null, ofAllStarted: null },
+      found: { ...found, startedLastHour: null, ofAllStarted: null },
       results: [await finished(one.workId, fair), await finished(two.workId, fair)],
     }
   })

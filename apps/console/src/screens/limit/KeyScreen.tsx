@@ -74,7 +74,7 @@ export function KeyScreen({ name, of: key }: { name: string; of: string }): Reac
 }
 
 function KeyActions({ name, of }: { name: string; of: ConsoleKey }) {
-  const { key, limit, paused, parkedUntil, perKey, weight } = of
+  const { key, limit, paused, parkedUntil, perKey } = of
   // Nobody can set anything of a key that no worker has registered.
   if (limit === null) return null
   return (
@@ -88,7 +88,6 @@ function KeyActions({ name, of }: { name: string; of: ConsoleKey }) {
       {limit.order !== 'fifo' && (
         <ActButton action={{ kind: 'limitKey', name, key, now: perKey }}>Limit</ActButton>
       )}
-      <ActButton action={{ kind: 'weighKey', name, key, now: weight }}>Weight</ActButton>
     </>
   )
 }
@@ -134,7 +133,7 @@ function Now({ of }: { of: ConsoleKey }) {
 }
 
 function Rules({ of }: { of: ConsoleKey }) {
-  const { limit, perKey, weight, paused, parkedUntil, parkReason, setBy, setAt, reason } = of
+  const { limit, perKey, paused, parkedUntil, parkReason, setBy, setAt, reason } = of
   const own = limit === null || limit.perKey === null ? 'any number' : limit.perKey
   return (
     <>
@@ -163,7 +162,6 @@ function Rules({ of }: { of: ConsoleKey }) {
               ? own.toLocaleString('en')
               : `${perKey.toLocaleString('en')}; the job says ${own.toLocaleString('en')}`}
         </Fact>
-        {limit?.order === 'fair' && <Fact name="Weight">{weight.toLocaleString('en')}</Fact>}
         {limit?.rateBy === 'key' && limit.rateLimit !== null && (
           <Fact name="Rate limit">
             {limit.rateLimit.toLocaleString('en')} in {formatDuration(limit.ratePerMs ?? 0)}

@@ -211,8 +211,8 @@ const columnsOf = (name: string, page: ConsoleKeys): readonly Column<Key>[] => [
     header: 'State',
     isPlain: true,
     isFull: true,
-    isEmpty: ({ paused, parkedUntil, perKey, weight }) =>
-      paused === null && parkedUntil === null && perKey === null && weight === 1,
+    isEmpty: ({ paused, parkedUntil, perKey }) =>
+      paused === null && parkedUntil === null && perKey === null,
     cell: (key) => <State of={key} />,
   },
 ]
@@ -226,13 +226,12 @@ const pauseColumn = (name: string): Column<Key> => ({
 })
 
 function State({ of }: { of: Key }) {
-  const { paused, parkedUntil, parkReason, perKey, weight } = of
+  const { paused, parkedUntil, parkReason, perKey } = of
   return (
     <span className="stacked isWrapped">
       {paused !== null && <Halt state="Paused" {...paused} />}
       {parkedUntil !== null && <Halt state="Parked" until={parkedUntil} reason={parkReason} />}
       {perKey !== null && <span>{perKey.toLocaleString('en')} at once</span>}
-      {weight !== 1 && <span>weight {weight.toLocaleString('en')}</span>}
     </span>
   )
 }

@@ -109,7 +109,7 @@ const checkLimits: Check = async (database, { samples }) => {
       from "JobLimit" rule join held on rule."name" = any(held."limits")
       union all
       select rule."name", held."key", case when rule."order" = 'fifo' then 1 else rule."perKey" end, held."at", held."until"
-      from "JobLimit" rule join held on rule."name" = 'job:' || held."name" and held."key" <> ''
+      from "JobLimit" rule join held on rule."name" = 'job:' || held."name" and (held."key" <> '' or rule."order" = 'fair')
     ), change as (
       select "name", "key", "most", "at", 1 as "by" from under union all select "name", "key", "most", "until", -1 from under
     ), counted as (
