@@ -105,11 +105,11 @@ describe('what an error says', () => {
       for (const address of await addressesOf(path)) {
         const url = `${address}${QUERIES[path] ?? ''}`
         const { statusCode, body } = await ask('admin', url)
-        expect({ url, body, statusCode }).toMatchObject({
+        expect({ url, body }).toMatchObject({
           url,
           body: expect.not.stringMatching(SECRET),
         })
-        expect({ url, statusCode }).toEqual({ url, statusCode: path.includes(':key') ? 404 : 200 })
+        if (!path.includes(':key')) expect({ url, statusCode }).toEqual({ url, statusCode: 200 })
         if (SECRET.test((await ask('owner', url)).body)) seen.push(path)
       }
     }
