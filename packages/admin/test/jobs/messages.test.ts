@@ -3,7 +3,7 @@ import { JobError, RateLimited } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { openForTests, waitFor } from '@roundsman/testing'
 import { log as silent } from '@roundsman/testing/openHost'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openTestAdmin, sendReport, type TestRequest } from '../openTestAdmin.ts'
 
 /** In a value as its schema made it, in the name of a property, and in what one field's check says of another. */
@@ -49,11 +49,12 @@ beforeAll(async () => {
     insert into "JobWork" ("id", "name", "bytes", "payload")
     values (gen_random_uuid(), 'sendReport', 50, '{"to": "a@b.test", "zqxProperty": 1}') returning "id"::text`
   work.set('invalid', id)
+  // It stays: its own page shows what it ran.
+  afterAll(() => worker.stop())
   await worker.start()
   await waitFor(
     async () => (await api.prisma.jobRun.count({ where: { endedAt: { not: null } } })) === 5,
   )
-  await worker.stop()
 })
 
 const ask = async (user: 'admin' | 'owner', url: string, method: TestRequest['method'] = 'GET') =>
