@@ -62,7 +62,7 @@ export const LIST_CODES_SQL = `
   from (
     select * from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
   ) letter
-  group by 1 order by count(*) desc, max("failedAt") desc limit $11::int`
+  group by 1 order by count(*) desc, max("failedAt") desc, 1 limit $11::int`
 
 /** Counting by cause reads no more, and of each job an equal part, so that a million dead letters cost no more. */
 export const MAX_COUNTED_DEAD_LETTERS = 10_000
