@@ -52,7 +52,7 @@ const addFailure = (data: Partial<Prisma.JobRunUncheckedCreateInput>, code = 'br
   addRun({
     status: 'failed',
     errorCode: code,
-    details: { error: { code, message: 'It broke' } },
+    details: { error: { code, message: 'It broke', name: 'FeedError' } },
     ...data,
   })
 const addSchedule = (data: Partial<Prisma.JobScheduleUncheckedCreateInput>) =>
@@ -511,7 +511,9 @@ describe('the search', () => {
   const NOTHING = { jobs: [], labels: [], runs: [], errors: [], workers: [], isCut: false }
 
   it('finds jobs, runs by their ids, errors by code and text, and workers', async () => {
-    const details = { error: { code: 'ECONNREFUSED', message: 'connect 10.0.0.7:443 refused' } }
+    const stack = 'at readFeed (src/feed.ts:3:4)'
+    const error = { code: 'ECONNREFUSED', message: 'connect 10.0.0.7:443 refused', stack }
+    const details = { error }
     const failed = await addRun({
       status: 'failed',
       errorCode: 'ECONNREFUSED',
@@ -528,13 +530,14 @@ describe('the search', () => {
     for (const id of [failed.id, failed.id.slice(0, 18), failed.workId!, '01a20e26-367c']) {
       expect({ id, runs: (await search(id)).runs }).toEqual({ id, runs: [found] })
     }
-    for (const text of ['econnref', 'ECONNREFUSED', '10.0.0.7:443 REF']) {
+    for (const text of ['econnref', 'ECONNREFUSED', 'readfeed']) {
       expect((await search(text)).errors).toEqual([
         {
           code: 'ECONNREFUSED',
           count: 2,
           isCut: false,
-          message: details.error.message,
+          thrown: stack,
+          message: null,
           lastAt: expect.stringMatching(/Z$/),
         },
       ])
@@ -566,7 +569,7 @@ describe('the search', () => {
       'Order 100 %',
       'Order 1000',
     ])
-    expect((await search('cancel')).errors).toMatchObject([{ code: 'cancelled', message: '' }])
+    expect((await search('cancel')).errors).toMatchObject([{ code: 'cancelled', thrown: '' }])
     expect((await search('host-7')).workers).toEqual(['Host-7:1'])
     expect(await search('_')).toEqual(NOTHING)
     expect(await search('%%')).toEqual(NOTHING)

@@ -1,5 +1,6 @@
 import {
   createLocalTime,
+  hideMessages,
   listRunWaits,
   readRunLinks,
   type LinkedRun,
@@ -18,7 +19,7 @@ import { UUID } from './pages.ts'
 /** Prints one run: what it is, where it has come from, and what has come from it. Returns the exit code. */
 export async function showRun(
   id: string,
-  isJson: boolean,
+  { json, messages }: { json?: boolean | undefined; messages?: boolean | undefined },
   terminal: Terminal,
   source: ProductSource,
 ): Promise<number> {
@@ -33,7 +34,8 @@ export async function showRun(
     return { ...run, links: await readRunLinks(reader, run), waits, timeZone }
   })
   if (found === null) throw new ForeseenError(`There is no run ${id}, or not any more.`)
-  if (isJson) return print(terminal, { run: found })
+  hideMessages(found, { messages })
+  if (json) return print(terminal, { run: found })
   return print(terminal, layOutFacts(describeRun(found), standardLayout(terminal.stdout)))
 }
 
@@ -46,6 +48,7 @@ function describeRun(run: ShownRun): Fact[] {
     ['Job', run.name],
     ['Label', run.label],
     ['Outcome', [run.outcome, run.errorCode].filter(Boolean).join(', ')],
+    ['Error', describeError(run)],
     ['Started', describeInstant(startedAt)],
     ['Ended', endedAt && `${describeInstant(endedAt)}, after ${between(startedAt, endedAt)}`],
     ...run.waits.map((wait): Fact => ['Waits', describeWait(wait)]),
@@ -66,6 +69,18 @@ function describeRun(run: ShownRun): Fact[] {
     ...links.sameLabel.map((other): Fact => ['Same label', describeSameLabel(other, run)]),
     ...describeChildren(links),
   ]
+}
+
+/** Details may hold anything. When a run failed, the engine wrote its error into them. */
+export function describeError({ details }: Pick<FoundJobRun, 'details'>): string | null {
+  if (typeof details !== 'object' || details === null || Array.isArray(details)) return null
+  const { error } = details
+  if (typeof error !== 'object' || error === null || Array.isArray(error)) return null
+  const { code, message, meaning, name, stack } = error
+  const thrown = [name, typeof stack === 'string' && stack.split('\n')[0]]
+  const why = message ?? thrown.filter((part) => typeof part === 'string').join(' ')
+  const text = [code, why].filter((part) => typeof part === 'string' && part !== '').join(': ')
+  return text === '' ? null : onOneLine(typeof meaning === 'string' ? `${text} (${meaning})` : text)
 }
 
 function describeTick(tick: string, timeZone: string | null): string {

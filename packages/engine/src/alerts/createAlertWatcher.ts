@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { HostLogger } from '../job/logger.ts'
 import type { Job } from '../job/defineJob.ts'
 import { checkWatcherOptions, checkWatcherStop } from '../arguments/alerts.ts'
-import { createRedact } from '../job/redact.ts'
+import { maskText } from '../job/maskText.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
 import { createUsualFailures } from '../read/createUsualFailures.ts'
 import { type JobsReader, readerOf } from '../read/reader.ts'
@@ -216,7 +216,7 @@ function describeFailure(error: unknown): string {
   try {
     const text = error instanceof Error ? error.message || error.name : String(error)
     // A receiver's address may hold its credentials.
-    return readableLine(createRedact(null)(storableText(text)), MAX_ERROR_LENGTH)
+    return readableLine(maskText(storableText(text)), MAX_ERROR_LENGTH)
   } catch {
     return 'the channel threw something that cannot be described'
   }

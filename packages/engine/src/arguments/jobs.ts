@@ -308,6 +308,14 @@ const checkShow: Check<readonly string[]> = (argument, value) => {
   )
 }
 
+const checkRedact: Check<Job['redact']> = (argument, value) => {
+  if (typeof value === 'function') return value as Job['redact']
+  throw new ArgumentError(
+    argument,
+    "must be a function of a text that returns a text, such as (text) => text.replaceAll(/DE\\d{20}/g, '[IBAN]')",
+  )
+}
+
 const JOB = {
   name: checkName,
   description: optional(checkText),
@@ -330,6 +338,7 @@ const JOB = {
   isolate: optional(checkIsolation),
   label: optional(checkLabel),
   show: optional(checkShow),
+  redact: optional(checkRedact),
   result: optional(checkSchema),
 } satisfies Record<keyof JobOptions<string, unknown, unknown>, unknown>
 
@@ -391,6 +400,7 @@ export function checkJobOptions(options: unknown): Job<string, never, never> {
       isolate: checked.isolate ?? null,
       label: checked.label ?? null,
       show: checked.show ?? [],
+      redact: checked.redact ?? null,
       result: checked.result ?? null,
     }
   })

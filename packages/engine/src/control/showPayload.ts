@@ -1,7 +1,7 @@
 import type { Job } from '../job/defineJob.ts'
 import type { JsonValue } from '../job/handler.ts'
 import { checkRequest, checkWhose, SHOW_REQUEST } from '../arguments/actions.ts'
-import { createRedact, MAX_READ, REDACTED } from '../job/redact.ts'
+import { MASKED, maskText, MAX_READ } from '../job/maskText.ts'
 import { storable } from '../job/storable.ts'
 import { FIND_PAYLOAD_OF_WORK_SQL, FIND_PAYLOAD_SQL } from '../store/blockedRunSql.ts'
 import type { Connection } from '../store/database.ts'
@@ -110,10 +110,9 @@ function wordsOf(name: string): string {
 
 /** By the rule for all that people see. What the job shows, it shows everybody: that is left as it is. */
 function withoutSecrets(json: string, show: readonly string[]): JsonValue {
-  const redact = createRedact(undefined)
   // A copy of at most 64 levels, whoever wrote the row.
   const copy = storable(JSON.parse(json), 4 * MAX_SHOWN_PAYLOAD_BYTES)
-  return copy.kind === 'stored' ? clean(copy.value ?? null, show) : REDACTED
+  return copy.kind === 'stored' ? clean(copy.value ?? null, show) : MASKED
 
   function clean(value: JsonValue, shown: readonly string[]): JsonValue {
     if (typeof value === 'string') return cleanText(value)
@@ -125,11 +124,11 @@ function withoutSecrets(json: string, show: readonly string[]): JsonValue {
     return Object.fromEntries(
       Object.entries(value).map(([name, part], at) => {
         if (shown.includes(name)) return [name, part]
-        const cleanName = redact(name)
+        const cleanName = maskText(name)
         // Of two names that read alike then, none may hide the other.
         return [
           cleanName === name ? name : `${cleanName} ${at + 1}`,
-          isSecret(name, part) || (hidesValue && name === 'value') ? REDACTED : clean(part, []),
+          isSecret(name, part) || (hidesValue && name === 'value') ? MASKED : clean(part, []),
         ]
       }),
     )
@@ -138,7 +137,7 @@ function withoutSecrets(json: string, show: readonly string[]): JsonValue {
   function cleanText(text: string): string {
     const left = text.length - MAX_READ
     return left > 0
-      ? `${redact(text)}… and ${left.toLocaleString('en')} more characters`
-      : redact(text)
+      ? `${maskText(text)}… and ${left.toLocaleString('en')} more characters`
+      : maskText(text)
   }
 }

@@ -1,7 +1,6 @@
 import { types } from 'node:util'
 import type { Job } from './defineJob.ts'
 import type { StandardSchemaV1 } from './standardSchema.ts'
-import { createRedact } from './redact.ts'
 import { storableText } from './storableText.ts'
 
 /** A list of thousands may have an issue for each item. */
@@ -17,7 +16,6 @@ export type SchemaAnswer =
 /** What a schema found wrong. A type and not an interface, so that it is assignable to JsonValue. */
 export type PayloadIssue = {
   path: string[]
-  /** Texts of the value at that path are redacted: some libraries quote what they refuse. */
   message: string
   /** The library's own code; `custom` where it has none. */
   code: string
@@ -67,17 +65,16 @@ function refusePromise(answer: object): void {
   throw new TypeError('it is asynchronous, or something in it has thrown')
 }
 
-/** Reads an issue as a schema library reports it: bounded, storable, and without the value at fault. */
+/** Reads an issue as a schema library reports it: bounded and storable. */
 function readIssue(foreign: unknown, payload: unknown): PayloadIssue {
   const { message, path, code, keys } = foreign as Record<string, unknown>
   const steps = (Array.isArray(path) ? firstOf(path, MAX_PATH) : []).map(keyOf)
   const value = steps.reduce(stepInto, payload)
-  const redact = createRedact(value)
   // zod's own message for a missing value is that it received undefined.
   const isMissing = code === 'invalid_type' && steps.length > 0 && value === undefined
   return {
     path: steps.map((step) => storableText(step, 100)),
-    message: isMissing ? 'Required' : storableText(redact(storableText(message)), 500),
+    message: isMissing ? 'Required' : storableText(message, 500),
     code: typeof code === 'string' ? storableText(code, 100) : 'custom',
     ...(code === 'unrecognized_keys' &&
       Array.isArray(keys) && {
@@ -101,7 +98,7 @@ function firstOf(foreign: readonly unknown[], most: number): unknown[] {
   return Array.from({ length: Math.min(foreign.length, most) }, (_, at) => foreign[at])
 }
 
-/** Says which parts of a payload its schema refuses, and why; never the value. */
+/** Says which parts of a payload its schema refuses, and why. A schema's message may quote the payload. */
 export function describeIssues(issues: readonly PayloadIssue[], whole = 'payload'): string {
   return issues
     .slice(0, MAX_DESCRIBED)

@@ -43,6 +43,8 @@ export interface Job<Name extends string = string, Payload = unknown, Result = u
   readonly label: ((payload: never) => string) | null
   /** Names of the payload's parts that people see. */
   readonly show: readonly string[]
+  /** Masks what the job's error messages and log lines must not hold; null: the engine's patterns alone do. */
+  readonly redact: ((text: string) => string) | null
   /** The schema of its handler's result; null when the handler returns details instead. */
   readonly result: StandardSchemaV1<unknown, Result> | null
 }
@@ -195,6 +197,12 @@ export interface JobOptions<Name extends string, Payload, Result = never, Input 
    * and objects people see the beginning of the JSON. Default: none.
    */
   show?: readonly (keyof NoInfer<Payload> & string)[]
+  /**
+   * Masks a text of the job before it is stored: the message of an error, each of its causes, a log line. The engine has
+   * masked credentials and e-mail addresses by then: `(text) => text.replaceAll(/DE\d{20}/g, '[IBAN]')`. It must be
+   * synchronous. If it throws or returns no text, the text is withheld. Default: the engine's patterns alone.
+   */
+  redact?: (text: string) => string
   /**
    * A Standard Schema of what the handler returns, for a program that waits by `client.result`. The engine asks it about the
    * result's JSON, and the program gets what it returns. A result may have 64 kB as JSON, stays as long as its run, and is

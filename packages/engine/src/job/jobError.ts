@@ -10,8 +10,8 @@ export interface JobErrorOptions {
 }
 
 /**
- * An error whose code and message are safe to store and to show: the worker writes them into JobRun.details as they
- * are. It records other errors too, but redacts their messages.
+ * An error with a code that everybody may see: lists, metrics and alerts name it. Its message is masked and stored like
+ * that of any other error, and shown to people who may see payloads.
  *
  * The codes `cancelled`, `guard_blocked`, `expired`, `worker_lost` and `drained` are for runs that the engine itself
  * ends. If a handler throws one, it is stored as `handler_cancelled` and so on, and counts as a failure.

@@ -1,8 +1,8 @@
 import type { Logger } from './logger.ts'
 import { judge } from './askSchema.ts'
 import type { Job } from './defineJob.ts'
+import { createMask } from './maskText.ts'
 import { readPart } from './readPart.ts'
-import { createRedact } from './redact.ts'
 import { storable } from './storable.ts'
 import { storableText } from './storableText.ts'
 
@@ -20,7 +20,7 @@ const MAX_SHOWN_LENGTH = 200
 /** A list or an object with more JSON than this is shown as `[too large]`. */
 const MAX_SHOWN_BYTES = 4_000
 
-type Labelled = Pick<Job, 'name'> & Partial<Pick<Job, 'label' | 'show'>>
+type Labelled = Pick<Job, 'name'> & Partial<Pick<Job, 'label' | 'show' | 'redact'>>
 
 /**
  * Makes the label of a payload that the job's schema has accepted. The label function is foreign code: when it throws or
@@ -29,7 +29,7 @@ type Labelled = Pick<Job, 'name'> & Partial<Pick<Job, 'label' | 'show'>>
 export function labelWork(job: Labelled, accepted: unknown, log: Pick<Logger, 'warn'>): WorkLabel {
   const { label = null, show = [] } = job
   if (label === null && show.length === 0) return {}
-  const text = label === null ? null : makeLabel(job.name, label, accepted, log)
+  const text = label === null ? null : makeLabel(job, label, accepted, log)
   const shown = pickShown(show, accepted)
   return { ...(text !== null && { label: text }), ...(shown !== null && { shown }) }
 }
@@ -45,9 +45,9 @@ export function labelPayload(
   return answer.kind === 'accepted' ? labelWork(job, answer.value, log) : {}
 }
 
-/** Calls the job's label function. What it throws, and a value that is no text, is logged without the payload: null. */
+/** Calls the job's label function. What it throws, and a value that is no text, is logged: null. */
 function makeLabel(
-  name: string,
+  { name, redact }: Labelled,
   label: NonNullable<Job['label']>,
   accepted: unknown,
   log: Pick<Logger, 'warn'>,
@@ -59,9 +59,7 @@ function makeLabel(
       Promise.resolve(said).catch(() => undefined)
     throw new TypeError(`It returned ${said === null ? 'null' : typeof said} instead of a text`)
   } catch (error) {
-    const redact = createRedact(accepted)
-    // Cut afterwards: of what is cut off, a beginning could not be told.
-    const problem = storableText(redact(storableText(error)), MAX_SHOWN_LENGTH)
+    const problem = storableText(createMask(redact)(storableText(error)), MAX_SHOWN_LENGTH)
     log.warn({ name, problem }, 'the label function of a job failed: its work has no label')
     return null
   }

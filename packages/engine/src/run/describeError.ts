@@ -1,7 +1,7 @@
 import { JobError } from '../job/jobError.ts'
+import { maskText, MAX_READ, type Mask } from '../job/maskText.ts'
 import { readPart } from '../job/readPart.ts'
-import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
-import { readableLine, readableText, storableText } from '../job/storableText.ts'
+import { readableLine, storableText } from '../job/storableText.ts'
 import { meaningOfSqlState } from '../store/sqlState.ts'
 
 /** An error as JobRun.details.error stores it. A type and not an interface, so that it is assignable to JsonValue. */
@@ -12,7 +12,7 @@ export type ErrorDescription = {
   message: string
   /** What PostgreSQL means by the code. */
   meaning?: string
-  /** Where it was thrown: the product's own frames, one a line. */
+  /** Where it was thrown: the product's own frames, one a line, without the line that holds the message. */
   stack?: string
   cause?: CauseDescription
   /** The first errors of an AggregateError. */
@@ -37,21 +37,20 @@ const MAX_CAUSES = 5
 const MAX_ERRORS = 5
 
 /**
- * Describes what went wrong without the data: it takes credentials, addresses and every text of the payload out of foreign
- * messages. It never throws, whatever was thrown, and is bounded in time and size.
+ * Describes what went wrong: everybody may see the code, the class and the frames, and people who may see payloads the
+ * messages, which `mask` masks. It never throws, whatever was thrown, and is bounded in time and size.
  */
-export function describeError(error: unknown, payload?: unknown): ErrorDescription {
-  const redact = createRedact(payload)
+export function describeError(error: unknown, mask: Mask = maskText): ErrorDescription {
   const known = readError(error)
-  const message = describeMessage(known, redact)
-  const stack = describeFrames(known, redact)
-  const { code: codeOfCause, ...causes } = describeCauses(known, redact)
-  const own = describeCode(known, redact)
+  const message = describeMessage(known, mask)
+  const stack = describeStack(known)
+  const { code: codeOfCause, ...causes } = describeCauses(known, mask)
+  const own = describeCode(known)
   // Prisma's codes say less than what it has wrapped.
   const isLess = own === undefined || (!known.isOurs && OF_PRISMA.test(own))
   const code = (isLess ? (codeOfCause ?? own) : own) ?? 'handler_failed'
   const meaning = meaningOfSqlState(code)
-  const name = describeName(known, redact)
+  const name = describeName(known)
   return {
     code,
     ...(name !== undefined && { name }),
@@ -147,33 +146,24 @@ function describeOwnCode(code: unknown): string | undefined {
   return typeof code === 'string' ? readableLine(code, MAX_CODE_LENGTH) || undefined : undefined
 }
 
-function describeCode({ isOurs, code }: KnownError, redact: Redact): string | undefined {
-  return isOurs ? describeOwnCode(code) : describeWord(code, /^\w{1,64}$/, redact)
+function describeCode({ isOurs, code }: KnownError): string | undefined {
+  return isOurs ? describeOwnCode(code) : describeWord(code, /^\w{1,64}$/)
 }
 
 /** `TypeError`, `PrismaClientKnownRequestError`. A JobError has its code instead. */
-function describeName({ isOurs, name }: KnownError, redact: Redact): string | undefined {
-  return isOurs || name === 'Error' ? undefined : describeWord(name, /^[A-Z]\w{0,63}$/, redact)
+function describeName({ isOurs, name }: KnownError): string | undefined {
+  return isOurs || name === 'Error' ? undefined : describeWord(name, /^[A-Z]\w{0,63}$/)
 }
 
-/** Anybody can write names and codes, and put into them what the payload holds. */
-function describeWord(word: unknown, shape: RegExp, redact: Redact): string | undefined {
-  return typeof word === 'string' && shape.test(word) && redact(word) === word ? word : undefined
+function describeWord(word: unknown, shape: RegExp): string | undefined {
+  return typeof word === 'string' && shape.test(word) ? word : undefined
 }
 
-function describeMessage({ isOurs, message }: KnownError, redact: Redact): string {
-  if (isOurs) return readableText(message, MAX_OWN_MESSAGE_LENGTH)
+function describeMessage({ isOurs, message }: KnownError, mask: Mask): string {
+  if (isOurs) return storableText(mask(message), MAX_OWN_MESSAGE_LENGTH)
   // Prisma quotes the whole call with its arguments, and puts the reason into the last paragraph.
   const reason = message.slice(message.lastIndexOf('\n\n') + 1).trim()
-  return storableText(redact(reason), MAX_MESSAGE_LENGTH)
-}
-
-function describeFrames({ isOurs, stack, message }: KnownError, redact: Redact): string {
-  if (stack === '') return ''
-  const header = message === '' ? -1 : stack.indexOf(message)
-  const from = header < 0 ? 0 : header + message.length
-  const frames = describeStack(stack.slice(from, from + MAX_READ), redact, { onlyOwn: isOurs })
-  return storableText(frames, MAX_STACK_LENGTH)
+  return storableText(mask(reason), MAX_MESSAGE_LENGTH)
 }
 
 /** `ECONNREFUSED`, `40P01`: lower case are the engine's, such as guard_blocked, by which people tell what became of a run. */
@@ -185,31 +175,31 @@ type Causes = Pick<CauseDescription, 'cause' | 'errors'>
  * At most five in a row, and of several at once the first five. `code` is the first that a system has given one of them:
  * of `fetch failed`, it says why.
  */
-function describeCauses(error: KnownError, redact: Redact): Causes & { code?: string } {
+function describeCauses(error: KnownError, mask: Mask): Causes & { code?: string } {
   const causes: Causes & { code?: string } = {}
   const seen = new Set<unknown>()
   let at: CauseDescription | Causes = causes
   let known = error
   for (let count = 0; ; count++) {
-    const errors = describeErrors(known.errors, redact)
+    const errors = describeErrors(known.errors, mask)
     if (errors.length > 0) at.errors = errors
     const { cause } = known
     if (cause === undefined || cause === null || seen.has(cause) || count === MAX_CAUSES) break
     seen.add(cause)
     known = readError(cause)
-    const code = known.isOurs ? undefined : describeCode(known, redact)
+    const code = known.isOurs ? undefined : describeCode(known)
     if (code !== undefined && OF_A_SYSTEM.test(code)) causes.code ??= code
-    at = at.cause = describeCause(known, redact)
+    at = at.cause = describeCause(known, mask)
   }
   return causes
 }
 
-function describeErrors(errors: unknown, redact: Redact): CauseDescription[] {
+function describeErrors(errors: unknown, mask: Mask): CauseDescription[] {
   const described: CauseDescription[] = []
   try {
     if (!Array.isArray(errors)) return described
     for (let at = 0; at < Math.min(errors.length, MAX_ERRORS); at++) {
-      described.push(describeCause(readError(errors[at]), redact))
+      described.push(describeCause(readError(errors[at]), mask))
     }
   } catch {
     // Keep those that could be read.
@@ -217,9 +207,9 @@ function describeErrors(errors: unknown, redact: Redact): CauseDescription[] {
   return described
 }
 
-function describeCause(known: KnownError, redact: Redact): CauseDescription {
-  const code = describeCode(known, redact)
-  return { ...(code !== undefined && { code }), message: describeMessage(known, redact) }
+function describeCause(known: KnownError, mask: Mask): CauseDescription {
+  const code = describeCode(known)
+  return { ...(code !== undefined && { code }), message: describeMessage(known, mask) }
 }
 
 const MAX_FRAMES = 10
@@ -230,25 +220,27 @@ const MAX_FOREIGN_FRAMES = 3
 /** The directory of the engine's own code. */
 const ENGINE = new URL('../', import.meta.url).pathname
 
+const CALLED = String.raw`(?:async |new )?[\p{L}\p{N}_$.#<>]+(?: \[as [\p{L}\p{N}_$.#<>]+\])?`
+const LOCATION = String.raw`(?:(?:node:|[a-z-]+:\/\/|[\\/.]|(?=[A-Za-z]:[\\/]))(?:\/?[A-Za-z]:)?[^:]*:\d+:\d+|<anonymous>|native)`
+/** A frame as V8 writes it: a stack may have other lines, such as those of a message, which may hold anything. */
+const FRAME = new RegExp(String.raw`^\s{1,8}at (?:${CALLED} \(${LOCATION}\)|${LOCATION})$`, 'u')
+
 /**
- * The product's own frames among these: neither Node's, nor those of packages, nor the engine's. If there are none, the
- * first few others, or none with `onlyOwn`. Paths are relative to the working directory, or cut to their last parts, so
+ * Where it was thrown: the product's own frames, neither Node's, nor those of packages, nor the engine's. If there are none,
+ * the first few others, or none of a JobError. Paths are relative to the working directory, or cut to their last parts, so
  * that nobody learns where on the machine they are.
  */
-function describeStack(stack: string, redact: Redact, { onlyOwn }: { onlyOwn: boolean }): string {
-  // Redact before anything is taken apart or cut: anybody can write a stack, too.
-  const clean = redact(stack).split('\n')
-  const written = stack.split('\n')
-  // Whose a frame is, its path says, of which redacting may have left little.
-  const seen = written.length === clean.length ? written : clean
-  const frames = clean.flatMap((shown, at) => {
-    const line = seen[at] ?? ''
-    return /^\s{1,8}at /.test(line) ? [{ shown, isForeign: isForeign(line) }] : []
-  })
-  const own = frames.filter((frame) => !frame.isForeign)
-  const told =
-    own.length > 0 ? own.slice(0, MAX_FRAMES) : onlyOwn ? [] : frames.slice(0, MAX_FOREIGN_FRAMES)
-  return told.map((frame) => describeFrame(frame.shown)).join('\n')
+function describeStack({ isOurs, stack, message }: KnownError): string {
+  const header = message === '' ? -1 : stack.indexOf(message)
+  const from = header < 0 ? 0 : header + message.length
+  const frames = stack
+    .slice(from, from + MAX_READ)
+    .split('\n')
+    .filter((line) => FRAME.test(line))
+  const own = frames.filter((frame) => !isForeign(frame))
+  const others = isOurs ? [] : frames.slice(0, MAX_FOREIGN_FRAMES)
+  const shown = own.length > 0 ? own.slice(0, MAX_FRAMES) : others
+  return storableText(shown.map(describeFrame).join('\n'), MAX_STACK_LENGTH)
 }
 
 function isForeign(frame: string): boolean {

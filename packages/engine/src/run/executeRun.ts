@@ -18,6 +18,7 @@ import { recogniseHost } from '../store/callersTransaction.ts'
 import { isOutcomeCode } from '../read/runOutcome.ts'
 import { describeIssues, judge } from '../job/askSchema.ts'
 import { readRefusal, type Refusal } from '../job/rateLimited.ts'
+import { createMask } from '../job/maskText.ts'
 import { readPart } from '../job/readPart.ts'
 import { storableText } from '../job/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
@@ -130,10 +131,11 @@ type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: 
 function parsePayload({ job, payload }: RunningRun): Parsed {
   const answer = judge(job.payload, payload === undefined ? {} : payload)
   if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
-  const failure = answer.failure && describeError(answer.failure.reason, payload)
+  const mask = createMask(job.redact)
+  const failure = answer.failure && describeError(answer.failure.reason, mask)
   const message = failure
     ? storableText(`The schema itself failed: ${failure.message}`)
-    : storableText(describeIssues(answer.issues), 2_000)
+    : storableText(mask(describeIssues(answer.issues)), 2_000)
   const error = { ...failure, code: 'payload_invalid', message }
   return { kind: 'refused', result: { status: 'failed', error, retryable: false, details: {} } }
 }
@@ -172,8 +174,8 @@ function fail(
   { rehearsed, facts, isBlocked }: Known,
   error: unknown,
 ): RunResult {
-  const { job, payload, abort } = running
-  const description = describeError(error, payload)
+  const { job, abort } = running
+  const description = describeError(error, createMask(job.redact))
   const { code } = description
   // Such a code says by what the engine has ended it: a handler's own "cancelled" is a failure like any other.
   const isOwn = error === abort.reason || (isBlocked && code === 'guard_blocked')
@@ -182,7 +184,8 @@ function fail(
     const details = { ...rehearsed, ...facts }
     return { status: 'failed', error: description, retryable: true, details }
   }
-  const details = storableDetails(readPart(error, 'details'))
+  // The issues of a refused payload say what the payload holds: people read them in the message.
+  const details = code === 'payload_invalid' ? {} : storableDetails(readPart(error, 'details'))
   const refusal = readRefusal(error)
   // Nothing of this job would wait for a limit that it is not under, and it would go on asking.
   if (refusal !== null && !job.limits.some(({ name }) => name === refusal.limit))

@@ -1,5 +1,5 @@
 import { format } from 'node:util'
-import { MAX_READ } from '../job/redact.ts'
+import { MAX_READ } from '../job/maskText.ts'
 import { storable } from '../job/storable.ts'
 
 /** Limits of one log line: how many values or fields it may have, and how large each may be as JSON. */
@@ -7,8 +7,8 @@ export const MAX_FIELDS = 50
 export const MAX_FIELDS_BYTES = 16_384
 
 /**
- * Formats a message as loggers do, but writes every value as JSON whatever the format asks for: inspected values are split,
- * and redaction could not find payload text in them. It never throws.
+ * Formats a message as loggers do, but writes every value as JSON whatever the format asks for: to inspect a value may call
+ * foreign code. It never throws.
  */
 export function formatMessage(text: string, values: readonly unknown[]): string {
   const asked = text

@@ -3,6 +3,7 @@ import { isLevelOn } from '../store/containedLog.ts'
 import type { Details, Handler } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { HostClient, HostTransaction } from '../job/hostTypes.ts'
+import { createMask } from '../job/maskText.ts'
 import type { Refusal } from '../job/rateLimited.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
 import { parkWork } from '../store/parkWork.ts'
@@ -88,7 +89,7 @@ export async function performRun(
   // Not in here: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
   const intended = await carryOut(services, taken, manner, observation)
   const { failure } = intended
-  if (failure?.refusal) await park(services, taken, failure.refusal, failure.error.message)
+  if (failure?.refusal) await park(services, taken, failure.refusal, failure.error.code)
   const outcome = await services.settler.settle(intended)
   return endRun(services, taken.run, observation, intended, outcome)
 }
@@ -118,14 +119,14 @@ async function carryOut(
   observation: Observation,
 ): Promise<IntendedEnd> {
   const { log, now } = services
-  const { run, envelope } = taken
+  const { run } = taken
   const abort = new Abort()
   // Most runs log nothing of their own.
   let kept: RunLog | undefined
   const openLog = () => {
     const own = log.child(fieldsOf(run, observation))
     if (services.keepLogs === false) return own
-    kept ??= createRunLog(own, now)
+    kept ??= createRunLog(own, now, createMask(manner.job.redact))
     return kept.log
   }
   const execute = () => executeCancellably(services, taken, manner, abort, openLog)
@@ -134,7 +135,7 @@ async function carryOut(
     ? notStarted(unwanted)
     : await (observation ? observation.within(execute) : execute())
   const intended = toIntendedEnd(taken, manner, result, now(), findAbortCode(abort))
-  if (kept) intended.logs = kept.close(envelope.payload, run)
+  if (kept) intended.logs = kept.close()
   if (unwanted !== null) intended.failure = unwanted
   return intended
 }
@@ -266,7 +267,7 @@ async function executeCancellably(
     // `execute` promises never to reject. If it does all the same, the run would stay running until its worker stops.
     return {
       status: 'failed',
-      error: describeError(error, payload),
+      error: describeError(error, createMask(job.redact)),
       retryable: true,
       details: {},
     }

@@ -1,9 +1,8 @@
-import type { WorkLabel } from '../job/labelWork.ts'
 import { LEVELS, type Logger, type LogLine } from '../job/logger.ts'
+import { MAX_READ, type Mask } from '../job/maskText.ts'
 import { readPart } from '../job/readPart.ts'
-import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
 import { storable } from '../job/storable.ts'
-import { readableLine, readableText, storableText } from '../job/storableText.ts'
+import { readableLine, storableText } from '../job/storableText.ts'
 import { describeError } from './describeError.ts'
 import { formatMessage, MAX_FIELDS, MAX_FIELDS_BYTES, mergeFields } from './foreignLine.ts'
 
@@ -30,11 +29,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 /** Keeps what a run logs, for people who look at the run later. */
 export interface RunLog {
   log: Logger
-  /**
-   * Ends it, and returns the kept lines as JSON; null when the run logged nothing. The payload's texts are redacted, except
-   * what is `told` beside them.
-   */
-  close(payload: unknown, told?: WorkLabel): string | null
+  /** Ends it, and returns the kept lines as JSON, masked; null when the run logged nothing. */
+  close(): string | null
 }
 
 const MAX_LINES = 100
@@ -49,6 +45,7 @@ const MAX_KEPT_PART = 1_000
 export function createRunLog(
   log: Logger & { readonly level?: string | undefined },
   now: () => Date,
+  mask: Mask,
 ): RunLog {
   const least = LEVELS[log.level as LogLevel] ?? LEVELS.info
   let lines: KeptLine[] = []
@@ -88,10 +85,10 @@ export function createRunLog(
 
   return {
     log: open(log, {}),
-    close(payload, told) {
+    close() {
       isClosed = true
       if (lines.length === 0) return null
-      const kept: KeptLog = { lines: redactLines(lines, createRedact(payload, told)), earlier }
+      const kept: KeptLog = { lines: lines.map((line) => maskLine(line, mask)), earlier }
       lines = []
       return JSON.stringify(kept)
     },
@@ -116,7 +113,7 @@ function readLine(fixed: object, said: readonly unknown[]): Pick<KeptLine, 'mess
   }
 }
 
-/** storableText marks a cut with one more character, so that redact sees that something was cut off. */
+/** storableText marks a cut with one more character, so that maskText sees that something was cut off. */
 const bounded = (foreign: unknown) => storableText(foreign ?? '', MAX_READ)
 
 function tellText(text: unknown, values: readonly unknown[]): string {
@@ -135,7 +132,7 @@ function tellFields(fields: object): string[] {
   return told
 }
 
-/** Adds each leaf by its path, as plain text: redact would not find a text of the payload inside quoted JSON. */
+/** Adds each leaf by its path, as plain text: patterns do not recognise what JSON has quoted. */
 function addLeaves(told: string[], name: string, value: unknown): void {
   if (typeof value === 'string') return void told.push(`${name}=${bounded(value)}`)
   const copy = storable(value, MAX_FIELDS_BYTES)
@@ -166,40 +163,11 @@ function tellError(error: Error): string {
   return bounded(`${code} ${message}${frame === undefined ? '' : ` ${frame}`}${causes.join('')}`)
 }
 
-function redactLines(lines: readonly KeptLine[], redact: Redact): KeptLine[] {
-  const texts = lines.flatMap(({ message, fields = '' }) => [message, fields])
-  const clean = redactTexts(texts, redact)
-  return lines.map(({ at, level }, index) => {
-    const [message = '', fields = ''] = clean.slice(2 * index, 2 * index + 2)
-    return {
-      at,
-      level,
-      message: readableText(message, MAX_KEPT_PART),
-      ...(fields !== '' && { fields: readableLine(fields, MAX_KEPT_PART) }),
-    }
-  })
-}
-
-/** Between texts that are redacted together: no payload holds it, and no credential pattern matches across it. */
-const SEPARATOR = '\n\0\n'
-
-/** Redacts texts in groups of up to MAX_READ: each call takes as long as the payload is large. */
-function redactTexts(texts: readonly string[], redact: Redact): string[] {
-  const clean: string[] = []
-  let group: string[] = []
-  let length = 0
-  const flush = () => {
-    if (group.length === 0) return
-    const parts = redact(group.join(SEPARATOR)).split(SEPARATOR)
-    clean.push(...(parts.length === group.length ? parts : group.map(redact)))
-    group = []
-    length = 0
+function maskLine({ at, level, message, fields }: KeptLine, mask: Mask): KeptLine {
+  return {
+    at,
+    level,
+    message: storableText(mask(message), MAX_KEPT_PART),
+    ...(fields !== undefined && { fields: readableLine(mask(fields), MAX_KEPT_PART) }),
   }
-  for (const text of texts) {
-    if (length + text.length + SEPARATOR.length > MAX_READ) flush()
-    group.push(text)
-    length += text.length + SEPARATOR.length
-  }
-  flush()
-  return clean
 }

@@ -1,5 +1,6 @@
 import type { Job } from '../job/defineJob.ts'
 import { describeIssues, judge } from '../job/askSchema.ts'
+import { createMask } from '../job/maskText.ts'
 import { storableUnchanged } from '../job/storable.ts'
 import { storableText } from '../job/storableText.ts'
 import { describeError, type ErrorDescription } from './describeError.ts'
@@ -13,10 +14,10 @@ export type StorableResult =
 
 /**
  * Turns a handler's result into JSON as JSON.stringify writes it, and asks the job's schema about what a waiting program
- * will read. The error of a refused result says where and why, and never quotes the value.
+ * will read. The error of a refused result says where and why.
  */
 export function storableResult(
-  { result: schema }: Pick<Job, 'result'>,
+  { result: schema, redact }: Pick<Job, 'result' | 'redact'>,
   returned: unknown,
 ): StorableResult {
   const made = storableUnchanged(returned, MAX_RESULT_BYTES)
@@ -33,10 +34,11 @@ export function storableResult(
   const json = JSON.stringify(made.value ?? null)
   const answer = schema === null ? null : judge(schema, JSON.parse(json))
   if (answer?.kind !== 'refused') return { kind: 'stored', json }
-  const failure = answer.failure && describeError(answer.failure.reason, made.value)
+  const mask = createMask(redact)
+  const failure = answer.failure && describeError(answer.failure.reason, mask)
   const what = failure
     ? `a result, and its schema itself failed: ${failure.message}`
-    : `a result that its schema refuses: ${describeIssues(answer.issues, 'result')}`
+    : `a result that its schema refuses: ${mask(describeIssues(answer.issues, 'result'))}`
   const { error } = refused('result_invalid', what)
   return { kind: 'refused', error: { ...failure, ...error } }
 }

@@ -37,7 +37,6 @@ interface TracedRun extends RunHere {
   /** The worker that carries it out. */
   readonly worker: symbol
   readonly abort: Abort
-  readonly payload: unknown
   isOver: boolean
   /** How many errors its handler has left behind. */
   strays: number
@@ -102,7 +101,7 @@ export function guardProcess(
     // Another worker of this process gets the error, too, and handles it.
     if (run.worker !== worker) return
     logStray(run, error)
-    if (!run.isOver) run.abort.abortAtOnce(toCrash(error, run.payload))
+    if (!run.isOver) run.abort.abortAtOnce(toCrash(error))
   }
 
   function logStray(run: TracedRun, error: unknown): void {
@@ -218,7 +217,6 @@ export function guardProcess(
         timeoutMs: running.job.timeoutMs,
         worker,
         abort: running.abort,
-        payload: running.payload,
         isOver: false,
         strays: 0,
       }
@@ -258,8 +256,8 @@ function isAnybodyListening(): boolean {
 function loseLine(): void {}
 
 /** Describes a stray error. It must not throw: nothing would catch that. */
-function toCrash(error: unknown, payload: unknown): JobError {
-  const message = `An error that the handler left behind: ${describeError(error, payload).message}`
+function toCrash(error: unknown): JobError {
+  const message = `An error that the handler left behind: ${describeError(error).message}`
   const retryable = !isJobError(error) || readPart(error, 'retryable') !== false
   return new JobError(HANDLER_CRASHED, message, { cause: error, retryable })
 }

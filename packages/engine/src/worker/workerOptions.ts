@@ -70,7 +70,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   only?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
   /**
    * Whether to store with each run what its handler writes by `ctx.log`: the last 100 lines that the logger writes, at most
-   * 64 kB, with the payload's texts redacted. They are deleted with the run. Default true.
+   * 64 kB, with credentials and e-mail addresses masked. They are deleted with the run. Default true.
    */
   keepLogs?: boolean
   /** Observers of what the worker does. Default: none, at no cost. */

@@ -163,6 +163,7 @@ const INDEX: Record<string, Call> = {
         isolate: all<engine.IsolationLimits>('IsolationLimits', { memoryMb: 64 }),
         label: () => 'label',
         show: ['tenant'],
+        redact: (text: string) => text,
         result: z.object({}),
       }),
     ],

@@ -83,28 +83,18 @@ describe('what people see of a piece of work', () => {
     ).toEqual({})
   })
 
-  it('has no label where that fails, and the log says why without what the payload holds', () => {
+  it('has no label where that fails, and the log says why, masked', () => {
     const log = openLog()
     const fails = labelled((payload) => {
-      throw new Error(`no such customer: ${(payload as { name: string }).name}`)
+      throw new Error(`no such customer: ${(payload as { mail: string }).mail}`)
     })
-    expect(labelWork(fails, { name: 'Anna Schmidt' }, log)).toEqual({})
+    expect(labelWork(fails, { mail: 'anna@example.com' }, log)).toEqual({})
     expect(log.lines).toEqual([
       [
         { name: 'order', problem: 'Error: no such customer: [redacted]' },
         'the label function of a job failed: its work has no label',
       ],
     ])
-  })
-
-  it('tells no beginning of what the payload holds where the reason is cut', () => {
-    const log = openLog()
-    const fails = labelled((payload) => {
-      throw new Error('x'.repeat(185) + (payload as { name: string }).name)
-    })
-    labelWork(fails, { name: 'Anna Schmidt' }, log)
-    expect(JSON.stringify(log.lines)).toContain('xxx')
-    expect(JSON.stringify(log.lines)).not.toContain('Anna')
   })
 
   it('is bounded and can be stored, whatever a payload holds and a label function answers', () => {

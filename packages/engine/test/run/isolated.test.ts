@@ -164,10 +164,14 @@ describe('an isolated run', () => {
       await act('work', { n })
       pids.push((await ended('probe', n)).at(-1)!.details!.pid)
     }
-    await act('fail', { n: 3 })
+    await act('fail', { n: 3, text: ', a secret' })
     expect((await ended('probe', 3)).at(-1)).toMatchObject({
       status: 'failed',
-      details: { effects: 1, tried: 1, error: { code: 'no_luck', message: 'It was not to be' } },
+      details: {
+        effects: 1,
+        tried: 1,
+        error: { code: 'no_luck', message: 'It was not to be, [hidden]' },
+      },
     })
     expect(isAlive(pids[0] as number)).toBe(false)
     await act('work', { n: 4 })
@@ -288,7 +292,7 @@ describe('an isolated run that ends its process', () => {
   it.each([
     ['exit', 'ended with exit code 0'],
     ['die', 'was ended by SIGABRT'],
-    ['reject', 'ended with exit code 1: Error: nobody caught [redacted]'],
+    ['reject', 'ended with exit code 1: Error: nobody caught [hidden]'],
     ['throwLater', 'ended with exit code 1: RangeError: out of a timer'],
     ['fillHeap', 'was ended by SIGABRT: its heap was full (128 MB)'],
     ['fillBuffers', 'MB of memory, more than 128 MB and 256 MB beside the heap'],

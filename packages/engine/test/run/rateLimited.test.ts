@@ -65,7 +65,7 @@ describe('a run that a service refuses', () => {
       error: { code: 'rate_limited', message: 'Stripe said 429' },
     })
     const until = new Date(START.getTime() + 120_000)
-    expect(await parks()).toEqual([{ name: 'key a', until, reason: 'Stripe said 429' }])
+    expect(await parks()).toEqual([{ name: 'key a', until, reason: 'rate_limited' }])
     expect(await test.enqueued(sync)).toMatchObject([{ startAfter: until }])
     refusal = null
     expect(await test.drain()).toEqual([])

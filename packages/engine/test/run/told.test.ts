@@ -42,6 +42,7 @@ const order = defineJob({
     return `Order ${orderId}`
   },
   show: ['orderId'],
+  redact: (text) => text.replaceAll('broken', '[id]'),
 })
 const plain = defineJob({
   name: 'plain',
@@ -187,7 +188,7 @@ describe('the label of a piece of work', () => {
     const warned = runtime.lines.filter(({ msg }) =>
       /label function of a job failed/.test(String(msg)),
     )
-    expect(warned).toMatchObject([{ name: 'order', problem: 'Error: no label for [redacted]' }])
+    expect(warned).toMatchObject([{ name: 'order', problem: 'Error: no label for [id]' }])
   })
 
   it('is searched for by whatever text', async () => {
@@ -219,7 +220,7 @@ describe('the label of a piece of work', () => {
 })
 
 describe('what a run logs', () => {
-  it('is kept with its end, without what its payload holds, and goes with it', async () => {
+  it('is kept with its end, masked, and goes with it', async () => {
     await startWorker({
       order: async ({ log, payload, run }) => {
         log.info({ card: payload.card }, 'paid')
@@ -227,10 +228,13 @@ describe('what a run logs', () => {
         log.warn('second try')
       },
     })
-    const id = await enqueue({ orderId: '1', card: '4111 1111' })
+    const id = await enqueue({ orderId: '1', card: '4111 of anna@example.com' })
     const { id: first } = await ended(id, 1)
     expect(await getJobRun(runtime.reader, first)).toMatchObject({
-      logs: { earlier: 0, lines: [{ level: 'info', message: 'paid', fields: 'card=[redacted]' }] },
+      logs: {
+        earlier: 0,
+        lines: [{ level: 'info', message: 'paid', fields: 'card=4111 of [redacted]' }],
+      },
     })
     const { id: second } = await ended(id, 2)
     expect(await getJobRun(runtime.reader, second)).toMatchObject({
@@ -347,7 +351,7 @@ describe('the attempts at a piece of work', () => {
 })
 
 describe('equal failures', () => {
-  it('are counted by the code of what caused them, and by what they say where there is none', async () => {
+  it('are counted by code, class and where they were thrown', async () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
     const errors: Record<string, Error> = {
       refused: new TypeError('fetch failed', { cause: refused }),
@@ -371,8 +375,8 @@ describe('equal failures', () => {
     )
     const counted = async (how: string) => {
       const run = (await getJobRun(runtime.reader, ids[how]!))!
-      const { error } = run.details as { error: { code: string; message: string; name: string } }
-      const equal = await countEqualFailures(runtime.reader, { ...run, ...error, name: run.name })
+      const { error } = run.details as { error: { code: string; name: string } }
+      const equal = await countEqualFailures(runtime.reader, run)
       return [error.code, error.name, equal?.count, equal?.isCut]
     }
     expect(await counted('refused')).toEqual(['ECONNREFUSED', 'TypeError', 2, false])

@@ -139,7 +139,7 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
   try {
     found = await (opened as Promise<Opened>)
   } catch (error) {
-    const { message, ...more } = describeError(error, request.payload)
+    const { message, ...more } = describeError(error)
     return failed({
       ...more,
       code: 'handlers_module_failed',

@@ -4,6 +4,7 @@ import { expectModule } from '../../arguments/worker.ts'
 import { JobError } from '../../job/jobError.ts'
 import type { IsolationLimits, Job } from '../../job/defineJob.ts'
 import { LEVELS } from '../../job/logger.ts'
+import { createMask, type Mask } from '../../job/maskText.ts'
 import type { Schema } from '../../store/schema.ts'
 import { createProgress } from '../progress.ts'
 import { describeError } from '../describeError.ts'
@@ -163,7 +164,7 @@ export function createIsolation(options: {
       } catch (error) {
         // We killed it because it did not stop after the abort: the abort's reason counts.
         const isKilled = abort.isAborted && error instanceof ChildCrash
-        return toFailure(isKilled ? abort.reason : error, running.payload)
+        return toFailure(isKilled ? abort.reason : error, createMask(job.redact))
       } finally {
         clearTimeout(timer)
       }
@@ -183,14 +184,14 @@ export function createIsolation(options: {
 }
 
 /** The result of a run whose child process failed it. */
-function toFailure(error: unknown, payload: unknown): RunResult {
+function toFailure(error: unknown, mask: Mask): RunResult {
   const retryable = !(error instanceof JobError) || error.retryable
   if (!(error instanceof ChildCrash)) {
-    return { status: 'failed', error: describeError(error, payload), retryable, details: {} }
+    return { status: 'failed', error: describeError(error, mask), retryable, details: {} }
   }
-  // `message` is our own sentence; what the process printed may quote the payload, so redact that.
+  // `message` is our own sentence; what the process printed is foreign.
   const { message, said } = error
-  const told = said === null ? null : describeError(said, payload)
+  const told = said === null ? null : describeError(said, mask)
   return {
     status: 'failed',
     error: {
