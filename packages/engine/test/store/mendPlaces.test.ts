@@ -43,6 +43,7 @@ describe('a sequence of places that is behind the tables', () => {
         workerId: 'other',
         startedAt: new Date(),
         limits: ['job:limited'],
+        order: null,
         known,
         keys: null,
         suspects: undefined,
