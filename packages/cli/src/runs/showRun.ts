@@ -14,6 +14,7 @@ import { layOutFacts, onOneLine, standardLayout, type Fact } from '../command/la
 import { print } from '../command/print.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
+import { told } from '../command/told.ts'
 import { UUID } from './pages.ts'
 
 /** Prints one run: what it is, where it has come from, and what has come from it. Returns the exit code. */
@@ -77,11 +78,14 @@ export function describeError({ details }: Pick<FoundJobRun, 'details'>): string
   const { error } = details
   if (typeof error !== 'object' || error === null || Array.isArray(error)) return null
   const { code, message, meaning, name, stack } = error
-  const thrown = [name, typeof stack === 'string' && stack.split('\n')[0]]
-  const why = message ?? thrown.filter((part) => typeof part === 'string').join(' ')
-  const text = [code, why].filter((part) => typeof part === 'string' && part !== '').join(': ')
-  return text === '' ? null : onOneLine(typeof meaning === 'string' ? `${text} (${meaning})` : text)
+  const [frame = ''] = textOf(stack).split('\n')
+  const why = textOf(message) || told(textOf(name), frame).join(' ')
+  const text = told(textOf(code), why).join(': ')
+  const means = textOf(meaning)
+  return text === '' ? null : onOneLine(means === '' ? text : `${text} (${means})`)
 }
+
+const textOf = (part: unknown) => (typeof part === 'string' ? part : '')
 
 function describeTick(tick: string, timeZone: string | null): string {
   if (timeZone === null || timeZone === 'UTC') return describeInstant(tick)
