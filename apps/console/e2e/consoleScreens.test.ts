@@ -202,7 +202,7 @@ const FILLED: readonly Screen[] = [
     title: 'a key as long as may be',
     path: () => `/jobs/shearSheep/keys?key=${encodeURIComponent(ODD_KEY)}`,
     heading: ODD_KEY,
-    shows: 'It has rained',
+    shows: 'wool_wet',
   },
   { title: 'workers', path: () => '/workers', heading: 'Workers', shows: 'Alive' },
   {
@@ -347,7 +347,7 @@ const DIALOGS: readonly Screen[] = [
       await press('Search')(page)
       await page.getByRole('combobox', { name: 'Search' }).fill('wolf')
     },
-    shows: 'A wolf came',
+    shows: 'at howl (src/wolf.ts:3:4)',
   },
   {
     title: 'a search for nothing',

@@ -78,6 +78,14 @@ it('from the overview to where it was thrown takes one click', async () => {
   const log = page.getByRole('region', { name: 'Log' })
   await expectSeen(log.getByText('calling partner=b17'))
 
+  const path = `/runs/${page.url().split('/').at(-1)}`
+  await using other = await openViewer(browser, stack, { role: 'admin', path })
+  const seen = other.page.getByRole('region', { name: 'Error' })
+  await expectSeen(seen.getByText('are shown to people who may see payloads'))
+  await expectSeen(seen.getByText('partner_down'))
+  await expectSeen(seen.getByText(/^at .*callPartner/))
+  expect(await other.page.getByText(/Caused by|connect refused|calling partner/).count()).toBe(0)
+
   // On a phone, frames break and are not cut.
   const frame = `\n    at deliver (${'node_modules/a-package-with-a-long-name/'.repeat(3)}index.js:1:1)`
   await stack.prisma.$executeRaw`

@@ -169,7 +169,8 @@ function makePast(): PastRun[] {
     const old = Math.max(0, index - 99)
     const startedAt = new Date(Date.now() - 10 * MINUTE_MS - (index - old + old * 24) * 3 * HOUR_MS)
     const isFailed = index % 11 === 5
-    const error = { code: 'wolf', message: 'A wolf came, and the sheep would not stand still' }
+    const message = 'A wolf came, and the sheep would not stand still'
+    const error = { code: 'wolf', message, stack: 'at howl (src/wolf.ts:3:4)' }
     return {
       id: randomUUID(),
       name: 'countSheep',

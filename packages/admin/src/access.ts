@@ -10,7 +10,10 @@ export interface Access {
   view: boolean
   /** Whether they may run, pause, cancel, approve, retry and discard. */
   act: boolean
-  /** Whether they may look at payloads; each look is recorded. Default: false. */
+  /**
+   * Whether they may look at payloads, where each look is recorded, and at the messages, causes and log lines of runs. Default:
+   * false.
+   */
   payloads?: boolean | undefined
   /** Their id in log lines. Default: the log does not say who acted. */
   userId?: string | undefined
@@ -80,15 +83,17 @@ async function askHost(ask: Ask): Promise<unknown> {
 
 class AuthorizeError extends Error {}
 
-/** @throws AuthorizeError when `authorize` threw, which says nothing about who asks */
-export async function stillMayView(ask: Ask, log: RouteLog): Promise<boolean> {
+/**
+ * What they may do by now; null when they may not look any more.
+ * @throws AuthorizeError when `authorize` threw, which says nothing about who asks
+ */
+export async function stillMayView(ask: Ask, log: RouteLog): Promise<Access | null> {
   try {
-    await admit(ask, 'view')
-    return true
+    return await admit(ask, 'view')
   } catch (error) {
     if (error instanceof AuthorizeError) throw error
     if (!isRefusal(error)) log.error({ err: error }, 'request failed')
-    return false
+    return null
   }
 }
 

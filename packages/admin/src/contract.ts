@@ -226,7 +226,7 @@ export const runSchema = z.object({
   details: z
     .unknown()
     .describe(
-      'What the run counted and its handler returned, with error (code and message) when it failed. Details above 128 kB (1 MB when a single run is asked for) are left out: detailsTooLarge then gives their stored bytes, beside error. Details of more than 100 levels are left out as well, for detailsTooDeep',
+      'What the run counted and its handler returned, with error when it failed: its code, the class as name, frames as stack, and for people who may see payloads message and causes. Details above 128 kB (1 MB when a single run is asked for) are left out: detailsTooLarge then gives their stored bytes, beside error. Details of more than 100 levels are left out as well, for detailsTooDeep',
     ),
   dryRun: flag,
   actor: textOrNull.describe('The person who requested the run; null when nobody did'),
@@ -344,11 +344,13 @@ export const runDetailSchema = runSchema.extend({
   dueAt,
   logs: keptLogSchema
     .nullable()
-    .describe('The last lines that the handler logged; null when it logged none, or none are kept'),
+    .describe(
+      'The last lines that the handler logged; null when it logged none or none are kept, and for people who may not see payloads',
+    ),
   equalFailures: equalFailuresSchema
     .nullable()
     .describe(
-      'Runs of the job that failed alike within a day before or after; null when this one has not failed',
+      'Runs of the job that failed within a day before or after with the same code, class and first frame; null when this one has not failed',
     ),
   work: workOfRunSchema.describe('What the queue still holds of the work of the run'),
   key: textOrNull.describe(
@@ -408,7 +410,10 @@ export const deadLetterSchema = z.object({
   ),
   enqueuedAt: at,
   failedAt: at,
-  error: z.object({ code: text, message: text }),
+  error: z.object({
+    code: text,
+    message: textOrNull.describe('Null for people who may not see payloads'),
+  }),
   runId: id.nullable().describe('The last run of this work; null once that run is pruned'),
 })
 
@@ -419,7 +424,6 @@ export const deadLetterCauseSchema = z.object({
   count,
   firstAt: at.describe('When the first dead letter with this code was given up'),
   lastAt: at,
-  message: textOrNull.describe('The error message of the latest dead letter with this code'),
   isCut: flag.describe(
     'Whether there may be more, and older ones: the latest 100,000 dead letters are counted',
   ),
@@ -612,6 +616,9 @@ const worker = workerIdentity.omit({ version: true }).extend({
   ),
 })
 
+/** The class of an error and the first frame, such as `TypeError at send (src/send.ts:3:4)`; empty when not known. */
+const thrown = text
+
 const share = z.object({ runs: count, failed: count })
 
 /**
@@ -625,12 +632,12 @@ const failures = z.object({
   from: at,
   // Whether the hour had more runs than are counted. The latest are.
   isCut: flag,
-  // The code with which most of them failed, how many did, and the last of these with its message.
+  // The code with which most of them failed, how many did, and the last of these with what it has thrown.
   code: text,
   withCode: count,
   lastRunId: id,
   lastAt: at,
-  message: text,
+  thrown,
   // How many have started since the last that failed, and succeeded.
   succeededSince: count,
   // A sample of the job's week, until about an hour ago; null when it had no runs.
@@ -686,12 +693,11 @@ const attention = z.discriminatedUnion('kind', [
     // Of the keyed schedule that has been late for longest; absent where it is the job's own.
     key: text.optional(),
   }),
-  // Its schema takes the payloads of keyed schedules no more: the one that has been paused for longest, and why.
+  // Its schema takes the payloads of keyed schedules no more: the one that has been paused for longest.
   problem('refused', {
     name: text,
     key: text,
     since: at,
-    message: text,
     count,
     isCut: flag,
   }),
@@ -810,7 +816,7 @@ const attention = z.discriminatedUnion('kind', [
     runId: id,
     since: at,
     code: text,
-    message: text,
+    thrown,
     // Those of the last hour; null when the last run failed before.
     recent: failures.nullable(),
     // The one host on which all of these failed, beside others on which none did; else null.
@@ -818,7 +824,7 @@ const attention = z.discriminatedUnion('kind', [
     // What nearly all of these failures have in common, the label or the value of a field that the job shows, and others that run well have not.
     ofGroup: z.object({ field: textOrNull, value: text, failed: count, of: count }).nullable(),
     // The job's last run, when it failed with another code: what is wrong now, and was not for most of the hour.
-    latest: z.object({ runId: id, code: text, message: text }).nullable(),
+    latest: z.object({ runId: id, code: text, thrown }).nullable(),
     first: firstRun,
   }),
   // Many of its runs failed within the hour, and since then so many in a row have succeeded that it is hardly luck.
@@ -827,7 +833,7 @@ const attention = z.discriminatedUnion('kind', [
     runId: id,
     since: at,
     code: text,
-    message: text,
+    thrown,
     recent: failures,
   }),
   // Its guard blocked it and nobody has approved it, which is possible until then.
@@ -873,7 +879,7 @@ const attention = z.discriminatedUnion('kind', [
     // When the first was given up; null where there may be older ones than those counted.
     since: atOrNull,
     // The most frequent first.
-    causes: z.array(z.object({ code: text, message: text, count })),
+    causes: z.array(z.object({ code: text, thrown, count })),
   }),
   // It keeps old rows from being removed, such as `pid 4711 (psql, idle in transaction)`. Since when its transaction has been open;
   // null where nobody can tell.
@@ -1235,8 +1241,11 @@ export const searchSchema = z.object({
   jobs: z.array(z.object({ name: text, description: text })),
   // By the beginning of their id, or of their work's.
   runs: z.array(runMatch),
-  // By code or text, among the last thousand runs that failed, and by the whole code among all. `isCut`: more than these failed.
-  errors: z.array(z.object({ code: text, count, isCut: flag, message: text, lastAt: at })),
+  // By code, class and first frame, and for people who may see payloads by message, among the last thousand runs that failed, and by the
+  // whole code among all. `isCut`: more than these failed.
+  errors: z.array(
+    z.object({ code: text, count, isCut: flag, thrown, message: textOrNull, lastAt: at }),
+  ),
   workers: z.array(text),
   // Whether there are older runs, whose labels and errors were not searched for the text within them.
   isCut: flag,

@@ -35,8 +35,8 @@ export interface RouteRequest<
   logAct(fields: object, message: string): void
   /** Aborts when the client leaves. */
   signal: AbortSignal
-  /** Asks once more whether they may look, for an answer that takes long. */
-  stillMayView(): Promise<boolean>
+  /** Asks once more what they may do, for an answer that takes long; null when they may not look any more. */
+  stillMayView(): Promise<Access | null>
 }
 
 /** What several acts take of a request. */

@@ -30,6 +30,7 @@ export { KEY_SORTS, MAX_COUNTED_LETTERS, RUN_STATUSES, WORK_ORDERS } from './arg
 export { keyProblem, type KeyOrder } from './job/limits.ts'
 export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
 export { countEqualFailures } from './read/countEqualFailures.ts'
+export { hideMessages } from './read/hideMessages.ts'
 export {
   countRuns,
   findOldestStart,

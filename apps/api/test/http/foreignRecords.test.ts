@@ -46,7 +46,7 @@ it('lists 40 runs with 5 MB of details each', async () => {
   expect(runs).toHaveLength(40)
   expect(runs[0]?.details).toEqual({
     detailsTooLarge: expect.any(Number),
-    error: { code: 'smtp_down', message: 'The details are too large to be shown' },
+    error: { code: 'smtp_down' },
   })
   expect(body.length).toBeLessThan(MEGABYTE)
   expect((await get('/api/jobs/runs.csv')).length).toBeLessThan(MEGABYTE)

@@ -14,7 +14,8 @@ export interface RunError {
   code: string
   /** Its class, such as `TypeError`; null if that tells nothing. */
   name: string | null
-  message: string
+  /** Null for people who may not see payloads. */
+  message: string | null
   /** What PostgreSQL means by the code; null for any other. */
   meaning: string | null
   /** The stack's lines in the product's own code, innermost first; empty without a stack. */
@@ -68,7 +69,7 @@ function readError(error: Record<string, unknown>): RunError {
   return {
     code: asText(code ?? 'unknown'),
     name: typeof name === 'string' ? name : null,
-    message: asText(message ?? ''),
+    message: message === undefined ? null : asText(message),
     meaning: typeof meaning === 'string' ? meaning : null,
     frames: typeof stack === 'string' ? stack.split('\n').filter((line) => line !== '') : [],
     causes: readCauses(error),

@@ -84,10 +84,10 @@ export function paletteGroups({ text, jobs, mayAct, found }: PaletteContents): P
     { label: 'Runs', entries: (found?.runs ?? []).map(runEntry) },
     {
       label: 'Errors',
-      entries: (found?.errors ?? []).map(({ code, count, isCut, message, lastAt }) => ({
+      entries: (found?.errors ?? []).map(({ code, count, isCut, thrown, message, lastAt }) => ({
         id: `error ${code}`,
         label: code,
-        detail: `${isCut ? 'over ' : ''}${count.toLocaleString('en')} ${count === 1 ? 'run' : 'runs'} · ${message}`,
+        detail: `${isCut ? 'over ' : ''}${count.toLocaleString('en')} ${count === 1 ? 'run' : 'runs'} · ${message ?? thrown}`,
         at: lastAt,
         target: { kind: 'runs', search: { errorCode: code } },
       })),

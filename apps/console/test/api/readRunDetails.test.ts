@@ -90,7 +90,7 @@ describe('readRunDetails', () => {
 
   it('survives an error and a guard of another making', () => {
     const view = readRunDetails({ error: {}, guard: { due: 'many' } })
-    expect(view).toMatchObject({ error: { code: 'unknown', message: '' }, guard: null })
+    expect(view).toMatchObject({ error: { code: 'unknown', message: null }, guard: null })
   })
 })
 

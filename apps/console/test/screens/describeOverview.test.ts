@@ -28,7 +28,7 @@ const LAST_HOUR: ConsoleFailures = {
   withCode: 12,
   lastRunId: 'x',
   lastAt: '2026-11-24T03:10:00Z',
-  message: '',
+  thrown: '',
   succeededSince: 0,
   usual: null,
 }
@@ -38,7 +38,7 @@ const FAILING: ConsoleAttention = {
   runId: 'x',
   since: '2026-11-24T02:00:00Z',
   code: 'timeout',
-  message: 'It took too long',
+  thrown: '',
   latest: null,
   first: null,
   onHost: null,

@@ -20,6 +20,7 @@ const FOUND: ConsoleSearch = {
       code: 'wolf',
       count: 2,
       isCut: true,
+      thrown: 'TypeError at howl (src/wolf.ts:1:2)',
       message: 'A wolf came',
       lastAt: '2026-11-24T12:00:00.000Z',
     },

@@ -127,9 +127,9 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
       summary: 'Search jobs, runs, errors and workers',
       query: z.strictObject({ q: storableText({ max: 200 }) }),
       answer: { 200: searchSchema },
-      handle: async ({ query: { q } }) => ({
+      handle: async ({ query: { q }, access: { payloads: messages } }) => ({
         jobs: findJobs(jobs, q),
-        ...(await searchRuns(reader, q)),
+        ...(await searchRuns(reader, q, { messages })),
       }),
     }),
   ]

@@ -60,14 +60,17 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       answer: {
         200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor: nextPageCursor }),
       },
-      handle: async ({ query: { cursor, limit, ...query } }) => {
+      handle: async ({ query: { cursor, limit, ...query }, access: { payloads = false } }) => {
         const { deadLetters, next } = await listDeadLetters(client.reader, {
           ...readFilters(query),
           limit,
           after: cursor,
         })
         return {
-          deadLetters,
+          deadLetters: deadLetters.map((letter) => ({
+            ...letter,
+            error: { ...letter.error, ...(!payloads && { message: null }) },
+          })),
           nextCursor: next && formatCursor(next),
         }
       },

@@ -2,6 +2,7 @@ import { getJobRun, type JobsReader } from '@roundsman/engine/client'
 import { listJobTicks, listRecentRuns, listRunActions } from '@roundsman/engine/internal'
 import { JobError, nextTick, type Job } from '@roundsman/engine'
 import { z } from 'zod'
+import type { Access } from '../access.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { earlierSchema, keyedTickSchema, listedJobSchema, type ListedJob } from '../contract.ts'
 import { describeSchedules } from '../console/describeSchedules.ts'
@@ -103,7 +104,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         }),
       },
       refuses: [404, 409],
-      handle: async ({ params: { id }, body: { dryRun }, by, logAct }) => {
+      handle: async ({ params: { id }, body: { dryRun }, by, access, logAct }) => {
         const run = await getJobRun(client.reader, id)
         const job = jobs.find(({ name }) => name === run?.name)
         if (run === null) throw await refuseRun(client.reader, id, 'notFound')
@@ -114,7 +115,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const outcome = await client
           .runAgain(job, id, { ...by, dryRun })
           .catch((error: unknown) => {
-            throw refusedPayload(job, error)
+            throw refusedPayload(job, error, access)
           })
         if (outcome.kind !== 'requested') throw await refuseRun(client.reader, id, outcome.kind)
         const { workId } = outcome
@@ -169,14 +170,21 @@ export function findJob(jobs: readonly Job[], name: string): Job {
   throw new Problem(404, { detail: `There is no job with this name; there are: ${known}` })
 }
 
-/** Reports each part of the payload that does not fit, where that is the error; else it is the error itself. */
-export function refusedPayload(job: Job, error: unknown): unknown {
+/**
+ * Reports each part of the payload that does not fit, where that is the error; else it is the error itself. What is wrong with
+ * a payload that the queue holds is for people who may see it: then pass their `access`.
+ */
+export function refusedPayload(
+  job: Job,
+  error: unknown,
+  { payloads }: Pick<Access, 'payloads'> = { payloads: true },
+): unknown {
   if (!(error instanceof JobError) || error.code !== 'payload_invalid') return error
   const issues = error.details.issues as { path: string[]; message: string; keys?: string[] }[]
   const errors = toRequestErrors(['body', 'payload'], issues)
   return new Problem(400, {
     detail: `The payload does not fit the job ${job.name}`,
-    extensions: { errors },
+    ...(payloads && { extensions: { errors } }),
   })
 }
 

@@ -2,6 +2,7 @@ import {
   JOB_TRIGGERS,
   countEqualFailures,
   findWorkOfRun,
+  hideMessages,
   listOtherAttempts,
   listRunActions,
   listRunWaits,
@@ -12,6 +13,7 @@ import {
 } from '@roundsman/engine/internal'
 import { getJobRun, listJobRuns, listSchedules, type ListedJobRun } from '@roundsman/engine/client'
 import { z } from 'zod'
+import type { Access } from '../access.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import {
@@ -121,10 +123,10 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
             ),
         }),
       },
-      handle: async ({ query: { cursor, ...filters } }) => {
+      handle: async ({ query: { cursor, ...filters }, access }) => {
         const { runs, next, isCut } = await listJobRuns(reader, { ...filters, after: cursor })
         return {
-          runs: runs.map(present),
+          runs: runs.map((run) => present(run, access)),
           nextCursor: next && formatCursor(next),
           ...(isCut && next && { lookedBackTo: next.at }),
         }
@@ -136,23 +138,22 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
       params: idParams,
       answer: { 200: runDetailSchema },
       refuses: [404],
-      handle: async ({ params: { id } }) => {
+      handle: async ({ params: { id }, access }) => {
         const run = await getJobRun(reader, id)
         if (!run) throw await refuseRun(reader, id, 'notFound')
-        const error = readError(run)
         const [attempts, actions, work, equalFailures, links, waits, schedules] = await Promise.all(
           [
             listOtherAttempts(reader, run),
             listRunActions(reader, run),
             findWorkOfRun(reader, run),
-            error && countEqualFailures(reader, { ...run, ...error }),
+            countEqualFailures(reader, run),
             readRunLinks(reader, run),
             run.status === 'running' ? listRunWaits(reader, run.workerId) : [],
             run.scheduledFor === null ? null : listSchedules(reader, [run.name]),
           ],
         )
         return {
-          ...present(run),
+          ...present(run, access),
           enqueuedAt: work.enqueuedAt,
           attempts,
           batchMarks: readBatchMarks(run.batchMarks),
@@ -222,20 +223,12 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
   ]
 }
 
-function present<Listed extends ListedJobRun>(run: Listed) {
+function present<Listed extends ListedJobRun>(run: Listed, access: Access) {
   const { startedAt, endedAt, progress } = run
-  // Changes the run itself: a page has many rows, and nobody else holds them.
-  return Object.assign(run, {
+  return Object.assign(hideMessages(run, { messages: access.payloads }), {
     durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
     progress: readProgress(progress),
   })
-}
-
-/** The part of details that the engine writes when a run fails. */
-const failedDetails = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
-
-function readError({ status, details }: ListedJobRun): { code: string; message: string } | null {
-  return status === 'failed' ? (failedDetails.safeParse(details).data?.error ?? null) : null
 }
 
 const keptLine = z.object({

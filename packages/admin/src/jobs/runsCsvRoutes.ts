@@ -5,8 +5,9 @@ import {
   type PagePosition,
   type JobsReader,
 } from '@roundsman/engine/client'
+import { hideMessages } from '@roundsman/engine/internal'
 import { z } from 'zod'
-import { route, type AdminParts, type Route } from '../route.ts'
+import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 
 const MAX_LINES = 100_000
@@ -69,17 +70,19 @@ export function runsCsvRoutes({ client: { reader } }: AdminParts): Route[] {
 async function* writeLines(
   reader: JobsReader,
   filters: Filters,
-  stillMayView: () => Promise<boolean>,
+  stillMayView: RouteRequest['stillMayView'],
 ): AsyncGenerator<Buffer> {
   yield Buffer.from(`${Object.keys(COLUMNS).join(',')}\r\n`)
   let after: PagePosition | undefined
   let lines = 0
   while (lines < MAX_LINES) {
     // The client decides when it reads on. An error, since the end of the file would stand for the end of the list.
-    if (!(await stillMayView())) throw new Error('The client may not look at the jobs any more')
+    const access = await stillMayView()
+    if (access === null) throw new Error('The client may not look at the jobs any more')
     const limit = lines === 0 ? FIRST_PAGE : Math.min(PAGE, MAX_LINES - lines)
     const page = await listJobRuns(reader, { ...filters, limit, after })
-    yield Buffer.from(page.runs.map(writeLine).join(''))
+    const shown = page.runs.map((run) => hideMessages(run, { messages: access.payloads }))
+    yield Buffer.from(shown.map(writeLine).join(''))
     lines += page.runs.length
     if (page.next === null) return
     after = page.next

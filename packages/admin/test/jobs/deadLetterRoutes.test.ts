@@ -68,7 +68,7 @@ describe('GET /api/jobs/dead-letters', () => {
           losses: 0,
           enqueuedAt: expect.stringMatching(/Z$/),
           failedAt: expect.stringMatching(/Z$/),
-          error: { code: 'smtp_down', message: 'No answer' },
+          error: { code: 'smtp_down', message: null },
           runId: null,
         },
       ],
@@ -128,18 +128,17 @@ describe('GET /api/jobs/dead-letters', () => {
     const causes = async (query = '') =>
       (await api.as('admin', { method: 'GET', url: `${URL}/causes?${query}` })).json().causes
     expect(await causes('name=dispatchEmail')).toEqual([
-      expect.objectContaining({ code: 'ECONNREFUSED', count: 1, message: 'connect' }),
+      expect.objectContaining({ code: 'ECONNREFUSED', count: 1 }),
       {
         code: 'smtp_down',
         count: 1,
-        message: 'No answer',
         firstAt: expect.stringMatching(/Z$/),
         lastAt: expect.stringMatching(/Z$/),
         isCut: false,
       },
     ])
     expect(await causes('errorCode=expired')).toEqual([
-      expect.objectContaining({ code: 'expired', count: 1, message: '' }),
+      expect.objectContaining({ code: 'expired', count: 1 }),
     ])
   })
 

@@ -434,7 +434,7 @@ describe('GET /api/jobs/runs/:id', () => {
       shown: null,
       dueAt: null,
       logs: null,
-      equalFailures: null,
+      equalFailures: { count: 2, since: at(0).toISOString(), isCut: false },
       // Its next attempt runs.
       work: { holdsPayload: true, isDeadLetter: false, nextAt: null, losses: null },
     })
@@ -501,7 +501,7 @@ describe('GET /api/jobs/runs/:id', () => {
       const [id] = await seed({})
       await api.prisma
         .$executeRaw`update "JobRun" set "logs" = ${JSON.stringify(logs)}::text::jsonb where "id" = ${id}::uuid`
-      return (await get(id!)).json().logs
+      return (await api.as('owner', { method: 'GET', url: `/api/jobs/runs/${id}` })).json().logs
     }
     expect(await logsOf({ lines: [line, ...odd, { ...line, fields: 'a=1' }], earlier: 3 })).toEqual(
       {

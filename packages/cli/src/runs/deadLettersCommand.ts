@@ -9,15 +9,16 @@ const usage = (
   call: string,
   once: string,
 ) => `Usage: ${call} [--job NAME] [--key KEY] [--error CODE] [--limit N]
-                                [--after POSITION] [--json]
+                                [--after POSITION] [--messages] [--json]
 
-Lists work that was given up, the latest first, with the error of its last attempt. It stays until somebody retries
+Lists work that was given up, the latest first, with the error code of its last attempt. It stays until somebody retries
 or discards it in the console; ${once} <job> --dead-letter ID makes one more attempt here and now.
 
   --job NAME         of this job only
   --key KEY          with this key only, by which its job divides its work
   --error CODE       with this error code only
   --limit N          how many to show, 1 to 1000; default 20
+  --messages         show the messages of errors, which may hold parts of a payload
   --after POSITION   go on after this position, which the page before printed
   --json             print one JSON object
 
@@ -43,20 +44,29 @@ async function showDeadLetters(
     name: 'deadLetters',
     async read(reader, page) {
       const found = await listDeadLetters(reader, { name, key, errorCode, ...page })
-      return { items: found.deadLetters, next: found.next }
+      const items = found.deadLetters.map(({ error: { code, message }, ...letter }) => ({
+        ...letter,
+        error: values.messages ? { code, message } : { code },
+      }))
+      return { items, next: found.next }
     },
     format: formatDeadLetters,
     none: () => (isNarrowed ? 'There is no such dead letter.' : 'There is no dead letter.'),
   })
 }
 
-function formatDeadLetters(deadLetters: readonly DeadLetter[], { width, paint }: Layout): string[] {
+type ShownLetter = Omit<DeadLetter, 'error'> & { error: { code: string; message?: string } }
+
+function formatDeadLetters(
+  deadLetters: readonly ShownLetter[],
+  { width, paint }: Layout,
+): string[] {
   return deadLetters.flatMap(({ workId, name, label, key, attempts, failedAt, error }) => [
     `${failedAt.slice(0, 19).replace('T', ' ')}  ${paint('bold', onOneLine(name))}${label === null ? '' : `  ${onOneLine(label)}`}`,
     paint(
       'dim',
       `  ${workId}  ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}${key === null || key === '' ? '' : `  key ${onOneLine(key)}`}`,
     ),
-    `  ${wrap(onOneLine(`${error.code}: ${error.message}`), width - 2, 2)}`,
+    `  ${wrap(onOneLine([error.code, error.message].filter(Boolean).join(': ')), width - 2, 2)}`,
   ])
 }

@@ -24,6 +24,7 @@ export const LIST_OPTIONS = {
   error: { type: 'string' },
   limit: { type: 'string' },
   after: { type: 'string' },
+  messages: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const
 

@@ -1,4 +1,4 @@
-import { JOB_TRIGGERS, RUN_OUTCOMES, RUN_STATUSES } from '@roundsman/engine/internal'
+import { hideMessages, JOB_TRIGGERS, RUN_OUTCOMES, RUN_STATUSES } from '@roundsman/engine/internal'
 import { listJobRuns, type ListedJobRun, type ListJobRunsOptions } from '@roundsman/engine/client'
 import { describeDuration } from '../command/describeDuration.ts'
 import { onOneLine, wrap, type Layout, type Style } from '../command/layout.ts'
@@ -8,16 +8,17 @@ import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { told } from '../command/told.ts'
 import { LIST_OPTIONS, showList, UUID } from './pages.ts'
-import { describeStillDue, showRun } from './showRun.ts'
+import { describeError, describeStillDue, showRun } from './showRun.ts'
 
 const usage = (
   call: string,
 ) => `Usage: ${call} [--job NAME] [--outcome OUTCOME] [--error CODE] [--label TEXT]
-                        [--from DATE] [--to DATE] [--limit N] [--after POSITION] [--json]
-       ${call} show ID [--json]
+                        [--from DATE] [--to DATE] [--limit N] [--after POSITION] [--messages] [--json]
+       ${call} show ID [--messages] [--json]
 
 Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed. show tells of one
-run what enqueued its work, and what work it has enqueued.
+run what enqueued its work, and what work it has enqueued. An error is shown by code, class and frames: its message may
+hold parts of a payload.
 
   --job NAME               of this job only
   --outcome OUTCOME        how the run ended, by cause: ${RUN_OUTCOMES.join(', ')}
@@ -31,6 +32,7 @@ run what enqueued its work, and what work it has enqueued.
   --min-duration-ms N      runs that took this long or longer
   --max-duration-ms N      runs that took this long or shorter
   --from DATE, --to DATE   runs that started from the first date on and before the second; UTC unless they have an offset
+  --messages               show the messages of errors too, and with --json causes and log lines
   --limit N                runs to show, 1 to 1000; default 20
   --after POSITION         go on after this position, which the page before printed
   --json                   print one JSON object
@@ -44,13 +46,13 @@ export function createRunsCommand(source: ProductSource): Command {
       const [action, ...others] = args
       if (action !== 'show') return await showRuns(args, terminal, source)
       const ids = others.filter((one) => !one.startsWith('--'))
-      const { json = false } = parseOptions(
+      const options = parseOptions(
         others.filter((one) => one.startsWith('--')),
-        { json: LIST_OPTIONS.json },
+        { json: LIST_OPTIONS.json, messages: LIST_OPTIONS.messages },
       )
       const [id] = ids
       if (id === undefined || ids.length > 1) throw new UsageError('Which run? Give its id')
-      return await showRun(id, json, terminal, source)
+      return await showRun(id, options, terminal, source)
     },
   }
 }
@@ -97,7 +99,7 @@ async function showRuns(
     name: 'runs',
     async read(reader, page) {
       const found = await listJobRuns(reader, { ...filters, ...page })
-      return { items: found.runs, next: found.next }
+      return { items: found.runs.map((run) => hideMessages(run, values)), next: found.next }
     },
     format: formatRuns,
     none: (mayBeMore) =>
@@ -166,14 +168,4 @@ function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): st
 
 function describeTook({ startedAt, endedAt }: ListedJobRun): string {
   return endedAt === null ? '' : describeDuration(Date.parse(endedAt) - Date.parse(startedAt))
-}
-
-/** Details may hold anything. When a run failed, the engine wrote a code and a message into them. */
-function describeError({ details }: ListedJobRun): string | null {
-  if (typeof details !== 'object' || details === null || Array.isArray(details)) return null
-  const { error } = details
-  if (typeof error !== 'object' || error === null || Array.isArray(error)) return null
-  const { code, message, meaning } = error
-  const text = [code, message].filter((part) => typeof part === 'string').join(': ')
-  return text === '' ? null : onOneLine(typeof meaning === 'string' ? `${text} (${meaning})` : text)
 }

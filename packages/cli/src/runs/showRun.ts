@@ -1,5 +1,6 @@
 import {
   createLocalTime,
+  hideMessages,
   listRunWaits,
   readRunLinks,
   type LinkedRun,
@@ -13,12 +14,13 @@ import { layOutFacts, onOneLine, standardLayout, type Fact } from '../command/la
 import { print } from '../command/print.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
+import { told } from '../command/told.ts'
 import { UUID } from './pages.ts'
 
 /** Prints one run: what it is, where it has come from, and what has come from it. Returns the exit code. */
 export async function showRun(
   id: string,
-  isJson: boolean,
+  { json, messages }: { json?: boolean | undefined; messages?: boolean | undefined },
   terminal: Terminal,
   source: ProductSource,
 ): Promise<number> {
@@ -33,7 +35,8 @@ export async function showRun(
     return { ...run, links: await readRunLinks(reader, run), waits, timeZone }
   })
   if (found === null) throw new ForeseenError(`There is no run ${id}, or not any more.`)
-  if (isJson) return print(terminal, { run: found })
+  hideMessages(found, { messages })
+  if (json) return print(terminal, { run: found })
   return print(terminal, layOutFacts(describeRun(found), standardLayout(terminal.stdout)))
 }
 
@@ -46,6 +49,7 @@ function describeRun(run: ShownRun): Fact[] {
     ['Job', run.name],
     ['Label', run.label],
     ['Outcome', [run.outcome, run.errorCode].filter(Boolean).join(', ')],
+    ['Error', describeError(run)],
     ['Started', describeInstant(startedAt)],
     ['Ended', endedAt && `${describeInstant(endedAt)}, after ${between(startedAt, endedAt)}`],
     ...run.waits.map((wait): Fact => ['Waits', describeWait(wait)]),
@@ -67,6 +71,21 @@ function describeRun(run: ShownRun): Fact[] {
     ...describeChildren(links),
   ]
 }
+
+/** Details may hold anything. When a run failed, the engine wrote its error into them. */
+export function describeError({ details }: Pick<FoundJobRun, 'details'>): string | null {
+  if (typeof details !== 'object' || details === null || Array.isArray(details)) return null
+  const { error } = details
+  if (typeof error !== 'object' || error === null || Array.isArray(error)) return null
+  const { code, message, meaning, name, stack } = error
+  const [frame = ''] = textOf(stack).split('\n')
+  const why = textOf(message) || told(textOf(name), frame).join(' ')
+  const text = told(textOf(code), why).join(': ')
+  const means = textOf(meaning)
+  return text === '' ? null : onOneLine(means === '' ? text : `${text} (${means})`)
+}
+
+const textOf = (part: unknown) => (typeof part === 'string' ? part : '')
 
 function describeTick(tick: string, timeZone: string | null): string {
   if (timeZone === null || timeZone === 'UTC') return describeInstant(tick)

@@ -45,6 +45,9 @@ beforeAll(async () => {
             code: 'smtp_unavailable',
             message: 'connect\nECONNREFUSED',
             meaning: 'It is\nclosed.',
+            name: 'SmtpError',
+            stack: 'at send (src/mail.ts:3:4)\nat other (src/mail.ts:1:2)',
+            cause: { message: 'secret cause' },
           },
         },
         startedAt: new Date(FAILED_AT),
@@ -61,7 +64,7 @@ beforeAll(async () => {
     ],
   })
   await database.prisma.$executeRaw`
-    update "JobRun" set "label" = 'Order 42' where "id" = ${ids.mail}::uuid`
+    update "JobRun" set "label" = 'Order 42', "logs" = '{"lines": [{"message": "secret line"}]}' where "id" = ${ids.mail}::uuid`
   await database.prisma.$executeRaw`
     insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "label", "payload", "failedAt", "errorCode", "errorMessage")
     values (${ids.letter}::uuid, ${dispatchEmail.name}, 3, 2, 'Order 42', '{}', ${FAILED_AT}::timestamptz, 'smtp_unavailable',
@@ -105,7 +108,7 @@ describe('roundsman runs', () => {
     expect(stdout).toEqual([
       '2026-05-01 11:00:00  failed   750 ms  dispatchEmail  Order 42',
       `  ${ids.mail}  queue, attempt 3`,
-      '  smtp_unavailable: connect ECONNREFUSED (It is closed.)',
+      '  smtp_unavailable: SmtpError at send (src/mail.ts:3:4) (It is closed.)',
       '2026-05-01 10:00:00  success     1 s  cleanupPreviewSessions',
       `  ${ids.clean}  schedule`,
       '2026-04-01 10:00:00  success   1 min  formerJob',
@@ -193,6 +196,29 @@ describe('roundsman runs', () => {
   })
 })
 
+it.each([
+  { command: 'runs', args: [] },
+  { command: 'runs', args: ['--json'] },
+  { command: 'runs', args: ['show', ids.mail] },
+  { command: 'runs', args: ['show', ids.mail, '--json'] },
+  { command: 'dead-letters', args: [] },
+  { command: 'dead-letters', args: ['--json'] },
+  { command: 'work', args: ['explain', ids.letter] },
+  { command: 'work', args: ['explain', ids.letter, '--json'] },
+] as const)(
+  'shows no message of an error, unless asked: $command $args',
+  async ({ command, args }) => {
+    const MESSAGE = /ECONNREFUSED|No answer|secret/
+    const shown = await run(commands[command], [...args])
+    expect(shown).toMatchObject({ code: 0 })
+    expect(shown.stdout.join('')).toContain('smtp_unavailable')
+    expect(shown.stdout.join('')).not.toMatch(MESSAGE)
+    if (command === 'work') return
+    const withMessages = await run(commands[command], [...args, '--messages'])
+    expect(withMessages.stdout.join('')).toMatch(MESSAGE)
+  },
+)
+
 describe('roundsman runs show', () => {
   it('tells where a run has come from, what has come from it, and what has its label', async () => {
     const [parent, child] = [randomUUID(), randomUUID()]
@@ -269,14 +295,17 @@ describe('roundsman dead-letters', () => {
       stdout: [
         '2026-05-01 11:00:00  dispatchEmail  Order 42',
         `  ${ids.letter}  3 attempts`,
-        '  smtp_unavailable: No answer',
+        '  smtp_unavailable',
       ],
     })
+    const { stdout: withMessages } = await run(commands['dead-letters'], ['--messages'])
+    expect(withMessages.at(-1)).toBe('  smtp_unavailable: No answer')
     const { stdout } = await run(commands['dead-letters'], ['--json', '--job', dispatchEmail.name])
     expect(JSON.parse(stdout.join(''))).toMatchObject({
       deadLetters: [{ workId: ids.letter, error: { code: 'smtp_unavailable' } }],
       next: null,
     })
+    expect(stdout.join('')).not.toContain('No answer')
     expect((await run(commands['dead-letters'], ['--job', 'pruneJobRuns'])).stdout).toEqual([
       'There is no such dead letter.',
     ])

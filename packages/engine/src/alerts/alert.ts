@@ -25,7 +25,10 @@ export interface AlertNotice {
   startedAt: string
   /** Null in a notice that it began. */
   endedAt: string | null
-  /** Numbers, instants, names and a label, known when the alert was raised. Never payloads or messages. */
+  /**
+   * Numbers, instants, names and a label, known when the alert was raised; of errors the `code`, and as `thrown` the class and
+   * the first frame. Never payloads or messages.
+   */
   facts: AlertFacts
   /** The console's page about it; null without `consoleUrl`. */
   url: string | null
@@ -149,10 +152,10 @@ function sayProblem(
       const what =
         facts['runs'] === 1
           ? `its last run, with ${of('code')}`
-          : `${of('failed')} of its last ${of('runs')} runs`
+          : `${of('failed')} of its last ${of('runs')} runs, most often with ${of('code')}`
       const where = facts['host'] === undefined ? '' : `, all on ${of('host')}`
       const whose = facts['ofGroup'] === undefined ? '' : `, ${of('ofGroup')}`
-      return `${name} fails: ${what}${sayUsual(facts)}${where}${whose}${sayFirstRun(facts)}`
+      return `${name} fails: ${what}${sayThrown(facts)}${sayUsual(facts)}${where}${whose}${sayFirstRun(facts)}`
     }
     case 'clock':
       return `the clock of ${of('host')} is ${Number(facts['aheadMs']) < 0 ? 'behind' : 'ahead of'} the database's: by ${inSeconds(Math.abs(Number(facts['aheadMs'])))} for a run that started at ${of('lastAt')}`
@@ -173,7 +176,7 @@ function sayProblem(
     case 'slower':
       return `${name} is slower: half of its last ${of('runs')} runs took ${inSeconds(facts['p50Ms'])} or more, usually ${inSeconds(facts['usualMs'])}${sayFirstRun(facts)}`
     case 'refused':
-      return `${name} takes the payloads of ${facts['count'] === 1 ? 'a schedule' : `${of('count')}${Number(facts['count']) >= MAX_REFUSED ? ' or more' : ''} schedules`} no more, paused for that: ${of('key')} since ${of('since')}${facts['message'] === undefined ? '' : `, ${of('message')}`}`
+      return `${name} takes the payloads of ${facts['count'] === 1 ? 'a schedule' : `${of('count')}${Number(facts['count']) >= MAX_REFUSED ? ' or more' : ''} schedules`} no more, paused for that: ${of('key')} since ${of('since')}`
     case 'rescheduled':
       return `${name} has another schedule since ${of('since')}, by ${of('by')}: ${of('change')}`
     case 'poison':
@@ -181,7 +184,7 @@ function sayProblem(
     case 'blocked':
       return `${name} was blocked by its guard: ${of('due')} rows are due; somebody may approve it until ${of('approvableUntil')}`
     case 'deadLetter':
-      return `${name} gave up work with ${toCode(code)}: ${of('count')} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
+      return `${name} gave up work with ${toCode(code)}: ${of('count')} dead ${facts['count'] === 1 ? 'letter' : 'letters'}${sayThrown(facts)}`
     case 'oldSnapshot':
       return `${of('holder')} keeps old rows from being removed${facts['since'] === undefined ? '' : `, in a transaction open since ${of('since')}`}: the queue's tables grow, and each worker that starts reads past them`
     case 'connections':
@@ -196,6 +199,10 @@ function sayProblem(
 
 const sayOtherKeys = ({ count }: Readonly<Record<string, unknown>>) =>
   typeof count === 'number' && count > 1 ? `; ${count} keys wait so` : ''
+
+/** Says `, TypeError at send (src/send.ts:3:4)`. */
+const sayThrown = ({ thrown }: Readonly<Record<string, unknown>>) =>
+  typeof thrown === 'string' && thrown !== '' ? `, ${thrown}` : ''
 
 const sayUsual = ({ usualPercent }: Readonly<Record<string, unknown>>) =>
   typeof usualPercent === 'number' ? `, usually ${usualPercent} %` : ''

@@ -87,7 +87,7 @@ export async function findCauses(
 }
 
 /** The cause has these itself; and texts that people, the host or a handler wrote stay here. */
-const NO_FACTS: ReadonlySet<string> = new Set(['kind', 'name', 'message', 'label', 'reason'])
+const NO_FACTS: ReadonlySet<string> = new Set(['kind', 'name', 'label', 'reason'])
 
 /** What to tell of a problem: nothing of what can wait until somebody looks, and of dead letters each code. */
 function toCauses(
@@ -163,7 +163,11 @@ function toCauses(
     }
     case 'deadLetter':
       return byCode(
-        problem.causes.map(({ code, count }) => ({ ...cause, code, facts: { count } })),
+        problem.causes.map(({ code, count, thrown }) => ({
+          ...cause,
+          code,
+          facts: { count, ...(thrown !== '' && { thrown }) },
+        })),
         told,
       )
     default:

@@ -22,7 +22,7 @@ export function readableLine(foreign: unknown, maxLength = Infinity): string {
 }
 
 /** What colours text goes; of other control characters a sign is left. NUL and line breaks stay. */
-export function withoutControls(text: string): string {
+function withoutControls(text: string): string {
   // oxlint-disable-next-line no-control-regex -- these are what is looked for
   if (!/[\u0001-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/.test(text)) return text
   return (

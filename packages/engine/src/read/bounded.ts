@@ -11,6 +11,15 @@ export function boundedText(sql: string): string {
   return `left(${sql}, ${MAX_TEXT_LENGTH})`
 }
 
+/**
+ * What a failed run has thrown, and where: the class of the error, unless it has a code of its own, and the first frame, such
+ * as `TypeError at send (src/send.ts:3:4)`. Empty when neither is known. Everybody may see both.
+ */
+export function thrownOf(details: string): string {
+  const frame = `split_part(${details} #>> '{error,stack}', chr(10), 1)`
+  return boundedText(`concat_ws(' ', ${details} #>> '{error,name}', nullif(${frame}, ''))`)
+}
+
 /** Null where it is larger. It checks both sizes: stored JSON may be compressed, and few bytes may be a very long number. */
 export function boundedJson(sql: string, maxBytes: number): string {
   return `case when pg_column_size(${sql}) <= ${maxBytes} and octet_length((${sql})::text) <= ${maxBytes} then ${sql} end`

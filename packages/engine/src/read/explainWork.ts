@@ -340,10 +340,10 @@ async function explainEnd(
   return { ...of, state: row.state, text: `given up: ${describeError(row)}`, since: row.endedAt }
 }
 
+/** By its code: messages are for people who may see payloads. The engine alone gives the code `expired`, with its own words. */
 function describeError({ code, message }: Row): string {
-  return message === null || message.startsWith(NOT_STARTED)
-    ? String(message ?? code)
-    : `${code}: ${message}`
+  const isNotStarted = code === 'expired' && message?.startsWith(NOT_STARTED)
+  return String(isNotStarted ? message : code)
 }
 
 type AddReason = (kind: WaitReasonKind, text: string, more?: Partial<WaitReason>) => void

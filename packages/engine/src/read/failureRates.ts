@@ -1,7 +1,7 @@
 import { checkDate, checkTexts } from '../arguments/argument.ts'
 import { checkHoursOfJobs } from '../arguments/queries.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { boundedText } from './bounded.ts'
+import { boundedText, thrownOf } from './bounded.ts'
 import { ENDED_AT, STARTED_AT } from './listClocks.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -34,7 +34,8 @@ export interface RecentFailures extends RunShare {
   lastRunId: string
   /** When the last of these ended. */
   lastAt: string
-  message: string
+  /** The class of its error and the first frame, as `TypeError at send (src/send.ts:3:4)`; empty when not known. */
+  thrown: string
   /** How many runs have started since the last failure, and succeeded. */
   succeededSince: number
 }
@@ -63,7 +64,7 @@ export async function listRecentFailures(
       )
       select failing.name, total."runs", total."failed", total."from", total."runs" >= ${MAX_RUNS} as "isCut",
              ${boundedText(`total."code"`)} as "code", total."withCode", total."succeededSince", last."id" as "lastRunId", last."endedAt" as "lastAt",
-             ${boundedText(`coalesce(last."details" #>> '{error,message}', '')`)} as "message"
+             ${thrownOf('last."details"')} as "thrown"
       from failing
       cross join lateral (
         select sum("count")::int as "runs", (sum("count") filter (where "code" is not null))::int as "failed",

@@ -18,6 +18,7 @@ import {
   LIST_CODES_SQL,
   LIST_DEAD_LETTERS_SQL,
 } from '../store/deadLetterSql.ts'
+import { thrownOf } from './bounded.ts'
 import { runConditions, type ListJobRunsOptions } from './jobRuns.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 
@@ -87,8 +88,6 @@ export interface DeadLetterCode {
   /** When the first and the last of them failed; ISO 8601 in UTC. */
   firstAt: string
   lastAt: string
-  /** The error message of the last of them, at most 200 characters. */
-  message: string
   /** Whether there may be more of each code, older ones, and more codes. */
   isCut: boolean
 }
@@ -161,8 +160,8 @@ export interface DeadLetterCause {
   /** Instants are ISO 8601 in UTC. */
   firstAt: string
   lastAt: string
-  /** The error message of the last of them, at most 200 characters. */
-  message: string
+  /** As RecentFailures have it, of the last run of the last of them; empty when that run is no longer kept. */
+  thrown: string
   /** Whether there may be more, and older ones: of each job an equal part of the latest 10,000 is counted, and 100 causes are listed. */
   isCut: boolean
 }
@@ -177,7 +176,12 @@ export async function countDeadLettersByCause(
   limit = MAX_CAUSES,
 ): Promise<DeadLetterCause[]> {
   return await reader.rows<DeadLetterCause>({
-    text: DEAD_LETTER_CAUSES_SQL,
+    text: `
+      select cause."name", cause."code", cause."count", cause."firstAt", cause."lastAt", cause."isCut", coalesce((
+        select ${thrownOf('run."details"')} from "JobRun" run where run."workId" = cause."lastId"
+        order by run."attempt" desc, run."startedAt" desc limit 1
+      ), '') as "thrown"
+      from (${DEAD_LETTER_CAUSES_SQL}) cause order by "count" desc, 1, 2`,
     values: [checkTexts('names', names), limit],
   })
 }

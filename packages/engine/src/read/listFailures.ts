@@ -1,6 +1,6 @@
 import { checkDate, checkTexts } from '../arguments/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { boundedText, jsonNumber } from './bounded.ts'
+import { boundedText, jsonNumber, thrownOf } from './bounded.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
 import { ENDED_AT, STARTED_AT } from './listClocks.ts'
 import type { JobsReader } from './reader.ts'
@@ -11,7 +11,8 @@ export interface FailedRun {
   /** ISO 8601 in UTC. */
   endedAt: string
   code: string
-  message: string
+  /** As RecentFailures have it. */
+  thrown: string
   /** How many rows its guard counted. */
   due: number | null
   isApproved: boolean
@@ -43,7 +44,7 @@ export async function listFailures(
   return await reader.rows<FailedRun>({
     text: `select run."id", run."name", ${ENDED_AT} as "endedAt", run."approvedAt" is not null as "isApproved",
             ${boundedText('run."errorCode"')} as "code",
-            ${boundedText(`coalesce(run."details" #>> '{error,message}', '')`)} as "message",
+            ${thrownOf('run."details"')} as "thrown",
             ${jsonNumber(`run."details" #> '{guard,due}'`)} as "due",
             coalesce(run."id" = latest."id", false) as "isLatest", latest."inARow"
      from unnest($1::text[]) as job(name)

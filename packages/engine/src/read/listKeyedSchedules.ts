@@ -151,10 +151,9 @@ export async function listLateSchedules(
 /** The schedules of a job that are paused since it has refused their payloads. */
 export interface RefusedSchedules {
   name: string
-  /** The one that has been paused for longest, since when, and why. */
+  /** The one that has been paused for longest, and since when. */
   key: string
   since: string
-  message: string
   count: number
   /** There may be more. */
   isCut: boolean
@@ -167,10 +166,9 @@ export async function listRefusedSchedules(reader: JobsReader): Promise<RefusedS
   return await reader.rows<RefusedSchedules>({
     text: `
       select job.name, (array_agg("key" order by "pausedAt"))[1] as "key", min("pausedAt") as "since",
-             coalesce((array_agg(${boundedText('"pauseReason"')} order by "pausedAt"))[1], '') as "message",
              least(count(*), ${MAX_REFUSED})::int as "count", count(*) > ${MAX_REFUSED} as "isCut"
       from (${NAMES_OF_SCHEDULES}) job(name) cross join lateral (
-        select "key", "pausedAt", "pauseReason" from "JobKeyedSchedule"
+        select "key", "pausedAt" from "JobKeyedSchedule"
         where "name" = job.name and ${IS_REFUSED} order by "pausedAt" limit ${MAX_REFUSED + 1}
       ) refused group by job.name order by job.name`,
   })

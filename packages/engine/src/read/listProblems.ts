@@ -135,7 +135,7 @@ export type Problem =
       count: number
       isCut: boolean
       since: string | null
-      causes: { code: string; message: string; count: number }[]
+      causes: { code: string; thrown: string; count: number }[]
     }
   /** Such as `pid 4711 (psql, active)`: it keeps old rows from being removed. `since`: null where nobody can tell. */
   | { kind: 'oldSnapshot'; holder: string; since: string | null; transactions: number }
@@ -163,7 +163,8 @@ interface Failing {
   runId: string
   since: string
   code: string
-  message: string
+  /** As RecentFailures have it. */
+  thrown: string
   /** Null when the last run failed earlier than these. */
   recent: JobFailures | null
 }
@@ -172,7 +173,8 @@ interface Failing {
 interface LatestError {
   runId: string
   code: string
-  message: string
+  /** As RecentFailures have it. */
+  thrown: string
 }
 
 export interface JudgedBacklog extends Backlog {
@@ -441,16 +443,16 @@ function listFailing(
     const verdict = judgeFailures(recent, last ?? null, limitsOf(name))
     if (recent === null) {
       if (verdict === null || last === undefined) return []
-      const { id: runId, endedAt: since, code, message } = last
-      return [{ kind: 'failing', name, runId, since, code, message, recent, latest: null }]
+      const { id: runId, endedAt: since, code, thrown } = last
+      return [{ kind: 'failing', name, runId, since, code, thrown, recent, latest: null }]
     }
-    const { lastRunId: runId, lastAt: since, code, message } = recent
-    const item = { name, runId, since, code, message, recent }
+    const { lastRunId: runId, lastAt: since, code, thrown } = recent
+    const item = { name, runId, since, code, thrown, recent }
     if (verdict === 'recovered') return [{ kind: 'recovered', ...item }]
     const latest =
       last === undefined || last.code === code
         ? null
-        : { runId: last.id, code: last.code, message: last.message }
+        : { runId: last.id, code: last.code, thrown: last.thrown }
     return verdict === null ? [] : [{ kind: 'failing', ...item, latest }]
   })
 }
@@ -606,7 +608,7 @@ function listGivenUp(letters: readonly DeadLetterCause[]) {
       count: rows.reduce((sum, row) => sum + row.count, 0),
       isCut,
       since: isCut ? null : (rows.map(({ firstAt }) => firstAt).toSorted()[0] ?? null),
-      causes: rows.map(({ code, message, count }) => ({ code, message, count })),
+      causes: rows.map(({ code, thrown, count }) => ({ code, thrown, count })),
     }
   })
 }

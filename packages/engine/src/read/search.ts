@@ -1,5 +1,5 @@
 import { storableText } from '../job/storableText.ts'
-import { boundedText } from './bounded.ts'
+import { boundedText, thrownOf } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
@@ -12,15 +12,17 @@ export interface RunMatch {
   startedAt: string
 }
 
-/** Failed runs with the same code, found by the code or the error's message. */
+/** Failed runs with the same code, found by the code, by what was thrown and where, or by the error's message. */
 export interface ErrorMatch {
   code: string
   /** How many runs failed with it, up to 1,000. */
   count: number
   /** Whether there are more. */
   isCut: boolean
-  /** The error message of the last that was found. */
-  message: string
+  /** The class of the error of the last that was found, and the first frame; empty when not known. */
+  thrown: string
+  /** Its message; null for people who may not see messages. */
+  message: string | null
   lastAt: string
 }
 
@@ -57,14 +59,21 @@ const MAX_DETAILS_BYTES = 8_192
 /** A shorter beginning of an id would match too many runs. */
 const MIN_ID_DIGITS = 6
 
-/** Searches runs, labels, errors and workers, ignoring case. Any text will do. Bounded, however many runs there are. */
-export async function searchRuns(reader: JobsReader, text: string): Promise<Matches> {
+/**
+ * Searches runs, labels, errors and workers, ignoring case. Any text will do. Bounded, however many runs there are. Without
+ * `messages` nothing is found by the message of an error.
+ */
+export async function searchRuns(
+  reader: JobsReader,
+  text: string,
+  { messages = false }: { messages?: boolean | undefined } = {},
+): Promise<Matches> {
   const wanted = storableText(text).trim()
   if (wanted === '') return { labels: [], runs: [], errors: [], workers: [], isCut: false }
   const [labels, runs, errors, workers, [searched]] = await Promise.all([
     findByLabel(reader, wanted),
     findByIds(reader, wanted),
-    reader.rows<ErrorMatch>({ text: ERRORS_SQL, values: [wanted] }),
+    reader.rows<ErrorMatch>({ text: ERRORS_SQL, values: [wanted, messages] }),
     reader.rows<{ id: string }>({ text: WORKERS_SQL, values: [wanted] }),
     reader.rows<{ isCut: boolean }>({ text: IS_CUT_SQL }),
   ])
@@ -76,20 +85,21 @@ const contains = (sql: string) => `strpos(lower(${sql}), lower($1::text)) > 0`
 
 const FAILED = `
   select run."errorCode" as code, run."startedAt" as at,
-         case when pg_column_size(run."details") <= ${MAX_DETAILS_BYTES}
+         case when pg_column_size(run."details") <= ${MAX_DETAILS_BYTES} then ${thrownOf('run."details"')} end as thrown,
+         case when pg_column_size(run."details") <= ${MAX_DETAILS_BYTES} and $2::boolean
            then ${boundedText(`run."details" #>> '{error,message}'`)} end as message
   from "JobRun" run where run."errorCode" is not null`
 
 /** The codes of the last failed runs that match, and the text itself where any run at all has it as its code. */
 const ERRORS_SQL = `
-  select ${boundedText('found.code')} as "code", found."message", found."lastAt", least(of.count, ${MAX_FAILED})::int as "count",
+  select ${boundedText('found.code')} as "code", coalesce(found."thrown", '') as "thrown", found."message", found."lastAt", least(of.count, ${MAX_FAILED})::int as "count",
          of.count > ${MAX_FAILED} as "isCut"
   from (
-    select code, (array_agg(coalesce(message, '') order by at desc))[1] as "message", max(at) as "lastAt"
+    select code, (array_agg(thrown order by at desc))[1] as "thrown", (array_agg(message order by at desc))[1] as "message", max(at) as "lastAt"
     from (
       select * from (
         ${FAILED} order by run."startedAt" desc, run."id" desc limit ${MAX_FAILED}
-      ) failed where ${contains('code')} or ${contains('message')}
+      ) failed where ${contains('code')} or ${contains('thrown')} or ${contains('message')}
       union all (${FAILED} and run."errorCode" = $1::text order by run."startedAt" desc, run."id" desc limit 1)
     ) failed
     group by code order by max(at) desc limit ${MAX_MATCHES}

@@ -55,20 +55,19 @@ export const COUNT_DEAD_LETTERS_SQL = `
     select from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
   ) counted`
 
-/** Counts the last `$5` dead letters by code, with the message of the last of each. */
+/** Counts the last `$5` dead letters by code. */
 export const LIST_CODES_SQL = `
   select "errorCode" as "code", count(*)::int as "count", min("failedAt") as "firstAt", max("failedAt") as "lastAt",
-         left((array_agg("errorMessage" order by "failedAt" desc))[1], 200) as "message",
          (sum(count(*)) over () >= $5::int or count(*) over () > $11::int) as "isCut"
   from (
     select * from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
   ) letter
-  group by 1 order by count(*) desc, max("failedAt") desc limit $11::int`
+  group by 1 order by count(*) desc, max("failedAt") desc, 1 limit $11::int`
 
 /** Counting by cause reads no more, and of each job an equal part, so that a million dead letters cost no more. */
 export const MAX_COUNTED_DEAD_LETTERS = 10_000
 
-/** A row for each of the jobs `$1` and code, the most frequent first, `$2` at most. */
+/** A row for each of the jobs `$1` and code, the most frequent first, `$2` at most, with the id of the last dead letter. */
 export const DEAD_LETTER_CAUSES_SQL = `
   with job as materialized (
     select wanted.name, greatest(1, ${MAX_COUNTED_DEAD_LETTERS} / count(*) over ()) as most
@@ -77,7 +76,7 @@ export const DEAD_LETTER_CAUSES_SQL = `
   )
   select job.name, letter."errorCode" as "code", count(*)::int as "count",
          min(letter."failedAt") as "firstAt", max(letter."failedAt") as "lastAt",
-         left((array_agg(letter."errorMessage" order by letter."failedAt" desc))[1], 200) as "message",
+         (array_agg(letter."id" order by letter."failedAt" desc))[1] as "lastId",
          (sum(count(*)) over (partition by job.name) >= job.most or count(*) over () > $2::int) as "isCut"
   from job cross join lateral (
     select * from "JobDeadLetter" letter where letter."name" = job.name order by ${LATEST_FIRST} limit job.most

@@ -6,7 +6,8 @@ import { JobError } from '../job/jobError.ts'
 import { labelWork, type WorkLabel } from '../job/labelWork.ts'
 import { keyOfWork } from '../job/limits.ts'
 import type { Logger } from '../job/logger.ts'
-import { readableLine, storableText } from '../job/storableText.ts'
+import { createMask } from '../job/maskText.ts'
+import { readableLine } from '../job/storableText.ts'
 import { recordActions } from '../control/recordActions.ts'
 import { MAX_ENQUEUED_BY_LENGTH } from '../arguments/enqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
@@ -40,7 +41,7 @@ export interface KeyedTick extends TickDecision {
 
 /** The parts of a job that deciding needs; a program that deletes a schedule may have its name alone. */
 export type DecidedJob = Pick<Job, 'name'> &
-  Partial<Pick<Job, 'payload' | 'label' | 'show' | 'retry' | 'partition'>>
+  Partial<Pick<Job, 'payload' | 'label' | 'show' | 'redact' | 'retry' | 'partition'>>
 
 export interface HowToDecide {
   job: DecidedJob
@@ -66,8 +67,8 @@ interface Decided {
   row: KeyedRow
   ticks: KeyedTick[]
   work: WorkToInsert[]
-  /** The payload does not fit any more. */
-  refusal: string | null
+  /** Paused by this decision, since its payload does not fit any more. */
+  isRefused: boolean
   /** How later rules of time zones have moved its next tick. */
   moved: string | null
 }
@@ -165,7 +166,7 @@ async function decideRow(
   const undecided = { ...row, nextAt, dueAt: dueOf(nextAt, row.delayMs), tzdata }
   const end = new Date(row.now.getTime() - (workerId === null ? 0 : row.delayMs))
   if (nextAt === null || nextAt > end)
-    return { row: undecided, ticks: [], work: [], refusal: null, moved }
+    return { row: undecided, ticks: [], work: [], isRefused: false, moved }
   const due = await listDue(row, nextAt, end, nextTick)
   const isPaused = row.pausedAt !== null
   // Its jitter makes no tick late, also where a change decides it earlier.
@@ -173,8 +174,8 @@ async function decideRow(
   const situation = { now, isPaused, isUnfinished: row.isUnfinished }
   const wanted = decideTicks(row, due, situation)
   const fit: Fit = wanted.some(isEnqueued) ? fitPayload(how, row) : NOT_ASKED
-  const refusal = fit.kind === 'refused' && (await how.isLatest()) ? fit.problem : null
-  const decisions = refusal === null ? wanted : wanted.map((one) => refuse(one, refusal))
+  const isRefused = fit.kind === 'refused' && (await how.isLatest())
+  const decisions = isRefused ? wanted.map(refuse) : wanted
   const cursor = due.listed.at(-1) as Date
   const following = nextOf(row, cursor, nextTick)
   const ticks = decisions.map((decision) => ({
@@ -191,8 +192,13 @@ async function decideRow(
     lastAt = scheduledFor
     return [toWork(job.name, row, { id, payload, previousAt, scheduledFor, ...fit })]
   })
-  const refusals = refusal !== null ? row.refusals + 1 : fit.kind === 'fits' ? 0 : row.refusals
-  const isGivenUp = refusal !== null && refusals >= MAX_REFUSALS
+  const refusals = isRefused ? row.refusals + 1 : fit.kind === 'fits' ? 0 : row.refusals
+  const isGivenUp = isRefused && refusals >= MAX_REFUSALS
+  if (isGivenUp)
+    how.log.warn(
+      { name: job.name, key: row.key, problem: createMask(job.redact)(fit.problem) },
+      'a schedule is paused: its payload does not fit its job any more',
+    )
   return {
     row: {
       ...undecided,
@@ -210,12 +216,12 @@ async function decideRow(
       ...(isGivenUp && {
         pausedAt: row.now,
         pausedBy: workerId,
-        pauseReason: `the payload does not fit: ${refusal}`,
+        pauseReason: DOES_NOT_FIT,
       }),
     },
     ticks,
     work,
-    refusal: isGivenUp ? refusal : null,
+    isRefused: isGivenUp,
     moved,
   }
 }
@@ -223,7 +229,7 @@ async function decideRow(
 /** A program that changes what it cannot read keeps its first tick on record. */
 function decideUnread(row: KeyedRow): Decided {
   const { key, version, nextAt, now } = row
-  const decided = { row, ticks: [], work: [], refusal: null, moved: null }
+  const decided = { row, ticks: [], work: [], isRefused: false, moved: null }
   if (nextAt === null || !(nextAt <= now) || nextAt.getUTCFullYear() < 1) return decided
   const outcome = row.pausedAt === null ? ('missed' as const) : ('skipped' as const)
   const reason = `the program that changed the schedule could not read it: which ticks followed until ${now.toISOString()} is not known`
@@ -234,9 +240,12 @@ function decideUnread(row: KeyedRow): Decided {
 const isEnqueued = ({ outcome }: TickDecision) => outcome === 'enqueued'
 const tellInstant = (instant: Date | null) => instant?.toISOString() ?? 'never'
 
-function refuse(decision: TickDecision, refusal: string): TickDecision {
+/** What its schema says of a payload may quote it: the log alone has that. */
+const DOES_NOT_FIT = 'the payload does not fit'
+
+function refuse(decision: TickDecision): TickDecision {
   if (decision.outcome !== 'enqueued' && decision.outcome !== 'coalesced') return decision
-  return { ...decision, outcome: 'skipped', reason: `the payload does not fit: ${refusal}` }
+  return { ...decision, outcome: 'skipped', reason: DOES_NOT_FIT }
 }
 
 /** The ticks from `first` up to `end`, of which the first is due whatever the calendar of this process says. */
@@ -271,7 +280,7 @@ function fitPayload({ job, log }: HowToDecide, row: KeyedRow): Fit {
   const workKey = (job.partition ?? null) === null ? undefined : ''
   const refused = (problem: string): Fit => ({ kind: 'refused', problem, label: {}, workKey })
   const answer = judge(schema, readPayload(row))
-  if (answer.kind === 'refused') return refused(storableText(describeIssues(answer.issues), 1_000))
+  if (answer.kind === 'refused') return refused(describeIssues(answer.issues))
   const label = labelWork(job, answer.value, log)
   try {
     return { kind: 'fits', label, workKey: keyOfWork(job, answer.value) }
@@ -374,7 +383,7 @@ async function record(
       const change = which(one)
       return change === null ? [] : [{ name: job.name, scheduleKey: one.row.key, change }]
     })
-  const paused = targets(({ refusal }) => refusal && `the payload does not fit: ${refusal}`)
+  const paused = targets(({ isRefused }) => (isRefused ? DOES_NOT_FIT : null))
   if (paused.length > 0) await recordActions(tx, 'pause', paused, { actor })
   const moved = targets((one) => one.moved)
   if (moved.length > 0) await recordActions(tx, 'reschedule', moved, { actor })

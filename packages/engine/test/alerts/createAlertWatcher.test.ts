@@ -580,7 +580,9 @@ describe('what is told', () => {
         job: 'importFeed',
         code: null,
         facts: { failed: 80, runs: 400, code: 'timeout' },
-        text: expect.stringMatching(/^importFeed fails: 80 of its last 400 runs, since \S+Z$/),
+        text: expect.stringMatching(
+          /^importFeed fails: 80 of its last 400 runs, most often with timeout, since \S+Z$/,
+        ),
       },
       { event: 'began', kind: 'deadLetter' },
       { event: 'ended', kind: 'failing', text: 'Resolved: importFeed does not fail any more' },
@@ -648,6 +650,38 @@ describe('what is told', () => {
       ...{ kind: 'refused', job: 'importFeed' },
       text: 'importFeed takes the payloads of 2 schedules no more, paused for that: tenant-2 since 2026-01-01T02:00:00.000Z',
     })
+  })
+
+  it('what a job has thrown, and where, and no message', async () => {
+    const receiver = await openMonitor()
+    await insertRuns(Array<string>(10).fill('feed_broken'))
+    await insertDeadLetters('feed_broken')
+    await runtime.rows(
+      `update "JobRun" set "workId" = (select "id" from "JobDeadLetter"), "details" = jsonb_build_object('error', $1::jsonb)`,
+      [
+        JSON.stringify({
+          code: 'feed_broken',
+          name: 'FeedError',
+          message: 'secret',
+          stack: 'at readFeed (src/feed.ts:3:4)\nat secret (src/feed.ts:1:2)',
+          cause: { message: 'secret' },
+        }),
+      ],
+    )
+    watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+    await waitFor(() => receiver.requests.length === 2)
+    const thrown = 'FeedError at readFeed (src/feed.ts:3:4)'
+    const notices = noticesOf(receiver)
+    expect(notices.find(({ kind }) => kind === 'failing')).toMatchObject({
+      facts: { code: 'feed_broken', thrown },
+      text: expect.stringContaining(`most often with feed_broken, ${thrown}`),
+    })
+    expect(notices.find(({ kind }) => kind === 'deadLetter')).toMatchObject({
+      code: 'feed_broken',
+      facts: { count: 1, thrown },
+      text: `importFeed gave up work with feed_broken: 1 dead letter, ${thrown}`,
+    })
+    expect(JSON.stringify(notices)).not.toContain('secret')
   })
 
   it('nothing of runs that people or a guard have stopped, or that are too few', async () => {

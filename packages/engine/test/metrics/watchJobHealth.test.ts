@@ -14,7 +14,7 @@ async function scrape(read: () => Promise<{ problems: Problem[] }>): Promise<str
 }
 
 it('says that all is well, which neither a pause changes nor what has recovered', async () => {
-  const recovered = { name: 'x', runId: 'x', since: '', code: '', message: '', recent: {} as never }
+  const recovered = { name: 'x', runId: 'x', since: '', code: '', thrown: '', recent: {} as never }
   const problems: Problem[] = [{ kind: 'recovered', ...recovered }]
   const read = async () => ({ problems, paused: ['pruneJobRuns'] })
   expect(await scrape(read)).toEqual(['roundsman_jobs_healthy 1'])

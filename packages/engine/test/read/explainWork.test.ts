@@ -340,7 +340,7 @@ describe('what became of a piece of work', () => {
     await queue.fail(await queue.take('parcel'), { code: 'broken', message: 'no' }, 'retry')
     expect(await stateOf(other)).toEqual([
       'deadLetter',
-      'given up, and a dead letter: broken: no',
+      'given up, and a dead letter: broken',
       'parcel',
     ])
     await queue.client.discardDeadLetters({ ids: [other] }, by)

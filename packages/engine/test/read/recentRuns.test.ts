@@ -104,10 +104,9 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
   'its last failures': (of) => listFailures(of, ['former'], ALL.from),
   'how often it failed so': (of) =>
     countEqualFailures(of, {
+      id: '00000000-0000-0000-0000-000000000000',
       name: 'former',
       startedAt: '2025-12-31T01:00:00Z',
-      code: 'bear',
-      message: '',
     }),
   'how often it failed': (of) =>
     listRecentFailures(of, ['former'], new Date('2025-12-31T08:00:00Z')),

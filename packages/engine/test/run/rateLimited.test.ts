@@ -64,7 +64,7 @@ describe('a run that a service refuses', () => {
     })
     const until = new Date(START.getTime() + 120_000)
     expect(await parks()).toEqual([
-      { name: 'job:sync', key: 'a', until, reason: 'Stripe said 429', count: 1 },
+      { name: 'job:sync', key: 'a', until, reason: 'rate_limited', count: 1 },
     ])
     expect(await test.enqueued(sync)).toMatchObject([{ startAfter: until }])
     refusal = null

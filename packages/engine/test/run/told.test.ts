@@ -351,7 +351,7 @@ describe('the attempts at a piece of work', () => {
 })
 
 describe('equal failures', () => {
-  it('are counted by the code of what caused them, and by what they say where there is none', async () => {
+  it('are counted by code, class and where they were thrown', async () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
     const errors: Record<string, Error> = {
       refused: new TypeError('fetch failed', { cause: refused }),
@@ -375,8 +375,8 @@ describe('equal failures', () => {
     )
     const counted = async (how: string) => {
       const run = (await getJobRun(runtime.reader, ids[how]!))!
-      const { error } = run.details as { error: { code: string; message: string; name: string } }
-      const equal = await countEqualFailures(runtime.reader, { ...run, ...error, name: run.name })
+      const { error } = run.details as { error: { code: string; name: string } }
+      const equal = await countEqualFailures(runtime.reader, run)
       return [error.code, error.name, equal?.count, equal?.isCut]
     }
     expect(await counted('refused')).toEqual(['ECONNREFUSED', 'TypeError', 2, false])

@@ -460,7 +460,7 @@ describe('a payload that no longer fits', () => {
     expect(await schedules.get({ name: 'report', key: 'tenant-1' })).toMatchObject({
       isRefused: true,
       pausedBy: 'test',
-      pauseReason: expect.stringMatching(/^the payload does not fit: tenantId: Required/),
+      pauseReason: 'the payload does not fit',
     })
     expect(await actions()).toMatchObject([{ action: 'reschedule' }, { action: 'pause' }])
     expect((await schedules.list({ limit: 10, state: 'refused' })).schedules).toHaveLength(1)
@@ -531,7 +531,6 @@ describe('what is wrong', () => {
         name: 'report',
         key: expect.stringMatching(/^tenant-[12]$/),
         since: '2026-10-22T15:00:30.000Z',
-        message: expect.stringMatching(/^the payload does not fit: tenantId: Required/),
         count: 2,
         isCut: false,
       },

@@ -17,7 +17,7 @@ const WIDTH = 110
 export const PATIENCE_MS = 240_000
 const YEARS_2_MS = 2 * 366 * 86_400_000
 /** What these hold is written for people, and may be reworded. */
-const SENTENCES = /^(message|text|detail|title|problem|remedy|summary|stack|parkReason)$/
+const SENTENCES = /^(message|text|detail|title|problem|remedy|summary|stack|thrown|parkReason)$/
 /** What these hold depends on the machine. */
 const MEASURED = /^(at|durationMs|oldestSeconds|pid)$/
 

@@ -190,7 +190,6 @@ const VIEWS: { readonly [Each in Kind]: View<Of<Each>> } = {
         {item.key}, paused <Moment at={item.since} />
       </>
     ),
-    note: ({ message }) => message,
   },
   rescheduled: {
     label: 'Rescheduled',
@@ -266,8 +265,8 @@ const VIEWS: { readonly [Each in Kind]: View<Of<Each>> } = {
   recovered: {
     label: 'Recovered',
     text: (item) => <RecoveredText item={item} />,
-    more: ({ runId, code, message, recent }) => (
-      <p className="muted isCut" title={message}>
+    more: ({ runId, code, thrown, recent }) => (
+      <p className="muted isCut" title={thrown}>
         {recent.failed > 1 && (
           <>
             <Count value={recent.withCode} /> ×{' '}
@@ -276,7 +275,7 @@ const VIEWS: { readonly [Each in Kind]: View<Of<Each>> } = {
         <Link to="/runs/$id" params={{ id: runId }}>
           <code>{code}</code>
         </Link>{' '}
-        {message}
+        {thrown}
       </p>
     ),
   },
@@ -565,8 +564,8 @@ const VIEWS: { readonly [Each in Kind]: View<Of<Each>> } = {
     ),
     more: (item) => (
       <ul className="muted causesOf">
-        {item.causes.map(({ code, message, count }) => (
-          <li key={code} className="isCut" title={message}>
+        {item.causes.map(({ code, thrown, count }) => (
+          <li key={code} className="isCut" title={thrown}>
             {item.count > 1 && (
               <>
                 <Count value={count} isCut={item.isCut} /> ×{' '}
@@ -575,7 +574,7 @@ const VIEWS: { readonly [Each in Kind]: View<Of<Each>> } = {
             <Link to="/queue" search={{ name: item.name, errorCode: code }}>
               <code>{code}</code>
             </Link>{' '}
-            {message}
+            {thrown}
           </li>
         ))}
       </ul>
@@ -657,10 +656,10 @@ function FailingText({ item }: { item: Of<'failing'> }) {
 }
 
 /** The most frequent cause, and that of the last failure where it is another. */
-function FailingCauses({ item: { name, code, message, recent, latest } }: { item: Of<'failing'> }) {
+function FailingCauses({ item: { name, code, thrown, recent, latest } }: { item: Of<'failing'> }) {
   return (
     <>
-      <p className="muted isCut" title={message}>
+      <p className="muted isCut" title={thrown}>
         {recent !== null && recent.failed > 1 && (
           <>
             <Count value={recent.withCode} /> ×{' '}
@@ -673,15 +672,15 @@ function FailingCauses({ item: { name, code, message, recent, latest } }: { item
             <code>{code}</code>
           </Link>
         )}{' '}
-        {message}
+        {thrown}
       </p>
       {latest !== null && (
-        <p className="muted isCut" title={latest.message}>
+        <p className="muted isCut" title={latest.thrown}>
           The last one:{' '}
           <Link to="/runs/$id" params={{ id: latest.runId }}>
             <code>{latest.code}</code>
           </Link>{' '}
-          {latest.message}
+          {latest.thrown}
         </p>
       )}
     </>

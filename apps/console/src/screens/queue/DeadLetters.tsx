@@ -184,14 +184,13 @@ function Causes({
   if (shown.length + (isOther ? 1 : 0) < 2 && errorCode === undefined) return null
   return (
     <div className="causesBar" role="group" aria-label="By cause">
-      {shown.map(({ code, count, isCut, message }) => (
+      {shown.map(({ code, count, isCut }) => (
         <Link
           key={code}
           to="/queue"
           search={toSearch({ ...about, ...(code !== errorCode && { errorCode: code }) })}
           className={code === errorCode ? 'causeChip isActive' : 'causeChip'}
           {...(code === errorCode && { 'aria-current': true })}
-          data-tip={message ?? ''}
         >
           <code>{code}</code> · <Count value={count} isCut={isCut} />
         </Link>

@@ -25,7 +25,7 @@ export const LETTER_ERROR: Column<DeadLetter> = {
   isPlain: true,
   isWide: true,
   cell: ({ error }) => (
-    <span className="isCut isBlock" title={error.message}>
+    <span className="isCut isBlock" title={error.message ?? undefined}>
       <code>{error.code}</code> <span className="muted">{error.message}</span>
     </span>
   ),

@@ -202,7 +202,13 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
         <code>{code}</code>
         {first !== undefined && <code className="errorPlace">{placeOf(first)}</code>}
       </p>
-      <p className="isWrapped">{message}</p>
+      {message === null ? (
+        <p className="muted">
+          Its message, causes and log lines are shown to people who may see payloads.
+        </p>
+      ) : (
+        <p className="isWrapped">{message}</p>
+      )}
       {meaning !== null && <p className="muted">{meaning}</p>}
       {code === 'handler_failed' && (
         <p className="muted">The handler threw this, and gave it no code of its own.</p>

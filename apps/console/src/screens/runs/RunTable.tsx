@@ -102,8 +102,8 @@ function Telling({ run }: { run: Run }) {
     const [frame] = error.frames
     const place = frame === undefined ? null : placeOf(frame)
     return (
-      <span className="isCut isBlock" title={error.message}>
-        <code>{error.code}</code> <span className="muted">{error.message}</span>
+      <span className="isCut isBlock" title={error.message ?? undefined}>
+        <code>{error.code}</code> <span className="muted">{error.message ?? error.name}</span>
         {place !== null && <code className="muted"> {place}</code>}
       </span>
     )

@@ -1,0 +1,21 @@
+import type { ListedJobRun } from './jobRuns.ts'
+
+/** What everybody sees of an error: its stack has frames alone. */
+const SEEN = ['code', 'name', 'meaning', 'stack', 'omitted']
+
+/**
+ * Takes from a run what only people see who may see payloads, unless `messages`: the error's message, its causes, and log
+ * lines. It changes the run itself: a page has many rows, and nobody else holds them.
+ */
+export function hideMessages<Run extends Pick<ListedJobRun, 'details'> & { logs?: unknown }>(
+  run: Run,
+  { messages = false }: { messages?: boolean | undefined },
+): Run {
+  if (messages) return run
+  if ('logs' in run) run.logs = null
+  const { error } = (run.details ?? {}) as { error?: unknown }
+  if (typeof error !== 'object' || error === null) return run
+  const seen = Object.entries(error).filter(([part]) => SEEN.includes(part))
+  run.details = { ...(run.details as object), error: Object.fromEntries(seen) }
+  return run
+}
