@@ -1,4 +1,4 @@
-import { openForTests, waitFor, useLivingWorkers } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import {
@@ -56,7 +56,6 @@ const test = openForTests(() =>
 )
 let schedules: KeyedSchedules
 const own = useOwnDatabase(database, test)
-useLivingWorkers(() => database.url, 'other', 'later')
 
 beforeEach(async () => {
   seen = []
@@ -163,7 +162,7 @@ describe('a schedule of a customer', () => {
       await rows(
         `select work."label", tick."workId" = work."id" as same, tick."workerId" from "JobWork" work, "JobKeyedTick" tick`,
       ),
-    ).toEqual([{ label: 'Tenant 1', same: true, workerId: test.schema }])
+    ).toEqual([{ label: 'Tenant 1', same: true, workerId: 'test' }])
   })
 
   it('exists if and only if the transaction commits', async () => {
@@ -460,7 +459,7 @@ describe('a payload that no longer fits', () => {
     expect(await test.enqueued(report)).toEqual([])
     expect(await schedules.get({ name: 'report', key: 'tenant-1' })).toMatchObject({
       isRefused: true,
-      pausedBy: test.schema,
+      pausedBy: 'test',
       pauseReason: expect.stringMatching(/^the payload does not fit: tenantId: Required/),
     })
     expect(await actions()).toMatchObject([{ action: 'reschedule' }, { action: 'pause' }])
@@ -473,6 +472,30 @@ describe('a payload that no longer fits', () => {
     })
     await test.advance({ hours: 1 })
     expect(await test.enqueued(report)).toHaveLength(1)
+  })
+
+  it('ends the pause when the latest version takes it again, unless a person has paused the schedule too', async () => {
+    await schedules.upsertMany(
+      null,
+      report,
+      [1, 2].map((id) => weekly(id, { cron: '0 * * * *' })),
+    )
+    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
+    for (let hour = 0; hour < 3; hour++) await test.advance({ hours: 1 })
+    expect(await schedules.pause(null, report, 'tenant-2', by)).toBe('paused')
+    expect(await schedules.pause(null, report, 'tenant-2', by)).toBe('alreadyPaused')
+    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenantId": 1}'`)
+    await test.advance({ hours: 1 })
+    expect(await test.enqueued(report)).toHaveLength(1)
+    expect(await schedules.get({ name: 'report', key: 'tenant-1' })).toMatchObject({
+      isRefused: false,
+      pausedAt: null,
+    })
+    expect(await schedules.get({ name: 'report', key: 'tenant-2' })).toMatchObject({
+      isRefused: false,
+      pausedBy: by.actor,
+    })
+    expect((await actions()).at(-1)).toMatchObject({ action: 'resume', actor: 'test' })
   })
 
   it('is enqueued all the same by a worker of an earlier version', async () => {
