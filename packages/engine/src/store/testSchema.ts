@@ -11,13 +11,17 @@ import { createSchema, type Schema } from './schema.ts'
  */
 const ASKS_TIME = /\b(?:now|clock_timestamp|transaction_timestamp)\(\)|\bcurrent_timestamp\b/gi
 
-/** A schema whose statements go by the time of the test. See setTestTime. */
+/** The question of isAliveSql. The worker of a test holds no lock, and whoever is asked about lives. */
+const ASKS_LIFE = /not pg_try_advisory_xact_lock_shared\(hashtextextended\([^()]*\)\)/g
+
+/** A schema whose statements go by the time of the test, and in which workers live. See setTestTime. */
 export function createTestSchema(name: string): Schema {
   const schema = createSchema(name)
   return {
     ...schema,
     // This runs for every statement, which is quick enough for tests; the inner sql() keeps its results.
-    sql: (text) => schema.sql(text.replace(ASKS_TIME, 'roundsman."testNow"()')),
+    sql: (text) =>
+      schema.sql(text.replace(ASKS_TIME, 'roundsman."testNow"()').replace(ASKS_LIFE, 'true')),
   }
 }
 
@@ -27,8 +31,8 @@ export async function setTestTime(connection: Connection, now: Date): Promise<vo
 }
 
 /**
- * Creates the schema with its clock at `now`, by which columns also record when a row was made. The worker of the test is listed
- * as started then.
+ * Creates the schema with its clock at `now`, by which columns also record when a row was made. `workerId` has given a
+ * sign at whatever time the clock shows.
  */
 export async function makeTestSchema(
   connection: Connection,
@@ -42,7 +46,7 @@ export async function makeTestSchema(
       as $$ select at from roundsman."testTime" $$`)
   const worker = schema.sql(`
     insert into "JobWorker" ("id", "startedAt", "heartbeatAt", "lanes")
-    values ('${workerId}', now(), statement_timestamp(), '{}')`)
+    values ('${workerId}', now(), '9999-01-01Z', '{}')`)
   await connection.query({
     foreignText: [makeSchemaSql(schema), clock, newTablesSql(schema), worker].join(';\n'),
   })

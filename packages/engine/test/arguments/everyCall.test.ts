@@ -677,7 +677,13 @@ const CALLS = [
 ]
 
 /** Errors that only the engine throws, and values that it returns: a program has nothing to pass to them. */
-const NO_CALLS = ['ArgumentError', 'TablesError', 'MigrationDeniedError', 'MigrationRefusedError']
+const NO_CALLS = [
+  'ArgumentError',
+  'TablesError',
+  'PoolerError',
+  'MigrationDeniedError',
+  'MigrationRefusedError',
+]
 const VALUES = ['pruneJobRuns']
 const MAX_PUBLIC = 70
 

@@ -1,4 +1,4 @@
-import { openForTests, waitFor, useLivingWorkers } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import {
@@ -56,7 +56,6 @@ const test = openForTests(() =>
 )
 let schedules: KeyedSchedules
 const own = useOwnDatabase(database, test)
-useLivingWorkers(() => database.url, 'other', 'later')
 
 beforeEach(async () => {
   seen = []
@@ -163,7 +162,7 @@ describe('a schedule of a customer', () => {
       await rows(
         `select work."label", tick."workId" = work."id" as same, tick."workerId" from "JobWork" work, "JobKeyedTick" tick`,
       ),
-    ).toEqual([{ label: 'Tenant 1', same: true, workerId: test.schema }])
+    ).toEqual([{ label: 'Tenant 1', same: true, workerId: 'test' }])
   })
 
   it('exists if and only if the transaction commits', async () => {
@@ -460,7 +459,7 @@ describe('a payload that no longer fits', () => {
     expect(await test.enqueued(report)).toEqual([])
     expect(await schedules.get({ name: 'report', key: 'tenant-1' })).toMatchObject({
       isRefused: true,
-      pausedBy: test.schema,
+      pausedBy: 'test',
       pauseReason: 'the payload does not fit',
     })
     expect(await actions()).toMatchObject([{ action: 'reschedule' }, { action: 'pause' }])
