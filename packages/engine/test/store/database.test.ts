@@ -134,20 +134,6 @@ describe('openDatabase', () => {
     }
   })
 
-  it('gives a connection that no more answers within a transaction to nobody else', async () => {
-    const options = { applicationName: 'half open', poolSize: 1, answerTimeoutMs: 200 }
-    const { database: half, proxy } = await openThroughProxy(options)
-    const refused = half.transaction(async (tx) => {
-      await tx.query('select 1')
-      proxy.forget()
-      await tx.query('select 2')
-    })
-    await expect(refused).rejects.toThrow('Query read timeout')
-    expect(await half.transaction(async (tx) => (await tx.query('select 3 as n')).rows)).toEqual([
-      { n: 3 },
-    ])
-  })
-
   it('leaves nothing on a connection that many transactions have had', async () => {
     const warnings: string[] = []
     const onWarning = ({ name }: Error) => void warnings.push(name)
