@@ -4,7 +4,7 @@ import { waitFor } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { jobsWithoutWorker } from '../src/internal.ts'
-import { defineJob, JobError, type Job, type RunContext, type TransactionOf } from '../src/index.ts'
+import { defineJob, type Job, type RunContext, type TransactionOf } from '../src/index.ts'
 import { createWorker } from '../src/worker.ts'
 import { useClientRuntime } from './useClientRuntime.ts'
 import { readWorkStates } from './readWorkStates.ts'
@@ -41,7 +41,7 @@ const nothing = async () => undefined
 
 const startWorker = (
   handlers: Handlers,
-  options: { concurrency?: number; only?: ('echo' | 'brief' | 'single')[] } = {},
+  options: { only?: ('echo' | 'brief' | 'single')[] } = {},
 ) =>
   startTestWorker(runtime, {
     jobs,
@@ -117,23 +117,6 @@ describe('createWorker', () => {
     expect(seen).toMatchObject([{ status: 'running', endedAt: null, details: null }])
   })
 
-  it('a transaction that is rolled back enqueues nothing', async () => {
-    const refused = runtime.prisma.$transaction(async (tx) => {
-      await client.enqueue(tx, echo, { text: 'never', n: 0 })
-      throw new Error('changed my mind')
-    })
-    await expect(refused).rejects.toThrow('changed my mind')
-
-    expect(await queueStates()).toEqual([])
-  })
-
-  it('refuses a payload that does not fit before anything is written', async () => {
-    await expect(client.enqueueNow(echo, { text: 1 } as never)).rejects.toMatchObject({
-      code: 'payload_invalid',
-    })
-    expect(await queueStates()).toEqual([])
-  })
-
   it('a handler that throws ends its run as failed, and is tried again after the back-off', async () => {
     let attempts = 0
     await startWorker({
@@ -152,46 +135,6 @@ describe('createWorker', () => {
       details: { error: { code: 'handler_failed', message: 'no luck' } },
     })
     expect(second).toMatchObject({ status: 'success', attempt: 2, workId: first!.workId })
-  })
-
-  it('what has used up its attempts is kept as failed', async () => {
-    await startWorker({ echo: () => Promise.reject(new Error('never')) })
-    await send('hello')
-
-    await waitFor(async () => (await queueStates())[0] === 'failed')
-    expect((await runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
-      ['failed', 1],
-      ['failed', 2],
-    ])
-  })
-
-  it('an error that says so is not tried again', async () => {
-    await startWorker({
-      echo: () =>
-        Promise.reject(new JobError('gone', 'There is no such thing', { retryable: false })),
-    })
-    await send('hello')
-
-    await waitFor(async () => (await queueStates())[0] === 'failed')
-    expect(await runs()).toMatchObject([
-      { status: 'failed', details: { error: { code: 'gone', message: 'There is no such thing' } } },
-    ])
-  })
-
-  it('a payload that does not fit fails at once, without the handler and without the payload', async () => {
-    let called = false
-    await startWorker({ echo: async () => void (called = true) })
-    const secret = 'hunter2-is-my-password'
-    await runtime.rows(
-      `insert into "JobWork" ("id", "name", "bytes", "payload") values (gen_random_uuid(), 'echo', 50, $1)`,
-      [{ text: { secret } }],
-    )
-
-    const [run] = await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt) && runs())
-    expect(called).toBe(false)
-    expect(run).toMatchObject({ status: 'failed', details: { error: { code: 'payload_invalid' } } })
-    expect(JSON.stringify(run)).not.toContain(secret)
-    expect(await queueStates()).toEqual(['failed'])
   })
 
   it('what a handler threw is stored and logged masked', async () => {
@@ -236,83 +179,6 @@ describe('createWorker', () => {
       details: { error: { code: 'timeout', message: 'The run took longer than 100 ms' } },
     })
     expect(reason).toMatchObject({ code: 'timeout' })
-  })
-
-  it('runs no more at once than its concurrency, and all in the end', async () => {
-    let running = 0
-    let most = 0
-    const seen = new Set<number>()
-    await startWorker(
-      {
-        echo: async ({ payload }) => {
-          most = Math.max(most, ++running)
-          await new Promise((resolve) => setImmediate(resolve))
-          running--
-          seen.add(payload.n)
-        },
-      },
-      { concurrency: 3 },
-    )
-    for (let n = 0; n < 40; n++) await send('x', n)
-
-    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'))
-    expect(seen.size).toBe(40)
-    expect(most).toBeLessThanOrEqual(3)
-    expect(await runs()).toHaveLength(40)
-  })
-
-  it('two workers share the work and run none of it twice', async () => {
-    const seen: number[] = []
-    const handlers: Handlers = { echo: async ({ payload }) => void seen.push(payload.n) }
-    await startWorker(handlers)
-    const other = await startWorker(handlers)
-    for (let n = 0; n < 60; n++) await send('x', n)
-
-    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'))
-    await other.stop()
-    expect(seen.toSorted((a, b) => a - b)).toEqual([...Array(60).keys()])
-    expect(await runs()).toHaveLength(60)
-  })
-
-  it('an exclusive job runs one at a time, over all workers', async () => {
-    let running = 0
-    let most = 0
-    const handlers: Handlers = {
-      single: async () => {
-        most = Math.max(most, ++running)
-        await new Promise((resolve) => setTimeout(resolve, 20))
-        running--
-      },
-    }
-    await startWorker(handlers)
-    const other = await startWorker(handlers)
-    for (let n = 0; n < 4; n++)
-      await runtime.prisma.$transaction((tx) => client.enqueue(tx, single, {}))
-
-    await waitFor(async () => (await queueStates()).every((state) => state === 'completed'), {
-      timeoutMs: 15_000,
-    })
-    await other.stop()
-    expect(most).toBe(1)
-    expect((await runs()).map(({ status }) => status)).toEqual(Array(4).fill('success'))
-  })
-
-  it('stop lets running work finish and takes no more', async () => {
-    let finish: () => void = () => undefined
-    const worker = await startWorker(
-      { echo: () => new Promise<void>((resolve) => (finish = resolve)) },
-      { concurrency: 1 },
-    )
-    await send('first')
-    await waitFor(async () => (await runs()).length)
-    await send('second')
-    const stopped = worker.stop({ drainTimeoutMs: 10_000 })
-    expect(worker.isReady()).toBe(false)
-    finish()
-    await stopped
-
-    expect(await runs()).toMatchObject([{ status: 'success' }])
-    expect((await queueStates()).toSorted()).toEqual(['completed', 'created'])
   })
 
   it('work that does not finish in time is aborted, recorded, and given back at once', async () => {

@@ -27,33 +27,6 @@ describe('SIGTERM while a run is under way', { timeout: 60_000 }, () => {
     expect(await ask.queueStates()).toEqual(['completed', 'created'])
   })
 
-  it('aborts what does not finish in time: recorded, counted, and redone by the next at once', async () => {
-    const worker = await startWorker({ drainTimeoutMs: 200 })
-    await ask.enqueue({ n: 1, ...GATED })
-    await waitFor(isAtItsGate)
-    process.kill(worker.pid, 'SIGTERM')
-
-    expect(await worker.exited).toEqual({ code: 0, signal: null })
-    expect(await ask.runs()).toMatchObject([
-      { status: 'failed', attempt: 1, details: { effects: 1, error: { code: 'drained' } } },
-    ])
-    // Given back and due at once, though the job's back-off is a minute.
-    expect(
-      await runtime.rows(
-        `select "attempt", "failures", "dueAt" <= now() as "isDue" from "JobWork"`,
-      ),
-    ).toEqual([{ attempt: 2, failures: 0, isDue: true }])
-
-    await ask.openGate(2)
-    await startWorker()
-    await waitFor(async () => (await ask.queueStates())[0] === 'completed')
-    expect((await ask.runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
-      ['failed', 1],
-      ['success', 2],
-    ])
-    expect(await ask.miscounted()).toEqual([])
-  })
-
   it('a second one aborts at once', async () => {
     const worker = await startWorker({ drainTimeoutMs: 600_000 })
     await ask.enqueue({ n: 1, ...GATED })

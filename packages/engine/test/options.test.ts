@@ -223,7 +223,7 @@ const drawn = fc.constantFrom(...settings).chain(({ name, option, range }) =>
   }),
 )
 
-/** Whose numbers are parts of what a client is called with: client.test.ts tries those. What a service says is taken as it can be: rateLimited.test.ts. */
+/** Whose numbers are parts of what a client is called with: everyCall.test.ts tries those. What a service says is taken as it can be: rateLimited.test.ts. */
 const OF_CLIENTS = `
   EnqueueOptions AwaitResultOptions ReaderOptions JobsClientOptions ListJobRunsOptions ListJobTicksOptions RecentRunsOptions
   WorkerRunsOptions DeadLetterQuery WaitingWorkQuery PreviewQuery RateLimitedOptions`
@@ -236,6 +236,21 @@ function toRefusal(error: unknown, option: string): string {
   const isNamed = argument === option || message.startsWith(`Job "drawn": ${option} `)
   const isOfPart = message.startsWith('Job "drawn": ') && message.includes(`.${option} `)
   return error instanceof TypeError && (isNamed || isOfPart) ? `${option} is refused` : message
+}
+
+async function expectAnswer(name: string, option: string, value: unknown): Promise<void> {
+  const { call, ranges } = INTERFACES[name] as Interface
+  const asked = async () => await call(asOptions({ [option]: value }))
+  const answer = await asked().then(
+    () => 'taken',
+    (error: unknown) => toRefusal(error, option),
+  )
+  const isTaken = isWithin(value, ranges[option] as Range)
+  expect([option, value, answer]).toEqual([
+    option,
+    value,
+    isTaken ? 'taken' : `${option} is refused`,
+  ])
 }
 
 describe('a number that somebody sets', () => {
@@ -257,18 +272,15 @@ describe('a number that somebody sets', () => {
 
   it('is taken within its range, and else refused by name before anything else happens', async () => {
     await fc.assert(
-      fc.asyncProperty(drawn, async ({ name, option, value }) => {
-        const { call, ranges } = INTERFACES[name] as Interface
-        const asked = async () => await call(asOptions({ [option]: value }))
-        const answer = await asked().then(
-          () => 'taken',
-          (error: unknown) => toRefusal(error, option),
-        )
-        const isTaken = isWithin(value, ranges[option] as Range)
-        expect([option, answer]).toEqual([option, isTaken ? 'taken' : `${option} is refused`])
-      }),
+      fc.asyncProperty(drawn, async ({ name, option, value }) => expectAnswer(name, option, value)),
       { numRuns: 600 },
     )
+  })
+
+  it('is taken at the ends of its range, and refused beyond', async () => {
+    for (const { name, option, range } of settings)
+      for (const value of [range.min, range.min - 1, range.max, range.max + 1])
+        await expectAnswer(name, option, value)
   })
 
   it('is refused by name also where it has no text', async () => {

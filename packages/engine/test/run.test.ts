@@ -66,14 +66,6 @@ it.each([
   }
 })
 
-it('refuses an empty address of the database', async () => {
-  const nothing = defineJob({ name: 'nothing' })
-  const handlers = { nothing: async () => undefined }
-  await expect(run({ databaseUrl: '', jobs: [nothing], handlers })).rejects.toThrow(
-    'databaseUrl must be the address of a database',
-  )
-})
-
 it('rejects what start rejects, and leaves no listener behind', async () => {
   const before = process.listenerCount('SIGTERM')
   const nothing = defineJob({ name: 'nothing' })

@@ -6,12 +6,10 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { createAlertWatcher } from '../src/alerts.ts'
 import { createJobsClient, openReader } from '../src/client.ts'
 import { defineJob } from '../src/index.ts'
-import { createListener } from '../src/liveness/listener.ts'
 import { createSession } from '../src/liveness/session.ts'
 import { watchChanges } from '../src/read/watchChanges.ts'
 import { openDatabase } from '../src/store/database.ts'
 import { createSchema } from '../src/store/schema.ts'
-import { createWaker } from '../src/store/waker.ts'
 import { openTestJobs } from '../src/testing.ts'
 import { nodeCronClock } from '../src/tick/clock.ts'
 import { createWorker } from '../src/worker.ts'
@@ -89,8 +87,6 @@ const makeWorker = (handler: () => Promise<void>, clock = nodeCronClock) =>
     clock,
   })
 
-const inTime = { answerTimeoutMs: 5_000, vanishedAfterMs: 15_000 }
-
 const MAKERS: Record<string, () => Promise<Stoppable>> = {
   'a worker that runs': async () => {
     let calls = 0
@@ -166,27 +162,6 @@ const MAKERS: Record<string, () => Promise<Stoppable>> = {
     })
     return { isBusy: () => isOpen, stop: () => database.close({ timeoutMs: 100 }) }
   },
-  'a listener': async () => {
-    const listener = createListener({
-      url: runtime.url,
-      applicationName: 'roundsman listens',
-      log: runtime.log,
-      ...inTime,
-    })
-    await listener.listen('a_channel', nothing, nothing)
-    return { stop: () => listener.stop() }
-  },
-  'a session': async () => {
-    const database = open('roundsman beside a session')
-    const session = createSession({
-      url: runtime.url,
-      database,
-      workerId: 'one',
-      log: runtime.log,
-    })
-    await session.start()
-    return { stop: () => session.stop().then(() => database.close()) }
-  },
   'a session that had to beat during a long round': async () => {
     const database = open('roundsman beside a session')
     const session = createSession({
@@ -200,12 +175,6 @@ const MAKERS: Record<string, () => Promise<Stoppable>> = {
     // Its answer comes after the beat's.
     await session.query('select 1')
     return { stop: () => session.stop().then(() => database.close()) }
-  },
-  'what wakes workers': async () => {
-    const database = open('roundsman wakes')
-    const waker = createWaker(database, runtime.log)
-    waker.wake('letter', null)
-    return { stop: () => waker.stop().then(() => database.close()) }
   },
   'the jobs of a test': async () => {
     const test = await openTestJobs({

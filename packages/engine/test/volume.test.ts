@@ -4,8 +4,7 @@ import { waitFor, type Proxy } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, listDeadLetters, type JobsClient } from '../src/client.ts'
-import { defineJob, JobError, pruneJobRuns } from '../src/index.ts'
-import { runOnce } from '../src/worker.ts'
+import { defineJob, JobError } from '../src/index.ts'
 import { useTestRuntime } from './useTestRuntime.ts'
 import { startTestWorker } from './startTestWorker.ts'
 import { openProxyTo } from './openProxyTo.ts'
@@ -132,24 +131,6 @@ describe('thousands of runs behind a network of 5 ms', () => {
     await waitFor(async () => (await ends())['success'] === COUNT)
   })
 
-  it('lose their worker, and are rescued once each', { timeout: 120_000 }, async () => {
-    await enqueue(COUNT)
-    const lost = await openProxyTo(runtime.url)
-    const losing = await startWorker('waits', lost.url)
-    await end({ running: COUNT })
-    await startWorker('succeeds')
-    lost.proxy.refuse(() => true)
-    const rescuing = await roundTripsOf(async () => {
-      lost.proxy.cut()
-      await end({ worker_lost: COUNT, success: COUNT })
-    })
-    expect(rescuing).toBeLessThan(MAX_ROUND_TRIPS)
-    lost.proxy.refuse(null)
-    await losing.stop({ drainTimeoutMs: 0 })
-    lost.proxy.close()
-    expect(await ends()).toEqual({ worker_lost: COUNT, success: COUNT })
-  })
-
   it('are cancelled by one act, a thousand with each call', { timeout: 120_000 }, async () => {
     await enqueue(FEW)
     await startWorker('waits')
@@ -161,27 +142,5 @@ describe('thousands of runs behind a network of 5 ms', () => {
     }
     await waitFor(async () => (await ends())['cancelled'] === FEW)
     expect(await ends()).toEqual({ cancelled: FEW })
-  })
-
-  it('are enqueued by one statement in a thousand, and removed once they are old', async () => {
-    expect(await roundTripsOf(() => enqueue(10 * COUNT))).toBeLessThan(MAX_ROUND_TRIPS)
-    await runtime.rows('delete from "JobWork"')
-    await runtime.rows(
-      `insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "endedAt", "status", "workId")
-       select gen_random_uuid(), 'parcel', 'queue', 'w', at, at, 'success', gen_random_uuid()
-       from generate_series(1, 2 * ${COUNT}) n, lateral (select now() - case when n % 2 = 0 then interval '40 days' else '1 day' end as at) one`,
-    )
-    const removing = await roundTripsOf(async () => {
-      await runOnce({
-        schema: 'public',
-        databaseUrl: url,
-        client: prisma,
-        job: pruneJobRuns,
-        handler: undefined,
-        log: runtime.log,
-      })
-    })
-    expect(removing).toBeLessThan(MAX_ROUND_TRIPS)
-    expect(await ends()).toEqual({ success: COUNT + 1 })
   })
 })

@@ -710,6 +710,13 @@ function replaceAt(value: unknown, [key, ...rest]: Path, other: unknown): unknow
   return copy
 }
 
+/** Values of the right kind, or nearly, that no database holds or nobody means. */
+const NEAR = fc.constantFrom<() => unknown>(
+  ...['nope', '\0', '\ud83d', '', id.toUpperCase(), "x' or true --"].map((text) => () => text),
+  ...[-1, 0, 0.5, 2 ** 31, 1e21].map((number) => () => number),
+  ...[8.64e15, -8.64e15, -7e13].map((ms) => () => new Date(ms)),
+)
+
 /** Longer than any call takes that is refused, or works. */
 const HANGS_AFTER_MS = 20_000
 
@@ -858,9 +865,16 @@ describe('what a program passes in', () => {
   )
 
   it('works or ends in an error that names it, where several are drawn', async () => {
+    const far = hostileValue({ maxCount: 20_000, maxLevels: 100 })
     const drawn = fc.constantFrom(...CALLS).chain(([name, call]) => {
       const path = fc.constantFrom(...pathsIn(call.args()).filter((one) => one.length > 0), [0])
-      const wrong = fc.tuple(path, fc.oneof(hostileValue({ maxCount: 20_000, maxLevels: 100 })))
+      const wrong = fc.tuple(
+        path,
+        fc.oneof(
+          NEAR,
+          far.map((value) => () => makeHostile(value)),
+        ),
+      )
       return fc.record({
         name: fc.constant(name),
         wrongs: fc.array(wrong, { minLength: 1, maxLength: 3 }),
@@ -872,7 +886,7 @@ describe('what a program passes in', () => {
         // The longest path first: a part is replaced before what holds it.
         const inOrder = wrongs.toSorted(([one], [other]) => other.length - one.length)
         const given = inOrder.reduce<unknown>(
-          (args, [path, value]) => replaceAt(args, path, makeHostile(value)),
+          (args, [path, make]) => replaceAt(args, path, make()),
           call.args(),
         )
         const problem = problemOf(await outcomeOf(call, given), namesOf(call.args(), name))
@@ -880,5 +894,31 @@ describe('what a program passes in', () => {
       }),
       { numRuns: 1_000 },
     )
+  })
+
+  it('is a transaction of the caller only where one belongs', async () => {
+    const before = await runtime.rows('select * from "JobAction"')
+    /** As Kysely's: it has no property of its own. */
+    const tx = new (class Transaction {
+      readonly #driver = runtime.prisma
+      get driver() {
+        return this.#driver
+      }
+    })()
+    const hasActor = (part: unknown) => Object.hasOwn(Object(part) as object, 'actor')
+    const acts = [OF_CLIENT, OF_LIMITS, OF_KEYS].flatMap((calls) =>
+      Object.entries(calls).filter(([, call]) => call.args().some(hasActor)),
+    )
+    expect(acts.length).toBeGreaterThan(15)
+    for (const [name, call] of acts) {
+      const args = call.args().filter((part) => !Object.hasOwn(Object(part) as object, 'tx'))
+      const among = args.map((part) => (hasActor(part) ? { ...(part as object), tx } : part))
+      for (const misplaced of [[...args, tx], among]) {
+        const outcome = await outcomeOf(call, misplaced)
+        expect([name, outcome]).toEqual([name, expect.any(ArgumentError)])
+        expect(String(outcome)).toContain('as { tx }')
+      }
+    }
+    expect(await runtime.rows('select * from "JobAction"')).toEqual(before)
   })
 })

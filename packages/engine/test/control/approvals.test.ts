@@ -187,6 +187,7 @@ describe('the dead letter of a blocked run, once that is approved', () => {
     const answers = await Promise.all([approve(runId), redrive(workId), approve(runId)])
     const kinds = [answers[0].kind, answers[2].kind].toSorted((a, b) => a.localeCompare(b))
     expect(kinds).toEqual(['alreadyApproved', 'approved'])
+    expect(await getJobRun(test.reader, runId)).toMatchObject({ approvedBy: by.actor })
     expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
   })
 
@@ -261,24 +262,6 @@ describe('work that newer work has replaced while it ran', () => {
     const [older] = await test.drain()
     expect(older).toMatchObject({ payload: {}, error: { code: 'guard_blocked' } })
     expect(await approve(older!.id)).toEqual({ kind: 'payloadGone' })
-  })
-
-  it('never runs after the newer, also where it failed for good', async () => {
-    await insert(5, 40)
-    const replace = (olderThanDays: number) =>
-      test.enqueueNow(purge, { olderThanDays }, { uniqueKey: 'k', onConflict: 'replace' })
-    await replace(1)
-    afterBatch = async () => {
-      afterBatch = async () => undefined
-      await replace(2)
-      throw new JobError('broken', 'for good', { retryable: false })
-    }
-    expect((await test.drain()).map(({ payload }) => payload)).toEqual([
-      { olderThanDays: 1 },
-      { olderThanDays: 2 },
-    ])
-    await test.redriveDeadLetters('all', by)
-    expect(await finish()).toEqual([])
   })
 
   it('is not approved or run again either, where its guard blocked it', async () => {

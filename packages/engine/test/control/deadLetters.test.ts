@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { getWork, listDeadLetters } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type Job, type PayloadOf } from '../../src/index.ts'
-import { runOnce, type Worker } from '../../src/worker.ts'
+import { runOnce } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 
@@ -23,7 +23,6 @@ const rounds = defineJob({
 const by = { actor: 'admin@example.com', reason: 'mended' }
 
 const { runtime, client } = useClientRuntime({ cleared: ['JobTick', 'JobSchedule', 'JobAction'] })
-let worker: Worker
 let isBroken: boolean
 
 const handleParcel = async () => {
@@ -37,7 +36,7 @@ const openParcel: Handler<PayloadOf<typeof parcel>, unknown> = async ({ payload:
 
 beforeEach(async () => {
   isBroken = true
-  worker = await startTestWorker(runtime, {
+  await startTestWorker(runtime, {
     jobs: [parcel, rounds],
     handlers: { parcel: handleParcel, rounds: handleParcel },
   })
@@ -52,7 +51,6 @@ const redrive = async (which: string[] | 'all') => {
     await client.redriveDeadLetters(letters, { ...by, jobs: [parcel], evenIfWorkersDied: true })
   ).redriven
 }
-const discard = async (id: string) => (await client.discardDeadLetters({ ids: [id] }, by)).discarded
 const actions = () => runtime.rows('select * from "JobAction"')
 const runs = () =>
   runtime.rows<{ attempt: number; status: string; actor: string | null; reason: string | null }>(
@@ -105,50 +103,9 @@ describe('work that has used up its attempts', () => {
       { attempt: 5, status: 'success', ...by },
     ])
   })
-
-  it('redriven, may lose as many workers anew as before, and runs alone at first', async () => {
-    const [workId] = await failFor(1)
-    await worker.stop({ drainTimeoutMs: 0 })
-    await runtime.rows('update "JobDeadLetter" set "losses" = 7, "lossesAlone" = 5')
-    await redrive([workId!])
-    const [work] = await runtime.rows('select "losses", "lossesAlone", "facts" from "JobWork"')
-    expect(work).toEqual({ losses: 7, lossesAlone: 0, facts: by })
-  })
-
-  it('is redriven all at once, or those that are named', async () => {
-    const ids = await failFor(3)
-    isBroken = false
-    expect(await redrive([ids[0]!, crypto.randomUUID()])).toBe(1)
-    expect(await redrive('all')).toBe(2)
-    expect(await redrive('all')).toBe(0)
-    await waitFor(async () =>
-      (await Promise.all(ids.map((id) => getWork(runtime.reader, parcel, id)))).every(
-        (work) => work?.kind === 'completed',
-      ),
-    )
-  })
-
-  it('is gone once discarded; its runs stay', async () => {
-    const [workId] = await failFor(1)
-    expect(await discard(workId!)).toBe(1)
-    expect(await discard(workId!)).toBe(0)
-
-    expect(await list()).toEqual([])
-    expect(await runs()).toHaveLength(2)
-    expect(await actions()).toMatchObject([{ action: 'discard', name: 'parcel', workId, ...by }])
-  })
 })
 
 describe('what is no dead letter', () => {
-  it('work that waits, runs, or was completed is neither redriven nor discarded', async () => {
-    isBroken = false
-    const workId = await enqueue(1)
-    await waitFor(async () => (await runs())[0]?.status === 'success')
-
-    expect(await redrive([workId])).toBe(0)
-    expect(await discard(workId)).toBe(0)
-  })
-
   it('a run that a person asked for, and that only rehearsed', async () => {
     await runtime.prisma.$transaction((tx) =>
       client.requestRun(rounds, { ...by, dryRun: true }, { tx }),

@@ -1,14 +1,10 @@
-import fc from 'fast-check'
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
-import { explainWork, WAIT_REASONS, type WaitReasonKind } from '../../src/read/explainWork.ts'
-import { claimWork } from '../../src/store/claimWork.ts'
-import { placeDue } from '../../src/store/looks.ts'
+import { explainWork } from '../../src/read/explainWork.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
-import { claimRequest } from '../claimRequest.ts'
 
 const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
 const by = { actor: 'admin@example.com', reason: 'the partner is away' }
@@ -29,63 +25,6 @@ const explain = (id: string) => explainWork(runtime.reader, id)
 const enqueue = async (options?: object) =>
   (await queue.client.enqueueNow(parcel, {}, options)).workId
 
-/** What a worker would do that has this slot free: true when it takes this piece. */
-async function takesNext(workId: string, isAlone: boolean): Promise<boolean> {
-  await placeDue(runtime.database, ['parcel'])
-  return await runtime.database
-    .transaction(async (tx) => {
-      const request = claimRequest('parcel', { limit: 1, exclusiveKey: 'parcel' })
-      const { work } = await claimWork(tx, {
-        workerId: 'w1',
-        requests: [request],
-        startedAt: new Date(),
-        suspects: isAlone ? { isAlone } : undefined,
-      })
-      throw new Undone(work[0]?.run.workId === workId)
-    })
-    .catch((error: unknown) => {
-      if (error instanceof Undone) return error.isTaken
-      throw error
-    })
-}
-class Undone extends Error {
-  readonly isTaken: boolean
-  constructor(isTaken: boolean) {
-    super()
-    this.isTaken = isTaken
-  }
-}
-
-/** How a test brings each about, and how somebody lifts it. */
-const REASONS = {
-  paused: {
-    make: () => queue.client.pauseQueue('parcel', by),
-    lift: () => queue.client.resumeQueue('parcel', by),
-  },
-  noWorker: { make: () => setLanes(null), lift: () => setLanes(3) },
-  needsLater: {
-    make: (id: string) => runtime.rows(`update "JobWork" set "needs" = 9 where "id" = $1`, [id]),
-    lift: (id: string) => runtime.rows(`update "JobWork" set "needs" = 0 where "id" = $1`, [id]),
-  },
-  delayed: {
-    make: (id: string) => postpone(id, new Date(Date.now() + 3_600_000)),
-    lift: (id: string) => postpone(id, new Date(0)),
-  },
-  exclusive: {
-    make: () => hold(`'parcel'`),
-    lift: () => runtime.rows('delete from "JobClaim"'),
-  },
-  behind: {
-    make: () => enqueue({ priority: 9 }),
-    lift: (id: string) => runtime.rows(`delete from "JobWork" where "id" <> $1`, [id]),
-  },
-} satisfies Partial<
-  Record<WaitReasonKind, Record<'make' | 'lift', (id: string) => Promise<unknown>>>
->
-type Made = keyof typeof REASONS
-
-const postpone = (id: string, startAfter: Date) =>
-  queue.client.postponeWork({ job: parcel, ids: [id] }, { ...by, startAfter })
 const hold = (exclusiveKey: string) =>
   runtime.rows<{ id: string }>(`
     insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "startedAt", "expiresAt", "runIds", "enqueuedAts")
@@ -93,39 +32,6 @@ const hold = (exclusiveKey: string) =>
     returning "runIds"[1]::text as "id"`)
 
 describe('why a piece of work waits', () => {
-  it('is all that binds: lifted one by one it starts, and not before', async () => {
-    const drawn = fc.uniqueArray(fc.constantFrom(...(Object.keys(REASONS) as Made[])), {
-      maxLength: 6,
-    })
-    await fc.assert(
-      fc.asyncProperty(drawn, fc.boolean(), async (made, isAlone) => {
-        await runtime.clear('JobQueue')
-        await setLanes(3)
-        const id = await enqueue()
-        if (isAlone) await runtime.rows(`update "JobWork" set "losses" = 2 where "id" = $1`, [id])
-        for (const kind of made) await REASONS[kind].make(id)
-        // Postponed work is behind all that is ready, whoever else waits; what runs alone is ordered apart.
-        const left = new Set<WaitReasonKind>(made.filter((kind) => kind !== 'behind' || !isAlone))
-        if (isAlone) left.add('alone')
-        for (;;) {
-          const found = await explain(id)
-          const kinds = found?.reasons.map(({ kind }) => kind) ?? []
-          expect(new Set(kinds)).toEqual(left)
-          expect(found?.text).toBe(found?.reasons[0]?.text ?? 'a worker takes it next')
-          const [first] = kinds.filter((kind) => kind !== 'alone')
-          // A claim knows nothing of lanes: a worker that does not have the job makes none.
-          const isLast =
-            first === undefined || kinds.every((k) => k === 'noWorker' || k === 'alone')
-          expect(await takesNext(id, isAlone)).toBe(isLast)
-          if (first === undefined) break
-          await REASONS[first as Made].lift(id)
-          left.delete(first)
-        }
-      }),
-      { numRuns: 60 },
-    )
-  })
-
   it('says who, why, since and until when, and which runs', async () => {
     const id = await enqueue({ startAfter: new Date('2099-01-01T00:00:00Z') })
     await queue.client.pauseQueue('parcel', by)
@@ -164,6 +70,15 @@ describe('why a piece of work waits', () => {
     await queue.complete(taken.slice(0, 1))
     expect((await explain(id))?.reasons).toEqual([])
     await queue.complete(taken.slice(1))
+  })
+
+  it('is that it runs alone, or what has a higher priority', async () => {
+    const [id, alone] = [await enqueue(), await enqueue()]
+    await runtime.rows(`update "JobWork" set "losses" = 2 where "id" = $1`, [alone])
+    const kinds = async (of: string) => (await explain(of))?.reasons.map(({ kind }) => kind)
+    expect([await kinds(id), await kinds(alone)]).toEqual([[], ['alone']])
+    await enqueue({ priority: 9 })
+    expect(await kinds(id)).toEqual(['behind'])
   })
 
   it('is a retry that is not due', async () => {
@@ -212,82 +127,8 @@ describe('why a piece of work under limits waits', () => {
       `insert into "JobKey" ("name", "key", "${column}", "parkReason") values ('sync', 'a', now() + interval '1 hour', '429')
        on conflict ("name", "key") do update set "${column}" = excluded."${column}"`,
     )
-  const clear = (table: string, where = 'true') =>
-    runtime.rows(`delete from "${table}" where ${where}`)
-
-  /** How each comes about for work of the key a, and what lifts it. */
-  const MADE = {
-    keyPaused: {
-      make: () => queue.client.keys.set(sync, 'a', { paused: true }, by),
-      lift: () => queue.client.keys.set(sync, 'a', { paused: false }, by),
-    },
-    parked: {
-      make: () =>
-        runtime.rows(
-          `update "JobLimit" set "parkedUntil" = now() + interval '1 hour' where "name" = 'stripe'`,
-        ),
-      lift: () => runtime.rows('update "JobLimit" set "parkedUntil" = null'),
-    },
-    limitFull: {
-      make: async () => {
-        await insertLimit('stripe', { global: 1, jobs: ['sync', 'other'] })
-        await holdUnder('other', '', ['stripe'])
-      },
-      lift: () => clear('JobClaim', `"name" = 'other'`),
-    },
-    keyFull: {
-      make: async () => {
-        await insertLimit('job:sync', { perKey: 1 })
-        await holdUnder('sync', 'a', ['job:sync'])
-        // Another key's runs say nothing of this one's.
-        await holdUnder('sync', 'b', ['job:sync'])
-      },
-      lift: () => clear('JobClaim', `"keys" = '{a}'`),
-    },
-    noToken: {
-      make: async () => {
-        await insertLimit('job:sync', { rateLimit: 5, ratePerMs: 1_000, rateBy: 'key' })
-        await insertKey('freeAt')
-      },
-      lift: () => runtime.rows('update "JobKey" set "freeAt" = null'),
-    },
-    behind: {
-      make: async (id: string) => {
-        await put('a')
-        await runtime.rows(`update "JobWork" set "rank" = -1 where "id" <> $1`, [id])
-      },
-      lift: (id: string) => runtime.rows(`delete from "JobWork" where "id" <> $1`, [id]),
-    },
-  } satisfies Partial<
-    Record<WaitReasonKind, Record<'make' | 'lift', (id: string) => Promise<unknown>>>
-  >
-
   beforeEach(async () => {
     await runtime.rows(`update "JobWorker" set "lanes" = '{"sync": 9}' where "id" = 'w1'`)
-  })
-
-  it('is all that binds, in the order of how hard it is to lift, and no more once that is lifted', async () => {
-    const kinds = Object.keys(MADE) as (keyof typeof MADE)[]
-    await fc.assert(
-      fc.asyncProperty(fc.uniqueArray(fc.constantFrom(...kinds)), async (drawn) => {
-        await runtime.clear('JobLimit', 'JobKey')
-        await insertLimit('job:sync', { order: 'fair' })
-        await insertLimit('stripe', { jobs: ['sync', 'other'] })
-        const id = await put('a')
-        for (const kind of drawn) await MADE[kind].make(id)
-        const left = new Set<WaitReasonKind>(drawn)
-        for (;;) {
-          const found = await explain(id)
-          const said = found?.reasons.map(({ kind }) => kind) ?? []
-          expect(said).toEqual(WAIT_REASONS.filter((kind) => left.has(kind)))
-          const [first] = said
-          if (first === undefined) break
-          await MADE[first as keyof typeof MADE].lift(id)
-          left.delete(first)
-        }
-      }),
-      { numRuns: 40 },
-    )
   })
 
   it('says which limit, which key, who has set it, and which runs have the slots', async () => {

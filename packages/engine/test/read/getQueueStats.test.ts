@@ -17,48 +17,10 @@ const { runtime } = useClientRuntime()
 
 const measure = () => getQueueStats(runtime.reader, ['letter', 'other'])
 
-it('has a row for each job and state, also where there is nothing', async () => {
-  const nothing = (name: string) =>
-    ['ready', 'delayed', 'active', 'deadLetter'].map((state) => ({
-      name,
-      state,
-      count: 0,
-      oldestSeconds: null,
-    }))
-  expect(await measure()).toEqual([...nothing('letter'), ...nothing('other')])
-})
-
 const letterThat = (state: TestPiece['state'], secondsAgo: number): TestPiece => ({
   name: 'letter',
   state,
   secondsAgo,
-})
-
-it('counts what is in each state, and says for how long the oldest has been in it', async () => {
-  await insertPieces(runtime.rows, [
-    ...[1, 2, 3].map((hours) => letterThat('waiting', -hours * 3_600)),
-    letterThat('active', 20),
-    letterThat('failed', 86_400),
-    letterThat('waiting', 0),
-    letterThat('waiting', 90),
-  ])
-  await runtime.rows(
-    `insert into "JobRun" ("id", "name", "status", "trigger", "workId", "workerId", "endedAt")
-     values (gen_random_uuid(), 'letter', 'success', 'queue', gen_random_uuid(), 'w1', now())`,
-  )
-
-  const rows = (await measure()).filter(({ name }) => name === 'letter')
-  expect(rows.map(({ state, count }) => [state, count])).toEqual([
-    ['ready', 2],
-    ['delayed', 3],
-    ['active', 1],
-    ['deadLetter', 1],
-  ])
-  const [ready, delayed, active, dead] = rows.map(({ oldestSeconds }) => oldestSeconds)
-  expect(Math.round(ready! / 10)).toBe(9)
-  expect(delayed).toBeNull()
-  expect(Math.round(active! / 10)).toBe(2)
-  expect(Math.round(dead! / 1_000)).toBe(86)
 })
 
 it('counts as ready what has just become due and has no place yet, and what has lost its workers', async () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { openForTests } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { explainWork, type WaitReason } from '../../src/read/explainWork.ts'
+import { explainWork, WAIT_REASONS, type WaitReason } from '../../src/read/explainWork.ts'
 import { listKeys } from '../../src/read/listKeys.ts'
 import { listLimits } from '../../src/read/listLimits.ts'
 import { claimUnderLimits } from '../../src/store/claimUnderLimits.ts'
@@ -124,6 +124,8 @@ async function liftAll(id: string, drawn: State): Promise<void> {
     const reasons: WaitReason[] = (await explainWork(runtime.reader, id))?.reasons ?? []
     for (const reason of reasons) await expectHolders(reason)
     expect((left ?? reasons).map(toTold)).toEqual(expect.arrayContaining(reasons.map(toTold)))
+    const kinds = reasons.map(({ kind }) => WAIT_REASONS.indexOf(kind))
+    expect(kinds).toEqual(kinds.toSorted((one, other) => one - other))
     const barred = reasons.filter(({ kind }) => kind !== 'alone')
     expect({
       id,

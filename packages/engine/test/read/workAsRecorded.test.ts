@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { countQueue, measureBacklog } from '../../src/internal.ts'
+import { countQueue } from '../../src/internal.ts'
 import { getWorkByKey, getQueueStats } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
@@ -132,35 +132,4 @@ it('answers with the result of the last attempt, of that piece of work alone', a
   const resultOf = async (job: typeof letter) => await client.result(job, id, { timeoutMs: 0 })
   expect(await resultOf(letter)).toMatchObject({ kind: 'success', result: 'third' })
   expect(await resultOf(parcel)).toMatchObject({ kind: 'success', result: 'of another job' })
-})
-
-it('measures a backlog by what is first to be taken, what has just come and what was just taken', async () => {
-  const due = (name: string, secondsAgo: number, priority = 0): Piece => ({
-    name,
-    state: 'waiting',
-    secondsAgo,
-    priority,
-  })
-  await insert([
-    due('parcel', 400),
-    // Ten a second came. What is urgent has waited for longest.
-    ...Array.from({ length: 3_000 }, (_, n) => due('letter', (n + 1) / 10, n >= 2_000 ? 1 : 0)),
-    due('import', 350),
-  ])
-  await runtime.rows(
-    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
-     select gen_random_uuid(), 'letter', 'success', 'queue', 'w', now() - n * interval '50 milliseconds', now()
-     from generate_series(1, 2000) n order by n % 7`,
-  )
-  const backlog = await measureBacklog(runtime.reader, NAMES)
-  expect(backlog.map(({ name, ready }) => [name, ready])).toEqual([
-    ['parcel', 1],
-    ['import', 1],
-    ['letter', 3_000],
-  ])
-  const [, , row] = backlog
-  expect(Math.round(row!.oldestMs / 20_000)).toBe(15)
-  // Less by the time that has passed since.
-  expect(Math.round(row!.comingPerSecond / 4)).toBe(2)
-  expect(Math.round(row!.takenPerSecond / 8)).toBe(2)
 })

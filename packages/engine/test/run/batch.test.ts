@@ -141,26 +141,11 @@ describe('the marks of batches', () => {
     { batches: 16, kept: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16] },
     { batches: 17, kept: [1, 2, 4, 6, 8, 10, 12, 14, 16, 17] },
     { batches: 100, kept: [1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100] },
-    {
-      batches: 257,
-      kept: [1, 32, 64, 96, 128, 160, 192, 224, 256, 257],
-    },
   ])('are thinned, and those that stay are exact: $batches', async ({ batches, kept }) => {
     await steadily(batches)
     expect(await marks()).toEqual(
       kept.map((nth) => ({ ms: 1_000 * nth, batches: nth, cleaned: 10 * nth })),
     )
-  })
-
-  it('are never many', async () => {
-    let most = 0
-    await run(async ({ batch }) => {
-      for (let n = 0; n < 130; n++) {
-        await batch(async () => ({ cleaned: 1 }))
-        most = Math.max(most, (await marks())!.length)
-      }
-    }, clock.now)
-    expect(most).toBe(17)
   })
 
   it('are none of a batch that changed nothing or was rolled back, nor of a run without batches', async () => {

@@ -32,6 +32,14 @@ describe('checkGuard', () => {
     })
   })
 
+  it('lets so few pass uncounted, and blocks more where it is too great a share', async () => {
+    const guard = { maxShare: 0.5, minRows: 30 }
+    expect(await check(guard, { due: 30, total: 30 })).toEqual({})
+    await expect(check(guard, { due: 31, total: 40 })).rejects.toMatchObject({
+      details: { guard: { due: 31, allowed: 30, total: 40 } },
+    })
+  })
+
   it('counts beyond what is allowed, so that as many can be approved', async () => {
     await expect(
       check({ maxRows: 100 }, { due: 5 * MILLION, total: 9 * MILLION }),

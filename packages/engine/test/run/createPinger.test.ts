@@ -162,16 +162,6 @@ it('says when nobody listens there', async () => {
   expect(JSON.parse(lines[0]!)).toMatchObject({ reason: 'ECONNREFUSED' })
 })
 
-it('has only so many under way at once', async () => {
-  const monitor = await openMonitor()
-  monitor.react('hang')
-  const { pinger } = open(monitor.url, { concurrency: 3 })
-  for (let n = 0; n < 20; n++) pinger.observer.runRescued?.({ ...RUN, id: `r${n}` })
-  await waitFor(() => monitor.pings.length >= 3)
-  await pinger.close({ timeoutMs: 200 })
-  expect(monitor.pings).toHaveLength(3)
-})
-
 it('drops what would wait beyond its bound', async () => {
   const monitor = await openMonitor()
   const { pinger, outcomes, lines } = open(monitor.url, { maxWaiting: 20 })

@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { PrismaClient } from '@roundsman/db'
 import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import {
@@ -13,6 +13,8 @@ import {
   type TransactionOf,
 } from '../../src/index.ts'
 import { runOnce, type ObservedRun, type RunEnding, type WorkerObserver } from '../../src/worker.ts'
+import { combineObservers } from '../../src/run/combineObservers.ts'
+import { OBSERVED_RUN } from '../observedRun.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { noClock } from '../fixtures/noClock.ts'
@@ -268,22 +270,22 @@ describe('an observer', () => {
     const strays: unknown[] = []
     const onStray = (error: unknown) => strays.push(error)
     process.on('unhandledRejection', onStray)
-    try {
-      const worker = await startWorker([observer, noted.observer], {
-        echo: async () => void calls++,
-      })
-      await send()
-      await waitFor(() => noted.ended.length === 1)
-      expect([calls, noted.ended[0]]).toMatchObject([
-        1,
-        { kind: 'success', durationMs: expect.any(Number) },
-      ])
-      expect(await runtime.rows('select "status" from "JobRun"')).toEqual([{ status: 'success' }])
-      await worker.stop()
-      expect(strays).toEqual([])
-    } finally {
-      process.off('unhandledRejection', onStray)
-    }
+    onTestFinished(() => void process.off('unhandledRejection', onStray))
+    const observers = combineObservers([observer, noted.observer], runtime.log)!
+    const run = { ...OBSERVED_RUN, startedAt: new Date(5) }
+    observers.workClaimed('echo', 1)
+    const { within, ended } = observers.runStarted(run)
+    await within(async () => void calls++)
+    ended({ kind: 'success', durationMs: 5, details: null })
+    observers.runsSettled(1)
+    await new Promise(setImmediate)
+
+    expect([calls, run]).toEqual([1, { ...OBSERVED_RUN, startedAt: new Date(5) }])
+    expect([noted.started, noted.ended]).toEqual([
+      [run],
+      [{ kind: 'success', durationMs: 5, details: null }],
+    ])
+    expect(strays).toEqual([])
   })
 
   it('has fields that are stored as texts, and none of them takes the place of the engine’s', async () => {

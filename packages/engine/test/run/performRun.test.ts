@@ -6,7 +6,6 @@ import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createCancellations, type Cancellations } from '../../src/run/cancellations.ts'
 import { ABORT_GRACE_MS } from '../../src/run/executeRun.ts'
-import { containedLog } from '../../src/store/containedLog.ts'
 import { performRun, type RunManner, type RunServices } from '../../src/run/performRun.ts'
 import { createSettler } from '../../src/run/settler.ts'
 import { claimByHand } from '../../src/store/claimByHand.ts'
@@ -177,27 +176,6 @@ it('a run whose progress can never be kept ends all the same', async () => {
   const database = { ...runtime.database, query: () => new Promise<never>(() => undefined) }
   const { settlement } = await perform(async ({ progress }) => progress(1), { database })
   expect(settlement.failure).toBeNull()
-})
-
-it('a logger that throws costs no run its end', async () => {
-  const fail = (): never => {
-    throw new Error('no room for logs')
-  }
-  const log = containedLog({
-    info: fail,
-    warn: fail,
-    error: fail,
-    child: fail,
-  })
-  let isWritten = false
-  const { settlement } = await perform(
-    async (context) => {
-      context.log.info('a line')
-      isWritten = true
-    },
-    { log },
-  )
-  expect([settlement.failure, isWritten]).toEqual([null, true])
 })
 
 it('an execution that breaks its promise of a result leaves a run that has failed', async () => {

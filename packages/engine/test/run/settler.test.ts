@@ -278,19 +278,6 @@ describe('a group that is refused', () => {
     await waitForNone()
   })
 
-  it('has several causes, and each of them one end', async () => {
-    const settler = settlerOf()
-    const work = await take(40)
-    const outcomes = await Promise.all(
-      work.map((one, at) =>
-        settler.settle({ ...settlement(one), details: at % 4 === 0 ? NUL : null }),
-      ),
-    )
-    expect(outcomes.filter((one) => one.kind === 'settled' && one.instead)).toHaveLength(10)
-    expect(await states()).toHaveLength(40)
-    await waitForNone()
-  })
-
   it.each([
     { it: 'a bigint', value: 1n },
     {

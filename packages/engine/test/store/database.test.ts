@@ -134,20 +134,6 @@ describe('openDatabase', () => {
     }
   })
 
-  it('gives a connection that no more answers within a transaction to nobody else', async () => {
-    const options = { applicationName: 'half open', poolSize: 1, answerTimeoutMs: 200 }
-    const { database: half, proxy } = await openThroughProxy(options)
-    const refused = half.transaction(async (tx) => {
-      await tx.query('select 1')
-      proxy.forget()
-      await tx.query('select 2')
-    })
-    await expect(refused).rejects.toThrow('Query read timeout')
-    expect(await half.transaction(async (tx) => (await tx.query('select 3 as n')).rows)).toEqual([
-      { n: 3 },
-    ])
-  })
-
   it('destroys the idle connections of its pool once one has fallen silent, and soon those that stay silent', async () => {
     const { database: far, proxy } = await openThroughProxy({ applicationName: 'silent' })
     const slow = far.transaction((tx) => tx.query('select 1 as n from pg_sleep(6)'), LONG)

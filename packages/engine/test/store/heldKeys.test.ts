@@ -115,16 +115,4 @@ describe('keys of one call', () => {
     expect(kinds.filter((kind) => kind === 'enqueued')).toHaveLength(2)
     expect(await runtime.rows('select from "JobWork"')).toHaveLength(2)
   })
-
-  it('are had by what leaves others alone, where their work is nowhere', async () => {
-    await runtime.rows(
-      `insert into "JobUnique" ("name", "key", "workId") select 'mail', unnest(array['a', 'b', 'c']), gen_random_uuid()`,
-    )
-    const results = await queue.client.enqueueMany(await begin(), mail, [
-      { payload: {}, options: { uniqueKey: 'a' } },
-      { payload: {}, options: { uniqueKey: 'b', onConflict: 'replace' } },
-      { payload: {}, options: { uniqueKey: 'c' } },
-    ])
-    expect(results.map(({ kind }) => kind)).toEqual(['enqueued', 'enqueued', 'enqueued'])
-  })
 })

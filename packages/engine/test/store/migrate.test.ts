@@ -238,33 +238,6 @@ describe('tables of another version', () => {
     expect(await checkMigrations(options())).toMatchObject(newer)
   })
 
-  it('may hold work that this version would do wrong, which its workers leave alone', async () => {
-    await migrateIn('roundsman')
-    const note = `insert into roundsman."JobMigration" ("name", "breaks") values ('wider', false)`
-    const insert = `
-      insert into roundsman."JobWork" ("id", "name", "bytes", "payload", "needs", "losses", "rank")
-      values (gen_random_uuid(), 'task', 2, '{}', $1, $2, $3)`
-    await client.query(note)
-    // Before all others, and one of those that run alone.
-    await client.query(insert, [1, 0, -9])
-    await client.query(insert, [1, 2, 0])
-    for (let n = 0; n < 3; n++) await client.query(insert, [0, 0, 0])
-    let done = 0
-    const worker = createWorker({
-      ...options(),
-      retention: false,
-      client: prisma,
-      jobs: [task],
-      handlers: { task: async () => void done++ },
-    })
-    await worker.start()
-    await waitFor(() => done === 3)
-    await worker.stop()
-    expect(done).toBe(3)
-    const { rows } = await client.query('select "needs" from roundsman."JobWork"')
-    expect(rows).toEqual([{ needs: 1 }, { needs: 1 }])
-  })
-
   it('that this role may not make are asked of one that may, who has a script', async () => {
     const role = `limited_${randomUUID().slice(0, 8)}`
     const url = new URL(database.url)

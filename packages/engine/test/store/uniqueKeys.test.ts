@@ -5,7 +5,6 @@ import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
 import { enqueueOne } from '../../src/store/enqueueWork.ts'
-import { tryUntilFree } from '../../src/store/waitForLocks.ts'
 import { freeUniqueKeys, type KeyPosition } from '../../src/store/uniqueKeys.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
@@ -211,61 +210,5 @@ describe('freeing unique keys', () => {
       null,
     )
     expect(await keys()).toEqual(['k'])
-  })
-})
-
-describe('a thousand enqueues, with claims and ends, that meet at a few keys', () => {
-  it('lose nothing, and leave no key behind', { timeout: 300_000 }, async () => {
-    const COUNT = 1_000
-    const NAMES = ['a', 'b', 'c']
-    const results: { kind: string; workId: string }[] = []
-    let left = COUNT
-    const enqueue = async (producer: number) => {
-      while (left-- > 0) {
-        const uniqueKey = NAMES[(left * 7 + producer) % NAMES.length] as string
-        const onConflict = (left + producer) % 3 === 0 ? 'keep' : 'replace'
-        const options = { uniqueKey, onConflict } as const
-        results.push(
-          left % 5 === 0
-            ? await runtime.prisma.$transaction(
-                (tx) => client.enqueue(tx, parcel, {}, options),
-                LONG,
-              )
-            : await client.enqueueNow(parcel, {}, options),
-        )
-      }
-    }
-    let isOver = false
-    const work = async (worker: number) => {
-      for (let turn = worker; !isOver || (await count()) > 0; turn++) {
-        const taken = await opened.take('parcel', 2)
-        for (const one of taken) {
-          // As a worker does: an end that meets a lock gives way, and is tried again.
-          if (one.isReplaced) await tryUntilFree(() => fail([one], 'drop'))
-          else if (turn % 4 === 0) await tryUntilFree(() => fail([one]))
-          else if (turn % 4 === 1) await tryUntilFree(() => fail([one], 'giveUp'))
-          else await tryUntilFree(() => opened.complete([one]))
-        }
-        await free()
-      }
-    }
-    const enqueueing = Promise.all(Array.from({ length: 8 }, (_, n) => enqueue(n))).finally(
-      () => (isOver = true),
-    )
-    await Promise.all([enqueueing, ...Array.from({ length: 3 }, (_, n) => work(n))])
-    await free()
-
-    expect(results).toHaveLength(COUNT)
-    expect([await count(), await keys()]).toEqual([0, []])
-    const enqueued = results.filter(({ kind }) => kind === 'enqueued').map(({ workId }) => workId)
-    expect(new Set(enqueued).size).toBe(enqueued.length)
-    // Each result names work that was enqueued, and all of that has ended, whatever was replaced.
-    const all = new Set(enqueued)
-    expect(results.filter(({ workId }) => !all.has(workId))).toEqual([])
-    const ended = await runtime.rows<{ workId: string }>(
-      'select distinct "workId"::text as "workId" from "JobRun"',
-    )
-    expect(new Set(ended.map(({ workId }) => workId))).toEqual(all)
-    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   })
 })

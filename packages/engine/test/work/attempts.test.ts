@@ -9,6 +9,7 @@ import type { Database } from '../../src/store/database.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { openTestQueue, toTestWork, type TestWork } from '../openTestQueue.ts'
+import { registeredLimits } from '../registeredLimits.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { interceptQueries, isClaim } from '../interceptQueries.ts'
 
@@ -19,11 +20,20 @@ const parcel = defineJob({
   retry: { limit: LIMIT },
 })
 const letter = defineJob({ name: 'letter', timeoutMs: 60_000 })
+const DAY_MS = 86_400_000
+const YEAR_MS = 365 * DAY_MS
+/** As patient as a job may be. */
+const patient = defineJob({
+  name: 'patient',
+  timeoutMs: 86_280_000,
+  retry: { limit: 1_000_000, delayMs: YEAR_MS, maxDelayMs: YEAR_MS },
+  rateLimit: { limit: 1, perMs: YEAR_MS },
+})
 
 const runtime = useTestRuntime({ cleared: ['JobAction'] })
-const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
+const opened = openForTests(() => openTestQueue(runtime, [parcel, letter, patient]))
 
-const enqueue = (job: typeof parcel | typeof letter = parcel) =>
+const enqueue = (job: Job = parcel) =>
   runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
 /** Its next attempt is due at once. */
 const fail = async (work: TestWork, next: AfterFailure) => {
@@ -121,11 +131,28 @@ describe('attempts', () => {
     expect(work).toMatchObject([{ run: { attempt: 2, retriesLeft: LIMIT - 1 } }])
   })
 
+  it('wait and last as long as a job may say at most', async () => {
+    const limits = await registeredLimits(runtime, [patient])
+    await enqueue(patient)
+    const of = { database: runtime.database, workerId: 'w1', now: () => new Date(), limits }
+    const claimer = createClaimer(of)
+    const { work } = await claimer.claim(patient, 1)
+    expect(work).toMatchObject([{ run: { retriesLeft: 1_000_000 } }])
+    await enqueue(patient)
+    const { freeInMs } = await claimer.claim(patient, 1)
+    // A lane looks again after a day.
+    expect(freeInMs).toBeGreaterThan(DAY_MS - 60_000)
+    expect(freeInMs).toBeLessThanOrEqual(DAY_MS)
+    await opened.fail(work.map(toTestWork), { code: 'flaky', message: '' }, 'retry')
+    const days = `select extract(epoch from "dueAt" - now()) / 86400 as days from "JobWork" where "attempt" = 2`
+    expect(Math.round(Number(await runtime.value(days)))).toBe(365)
+  })
+
   it('may take as long as the job says when they are taken, and two minutes', async () => {
     const claimer = openClaimer(runtime.database)
     const expiryOf = async (job: Job, hasBacklog = false) => {
       await runtime.clear()
-      await enqueue(job.name === 'parcel' ? parcel : letter)
+      await enqueue(job)
       await claimer.claim(job, 10, { hasBacklog })
       return await runtime.rows(
         `select extract(epoch from "expiresAt" - "createdAt")::float8 as seconds from "JobClaim"`,
@@ -133,6 +160,7 @@ describe('attempts', () => {
     }
     expect(await expiryOf(parcel)).toEqual([{ seconds: 131 }])
     expect(await expiryOf(letter)).toEqual([{ seconds: 180 }])
+    expect(await expiryOf(patient)).toEqual([{ seconds: 86_400 }])
     const longer = { ...parcel, timeoutMs: 7_200_000 }
     for (const hasBacklog of [false, true])
       expect(await expiryOf(longer, hasBacklog)).toEqual([{ seconds: 7_320 }])

@@ -33,8 +33,6 @@ const numbers = () =>
        ) as held("payload") order by 1`,
   )
 
-const byN = (one: unknown, other: unknown) => (one as { n: number }).n - (other as { n: number }).n
-
 describe('enqueueNow', () => {
   it('is one statement, without a transaction around it', async () => {
     const recorded = recordStatements(runtime.database)
@@ -119,16 +117,6 @@ describe('enqueueNow', () => {
     expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
     await prisma.$disconnect()
   })
-
-  it('holds a unique key as a transaction does, under 20 at once', async () => {
-    const results = await Promise.all(
-      Array.from({ length: 20 }, (_, n) => client.enqueueNow(letter, { n }, { uniqueKey: 'one' })),
-    )
-
-    expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
-    expect(new Set(results.map(({ workId }) => workId)).size).toBe(1)
-    expect(await numbers()).toHaveLength(1)
-  })
 })
 
 describe('enqueue', () => {
@@ -149,29 +137,6 @@ describe('enqueue', () => {
       Array.from({ length: 50 }, (_, n) => (n % 2 === 1 ? 'rejected' : 'fulfilled')),
     )
     expect(await numbers()).toEqual(Array.from({ length: 25 }, (_, n) => n * 2))
-  })
-
-  it('hands out what has a higher priority first', async () => {
-    for (const priority of [0, 5, -(2 ** 31), 2 ** 31 - 1]) {
-      await transaction((tx) => client.enqueue(tx, letter, { n: priority }, { priority }))
-    }
-
-    const order: unknown[] = []
-    for (let n = 0; n < 4; n++) {
-      order.push(...(await take(1)).map(({ envelope }) => envelope.payload))
-    }
-    expect(order).toEqual([2 ** 31 - 1, 5, 0, -(2 ** 31)].map((n) => ({ n })))
-  })
-
-  it('hands out what has waited longest first, and all that it can at once', async () => {
-    for (const n of [2, 7, 1, 5]) await transaction((tx) => client.enqueue(tx, letter, { n }))
-
-    expect((await take(1)).map(({ envelope }) => envelope.payload)).toEqual([{ n: 2 }])
-    expect((await take(2)).map(({ envelope }) => envelope.payload).toSorted(byN)).toEqual([
-      { n: 1 },
-      { n: 7 },
-    ])
-    expect((await take(10)).map(({ envelope }) => envelope.payload)).toEqual([{ n: 5 }])
   })
 
   it('hands out nothing before its time', async () => {
@@ -199,45 +164,6 @@ describe('enqueue', () => {
     expect(await numbers()).toEqual([])
   })
 
-  it.each([
-    [{ priority: 1.5 }, 'priority must be a whole number of 32 bits, not 1.5'],
-    [{ priority: 2 ** 31 }, 'priority must be a whole number of 32 bits, not 2147483648'],
-    [{ startAfter: new Date(NaN) }, 'startAfter must be a valid date'],
-    [{ uniqueKey: '' }, 'uniqueKey must have 1 to 255 characters'],
-    [{ uniqueKey: 'a\0b' }, 'uniqueKey must have 1 to 255 characters'],
-  ])('refuses %j', async (options, problem) => {
-    await expect(client.enqueueNow(letter, { n: 1 }, options)).rejects.toThrow(problem)
-  })
-
-  it('refuses options of another type than theirs, and writes nothing', async () => {
-    // Written as JSON this would never end: whoever writes it blocks the process for ever.
-    let doubled: object = {}
-    for (let level = 0; level < 60; level++) doubled = { left: doubled, right: doubled }
-    const proxy = new Proxy({}, { get: () => doubled })
-    const foreign = [doubled, proxy, 5, 5n, true, null, ['k'], Symbol('k'), Object('k')]
-
-    for (const option of ['uniqueKey', 'priority', 'startAfter'] as const) {
-      for (const value of foreign) {
-        if (option === 'priority' && value === 5) continue
-        const options = { [option]: value } as never
-        const refused = client.enqueueNow(letter, { n: 1 }, options)
-        await expect(refused).rejects.toThrow(TypeError)
-        await expect(refused).rejects.toThrow(`${option} must`)
-      }
-    }
-    expect(await numbers()).toEqual([])
-  })
-
-  it.each(['perhaps', 1, {}])(
-    'refuses a run of which %j says whether it is dry',
-    async (dryRun) => {
-      const request = { actor: 'ops', reason: 'test', payload: { n: 1 }, dryRun: dryRun as never }
-
-      await expect(client.requestRun(letter, request)).rejects.toThrow('dryRun must')
-      expect(await numbers()).toEqual([])
-    },
-  )
-
   it('reads options once, and keeps nothing of them that is not its own', async () => {
     const startAfter = Object.assign(new Date('2100-01-01T00:00:00Z'), { toJSON: () => 'never' })
     let reads = 0
@@ -263,22 +189,6 @@ describe('enqueue', () => {
   it('lets work wait that no worker knows yet', async () => {
     const { workId } = await client.enqueueNow(unknown, {})
     expect(await getWork(runtime.reader, unknown, workId)).toMatchObject({ kind: 'waiting' })
-  })
-
-  it('has few steps between the call and its one statement', async () => {
-    let stack = ''
-    await transaction(async (tx) => {
-      const counted = {
-        $queryRawUnsafe<Value>(text: string, ...values: unknown[]) {
-          stack = new Error('here').stack ?? ''
-          return tx.$queryRawUnsafe<Value>(text, ...values)
-        },
-      }
-      await client.enqueue(counted, letter, { n: 1 })
-    })
-    const steps = [...stack.matchAll(/at (?:async )?(?:[\w.]+ )?.*\/store\/(\w+)\.ts/g)]
-    const own = steps.map(([, file]) => file).filter((file) => file !== 'callersTransaction')
-    expect(own).toEqual(['insertWork', 'enqueueWork', 'enqueueWork', 'enqueueWork'])
   })
 })
 
@@ -324,36 +234,6 @@ describe('a unique key', () => {
       errorCode: 'hopeless',
     })
     expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
-  })
-
-  it('is free again when the transaction that held it is rolled back', async () => {
-    const refused = transaction(async (tx) => {
-      await client.enqueue(tx, letter, { n: 1 }, { uniqueKey: 'k' })
-      throw new Error('changed my mind')
-    })
-    await expect(refused).rejects.toThrow('changed my mind')
-
-    expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
-  })
-
-  it('lets one of 50 at once in', async () => {
-    const results = await Promise.all(
-      Array.from({ length: 50 }, (_, n) =>
-        runtime.prisma.$transaction((tx) => client.enqueue(tx, letter, { n }, { uniqueKey: 'k' }), {
-          maxWait: 20_000,
-          timeout: 20_000,
-        }),
-      ),
-    )
-
-    expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
-    expect(new Set(results.map(({ workId }) => workId)).size).toBe(1)
-    expect(await numbers()).toHaveLength(1)
-  })
-
-  it('of one job is not that of another, and no other key', async () => {
-    await enqueue(1)
-    expect(await enqueue(2, 'other')).toMatchObject({ kind: 'enqueued' })
   })
 })
 
@@ -417,15 +297,6 @@ describe('enqueueMany', () => {
     expect(await numbers()).toEqual(items.map(({ payload }) => payload.n))
   })
 
-  it('enqueues all or, where one payload is wrong, none', async () => {
-    const refused = transaction((tx) =>
-      client.enqueueMany(tx, letter, [{ payload: { n: 1 } }, { payload: { n: 'two' } as never }]),
-    )
-
-    await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' })
-    expect(await numbers()).toEqual([])
-  })
-
   it('keeps to unique keys, those of its own items too, and answers in their order', async () => {
     const before = await transaction((tx) =>
       client.enqueue(tx, letter, { n: 0 }, { uniqueKey: 'a' }),
@@ -450,25 +321,6 @@ describe('enqueueMany', () => {
     expect(results[0]?.workId).toBe(before.workId)
     expect(results[2]?.workId).toBe(results[1]?.workId)
     expect(await numbers()).toEqual([0, 2, 4])
-  })
-
-  it('with the same keys in another order does not block itself', async () => {
-    const keys = Array.from({ length: 40 }, (_, n) => `key ${n}`)
-    const enqueueAll = (order: string[]) =>
-      runtime.prisma.$transaction(
-        (tx) =>
-          client.enqueueMany(
-            tx,
-            letter,
-            order.map((uniqueKey, n) => ({ payload: { n }, options: { uniqueKey } })),
-          ),
-        { maxWait: 20_000, timeout: 20_000 },
-      )
-
-    const results = await Promise.all(
-      Array.from({ length: 10 }, (_, n) => enqueueAll(n % 2 ? keys : keys.toReversed())),
-    )
-    expect(results.flat().filter(({ kind }) => kind === 'enqueued')).toHaveLength(40)
   })
 })
 

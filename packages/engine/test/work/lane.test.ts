@@ -104,21 +104,6 @@ describe.each([echo, limited])('a lane of $name', (job) => {
       expect(executed.map(({ run }) => run.workId)).toEqual([left.workId])
     })
   })
-
-  it('gives a first run the id of its work, and later ones another', async () => {
-    const { workId } = await send(job)
-    const first = await opened.take(job.name)
-    expect(first).toMatchObject([{ runId: workId, attempt: 1 }])
-    await opened.fail(first, { code: 'flaky', message: '' }, 'redeliver')
-    startLanes([job], runtime.database)
-    await waitFor(() => executed.length)
-    expect(executed[0]!.run).toMatchObject({ workId, attempt: 2 })
-    expect(await runs()).toMatchObject([{ id: workId }, { id: executed[0]!.run.id }])
-
-    const next = await send(job)
-    await waitFor(() => executed.length === 2)
-    expect(executed[1]!.run.id).toBe(next.workId)
-  })
 })
 
 describe('a claimer', () => {
@@ -139,17 +124,6 @@ describe('a claimer', () => {
     // Three minutes after the first, less what has passed since.
     expect(answer.freeInMs).toBeGreaterThan(120_000)
     expect(answer.freeInMs).toBeLessThanOrEqual(180_000)
-  })
-
-  it('charges the rate limit for what it took, and not for what it asked for', async () => {
-    const { claim } = realClaimer()
-    await runtime.rows('delete from "JobThrottle"')
-    for (const _nth of [1, 2]) {
-      await send(slow)
-      expect((await claim(slow, 10)).work).toHaveLength(1)
-    }
-    await send(slow)
-    expect(await claim(slow, 10)).toMatchObject({ work: [] })
   })
 
   it("makes two claims for a lane that asks twice, of work and of nothing that is another one's", async () => {
@@ -536,78 +510,7 @@ describe('a lane of a job of which one run may be under way', () => {
       new Set(['exclusive', null]),
     )
   })
-
-  it('takes one of two that were enqueued, whichever of two workers is sooner', async () => {
-    for (let round = 0; round < 20; round++) {
-      await runtime.clear()
-      executed = []
-      await send(exclusive)
-      await send(exclusive)
-      startLanes([exclusive], runtime.database)
-      const first = lanes
-      startLanes([exclusive], runtime.database)
-      await waitFor(() => executed.length)
-      await Promise.all([...first, ...lanes].map((lane) => lane.stop()))
-      expect(executed).toHaveLength(1)
-      expect(await held()).toHaveLength(1)
-    }
-  })
 })
-
-describe.each([echo, limited])(
-  'a lane of $name whose connection is lost while it takes work',
-  (job) => {
-    /** Fails once, when a claim is made: `before` or `after` its commit. */
-    function breakOnce(when: 'before' | 'after'): Database {
-      let failures = 1
-      const fail = () => {
-        if (failures-- > 0) throw new Error('connection lost')
-      }
-      return interceptQueries(runtime.database, async (carryOut, statement) => {
-        if (!isClaim(statement)) return await carryOut()
-        if (when === 'before') fail()
-        const result = await carryOut()
-        if (result.rows.length > 0) fail()
-        return result
-      })
-    }
-
-    it('before the commit: nothing was taken, and it is taken again', async () => {
-      startLanes([job], breakOnce('before'))
-      await send(job)
-
-      await waitFor(() => executed.length)
-      expect(await runs()).toHaveLength(1)
-      expect(await held()).toHaveLength(1)
-    })
-
-    it('after the commit, and once more when it looks: the run is found all the same', async () => {
-      await send(job)
-      let looks = 0
-      const lost = interceptQueries(breakOnce('after'), async (carryOut, statement) => {
-        const isLook = textOf(statement).includes('array_position(')
-        if (isLook && ++looks === 1) throw new Error('connection lost')
-        return await carryOut()
-      })
-      startLanes([job], lost)
-
-      await waitFor(() => executed.length)
-      expect(await runs()).toMatchObject([{ id: executed[0]!.run.id, status: 'running' }])
-      expect(looks).toBe(2)
-    })
-
-    it('after the commit: the run that it recorded is executed all the same', async () => {
-      await send(job)
-      startLanes([job], breakOnce('after'))
-
-      await waitFor(() => executed.length)
-      expect(executed).toHaveLength(1)
-      expect(await runs()).toMatchObject([{ id: executed[0]!.run.id, status: 'running' }])
-      expect(executed[0]!.run.startedAt).toBeInstanceOf(Date)
-      expect(executed[0]!.envelope).toMatchObject({ trigger: 'queue' })
-    })
-  },
-)
 
 describe('a lane of an exclusive job', () => {
   let ends: (() => void)[]

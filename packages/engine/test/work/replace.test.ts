@@ -150,27 +150,6 @@ describe('work that replaces what waits with its unique key', () => {
     expect(await runtime.rows('select from "JobClaim" where "losses" is not null')).toEqual([])
   })
 
-  it('has its own payload however long that and the one before are', async () => {
-    const long = 'x'.repeat(2_000)
-    const put = (n: number, text?: string) =>
-      opened.client.enqueueNow(
-        parcel,
-        { n, ...(text !== undefined && { text }) },
-        { uniqueKey: 'k', onConflict: 'replace' },
-      )
-    const payloads = async () => (await runtime.rows('select from "JobPayload"')).length
-    await put(1, long)
-    await put(2, `${long}2`)
-    expect(await payloads()).toBe(1)
-    await put(3)
-    expect([await states(), await payloads()]).toEqual([['waiting 3'], 0])
-    await put(4, `${long}4`)
-    const [work] = await take()
-    expect(work?.envelope.payload).toEqual({ n: 4, text: `${long}4` })
-    await opened.complete([work!])
-    expect(await payloads()).toBe(0)
-  })
-
   it('keeps its turn among what is due, unless it gets another priority', async () => {
     await replace(1)
     await enqueue(2)
@@ -182,12 +161,6 @@ describe('work that replaces what waits with its unique key', () => {
     await enqueue(6, { priority: 1 })
     await replace(7, { priority: 1 })
     expect(numbersOf(await take())).toEqual([5, 6, 7])
-  })
-
-  it('takes a key whose work is nowhere', async () => {
-    await runtime.rows(`insert into "JobUnique" values ('parcel', 'k', gen_random_uuid())`)
-    const { kind, workId } = await replace(1)
-    expect([kind, await keys()]).toEqual(['enqueued', [{ key: 'k', workId }]])
   })
 
   it('is the last of those that one call has, and each is told what became of it', async () => {
@@ -255,12 +228,7 @@ describe('work that replaces what waits with its unique key', () => {
 
   it.each([
     [{ onConflict: 'replace' }, 'onConflict needs a uniqueKey'],
-    [{ uniqueKey: 'k', onConflict: 'drop' }, 'onConflict must be one of keep, replace, not "drop"'],
     [{ uniqueKey: 'k', maxWaitMs: 5 }, "maxWaitMs needs onConflict: 'replace'"],
-    [{ uniqueKey: 'k', onConflict: 'replace', maxWaitMs: 0 }, 'maxWaitMs must be a whole number'],
-    [{ uniqueKey: 'k', onConflict: 'replace', maxWaitMs: '5' }, 'maxWaitMs must be a whole number'],
-    [{ expiresAt: new Date(NaN) }, 'expiresAt must be a valid date'],
-    [{ expiresAt: '2026-01-01' }, 'expiresAt must be a valid date'],
     [
       { expiresAt: new Date(5), startAfter: new Date(5) },
       'expiresAt must be later than startAfter',
