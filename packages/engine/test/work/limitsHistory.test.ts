@@ -266,10 +266,10 @@ async function startWorker(of: Version, hasRate: boolean): Promise<TestWorker> {
   session.on('error', () => undefined)
   await session.connect()
   await session.query(`select pg_advisory_lock(${workerLockKey('$1::text')})`, [id])
-  await runtime.rows(
-    `insert into "JobWorker" ("id", "lanes") values ($1, $2::jsonb)`,
-    [id, JSON.stringify(Object.fromEntries(jobs.map((job) => [job.name, 1_000])))],
-  )
+  await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ($1, $2::jsonb)`, [
+    id,
+    JSON.stringify(Object.fromEntries(jobs.map((job) => [job.name, 1_000]))),
+  ])
   const limits = createLimits()
   const claimer = createClaimer({
     database: runtime.database,
