@@ -338,8 +338,8 @@ describe('dead letters', () => {
     const { page } = viewer
     await page.getByRole('button', { name: 'Retry', exact: true }).click()
     await dialog(page).getByLabel('Reason').fill('there is more memory')
-    const confirm = dialog(page).getByRole('button', { name: 'Retry' })
-    await confirm.click()
+    const retry = dialog(page).getByRole('button', { name: 'Retry' })
+    await retry.click()
     const warning = dialog(page).getByLabel(
       /^Poster 905 has ended 5 workers, .* may end another\.$/,
     )
@@ -347,7 +347,7 @@ describe('dead letters', () => {
     expect(await findBarriers(page)).toEqual([])
     expect(await stack.prisma.$queryRaw<[]>`select from "JobDeadLetter"`).toHaveLength(1)
     await warning.check()
-    await confirm.click()
+    await retry.click()
     await page.getByText('It is back in the queue').waitFor()
     expect(await stack.prisma.$queryRaw<[]>`select from "JobWork"`).toHaveLength(1)
     await stack.prisma.$executeRaw`delete from "JobWork"`

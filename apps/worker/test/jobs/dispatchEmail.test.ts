@@ -378,17 +378,22 @@ describe('between the OK and the commit', () => {
   it('a worker that has lost its run meanwhile still tells that it was sent', async () => {
     const server = await openServer()
     const email = await insertEmail(database.prisma)
-    server.react(at('data', { kind: 'accept', delayMs: 500 }))
+    const asked = Promise.withResolvers<void>()
+    server.react(({ stage }) => {
+      if (stage !== 'data') return undefined
+      asked.resolve()
+      return { kind: 'accept', delayMs: 250 }
+    })
     await startMailWorker(database, { smtpUrl: server.url })
     await enqueueEmails([email])
+    // Before, the worker would not send it.
+    await asked.promise
     // As the rescue of another worker would do.
-    await waitFor(async () => {
-      const ended = await database.prisma.$executeRaw`
-        insert into "JobRun" ("id", "name", "status", "trigger", "workId", "workerId", "startedAt", "endedAt", "errorCode")
-        select "id", "name", 'failed', "trigger", "workId", "workerId", "startedAt", now(), 'worker_lost'
-        from "JobRunAll" where "status" = 'running'`
-      return ended === 1
-    })
+    const ended = await database.prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "workId", "workerId", "startedAt", "endedAt", "errorCode")
+      select "id", "name", 'failed', "trigger", "workId", "workerId", "startedAt", now(), 'worker_lost'
+      from "JobRunAll" where "status" = 'running'`
+    expect(ended).toBe(1)
 
     await waitFor(allAre('sent'))
 

@@ -7,7 +7,6 @@ import {
   listQueue,
   openForTests,
   setWork,
-  UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { dispatchEmail, openTestAdmin, renderInvoicePdf } from '../openTestAdmin.ts'

@@ -315,8 +315,10 @@ it('waiting work is narrowed to a key, to a label, or to a part of labels where 
   await api.jobsClient.enqueueNow(sendReport, payload)
   await api.prisma.$executeRaw`
     update "JobWork" set "label" = 'Order 7', "key" = 'a b/ü' where "id" = ${workId}::uuid`
-  const list = async (query: object) =>
-    (await get(`/work?${new URLSearchParams({ ...query }).toString()}`)).json()
+  const list = async (query: object) => {
+    const url = `/api/jobs/work?${new URLSearchParams({ ...query }).toString()}`
+    return (await api.as('admin', { method: 'GET', url })).json()
+  }
   const found = { total: 1, work: [{ workId }] }
   expect(await list({ key: 'a b/ü' })).toMatchObject(found)
   expect(await list({ label: 'Order 7' })).toMatchObject({ ...found, isLabelPart: false })
