@@ -382,7 +382,7 @@ describe('between the OK and the commit', () => {
     server.react(({ stage }) => {
       if (stage !== 'data') return undefined
       asked.resolve()
-      return { kind: 'accept', delayMs: 1_000 }
+      return { kind: 'accept', delayMs: 250 }
     })
     await startMailWorker(database, { smtpUrl: server.url })
     await enqueueEmails([email])
