@@ -49,7 +49,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
   'control/actOnMany.ts': [
     ...['cancelWork', 'discard', 'cancel'].map(
       (kind) =>
-        `findSource(UNKNOWN, { kind: '${kind}', wanted: { runs: {} } }, undefined, UNKNOWN, String).then((source) => nextSql(source, '$1'))`,
+        `findSource(UNKNOWN, { kind: '${kind}', wanted: { runs: {} } }, undefined, { transaction: 1, after: null }, String).then((source) => nextSql(source, '$1'))`,
     ),
   ],
   'read/listKeyedSchedules.ts': [
