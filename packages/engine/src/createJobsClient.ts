@@ -29,7 +29,6 @@ import { createSchema, type Schema } from './store/schema.ts'
 import { writeLimitNews } from './store/channels.ts'
 import { createWaker } from './store/waker.ts'
 import { asTransaction } from './store/callersTransaction.ts'
-import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
 import { actOnMany, type ActOnManyOutcome, type ActOnManyRequest } from './control/actOnMany.ts'
 import {

@@ -63,3 +63,14 @@ function checkWhich(kind: Kind, which: unknown): Wanted {
   if (conditions.length > 0) return Object.fromEntries(conditions)
   throw new ArgumentError('request.which', `must be 'all', or name ids or a filter`)
 }
+
+export function refuseMark(): ArgumentError {
+  return new ArgumentError(
+    'request.mark',
+    'is not of a call with this request; pass the mark that the call before returned, or leave it out to begin anew',
+  )
+}
+
+export function refuseForeignMark(): ArgumentError {
+  return new ArgumentError('request.mark', 'is of another database; leave it out to begin anew')
+}

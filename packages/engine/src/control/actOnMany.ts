@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { checkActOnMany } from '../arguments/actOnMany.ts'
-import { ArgumentError } from '../arguments/argument.ts'
+import { checkActOnMany, refuseForeignMark, refuseMark } from '../arguments/actOnMany.ts'
 import type { Job } from '../job/defineJob.ts'
 import { runConditions, type ListJobRunsOptions } from '../read/jobRuns.ts'
 import type { DeadLetterFilter } from '../read/listDeadLetters.ts'
@@ -152,8 +151,7 @@ async function takeNext(tx: Connection, request: Request, before: Mark | null, m
   const { rows } = await tx.query<Chosen>(nextSql(source, parameter(most)), values)
   const [chosen] = rows as [Chosen]
   const { tables, snapshot, transaction, at, met, last } = chosen
-  if (before !== null && before.tables !== tables)
-    throw new ArgumentError('request.mark', 'is of another database; leave it out to begin anew')
+  if (before !== null && before.tables !== tables) throw refuseForeignMark()
   const { done, passed } = await act(tx, request, chosen)
   const gone = given === undefined ? 0 : given.length - met
   return {
@@ -181,11 +179,12 @@ interface Source {
 
 async function findSource(
   tx: Connection,
-  { kind, wanted: { ids: _, ...filter } }: Request,
+  { kind, wanted }: Request,
   given: readonly string[] | undefined,
   before: Mark | null,
   parameter: Parameter,
 ): Promise<Source> {
+  const { ids: _ids, ...filter } = wanted
   const after = typeof before?.after === 'object' ? before.after : null
   switch (kind) {
     case 'cancelWork':
@@ -333,10 +332,9 @@ const GREATEST_XID = `(select pg_snapshot_xmax(pg_current_snapshot())::text::big
  */
 function isOfAct(of: string, before: Mark | null, parameter: Parameter): string[] {
   if (before === null) return []
-  const own = BigInt.asUintN(32, BigInt(before.transaction)).toString()
   const xid = `(${GREATEST_XID} - ((${GREATEST_XID} - ${of}.xmin::text::bigint) & ${2 ** 32 - 1}))::text::xid8`
   return [
-    `${of}.xmin::text <> ${parameter(own)}::text`,
+    `${of}.xmin <> ${parameter(before.transaction)}::xid8::xid`,
     `pg_visible_in_snapshot(${xid}, ${parameter(before.snapshot)}::pg_snapshot)`,
   ]
 }
@@ -405,10 +403,7 @@ function readMark(mark: string, request: Request): Mark {
   const [text = '', digest] = mark.split('.')
   if (digest === digestOf(text, request))
     return JSON.parse(Buffer.from(text, 'base64url').toString()) as Mark
-  throw new ArgumentError(
-    'request.mark',
-    'is not of a call with this request; pass the mark that the call before returned, or leave it out to begin anew',
-  )
+  throw refuseMark()
 }
 
 /** A mark is of one request, whatever its actor, reason and jobs. */

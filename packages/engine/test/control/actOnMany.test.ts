@@ -119,7 +119,8 @@ describe('an act on many', () => {
   })
 
   it('passes over what others hold, and does not come back to it', async () => {
-    const [held] = [await enqueue(1), await enqueue(2), await enqueue(3)]
+    const held = await enqueue(1)
+    for (let n = 0; n < 2; n++) await enqueue(2)
     const first = await runtime.database.transaction(async (tx) => {
       await tx.query(`select from "JobWork" where "id" = $1 for update`, [held])
       return await call(cancelAll)
@@ -129,7 +130,7 @@ describe('an act on many', () => {
     expect(await idsOf('JobWork')).toEqual([held])
   })
 
-  it('knows rows whose transactions are older than the count of 32 bits goes back', async () => {
+  it('knows rows that PostgreSQL has frozen meanwhile', async () => {
     await enqueue(1)
     await enqueue(2)
     const { mark } = await call(cancelAll, 1)
@@ -140,7 +141,7 @@ describe('an act on many', () => {
   it('does given ids in parts, in their order, and says which are gone', async () => {
     const [first, second, third] = [await enqueue(1), await enqueue(2), await enqueue(3)]
     const gone = crypto.randomUUID()
-    const ids = [gone, third!, second!, first!]
+    const ids = [gone, third, second, first]
     const calls = await finish({ ...by, kind: 'cancelWork', which: { ids } })
     expect(calls).toMatchObject([
       { done: 1, passed: { gone: 1 }, left: 2 },
@@ -242,7 +243,7 @@ describe('an act on many', () => {
   })
 
   it('that fails leaves other acts alone, and has done nothing', async () => {
-    const [parcelId] = [await enqueue(42)]
+    const parcelId = await enqueue(42)
     await opened.client.enqueueNow(letter, {})
     await runtime.rows(`
       create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not today'; end $$;
@@ -265,7 +266,7 @@ describe('an act on many', () => {
       letters[2],
     ])
     await enqueue(9, { uniqueKey: 'a' })
-    expect(await call({ ...redriveAll, jobs: [parcel] } as ActOnManyRequest, 10)).toMatchObject({
+    expect(await call({ ...redriveAll, jobs: [parcel] }, 10)).toMatchObject({
       done: 1,
       left: 0,
       passed: { alreadyQueued: 1, endedWorkers: 1, unknown: 1 },
@@ -293,3 +294,306 @@ describe('an act on many', () => {
     )
   })
 })
+
+const command = fc.oneof(
+  fc.record({
+    do: fc.constant('enqueue' as const),
+    tenant: fc.integer({ min: 1, max: 2 }),
+    key: fc.option(fc.constantFrom('a', 'b')),
+    isLater: fc.boolean(),
+    replaces: fc.boolean(),
+  }),
+  fc.record({
+    do: fc.constantFrom('work', 'work', 'claim', 'fail', 'redeliver', 'complete'),
+    many: fc.integer({ min: 1, max: 3 }),
+  }),
+  fc.record({
+    do: fc.constant('begin' as const),
+    admin: fc.constantFrom('ann', 'bob'),
+    kind: fc.constantFrom(
+      ...([
+        'redrive',
+        'redrive',
+        'discard',
+        'cancelWork',
+        'postponeWork',
+        'prioritiseWork',
+      ] as const),
+    ),
+    tenant: fc.option(fc.integer({ min: 1, max: 2 })),
+    most: fc.integer({ min: 1, max: 3 }),
+  }),
+  fc.record({
+    do: fc.constant('call' as const),
+    act: fc.nat(3),
+    how: fc.constantFrom('alone', 'alone', 'killed', 'unanswered', 'unanswered', 'byTwo', 'locked'),
+  }),
+  fc.record({ do: fc.constant('close' as const), act: fc.nat(3) }),
+)
+type Command = typeof command extends fc.Arbitrary<infer Value> ? Value : never
+
+/** An act as one admin's tab knows it, and what it may meet. */
+interface Tab {
+  actor: string
+  request: ActOnManyRequest
+  mark: string | undefined
+  most: number
+  isClosed: boolean
+  /** What is ahead of it, in its order, with how often each had changed when the act began. */
+  ahead: { id: string; changes: number }[]
+  done: string[]
+  startAfter: Date
+  priority: number
+}
+
+/** A process that ends before its call is committed, or whose answer is lost. */
+const gone = (when: 'killed' | 'unanswered'): Pick<Database, 'transaction'> => ({
+  async transaction(work) {
+    if (when === 'unanswered') {
+      await runtime.database.transaction(work)
+      throw new Error('unanswered')
+    }
+    return await runtime.database.transaction(async (tx) => {
+      await work(tx)
+      throw new Error('killed')
+    })
+  },
+})
+
+/** What the draws have led to, so that none of it goes untested. */
+const seen = { failedAgain: 0, changed: 0, leftByClosed: 0, lost: 0 }
+
+describe('acts of two admins, beside workers that fail and redeliver, kills, locks and closed tabs', () => {
+  it('do each piece that matched at their first call at most once, and touch nothing that came or changed since', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { minLength: 10, maxLength: 50 }), async (commands) => {
+        await runtime.clear('JobAction')
+        expect(await playAll(commands)).toBe('as the model says')
+      }),
+      { numRuns: 80, endOnFailure: true },
+    )
+    for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(0)
+  }, 300_000)
+})
+
+async function playAll(commands: readonly Command[]): Promise<string> {
+  const tabs: Tab[] = []
+  const taken = [] as Awaited<ReturnType<typeof opened.take>>
+  /** How often each piece has changed: been taken, given back, replaced, placed or acted on. */
+  const changes = new Map<string, number>()
+  const places = new Map<string, string | null>()
+  const hasChanged = (id: string) => changes.set(id, (changes.get(id) ?? 0) + 1)
+
+  /** What the tables say of all that acts can meet. */
+  async function look() {
+    const work = await runtime.rows<{
+      id: string
+      tenant: string
+      due: Date
+      rank: number
+      place: string | null
+    }>(
+      `select "id"::text as "id", "facts" #>> '{shown,tenant}' as "tenant", "dueAt" as "due", "rank", "place"::text as "place"
+       from "JobWork" work order by work."place" is null, case when work."place" is not null then "rank" end, work."place", "dueAt", work."id"`,
+    )
+    for (const { id, place } of work) {
+      // A worker has placed what has become due.
+      if (places.has(id) && places.get(id) !== place) hasChanged(id)
+      places.set(id, place)
+    }
+    const letters = await runtime.rows<{ id: string; tenant: string; key: string | null }>(
+      `select "id"::text as "id", "facts" #>> '{shown,tenant}' as "tenant", "uniqueKey" as "key" from "JobDeadLetter"
+       order by "failedAt", "id"`,
+    )
+    const held = await runtime.rows<{ key: string; id: string }>(
+      `select "key", "workId"::text as "id" from "JobUnique"`,
+    )
+    return { work, letters, held: new Map(held.map(({ key, id }) => [key, id])) }
+  }
+
+  const isOfLetters = ({ request }: Tab) => request.kind === 'redrive' || request.kind === 'discard'
+
+  /** What the next call has to do: it meets the first of those ahead that are as they were. */
+  async function foresee(tab: Tab, locked: ReadonlySet<string>) {
+    const { work, letters, held } = await look()
+    const there = new Set((isOfLetters(tab) ? letters : work).map(({ id }) => id))
+    const same = tab.ahead.filter((one) => there.has(one.id) && changes.get(one.id) === one.changes)
+    const met = same.slice(0, tab.most).map(({ id }) => id)
+    const done: string[] = []
+    const passed: Record<string, number> = {}
+    const pass = (reason: string) => (passed[reason] = (passed[reason] ?? 0) + 1)
+    for (const id of met) {
+      const piece = work.find((one) => one.id === id)
+      const key = letters.find((one) => one.id === id)?.key ?? null
+      const { kind } = tab.request
+      const isSo =
+        kind === 'postponeWork'
+          ? piece?.place === null && piece.due >= tab.startAfter
+          : kind === 'prioritiseWork' && piece?.rank === -tab.priority
+      if (locked.has(id)) pass('locked')
+      else if (isSo) pass('unchanged')
+      else if (kind === 'redrive' && key !== null && (held.get(key) ?? id) !== id)
+        pass('alreadyQueued')
+      else {
+        if (kind === 'redrive' && key !== null) held.set(key, id)
+        done.push(id)
+      }
+    }
+    const ahead = met.length === 0 ? [] : same.slice(met.length)
+    return { met, done, passed, left: ahead.length, ahead }
+  }
+
+  async function noteDone(tab: Tab): Promise<string[]> {
+    const all = await piecesOf(tab.actor)
+    expect(new Set(all).size).toBe(all.length)
+    const before = new Set(tab.done)
+    const now = all.filter((id) => !before.has(id))
+    tab.done = all
+    for (const id of now) {
+      hasChanged(id)
+      // What the act has placed or postponed is not changed once more when it is looked at.
+      places.delete(id)
+    }
+    return now
+  }
+
+  async function makeCall(tab: Tab, how: string): Promise<void> {
+    const again = { ...tab.request, mark: tab.mark } as ActOnManyRequest
+    if (how === 'killed') {
+      await expect(call(again, tab.most, gone('killed'))).rejects.toThrow('killed')
+      return
+    }
+    if (how === 'byTwo') {
+      const { met, ahead } = await foresee(tab, new Set())
+      const may = new Set([...met, ...ahead.map(({ id }) => id)])
+      await Promise.all([call(again, tab.most), call(again, tab.most)])
+      const done = await noteDone(tab)
+      expect(done.filter((id) => !may.has(id))).toEqual([])
+      // The model does not know which of both came first.
+      tab.isClosed = true
+      return
+    }
+    const [first] = tab.ahead
+    const locked = how === 'locked' && first !== undefined ? [first.id] : []
+    const foreseen = await foresee(tab, new Set(locked))
+    seen.changed += tab.ahead.length - foreseen.met.length - foreseen.left
+    if (how === 'unanswered') {
+      await expect(call(again, tab.most, gone('unanswered'))).rejects.toThrow('unanswered')
+      // Without a mark the next call would begin another act.
+      if (tab.mark === undefined) tab.isClosed = true
+      expect((await noteDone(tab)).toSorted()).toEqual(foreseen.done.toSorted())
+      seen.lost += foreseen.done.length
+      return
+    }
+    const { done, passed, left, mark } = await runtime.database.transaction(async (tx) => {
+      for (const table of ['JobWork', 'JobDeadLetter'])
+        await tx.query(`select from "${table}" where "id" = any($1) for update`, [locked])
+      return await call(again, tab.most)
+    })
+    expect({ done, passed, left }).toEqual({
+      done: foreseen.done.length,
+      passed: foreseen.passed,
+      left: foreseen.left,
+    })
+    expect((await noteDone(tab)).toSorted()).toEqual(foreseen.done.toSorted())
+    tab.ahead = foreseen.ahead
+    tab.mark = mark
+  }
+
+  async function end(how: 'fail' | 'redeliver' | 'complete', many: number): Promise<void> {
+    const ending = taken.splice(0, many)
+    if (how === 'complete') await opened.complete(ending)
+    else await opened.fail(ending, broken, how === 'fail' ? 'giveUp' : 'redeliver')
+    for (const { workId } of ending) {
+      hasChanged(workId)
+      places.delete(workId)
+      if (how !== 'fail') continue
+      seen.failedAgain += tabs.filter(
+        ({ done, ahead, isClosed }) => !isClosed && ahead.length > 0 && done.includes(workId),
+      ).length
+    }
+  }
+
+  async function claim(many: number): Promise<void> {
+    const claimed = await opened.take('parcel', many)
+    for (const { workId } of claimed) hasChanged(workId)
+    taken.push(...claimed)
+    await look()
+  }
+
+  async function play(one: Command): Promise<void> {
+    switch (one.do) {
+      case 'enqueue': {
+        const id = await enqueue(one.tenant, {
+          ...(one.key !== null && { uniqueKey: one.key }),
+          ...(one.key !== null && one.replaces && { onConflict: 'replace' as const }),
+          ...(one.isLater && { startAfter: new Date(Date.now() + 3_600_000) }),
+        })
+        // Work with its key that was there stays as it is unless this replaces it.
+        if (!changes.has(id) || one.replaces) {
+          hasChanged(id)
+          places.delete(id)
+        }
+        return
+      }
+      case 'claim':
+        return await claim(one.many)
+      case 'fail':
+      case 'redeliver':
+      case 'complete':
+        return await end(one.do, one.many)
+      case 'work':
+        // A worker takes some and fails.
+        await claim(one.many)
+        return await end('fail', one.many)
+      case 'begin': {
+        const { kind, tenant, most } = one
+        // Each has values of its own, so that the tables tell which was last.
+        const startAfter = new Date(Date.UTC(2100, 0, 1 + tabs.length))
+        const priority = tabs.length + 1
+        const actor = `${one.admin} ${tabs.length}`
+        const which =
+          tenant === null ? 'all' : { shown: { field: 'tenant', value: String(tenant) } }
+        const request = {
+          ...{ actor, reason: by.reason, kind, which },
+          ...(kind === 'postponeWork' && { startAfter }),
+          ...(kind === 'prioritiseWork' && { priority }),
+        } as ActOnManyRequest
+        const tab: Tab = {
+          ...{ actor, request, mark: undefined, most, isClosed: false },
+          ...{ ahead: [], done: [], startAfter, priority },
+        }
+        const { work, letters } = await look()
+        tab.ahead = (isOfLetters(tab) ? letters : work)
+          .filter((piece) => tenant === null || piece.tenant === String(tenant))
+          .map(({ id }) => ({ id, changes: changes.get(id) ?? 0 }))
+        tabs.push(tab)
+        return await makeCall(tab, 'alone')
+      }
+      case 'call': {
+        const tab = tabs.at(-1 - (one.act % Math.max(tabs.length, 1)))
+        if (tab !== undefined && !tab.isClosed) await makeCall(tab, one.how)
+        return
+      }
+      case 'close': {
+        const tab = tabs.at(-1 - (one.act % Math.max(tabs.length, 1)))
+        if (tab !== undefined) tab.isClosed = true
+        return
+      }
+      default:
+        return one satisfies never
+    }
+  }
+
+  for (let n = 0; n < 6; n++)
+    await play({ do: 'enqueue', tenant: 1 + (n % 2), key: null, isLater: false, replaces: false })
+  await play({ do: 'work', many: 4 })
+  for (const one of commands) await play(one)
+  for (const tab of tabs) {
+    if (tab.isClosed) seen.leftByClosed += tab.ahead.length
+    while (!tab.isClosed && tab.ahead.length > 0) await makeCall(tab, 'alone')
+    // Nobody else's calls have gone on with a closed tab's act.
+    expect(await piecesOf(tab.actor)).toEqual(tab.done)
+  }
+  return 'as the model says'
+}
