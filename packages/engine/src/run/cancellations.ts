@@ -36,12 +36,8 @@ export function createCancellations(options: {
   async function check(): Promise<void> {
     if (watched.size === 0) return
     const asked = [...watched.keys()]
-    const { rows } = await database.query<{
-      id: string
-      isCancelled: boolean
-      cancelRequestedBy: string | null
-    }>(
-      `select run."id", cancel."runId" is not null as "isCancelled", cancel."requestedBy" as "cancelRequestedBy"
+    const { rows } = await database.query<{ id: string; isCancelled: boolean }>(
+      `select run."id", cancel."runId" is not null as "isCancelled"
        from ${RUNS_UNDER_WAY} left join "JobCancel" cancel on cancel."runId" = run."id"
        where run."workerId" = $1 and run."id" = any($2)`,
       [workerId, asked],
@@ -50,10 +46,9 @@ export function createCancellations(options: {
     for (const id of asked) {
       if (!own.has(id)) watched.get(id)?.abort(lost())
     }
-    for (const { id, isCancelled, cancelRequestedBy } of rows) {
+    for (const { id, isCancelled } of rows) {
       if (!isCancelled) continue
-      const by = cancelRequestedBy ?? 'somebody'
-      const reason = new JobError('cancelled', `Cancelled by ${by}`, { retryable: false })
+      const reason = new JobError('cancelled', 'Somebody cancelled the run', { retryable: false })
       watched.get(id)?.abort(reason)
     }
   }

@@ -58,7 +58,7 @@ describe('cancelRun', () => {
     const [cancelled] = await ended(1)
     expect(cancelled).toMatchObject({
       status: 'failed',
-      details: { error: { code: 'cancelled', message: 'Cancelled by somebody@example.com' } },
+      details: { error: { code: 'cancelled', message: 'Somebody cancelled the run' } },
     })
     const effects = await runtime.rows('select from "Effect"')
     expect(cancelled!.details!['effects']).toBe(effects.length)

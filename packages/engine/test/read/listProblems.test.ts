@@ -276,7 +276,7 @@ it('says on which host alone a job fails, and not where another fails too or non
     { onHost: { host: 'worker-b', others: ['vm'] } },
   ])
   expect(await textsOf('failing')).toEqual([
-    'importFeed fails: 12 of its last 24 runs, all on worker-b, since <at>',
+    'importFeed fails: 12 of its last 24 runs, most often with broken, all on worker-b, since <at>',
   ])
   await insertRuns(3, '4 minutes', { worker: 'worker-c:4:1' })
   await insertRuns(3, '3 minutes', { code: 'broken', worker: 'vm:4:1' })
@@ -307,7 +307,7 @@ describe('failures that have a label or a shown field in common', () => {
     await insertAbout(60, {})
     expect(await groupOf()).toEqual([{ field: null, value: 'Tenant 17', failed: 40, of: 40 }])
     expect(await textsOf('failing')).toEqual([
-      'importFeed fails: 40 of its last 100 runs, all 40 with label Tenant 17, since <at>',
+      'importFeed fails: 40 of its last 100 runs, most often with refused, all 40 with label Tenant 17, since <at>',
     ])
     await insertAbout(1, { code: 'refused' })
     expect(await groupOf()).toEqual([{ field: null, value: 'Tenant 17', failed: 40, of: 41 }])

@@ -362,7 +362,10 @@ describe('an isolated run that does not end', () => {
     await cancelAll()
 
     expect(await ended()).toMatchObject([
-      { status: 'failed', details: { error: { code: 'cancelled', message: 'Cancelled by a' } } },
+      {
+        status: 'failed',
+        details: { error: { code: 'cancelled', message: 'Somebody cancelled the run' } },
+      },
     ])
   })
 
