@@ -181,6 +181,16 @@ describe('createWorker', () => {
     expect(reason).toMatchObject({ code: 'timeout' })
   })
 
+  it('a run whose handler finishes after its abort ends as success', async () => {
+    await startWorker({
+      brief: ({ signal }) =>
+        new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
+    })
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, brief, {}))
+    const [run] = await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt) && runs())
+    expect(run).toMatchObject({ status: 'success' })
+  })
+
   it('work that does not finish in time is aborted, recorded, and given back at once', async () => {
     const worker = await startWorker({
       echo: ({ signal }) =>
