@@ -474,6 +474,30 @@ describe('a payload that no longer fits', () => {
     expect(await test.enqueued(report)).toHaveLength(1)
   })
 
+  it('ends the pause when the latest version takes it again, unless a person has paused the schedule too', async () => {
+    await schedules.upsertMany(
+      null,
+      report,
+      [1, 2].map((id) => weekly(id, { cron: '0 * * * *' })),
+    )
+    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
+    for (let hour = 0; hour < 3; hour++) await test.advance({ hours: 1 })
+    expect(await schedules.pause(null, report, 'tenant-2', by)).toBe('paused')
+    expect(await schedules.pause(null, report, 'tenant-2', by)).toBe('alreadyPaused')
+    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenantId": 1}'`)
+    await test.advance({ hours: 1 })
+    expect(await test.enqueued(report)).toHaveLength(1)
+    expect(await schedules.get({ name: 'report', key: 'tenant-1' })).toMatchObject({
+      isRefused: false,
+      pausedAt: null,
+    })
+    expect(await schedules.get({ name: 'report', key: 'tenant-2' })).toMatchObject({
+      isRefused: false,
+      pausedBy: by.actor,
+    })
+    expect((await actions()).at(-1)).toMatchObject({ action: 'resume', actor: 'test' })
+  })
+
   it('is enqueued all the same by a worker of an earlier version', async () => {
     await rows(
       `insert into "JobWorker" ("id", "heartbeatAt", "startedAt", "version", "lanes")
