@@ -475,7 +475,7 @@ describe('what people do', () => {
     [`DELETE ${J}/named/remind/schedules/a`, reason],
     [`DELETE ${J}/named/remind/schedules/a`, reason],
   ])
-  does('leaves: acts on many', () => [
+  does('acts on many', () => [
     [`POST ${J}/bulk`, { ...reason, kind: 'discard', all: true }],
     [`POST ${J}/bulk`, { ...reason, kind: 'postponeWork', all: true }],
     [`POST ${J}/bulk`, { ...reason, kind: 'cancelWork' }],
