@@ -65,11 +65,17 @@ export async function findPooler(url: string): Promise<string | null> {
  */
 export function knownPooler(url: string): string | null {
   const { host, port } = new pg.Client({ connectionString: url })
+  const isUsual = port === 6432
+  return ofProvider(url) ?? (isUsual ? describePgBouncer(url, { host, port: 5432 }) : null)
+}
+
+function ofProvider(url: string): string | null {
+  const { host, port } = new pg.Client({ connectionString: url })
   if (/-pooler\.[^/]*\.neon\.tech$/.test(host))
     return `use Neon's direct address, ${toUrl(url, { host: host.replace('-pooler.', '.'), port })}`
   if (/\.supabase\.(?:com|co)$/.test(host) && port === 6543)
     return `use Supabase's session mode, ${toUrl(url, { host, port: 5432 })}`
-  return port === 6432 ? describePgBouncer(url, { host, port: 5432 }) : null
+  return null
 }
 
 interface Server {
@@ -80,7 +86,7 @@ interface Server {
 function describeDirect(url: string, taken: Server | undefined): string {
   const { host } = new pg.Client({ connectionString: url })
   return (
-    knownPooler(url) ??
+    ofProvider(url) ??
     describePgBouncer(url, { host: taken?.host ?? host, port: taken?.port ?? 5432 })
   )
 }
