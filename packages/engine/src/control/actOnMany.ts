@@ -238,6 +238,7 @@ async function findSource(
  * Chooses the next pieces in the order of the act, locks those that nobody else holds, and counts those behind them. A piece
  * that another transaction has changed since this statement began is passed over like one that is locked: its row has
  * another version then.
+ * Race: packages/engine/test/control/actOnMany.test.ts "do each piece that matched at their first call at most once, and touch nothing that came or changed since"
  */
 function nextSql({ from, order, place, lockedIn }: Source, most: string): string {
   const free =

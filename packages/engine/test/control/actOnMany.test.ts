@@ -266,11 +266,11 @@ describe('an act on many', () => {
       letters[2],
     ])
     await enqueue(9, { uniqueKey: 'a' })
-    expect(await call({ ...redriveAll, jobs: [parcel] }, 10)).toMatchObject({
-      done: 1,
-      left: 0,
-      passed: { alreadyQueued: 1, endedWorkers: 1, unknown: 1 },
-    })
+    // No call meets again what one before has passed over.
+    expect(await finish({ ...redriveAll, jobs: [parcel] }, 2)).toMatchObject([
+      { done: 0, passed: { alreadyQueued: 1, endedWorkers: 1 }, left: 2 },
+      { done: 1, passed: { unknown: 1 }, left: 0 },
+    ])
     expect(await idsOf('JobDeadLetter')).toHaveLength(3)
   })
 
