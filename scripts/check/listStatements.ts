@@ -46,8 +46,11 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
   'control/pruneJobRuns.ts': [
     'oldRowsAt(new Date(0), { runDays: 1, failedDays: 1, actionDays: 1, keyedTickDays: 1 }).map(removeSql)',
   ],
-  'control/startBulk.ts': [
-    `chooseSql(UNKNOWN, 'discard', { runs: {} }, String).then((chosen) => startSql(chosen, String, UNKNOWN))`,
+  'control/actOnMany.ts': [
+    ...['cancelWork', 'discard', 'cancel'].map(
+      (kind) =>
+        `findSource(UNKNOWN, { kind: '${kind}', wanted: { runs: {} } }, undefined, { transaction: 1, after: null }, String).then((source) => nextSql(source, '$1'))`,
+    ),
   ],
   'read/listKeyedSchedules.ts': [
     `new Promise((done) => void listKeyedSchedules({ rows: (one) => (done(one), []) }, { limit: 1, name: 'a', search: 'a', state: 'late', after: { name: 'a', key: 'a' } }))`,

@@ -1,5 +1,12 @@
 // Not quick: starts processes.
-import { openBrowser, waitFor, type Browser, type Locator, type Page } from '@roundsman/testing'
+import {
+  openBrowser,
+  waitFor,
+  type Browser,
+  type Locator,
+  type Page,
+  type Route,
+} from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { chooseAction } from './chooseAction.ts'
 import { DUE } from './createTestJobs.ts'
@@ -30,7 +37,6 @@ beforeEach(async () => {
   await stack.prisma.$executeRaw`delete from "JobWork"`
   await stack.prisma.$executeRaw`delete from "JobQueue"`
   await stack.prisma.jobAction.deleteMany()
-  await stack.prisma.$executeRaw`delete from "JobBulk"`
   await stack.prisma.jobRun.deleteMany()
   await stack.prisma.$executeRaw`delete from "JobDeadLetter"`
 })
@@ -501,7 +507,6 @@ describe('waiting work', () => {
     const held = Promise.withResolvers<() => Promise<void>>()
     let sent = 0
     await page.route('**/api/jobs/bulk', async (route) => {
-      if (route.request().method() === 'GET') return await route.continue()
       sent += 1
       if (sent > 1) await route.continue()
       else held.resolve(() => route.fulfill({ status: 500 }))
@@ -728,66 +733,42 @@ describe('many dead letters', () => {
     await page.getByText('No dead letters match').waitFor()
     expect(await countFailed()).toBe(61)
     expect(await actions()).toEqual([])
-    await page
-      .getByRole('region', { name: 'Done to many at once' })
-      .getByText(`callPartner: 60 dead letters are discarded. ${ACTOR}: Nobody waits for them`)
-      .waitFor()
     await page.goto('/console/jobs/callPartner')
     await page.getByText('discarded it, as one of 60: Nobody waits for them').waitFor()
   })
 
-  it('are gone on with when the page is left, with a progress and a stop', async () => {
+  it('are done by a thousand, and left as they are when the page is closed or somebody stops it', async () => {
     await giveUpMany(3_100)
-    // It can make its first step, and no other before it is let go.
-    await stack.prisma.$executeRaw`
-      create function "hold"() returns trigger language plpgsql as
-      $$ begin perform pg_advisory_xact_lock_shared(4711); return old; end $$`
-    await stack.prisma.$executeRaw`
-      create trigger "hold" after update of "done" on "JobBulk" for each row when (old."done" > 0) execute function "hold"()`
-    const isLetGo = Promise.withResolvers<void>()
-    try {
-      const isHeld = Promise.withResolvers<void>()
-      const held = stack.prisma.$transaction(
-        async (tx) => {
-          await tx.$queryRaw`select pg_advisory_xact_lock(4711)::text`
-          isHeld.resolve()
-          await isLetGo.promise
-        },
-        { timeout: 60_000 },
-      )
-      await isHeld.promise
-      {
-        await using viewer = await open('/queue?name=callPartner')
-        const { page } = viewer
-        await page.getByLabel('Select all on this page').check()
-        await page.getByRole('button', { name: 'Select all 3,100 that match' }).click()
-        await page.getByRole('button', { name: 'Discard 3,100' }).click()
-        await confirm(page, 'Discard 3,100 for good', 'Nobody waits for them')
-        await page.getByText('Discarding: it goes on.').waitFor()
-      }
-      await using later = await open('/queue')
-      const acts = later.page.getByRole('region', { name: 'Done to many at once' })
-      await acts.getByText('960 of 3,100 · 30 %').waitFor()
-      await acts.getByRole('button', { name: 'Stop' }).click()
-      // The act waits for our lock, and the stop for the act's.
-      await waitFor(async () => {
-        const [waiting] = await stack.prisma.$queryRaw<{ count: number }[]>`
-          select count(*)::int as "count" from pg_stat_activity
-          where "datname" = current_database() and "wait_event_type" = 'Lock'`
-        return waiting?.count === 2
+    /** Begins with all of them, and holds the second call. */
+    async function begin(page: Page, number: string) {
+      const held = Promise.withResolvers<Route>()
+      let sent = 0
+      await page.route('**/api/jobs/bulk', async (route) => {
+        sent += 1
+        if (sent === 2) held.resolve(route)
+        else await route.continue()
       })
-      isLetGo.resolve()
-      await held
-      await acts.getByText(/dead letters are discarded; [\d,]+ left as they were/).waitFor()
-      await acts.getByText(`stopped by ${ACTOR}`).waitFor()
-      const [act] = await stack.prisma.$queryRaw<{ done: number }[]>`
-        select "done" from "JobBulk" where "endedAt" is not null order by "createdAt" desc limit 1`
-      expect(await countFailed()).toBe(3_100 - (act?.done ?? 0))
-    } finally {
-      isLetGo.resolve()
-      await stack.prisma.$executeRaw`drop trigger "hold" on "JobBulk"`
-      await stack.prisma.$executeRaw`drop function "hold"`
+      await page.getByLabel('Select all on this page').check()
+      await page.getByRole('button', { name: `Select all ${number} that match` }).click()
+      await page.getByRole('button', { name: `Discard ${number}` }).click()
+      await confirm(page, `Discard ${number} for good`, 'Nobody waits for them')
+      return await held.promise
     }
+    {
+      await using viewer = await open('/queue?name=callPartner')
+      const call = await begin(viewer.page, '3,100')
+      await dialog(viewer.page).getByText('1,000 of 3,100 · 32 %').waitFor()
+      await call.abort()
+      await dialog(viewer.page).getByRole('button', { name: 'Go on' }).waitFor()
+    }
+    expect(await countFailed()).toBe(2_100)
+    await using later = await open('/queue?name=callPartner')
+    const call = await begin(later.page, '2,100')
+    expect(await findBarriers(later.page)).toEqual([])
+    await dialog(later.page).getByRole('button', { name: 'Stop' }).click()
+    await call.continue()
+    await notice(later.page, '2,000 dead letters are discarded; 100 left as they were.').waitFor()
+    expect(await countFailed()).toBe(100)
   })
 })
 
@@ -1030,12 +1011,12 @@ async function schedule() {
 async function bulkActs() {
   return await stack.prisma.$queryRaw<
     { kind: string; done: number; actor: string; reason: string }[]
-  >`select "kind", "done", "actor", "reason" from "JobBulk" order by "createdAt"`
+  >`select "action" as "kind", sum(cardinality("pieces"))::int as "done", "actor", "reason" from "JobAction"
+    where "pieces" is not null group by "at", 1, 3, 4 order by "at"`
 }
 
 async function actions() {
-  return await stack.prisma.jobAction.findMany({
-    select: { action: true, name: true, actor: true, reason: true },
-    orderBy: { at: 'asc' },
-  })
+  return await stack.prisma.$queryRaw<
+    { action: string; name: string; actor: string; reason: string | null }[]
+  >`select "action", "name", "actor", "reason" from "JobAction" where "pieces" is null order by "at"`
 }

@@ -1,5 +1,4 @@
 import {
-  BULK_KINDS,
   EXPLAINED_STATES,
   GROUPED_BY,
   JOB_TRIGGERS,
@@ -91,31 +90,15 @@ export const progressSchema = z.object({
 export type Shown = z.output<typeof shownSchema>
 export const shownSchema = z.record(text, z.union([text, z.number(), flag, z.null()]))
 
-/** POST /api/jobs/bulk, and one of GET /api/jobs/bulk. */
-export type BulkAct = z.output<typeof bulkSchema>
-export const bulkSchema = z.object({
-  id,
-  kind: z.enum(BULK_KINDS),
-  which: z
-    .record(text, z.unknown())
-    .describe('The filter by which they were chosen; empty for all, or for chosen ids'),
-  isByIds: flag,
-  names: z.array(text).describe('The jobs of what matched'),
-  startAfter: atOrNull,
-  priority: z.int().nullable(),
-  actor: text,
-  reason: textOrNull,
-  startedAt: at,
-  matched: count.describe('How many matched when it was asked for; what came later is left alone'),
-  isCut: flag.describe('Whether more matched than a million: the others stay as they are'),
+/** POST /api/jobs/bulk */
+export type Acted = z.output<typeof actedSchema>
+export const actedSchema = z.object({
   done: count,
   passed: z
     .partialRecord(z.enum(PASSED_REASONS), count)
-    .describe('How many it has passed over, by the reason'),
-  left: count.describe('How many it has not come to'),
-  problem: textOrNull.describe('Why it does not go on at the moment; it is tried again'),
-  endedAt: atOrNull.describe('Null while it goes on'),
-  stoppedBy: textOrNull.describe('Who stopped it before it was done'),
+    .describe('How many this call has passed over, by the reason'),
+  left: count.describe('How many are left for further calls. 10,000 also stands for more'),
+  mark: text.describe('For the next call'),
 })
 
 /** Also part of GET /api/jobs/runs/:id, as `actions`, in their order. */
@@ -127,18 +110,7 @@ export const actionSchema = z.object({
   ),
   actor: text,
   reason: textOrNull,
-  bulk: bulkSchema
-    .pick({
-      id: true,
-      matched: true,
-      isCut: true,
-      done: true,
-      left: true,
-      endedAt: true,
-      stoppedBy: true,
-    })
-    .nullable()
-    .describe('What came of an act on many, of which this was one; else null'),
+  count: count.describe('To how many it was done at once, this one among them'),
 })
 
 /** POST /api/jobs/runs/:id/payload and /api/jobs/work/:workId/payload */
@@ -151,7 +123,7 @@ export const heldPayloadSchema = z.object({
 
 /** What somebody has done before, of which an answer tells whoever comes too late. */
 export type Earlier = NonNullable<z.output<typeof earlierSchema>>
-export const earlierSchema = actionSchema.omit({ bulk: true }).optional()
+export const earlierSchema = actionSchema.omit({ count: true }).optional()
 
 /** GET /api/console/jobs/:name/payload */
 export type ConsolePayload = z.output<typeof payloadSchema>

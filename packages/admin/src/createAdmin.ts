@@ -11,6 +11,7 @@ import { createQueueHistory } from './console/createQueueHistory.ts'
 import { answerFailure, answerText, SchemaMismatch, type Answer } from './http/answer.ts'
 import { Problem } from './http/problem.ts'
 import { readJson } from './http/readJson.ts'
+import { actOnManyRoutes } from './jobs/actOnManyRoutes.ts'
 import { deadLetterRoutes } from './jobs/deadLetterRoutes.ts'
 import { payloadRoutes } from './jobs/payloadRoutes.ts'
 import { eventRoutes } from './jobs/eventRoutes.ts'
@@ -18,7 +19,6 @@ import { jobRoutes } from './jobs/jobRoutes.ts'
 import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
 import { scheduleRoutes } from './jobs/scheduleRoutes.ts'
 import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
-import { bulkRoutes } from './jobs/bulkRoutes.ts'
 import { limitRoutes } from './jobs/limitRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
 import { asPrefix, describeEnvironment, type AdminOptions } from './options.ts'
@@ -101,7 +101,7 @@ export function createAdmin(options: CheckedOptions): Admin {
     ...eventRoutes({ changes, ends, pingIntervalMs, recheckMs }),
     ...deadLetterRoutes(parts),
     ...payloadRoutes(parts),
-    ...bulkRoutes(parts),
+    ...actOnManyRoutes(parts),
     ...workRoutes(parts),
     ...limitRoutes(parts),
     ...consoleRoutes({

@@ -1,6 +1,7 @@
 // Before all else, which may need a newer Node to load.
 import './nodeVersion.ts'
 export { describeProblem } from './alerts/alert.ts'
+export type { ActOnManyOutcome, ActOnManyRequest, PassedReason } from './control/actOnMany.ts'
 export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { KeySettings, LimitSettings, WhichLimit } from './control/controlLimits.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
@@ -16,7 +17,6 @@ export type {
 } from './control/deadLetters.ts'
 export type { Actor } from './control/recordActions.ts'
 export type { ShownPayload, WhosePayload } from './control/showPayload.ts'
-export type { BulkRequest } from './control/startBulk.ts'
 export {
   type ActionOptions,
   createJobsClient,
@@ -39,13 +39,6 @@ export {
   listJobRuns,
   type ListJobRunsOptions,
 } from './read/jobRuns.ts'
-export {
-  type BulkAct,
-  type BulkKind,
-  getBulk,
-  listBulks,
-  type PassedReason,
-} from './read/listBulks.ts'
 export { type DeadLetter, type DeadLetterQuery, listDeadLetters } from './read/listDeadLetters.ts'
 export { listWaitingWork, type WaitingWork, type WaitingWorkQuery } from './read/listWaitingWork.ts'
 export { type ListedWorker, listWorkers } from './read/listWorkers.ts'

@@ -29,8 +29,8 @@ import { createSchema, type Schema } from './store/schema.ts'
 import { writeLimitNews } from './store/channels.ts'
 import { createWaker } from './store/waker.ts'
 import { asTransaction } from './store/callersTransaction.ts'
-import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
+import { actOnMany, type ActOnManyOutcome, type ActOnManyRequest } from './control/actOnMany.ts'
 import {
   discardDeadLetters,
   redriveDeadLetters,
@@ -78,12 +78,9 @@ import {
   type WhichWork,
   type WorkOutcome,
 } from './control/controlWork.ts'
-import { carryOnBulk, createBulkCarrier } from './control/carryOnBulk.ts'
 import { recordActions, type Actor } from './control/recordActions.ts'
-import { startBulk, stopBulk, type BulkRequest } from './control/startBulk.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
 import { explainWork, type WorkExplanation } from './read/explainWork.ts'
-import { getBulk, type BulkAct } from './read/listBulks.ts'
 import {
   getKeyedSchedule,
   listKeyedSchedules,
@@ -292,7 +289,7 @@ export interface JobsClient {
   ): Promise<WorkOutcome>
   /**
    * Gives dead letters back to the queue, with all attempts that their jobs grant. One call takes at most 10,000, from
-   * the latest on: `startBulk` takes more. Their runs record who wanted it, and why. Work stays a dead letter that two
+   * the latest on: `actOnMany` takes more. Their runs record who wanted it, and why. Work stays a dead letter that two
    * or more workers have died of, or beside, unless `evenIfWorkersDied`.
    */
   redriveDeadLetters(
@@ -301,17 +298,11 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<RedriveOutcome>
   /**
-   * Does something to all waiting work, dead letters or runs under way that match now, up to a million, and leaves alone
-   * what comes later. It answers after the first step, of some hundred pieces; this process, or any worker once it is
-   * gone, goes on with the rest. With a transaction of the caller's, workers begin once that has committed.
+   * Does something to waiting work, dead letters or runs under way: up to 1,000 pieces in one transaction. Call it with
+   * the `mark` of the call before until nothing is `left`. The first call fixes what the act is about. Each further call
+   * leaves what came later or has changed since, such as work that was retried and has failed again.
    */
-  startBulk(request: BulkRequest, options?: ActionOptions): Promise<BulkAct>
-  /** Ends an act on many before it is done. What it has done stays done. `ended`: it was over. */
-  stopBulk(
-    id: string,
-    by: Pick<Actor, 'actor'>,
-    options?: ActionOptions,
-  ): Promise<'stopped' | 'ended' | 'notFound'>
+  actOnMany(request: ActOnManyRequest, options?: ActionOptions): Promise<ActOnManyOutcome>
   /** Deletes dead letters for good, at most 10,000 in one call, from the latest on. Their runs stay on record. */
   discardDeadLetters(
     which: WhichLetters,
@@ -498,8 +489,6 @@ export function jobsClientIn(
   let started: Promise<void> | null = null
   const waker = createWaker(database, log)
   const sender = { waker, log, traceEnqueue }
-  const onReady = (name: string) => waker.wake(name, null)
-  const carrier = createBulkCarrier({ database: pool, log, onReady })
 
   async function putMany<J extends Job>(
     findCaller: () => Connection,
@@ -546,7 +535,6 @@ export function jobsClientIn(
     waker.wake(writeLimitNews(news), transactionId)
   }
 
-  const findBulk = async (from: JobsReader, id: string) => (await getBulk(from, id)) as BulkAct
   /** Enqueues a requested run, and records who wanted it. */
   async function sendRun(
     tx: Connection,
@@ -611,7 +599,6 @@ export function jobsClientIn(
     async stop() {
       isStopped = true
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
-      await settlesWithin(carrier.stop(), CLOSE_TIMEOUT_MS)
       await waker.stop()
       const closing = [database, pool, enqueuing].map((one) => one.close(limit))
       await Promise.all([...closing, closeWatch()])
@@ -667,16 +654,7 @@ export function jobsClientIn(
       within(options, (tx) => prioritiseWork(tx, which, request)),
     redriveDeadLetters: (which, request, options) =>
       within(options, (tx) => redriveDeadLetters(tx, which, request)),
-    async startBulk(request, options) {
-      const tx = checkActionOptions(options)
-      const id = await within(options, (connection) => startBulk(connection, request))
-      if (tx !== null) return await findBulk(readerIn(tx, schema), id)
-      const first = await carryOnBulk(openPool(), id).catch(() => null)
-      first?.ready.forEach(onReady)
-      carrier.wake(id)
-      return await findBulk(reader, id)
-    },
-    stopBulk: (id, by, options) => within(options, (tx) => stopBulk(tx, id, by)),
+    actOnMany: (request, options) => within(options, (tx) => actOnMany(tx, request, waker.wake)),
     discardDeadLetters: (which, by, options) =>
       within(options, (tx) => discardDeadLetters(tx, which, by)),
     schedules: {

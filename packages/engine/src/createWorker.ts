@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createAlertWatcher, type AlertOptions } from './alerts/createAlertWatcher.ts'
-import { createBulkCarrier } from './control/carryOnBulk.ts'
 import { openRetention } from './control/pruneJobRuns.ts'
 import { isScheduled, type Job } from './job/defineJob.ts'
 import { isEngineJob } from './job/engineJobs.ts'
@@ -181,7 +180,6 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     execute: perform,
   })
 
-  const bulk = createBulkCarrier({ database, log, onReady: (name) => waker.wake(name, null) })
   const rounds = createRounds({
     session,
     database,
@@ -197,7 +195,6 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     observers,
     onReady: lanes.wake,
     onSuspect: lanes.wakeSuspect,
-    onIdleBulk: () => bulk.wake(),
     scheduled: jobs.map(({ name }) => name),
     onTicksDue: (names) => void keyedScheduler.decide(names),
     onEnded: (run) => announcer.run(run),
@@ -321,7 +318,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function drain(drainTimeoutMs: number): Promise<void> {
     claimer.stop()
     turns.stop()
-    const parts = [scheduler, keyedScheduler, rounds, bulk, lanes]
+    const parts = [scheduler, keyedScheduler, rounds, lanes]
     const takesNothing = Promise.all(parts.map(async (part) => await part.stop()))
     const isIdle = takesNothing.then(() => lanes.idle())
     if (await settlesWithin(isIdle, drainTimeoutMs)) return

@@ -3,6 +3,7 @@
  * It promises nothing. A name here may change or go with any version, without a word in the changelog.
  */
 export { CLIENT_PROTOCOL } from './createJobsClient.ts'
+export { MANY_KINDS, PASSED_REASONS } from './control/actOnMany.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
 export { payloadProblem } from './job/askSchema.ts'
 export {
@@ -75,7 +76,6 @@ export {
   type Problem,
 } from './read/listProblems.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
-export { BULK_KINDS, PASSED_REASONS } from './read/listBulks.ts'
 export {
   findFormerWorker,
   findWorker,

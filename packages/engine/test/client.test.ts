@@ -79,8 +79,6 @@ const READING: Record<string, Arguments> = {
   listRecentKeyedTicks: [{ name: 'letter', keys: ['k'], limit: 5, before: after.at }],
   countKeyedSchedules: ['letter'],
   listLanesInUse: [],
-  listBulks: [{ limit: 5, isOpen: true }],
-  getBulk: [id],
   listFailures: [names, at],
   listSlower: [names, at],
   findFewConnections: [],
@@ -128,7 +126,7 @@ const METHODS: Record<string, Arguments> = {
   ],
   redriveDeadLetters: [{ filter: { name: 'letter', errorCode: 'x' } }, { ...by, jobs: [letter] }],
   discardDeadLetters: [{ ids: [id] }, by],
-  startBulk: [
+  actOnMany: [
     {
       ...by,
       kind: 'redrive',
@@ -144,7 +142,6 @@ const METHODS: Record<string, Arguments> = {
       jobs: [letter],
     },
   ],
-  stopBulk: [id, by],
 }
 
 /** Of schedules that are data: those that change some take a transaction or a client and the job first. */

@@ -43,6 +43,7 @@ export {
   type Locator,
   type Page,
   type Request,
+  type Route,
 } from './openBrowser.ts'
 export {
   makeEnvironment,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Browser } from 'playwright-core'
 
-export type { Browser, BrowserContext, Locator, Page, Request } from 'playwright-core'
+export type { Browser, BrowserContext, Locator, Page, Request, Route } from 'playwright-core'
 
 /** Part of the folder's name, so that another version is unpacked anew. */
 const VERSION = '153'

@@ -32,7 +32,7 @@ function rollingBack(prisma: DatabaseClient): DatabaseClient {
 }
 
 const ASKED_FOR =
-  /^(?:request|cancel|approve|redrive|discard|pause|resume|postpone|prioritise|startBulk)/
+  /^(?:request|cancel|approve|redrive|discard|pause|resume|postpone|prioritise|actOnMany)/
 
 /** The same client, except that what people ask for happens in transactions of that Prisma client. */
 function within(jobsClient: JobsClient, prisma: DatabaseClient): JobsClient {

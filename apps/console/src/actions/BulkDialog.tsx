@@ -1,12 +1,21 @@
-import type { BulkAct } from '@roundsman/admin/contract'
+import type { Acted } from '@roundsman/admin/contract'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { useRef, type SubmitEvent } from 'react'
+import { useRef, useState, type SubmitEvent } from 'react'
 import { Dialog } from '../parts/Dialog.tsx'
 import { InputField, SelectField } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
+import { ProgressBar } from '../parts/ProgressBar.tsx'
 import { useServices } from '../services/useServices.ts'
 import { isBesideSession } from '../session/sessionQuery.ts'
-import { bulkRequest, describeBulk, describeDone, type Bulk } from './bulk.ts'
+import {
+  addResult,
+  bulkRequest,
+  describeBulk,
+  describeDone,
+  progressOf,
+  type Bulk,
+  type BulkResult,
+} from './bulk.ts'
 import { readReason, ReasonField } from './ReasonField.tsx'
 
 export interface BulkDialogProps {
@@ -15,29 +24,44 @@ export interface BulkDialogProps {
   onDone: (text: string) => void
 }
 
-/** Says how many there are, takes the reason, and has the server act on them. That goes on whoever leaves the page. */
+/** Says how many there are, takes the reason, and calls the server until nothing is left or somebody stops it. */
 export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
   const { api, clock } = useServices()
   const queries = useQueryClient()
   const words = describeBulk(bulk)
-  const { what, which, count, isAtMost } = bulk
+  const { what, count } = bulk
   const isSent = useRef(false)
+  const isStopped = useRef(false)
+  // After a failure the act goes on where it was.
+  const begun = useRef<object | null>(null)
+  const [result, setResult] = useState<BulkResult | null>(null)
 
   const perform = useMutation({
     mutationFn: async ({ reason, value }: { reason: string; value: number }) => {
-      const request = { ...bulkRequest(bulk, value, clock.now()), reason }
-      return await api.change<BulkAct>('POST', '/jobs/bulk', request)
+      let request = begun.current ?? { ...bulkRequest(bulk, value, clock.now()), reason }
+      let sum = result ?? { done: 0, passed: {}, left: count }
+      do {
+        const answer: Acted = await api.change('POST', '/jobs/bulk', request)
+        begun.current = request = { ...request, mark: answer.mark }
+        sum = addResult(sum, answer)
+        setResult(sum)
+      } while (sum.left > 0 && !isStopped.current)
+      return sum
     },
-    onSuccess: (act) => {
-      const asked = 'ids' in which && isAtMost !== true ? count : undefined
-      onDone(act.endedAt === null ? `${words.doing}: it goes on` : describeDone(act, asked))
-    },
+    onSuccess: (sum) => onDone(describeDone(bulk, sum)),
     onSettled: () => {
       isSent.current = false
       void queries.invalidateQueries({ predicate: isBesideSession })
     },
   })
   const { isPending } = perform
+  const isFixed = isPending || result !== null
+
+  /** The call under way is finished first, unless somebody asks twice. */
+  function stop(): void {
+    if (!isPending || isStopped.current) onClose()
+    isStopped.current = true
+  }
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
@@ -45,6 +69,7 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
     if (isSent.current) return
     const form = new FormData(event.currentTarget)
     isSent.current = true
+    isStopped.current = false
     perform.mutate({
       reason: readReason(form),
       value: Number(form.get('value')),
@@ -52,22 +77,28 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
   }
 
   return (
-    <Dialog title={words.title} onClose={onClose}>
+    <Dialog title={words.title} onClose={stop}>
       <form onSubmit={submit} className="dialogForm">
         <p>{words.explanation}</p>
-        {words.asks !== undefined && <ValueField of={words.asks} isFixed={isPending} />}
-        <ReasonField isFixed={isPending} />
+        {words.asks !== undefined && <ValueField of={words.asks} isFixed={isFixed} />}
+        <ReasonField isFixed={isFixed} />
+        {result !== null && (
+          <p>
+            <ProgressBar label="How far it is" progress={progressOf(result, count)} /> Close this
+            page, and the rest stays as it is.
+          </p>
+        )}
         {perform.isError && <Problem error={perform.error} />}
         <div className="dialogActions">
-          <button type="button" className="button" onClick={onClose}>
-            {NEVER_MIND[what] ?? 'Cancel'}
+          <button type="button" className="button" onClick={stop}>
+            {isFixed ? 'Stop' : (NEVER_MIND[what] ?? 'Cancel')}
           </button>
           <button
             type="submit"
             className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
             disabled={isPending}
           >
-            {isPending ? 'Working…' : words.confirm}
+            {isPending ? 'Working…' : result === null ? words.confirm : 'Go on'}
           </button>
         </div>
       </form>

@@ -1,4 +1,4 @@
-import type { BulkAct } from '@roundsman/admin/contract'
+import type { Acted } from '@roundsman/admin/contract'
 
 /** What is done to waiting work. */
 export type WorkChange = 'startWork' | 'postponeWork' | 'prioritiseWork' | 'cancelWork'
@@ -47,8 +47,6 @@ export interface BulkWords {
   title: string
   explanation: string
   confirm: string
-  /** What is said of it while it goes on. */
-  doing: string
   isDangerous: boolean
   /** What else it asks for. */
   asks?: 'delay' | 'priority'
@@ -69,7 +67,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
           title: `Retry up to ${letters}`,
           explanation: `The work of ${isOne ? 'this run' : `these ${number} runs`}, as far as it is a dead letter still, goes back into the queue, with as many attempts as new work.`,
           confirm: 'Retry',
-          doing: 'Retrying',
           isDangerous: false,
         }
       }
@@ -77,7 +74,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
         title: `Retry ${letters}`,
         explanation: `${upperFirst(letters)}${those} ${isOne ? 'goes' : 'go'} back into the queue, with as many attempts as new work.`,
         confirm: `Retry ${number}`,
-        doing: 'Retrying',
         isDangerous: false,
       }
     case 'discard':
@@ -85,7 +81,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
         title: `Discard ${letters}`,
         explanation: `${upperFirst(letters)}${those} ${isOne ? 'is' : 'are'} removed for good. What their runs have recorded stays.`,
         confirm: `Discard ${number} for good`,
-        doing: 'Discarding',
         isDangerous: true,
       }
     case 'cancel':
@@ -93,7 +88,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
         title: `Cancel ${runs}`,
         explanation: `${upperFirst(runs)}${those} ${isOne ? 'hears' : 'hear'} of it within a second and ${isOne ? 'ends' : 'end'} as cancelled. The batches that they have committed stay.`,
         confirm: `Cancel ${runs}`,
-        doing: 'Cancelling',
         isDangerous: true,
       }
     case 'startWork':
@@ -101,7 +95,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
         title: `Start ${work} now`,
         explanation: `${upperFirst(work)}${those} ${isOne ? 'is' : 'are'} due at once, and ${isOne ? 'starts' : 'start'} as soon as a worker has room.`,
         confirm: isOne ? 'Start now' : `Start ${number} now`,
-        doing: 'Changing',
         isDangerous: false,
       }
     case 'postponeWork':
@@ -109,7 +102,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
         title: `Postpone ${work}`,
         explanation: `${upperFirst(work)}${those} ${isOne ? 'starts' : 'start'} no sooner than that. What is due later anyway stays as it is, and so does when work expires.`,
         confirm: isOne ? 'Postpone' : `Postpone ${number}`,
-        doing: 'Postponing',
         isDangerous: false,
         asks: 'delay',
       }
@@ -118,7 +110,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
         title: `Change the priority of ${work}`,
         explanation: `For ${work}${those}. Of the work of one job, what has a higher priority starts first; new work has 0.`,
         confirm: isOne ? 'Change the priority' : `Change the priority of ${number}`,
-        doing: 'Changing',
         isDangerous: false,
         asks: 'priority',
       }
@@ -127,7 +118,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
         title: `Cancel ${work}`,
         explanation: `${upperFirst(work)}${those} ${isOne ? 'leaves' : 'leave'} the queue and will never start. What earlier attempts have recorded stays.`,
         confirm: isOne ? 'Cancel the work' : `Cancel ${number}`,
-        doing: 'Cancelling',
         isDangerous: true,
       }
     default:
@@ -135,25 +125,32 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
   }
 }
 
-/** What an act on many was, in the words of the console. */
-function whatOf({ kind, startAfter, startedAt }: BulkAct): Bulk['what'] {
-  const isNow = kind === 'postponeWork' && startAfter !== null && startAfter <= startedAt
-  return isNow ? 'startWork' : kind
+/** What the calls of an act have come to. */
+export type BulkResult = Omit<Acted, 'mark'>
+
+export function addResult(before: BulkResult, { done, passed, left }: BulkResult): BulkResult {
+  const sum = { ...before.passed }
+  for (const [reason, count] of Object.entries(passed) as [keyof typeof passed, number][])
+    sum[reason] = (sum[reason] ?? 0) + count
+  return { done: before.done + done, passed: sum, left }
 }
 
-/** Tells what came of it, without a full stop. `asked` is how many were asked for one by one, where that is known. */
-export function describeDone(act: BulkAct, asked = 0): string {
-  const { done, passed, left, isCut } = act
-  const what = whatOf(act)
-  const {
-    alreadyQueued = 0,
-    endedWorkers = 0,
-    unknown = 0,
-    locked = 0,
-    unchanged = 0,
-    replaced = 0,
-  } = passed
-  const gone = (passed.gone ?? 0) + Math.max(0, asked - act.matched)
+/** How many were looked at, and how many there are. The server counts no more than 10,000 that are left. */
+export function progressOf({ done, passed, left }: BulkResult, count: number) {
+  const looked = Object.values(passed).reduce((sum, one) => sum + one, done)
+  return { done: looked, total: Math.max(looked + left, left < 10_000 ? 0 : count) }
+}
+
+/** Tells what came of it, without a full stop. */
+export function describeDone(
+  { what, count, isAtMost }: Pick<Bulk, 'what' | 'count' | 'isAtMost'>,
+  result: BulkResult,
+): string {
+  const { done, passed } = result
+  const progress = progressOf(result, count)
+  const left = progress.total - progress.done
+  const { alreadyQueued = 0, endedWorkers = 0, unknown = 0, locked = 0, unchanged = 0 } = passed
+  const gone = isAtMost === true ? 0 : (passed.gone ?? 0)
   const number = done.toLocaleString('en')
   const letters = done === 1 ? 'dead letter is' : 'dead letters are'
   const work = done === 1 ? 'piece of work is' : 'pieces of work are'
@@ -174,11 +171,8 @@ export function describeDone(act: BulkAct, asked = 0): string {
     locked > 0 && `${locked.toLocaleString('en')} stayed: somebody else had them locked`,
     unchanged > 0 &&
       `${unchanged.toLocaleString('en')} ${unchanged === 1 ? 'was' : 'were'} so already`,
-    replaced > 0 &&
-      `${replaced.toLocaleString('en')} stayed: newer work has replaced ${replaced === 1 ? 'it' : 'them'}`,
     gone > 0 && `${gone.toLocaleString('en')} ${describeGone(what, gone)}`,
     left > 0 && `${left.toLocaleString('en')} left as they were`,
-    isCut && 'over a million matched: the others are as they were',
   ]
   return parts.filter((part) => part !== false).join('; ')
 }

@@ -1,5 +1,4 @@
 import type {
-  BulkAct,
   ConsoleEnvironment,
   ConsoleJobDetail,
   ConsoleJobs,
@@ -225,15 +224,6 @@ export function previewQuery(api: Api, wanted: Readonly<Record<string, string>>)
     api,
     ['preview', wanted],
     `/console/schedules/preview?${new URLSearchParams(wanted)}`,
-  )
-}
-
-/** What people do to many at once: that goes on, or the latest. */
-export function bulksQuery(api: Api, isOpen: boolean) {
-  return ask<{ acts: BulkAct[] }>(
-    api,
-    ['bulk', { isOpen }],
-    `/jobs/bulk?limit=5${isOpen ? '&isOpen=true' : ''}`,
   )
 }
 

@@ -9,11 +9,11 @@ export function ActionLog({ actions }: { actions: readonly ConsoleAction[] }): R
   if (actions.length === 0) return <EmptyState title="Nobody did anything about it" />
   return (
     <ol className="lines">
-      {actions.map(({ at, action, actor, reason, bulk }) => (
+      {actions.map(({ at, action, actor, reason, count }) => (
         <li key={`${at} ${action} ${actor}`} className="lineItem">
           <span className="isWrapped">
             <strong>{actor}</strong> {actionInWords(action)}
-            {bulk !== null && tellMany(bulk)}
+            {count > 1 && `, as one of ${count.toLocaleString('en')}`}
             {reason !== null && <span className="muted">: {reason}</span>}
           </span>
           <span className="lineEnd">
@@ -23,11 +23,4 @@ export function ActionLog({ actions }: { actions: readonly ConsoleAction[] }): R
       ))}
     </ol>
   )
-}
-
-function tellMany({ matched, done, endedAt, stoppedBy }: NonNullable<ConsoleAction['bulk']>) {
-  const number = done.toLocaleString('en')
-  const of = done === matched ? '' : ` of ${matched.toLocaleString('en')}`
-  const end = stoppedBy !== null ? `, stopped by ${stoppedBy}` : endedAt === null ? ' so far' : ''
-  return `, as one of ${number}${of}${end}`
 }

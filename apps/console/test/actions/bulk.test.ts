@@ -1,6 +1,11 @@
-import type { BulkAct } from '@roundsman/admin/contract'
 import { expect, it } from 'vitest'
-import { bulkRequest, describeBulk, describeDone } from '../../src/actions/bulk.ts'
+import {
+  addResult,
+  bulkRequest,
+  describeBulk,
+  describeDone,
+  progressOf,
+} from '../../src/actions/bulk.ts'
 
 it('states the number, on the button as well', () => {
   const which = { all: true } as const
@@ -17,47 +22,36 @@ it('states the number, on the button as well', () => {
   expect(describeBulk(many).confirm).toBe('Cancel more than 200 runs')
 })
 
-const ended: BulkAct = {
-  id: '00000000-0000-0000-0000-000000000000',
-  kind: 'redrive',
-  which: {},
-  isByIds: false,
-  names: ['callPartner'],
-  startAfter: null,
-  priority: null,
-  actor: 'a',
-  reason: 'b',
-  startedAt: '2026-11-24T09:00:00.000Z',
-  matched: 5,
-  isCut: false,
-  done: 1,
-  passed: {},
-  left: 0,
-  problem: null,
-  endedAt: '2026-11-24T09:00:01.000Z',
-  stoppedBy: null,
-}
+const result = { done: 1, passed: {}, left: 0 }
+const redrive = { what: 'redrive', count: 5 } as const
 
 it('tells what came of it, and why the others stayed', () => {
   const passed = { alreadyQueued: 11, endedWorkers: 2, unknown: 1, locked: 3, gone: 1 }
-  expect(describeDone({ ...ended, done: 590, passed })).toBe(
+  expect(describeDone(redrive, { ...result, done: 590, passed })).toBe(
     '590 dead letters are back in the queue; 11 stayed: other work holds their unique key; 2 stayed: workers have died of them, so retry each by itself; 1 stayed: their job is not known here; 3 stayed: somebody else had them locked; 1 was no dead letter any more',
   )
-  expect(describeDone({ ...ended, left: 100 })).toContain('100 left as they were')
-  expect(describeDone({ ...ended, isCut: true })).toContain('over a million matched')
-  expect(describeDone({ ...ended, kind: 'cancel', passed: { gone: 2 } })).toBe(
+  expect(describeDone(redrive, { ...result, left: 100 })).toContain('100 left as they were')
+  expect(describeDone({ what: 'cancel', count: 3 }, { ...result, passed: { gone: 2 } })).toBe(
     '1 run is asked to stop; 2 had ended',
   )
+  expect(describeDone({ ...redrive, isAtMost: true }, { ...result, passed: { gone: 2 } })).toBe(
+    '1 dead letter is back in the queue',
+  )
+  expect(
+    describeDone({ what: 'prioritiseWork', count: 2 }, { ...result, passed: { unchanged: 1 } }),
+  ).toContain('1 was so already')
 })
 
-it('tells how many of those asked for one by one had changed meanwhile', () => {
-  const cancelled = { ...ended, kind: 'cancelWork', matched: 2, left: 1 } as const
-  expect(describeDone(cancelled, 5)).toBe(
-    '1 piece of work is cancelled; 3 waited no more; 1 left as they were',
+it('adds up what the calls have come to, and knows how many there are beyond what the server counts', () => {
+  const first = addResult(
+    { done: 0, passed: {}, left: 50_000 },
+    { done: 990, passed: { locked: 10 }, left: 10_000 },
   )
-  expect(describeDone({ ...ended, kind: 'prioritiseWork', passed: { unchanged: 1 } })).toContain(
-    '1 was so already',
-  )
+  expect(progressOf(first, 50_000)).toEqual({ done: 1_000, total: 50_000 })
+  expect(describeDone({ what: 'redrive', count: 50_000 }, first)).toContain('49,000 left')
+  const second = addResult(first, { done: 999, passed: { locked: 1 }, left: 7 })
+  expect(second).toEqual({ done: 1_989, passed: { locked: 11 }, left: 7 })
+  expect(progressOf(second, 50_000)).toEqual({ done: 2_000, total: 2_007 })
 })
 
 it('states how much waiting work is meant, and of one piece speaks as of one', () => {
@@ -82,9 +76,7 @@ it('says in the request until when, or which priority', () => {
     ids: ['a'],
     startAfter: '1970-01-01T00:00:00.000Z',
   })
-  expect(
-    describeDone({ ...ended, kind: 'postponeWork', startAfter: '1970-01-01T00:00:00.000Z' }),
-  ).toBe('1 piece of work is due now')
+  expect(describeDone({ what: 'startWork', ...of }, result)).toBe('1 piece of work is due now')
   expect(bulkRequest({ what: 'postponeWork', ...of }, 60_000, now)).toMatchObject({
     startAfter: '2026-11-24T09:01:00.000Z',
   })

@@ -186,14 +186,14 @@ describe('who did something to a run', () => {
     const run = {
       ...cancelled,
       actions: [
-        { at: '', action: 'run', actor: 'admin@example.com', reason: 'For a walk', bulk: null },
-        { at: '', action: 'cancel', actor: 'admin@example.com', reason: 'It rains', bulk: null },
+        { at: '', action: 'run', actor: 'admin@example.com', reason: 'For a walk', count: 1 },
+        { at: '', action: 'cancel', actor: 'admin@example.com', reason: 'It rains', count: 1 },
         {
           at: '',
           action: 'approve',
           actor: 'owner@example.com',
           reason: 'Counted by hand',
-          bulk: null,
+          count: 1,
         },
       ],
     }

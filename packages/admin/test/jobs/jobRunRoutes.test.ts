@@ -549,14 +549,14 @@ describe('POST /api/jobs/runs/:id/cancel', () => {
     expect((await get(id!)).json().actions).toEqual([
       {
         at: expect.any(String),
-        bulk: null,
+        count: 1,
         action: 'cancel',
         actor: 'owner@example.com',
         reason: 'first',
       },
       {
         at: expect.any(String),
-        bulk: null,
+        count: 1,
         action: 'cancel',
         actor: 'admin@example.com',
         reason: 'second',

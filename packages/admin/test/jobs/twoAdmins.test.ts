@@ -166,11 +166,8 @@ describe('whoever comes second', () => {
     const id = await letter()
     await api.prisma.$executeRaw`delete from "JobDeadLetter" where "id" = ${id}::uuid`
     await api.prisma.$executeRaw`
-      with bulk as (
-        insert into "JobBulk" ("id", "kind", "request", "names", "actor", "reason", "matched", "isCut", "parts", "done", "endedAt")
-        values (gen_random_uuid(), 'discard', '{}', '{dispatchEmail}', ${FIRST}, 'all of them', 1, false, 1, 1, now()) returning "id"
-      )
-      insert into "JobBulkPart" ("bulkId", "part", "ids", "done") select "id", 1, '{}', array[${id}::uuid] from bulk`
+      insert into "JobAction" ("action", "name", "actor", "reason", "pieces")
+      values ('discard', 'dispatchEmail', ${FIRST}, 'all of them', array[${id}::uuid])`
     const { earlier } = (await api.as('owner', ofLetter.retry(id))).json<{ earlier: object }>()
     expect(earlier).toMatchObject({ action: 'discard', actor: FIRST, reason: 'all of them' })
   })

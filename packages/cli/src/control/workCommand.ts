@@ -1,11 +1,10 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { countWaitingWork, readPausedQueues } from '@roundsman/engine/internal'
 import {
-  getBulk,
   listWaitingWork,
-  type BulkAct,
-  type BulkRequest,
+  type ActOnManyOutcome,
+  type ActOnManyRequest,
   type JobsClient,
+  type PassedReason,
   type WaitingWork,
   type WaitReason,
   type WhichWork,
@@ -38,7 +37,7 @@ const usage = (
 
 Lists waiting work, retries included, in the order in which it starts, explains why a piece waits or what became of it, and
 changes work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that
-moment is changed, in steps: workers go on with it when this command is interrupted.
+moment is changed, a thousand pieces at a time. When this command is interrupted, the rest stays as it is.
 
   --id ID            this piece of work; may be given several times
   --label TEXT       all work with this label
@@ -53,7 +52,7 @@ moment is changed, in steps: workers go on with it when this command is interrup
   --after POSITION   go on after this position, which the page before printed
   --json             print one JSON object
 
-Exit code: 0 success, 1 somebody stopped it, or the environment or the database needs attention, 2 usage`
+Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
 
 const OPTIONS = {
   id: { type: 'string', multiple: true },
@@ -230,7 +229,7 @@ async function change(
       left === 0 ? '' : `; ${left} left, because somebody else was changing them: run this again`
     return print(terminal, [`${done} of ${name} ${did[action]}${rest}.`])
   }
-  const request: BulkRequest = {
+  const request: ActOnManyRequest = {
     ...by,
     which: { name, label: which.label, key: which.key },
     ...(action === 'cancel'
@@ -239,50 +238,42 @@ async function change(
         ? { kind: 'postponeWork', startAfter }
         : { kind: 'prioritiseWork', priority }),
   }
-  const act = await withClient(product, (client) => carryOut(client, request, terminal))
-  const { done, left, passed, matched, stoppedBy } = act
-  const code = stoppedBy === null ? 0 : 1
-  if (values.json) return print(terminal, { name, done, left, passed }, code)
-  if (matched === 0) refuseUnknownJob(name, product)
-  const notes = [
-    ...Object.entries(passed).map(
-      ([why, count]) => `${count} ${PASSED[why as keyof typeof PASSED]}`,
-    ),
-    ...(left === 0 ? [] : [`${left} left, since ${stoppedBy ?? 'somebody'} stopped it`]),
-    ...(act.isCut ? [`more than ${matched} matched: run this again`] : []),
-  ]
-  return print(terminal, [`${[`${done} of ${name} ${did[action]}`, ...notes].join('; ')}.`], code)
+  const { done, passed } = await withClient(product, (client) =>
+    carryOut(client, request, terminal),
+  )
+  if (values.json) return print(terminal, { name, done, left: 0, passed })
+  const reasons = Object.entries(passed) as [PassedReason, number][]
+  if (done === 0 && reasons.length === 0) refuseUnknownJob(name, product)
+  const notes = reasons.map(([why, count]) => `${count} ${PASSED[why]}`)
+  return print(terminal, [`${[`${done} of ${name} ${did[action]}`, ...notes].join('; ')}.`])
 }
 
 const PASSED = {
   gone: 'waited no more',
-  replaced: 'left, since newer work has replaced it',
   locked: 'left, since somebody else held it',
   unchanged: 'so already',
   alreadyQueued: 'queued already',
   unknown: 'of unknown jobs',
   endedWorkers: 'left, since workers have died of it',
-} satisfies Record<keyof BulkAct['passed'], string>
+} satisfies Record<PassedReason, string>
 
-const LOOK_MS = 200
-
-/** Waits until it has ended, and says how far it is. */
+/** Calls until nothing is left, and says how far it is. */
 async function carryOut(
   client: JobsClient,
-  request: BulkRequest,
+  request: ActOnManyRequest,
   { stderr }: Terminal,
-): Promise<BulkAct> {
-  let act = await client.startBulk(request)
-  let said = ''
-  while (act.endedAt === null) {
-    const { matched, left, problem } = act
-    const now = `${matched - left} of ${matched}${problem === null ? '' : `, tried again: ${problem}`}`
-    if (now !== said) stderr.write(`${now}\n`)
-    said = now
-    await pause(LOOK_MS)
-    act = (await getBulk(client.reader, act.id)) ?? act
+): Promise<Pick<ActOnManyOutcome, 'done' | 'passed'>> {
+  let done = 0
+  const passed: ActOnManyOutcome['passed'] = {}
+  for (let mark: string | undefined; ;) {
+    const answer = await client.actOnMany({ ...request, mark })
+    done += answer.done
+    for (const [why, count] of Object.entries(answer.passed) as [PassedReason, number][])
+      passed[why] = (passed[why] ?? 0) + count
+    if (answer.left === 0) return { done, passed }
+    mark = answer.mark
+    stderr.write(`${done} done, ${answer.left === 10_000 ? 'over ' : ''}${answer.left} left\n`)
   }
-  return act
 }
 
 function readWhich(name: string, { id: ids, label, key, all = false }: Values): WhichWork {

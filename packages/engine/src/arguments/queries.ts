@@ -1,7 +1,6 @@
 import { JOB_TRIGGERS } from '../job/handler.ts'
 import type { AwaitResultOptions } from '../read/awaitResult.ts'
 import type { DeadLetterQuery } from '../read/listDeadLetters.ts'
-import type { BulkQuery } from '../read/listBulks.ts'
 import type { ListJobRunsOptions } from '../read/jobRuns.ts'
 import type { KeyedTickQuery, ScheduleQuery } from '../read/listKeyedSchedules.ts'
 import type { KeyQuery } from '../read/listKeys.ts'
@@ -214,16 +213,6 @@ export function checkAwaited(job: unknown, workId: unknown, options: unknown) {
   const { timeoutMs = 30_000, signal } = checkOptions('options', options, AWAITED)
   checkJobName('job', job)
   return { id: checkId('workId', workId), timeoutMs, signal }
-}
-
-const BULKS = { limit: checkLimit, isOpen: optional(checkBoolean) } satisfies Record<
-  keyof BulkQuery,
-  unknown
->
-
-export function checkBulkQuery(reader: unknown, query: unknown) {
-  expectReader(reader)
-  return checkOptions('query', query, BULKS)
 }
 
 const PLACE = { name: checkText, key: checkText }

@@ -28,7 +28,7 @@ import { recordActions, type Actor } from './recordActions.ts'
 export type WhichLetters = 'all' | { ids: readonly string[] } | { filter: DeadLetterFilter }
 
 export interface LettersLeft {
-  /** How many more match than one call takes, up to 100,000: `startBulk` takes all. */
+  /** How many more match than one call takes, up to 100,000: `actOnMany` takes all. */
   left: number
 }
 

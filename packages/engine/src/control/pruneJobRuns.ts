@@ -134,8 +134,6 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
 /** What says that runs are under way: whatever JobRun says, as long as a claim lists a run, others may look at it. */
 const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
 
-const IS_OF_NONE = `not exists (select from "JobBulk" where "id" = "bulkId")`
-
 /** Pages of a schedule that is due once a month tell its last tick for as long. */
 const IS_ENQUEUED_NOT_LAST = `"outcome" = 'enqueued' and not exists (
   select from "JobKeyedSchedule" schedule where schedule."name" = "JobKeyedTick"."name" and schedule."key" = "JobKeyedTick"."key"
@@ -160,9 +158,6 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
     rows('failed', 'JobRun', 'startedAt', failedDays, `"errorCode" is not null and ${isLetGo}`),
     rows('ticks', 'JobTick', 'scheduledFor', runDays),
     rows('actions', 'JobAction', 'at', actionDays),
-    rows('bulkActs', 'JobBulk', 'createdAt', actionDays, '"endedAt" is not null'),
-    // Of those that are gone. At most a thousand for each.
-    rows('bulkParts', 'JobBulkPart', 'createdAt', actionDays, IS_OF_NONE),
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.
     rows('cancels', 'JobCancel', 'requestedAt', 1, `"runId" not ${IS_LISTED}`),
     rows('ticks', 'JobKeyedTick', 'scheduledFor', runDays, `"outcome" <> 'enqueued'`),

@@ -58,3 +58,25 @@ export async function recordActions(
     [action, JSON.stringify(targets), actor, reason ?? null],
   )
 }
+
+/** So many ids are kept within the row. Where they are not, PostgreSQL reads all records in search of one id. */
+const MAX_IN_RECORD = 340
+
+/** Records what somebody does to many pieces of work, or to runs: their ids are in the record of each job. */
+export async function recordMany(
+  tx: Connection,
+  action: JobActionKind,
+  targets: readonly { name: string; id: string }[],
+  { actor, reason }: Actor,
+): Promise<void> {
+  if (targets.length === 0) return
+  await tx.query(
+    `insert into "JobAction" ("action", "name", "pieces", "actor", "reason")
+     select $1, "name", array_agg("id"), $4, $5::text from (
+       select "name", "id", (row_number() over (partition by "name") - 1) / ${MAX_IN_RECORD} as "part"
+       from unnest($2::text[], $3::uuid[]) target("name", "id")
+     ) target group by "name", "part"
+     returning "id"::text`,
+    [action, targets.map(({ name }) => name), targets.map(({ id }) => id), actor, reason ?? null],
+  )
+}

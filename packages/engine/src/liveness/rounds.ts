@@ -3,7 +3,6 @@ import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'
 import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
-import { STANDS_STILL } from '../store/bulkSql.ts'
 import type { Database } from '../store/database.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
 import { dropOldRates, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
@@ -58,8 +57,6 @@ export function createRounds(options: {
   /** Called for a job that may have work to take, also such as runs alone. */
   onReady: (name: string) => void
   onSuspect: (name: string) => void
-  /** Called while there is a bulk act on which nobody has made a step for some seconds. */
-  onIdleBulk: () => void
   /** Called with the jobs of which ticks of keyed schedules are due. */
   onTicksDue: (names: readonly string[]) => void
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
@@ -101,7 +98,6 @@ export function createRounds(options: {
       // First what concerns this worker's own work: rescuing what others have locked takes time.
       for (const name of seen.ready) onReady(name)
       for (const name of seen.suspects) options.onSuspect(name)
-      if (seen.hasIdleBulk) options.onIdleBulk()
       if (seen.ticksDue.length > 0) options.onTicksDue(seen.ticksDue)
       await attempt(() => options.cancellations.check())
       if (!isListed) await attempt(() => session.signUp())
@@ -188,7 +184,6 @@ interface Round extends Seen {
   isLate: boolean
   /** Whether the list of workers has this one. */
   isListed: boolean
-  hasIdleBulk: boolean
   /** The jobs of which ticks of keyed schedules are due. */
   ticksDue: string[]
   /** Of the jobs under limits. */
@@ -205,7 +200,6 @@ const ROUND_SQL = `
              and (me."liveness" = 'heartbeat' or exists (select from beat))
          ) as "isLate",
          exists (select from "JobWorker" where "id" = $1) as "isListed",
-         exists (select from "JobBulk" where ${STANDS_STILL}) as "hasIdleBulk",
          ${dueJobsSql('$8')} as "ticksDue", ${rulesSql('$2')} as "rules", ${SEEN}`
 
 /** What a round has to do, and the jobs with work to take now. */

@@ -220,7 +220,7 @@ const EXPLAIN_SQL = `
     left join "JobDeadLetter" letter on letter."id" = $1::uuid
     left join "JobQueue" paused on paused."name" = work."name"
     left join lateral (
-      select "name" from "JobAction" action where action."workId" = $1::uuid limit 1
+      select "name" from "JobAction" where "workId" = $1::uuid or "pieces" @> array[$1::uuid] limit 1
     ) action on true`
 
 interface Row {

@@ -14,8 +14,7 @@ export type WorkState =
   | { kind: 'failed'; errorCode: string }
 
 const wasCancelledWithOthers = (id: string) => `exists (
-             select from "JobBulkPart" part where part."done" @> array[${id}]
-               and (select bulk."kind" from "JobBulk" bulk where bulk."id" = part."bulkId") = 'cancelWork'
+             select from "JobAction" many where many."pieces" @> array[${id}] and many."action" = 'cancelWork'
            )`
 
 /**

@@ -1,5 +1,4 @@
-import { boundedText, jsonInstant } from './bounded.ts'
-import { BULK_COLUMNS, type BulkAct } from './listBulks.ts'
+import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
 /** What somebody did to a job or a run. */
@@ -10,20 +9,15 @@ export interface ListedAction {
   action: string
   actor: string
   reason: string | null
-  /** Of an act on many: what came of it; null of one on this alone. */
-  bulk: Pick<BulkAct, 'id' | 'matched' | 'isCut' | 'done' | 'left' | 'endedAt' | 'stoppedBy'> | null
+  /** To how many pieces of the job it was done at once; 1 when it was done to one thing alone. */
+  count: number
 }
 
 const MAX_OF_RUN = 100
 const SAID = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
   ${boundedText('"reason"')} as "reason"`
-const COLUMNS = `${SAID}, null::jsonb as "bulk"`
-
-/** Those whose rows as `bulk` meet the condition. */
-const bulkActionsSql = (where: string) => `
-  select "startedAt" as "at", "kind" as "action", "actor", "reason", jsonb_build_object('id', "id", 'matched', "matched", 'isCut', "isCut",
-    'done', "done", 'left', "left", 'endedAt', ${jsonInstant('"endedAt"')}, 'stoppedBy', "stoppedBy") as "bulk"
-  from (select ${BULK_COLUMNS} from "JobBulk" bulk where ${where}) bulk`
+/** The records of one job, act and transaction name together what it was done to. */
+const COUNT = `sum(coalesce(cardinality("pieces"), 1))::int`
 
 /** Lists what people did to a run or to its work, alone or with others, the oldest first. */
 export async function listRunActions(
@@ -32,10 +26,12 @@ export async function listRunActions(
 ): Promise<ListedAction[]> {
   return await reader.rows<ListedAction>({
     text: `
-      select ${COLUMNS} from "JobAction" where "runId" = $1::uuid or "workId" = $2::uuid
-      union all ${bulkActionsSql(`bulk."id" in (
-        select "bulkId" from "JobBulkPart" where "done" && array[$1::uuid, $2::uuid]
-      )`)}
+      select ${SAID}, (
+          select ${COUNT} from "JobAction" "same" where "same"."name" = act."name" and "same"."at" = act."at"
+            and "same"."action" = act."action" and "same"."actor" = act."actor" and "same"."reason" is not distinct from act."reason"
+        ) as "count"
+      from "JobAction" act
+      where "runId" = $1::uuid or "workId" = $2::uuid or "pieces" && array[$1::uuid, $2::uuid]
       order by "at" limit ${MAX_OF_RUN}`,
     values: [id, workId],
   })
@@ -57,14 +53,13 @@ export async function listJobActions(
   return await reader.rows<ListedAction>({
     text: `
       with latest as materialized (
-        select ${COLUMNS} from "JobAction" where "name" = $1 and "scheduleKey" is null
-        order by "at" desc limit ${MAX_LATEST}
-      ), act as (
-        (select * from latest where "action" <> 'showPayload' order by "at" desc limit $2::int)
-        union all (${bulkActionsSql('$1::text = any(bulk."names")')} order by 1 desc limit $2::int)
-        order by "at" desc limit $2::int
+        select "at", "action", "actor", "reason", ${COUNT} as "count" from (
+          select ${SAID}, "pieces" from "JobAction" where "name" = $1 and "scheduleKey" is null
+          order by "at" desc limit ${MAX_LATEST}
+        ) act group by 1, 2, 3, 4
       )
-      select * from act union all (
+      (select * from latest where "action" <> 'showPayload' order by "at" desc limit $2::int)
+      union all (
         select * from latest where "action" = 'showPayload' order by "at" desc limit ${MAX_LOOKS}
       )
       order by "at" desc`,
@@ -73,7 +68,7 @@ export async function listJobActions(
 }
 
 /** What somebody has done before, alone or with others. */
-export type EarlierAction = Omit<ListedAction, 'bulk'>
+export type EarlierAction = Omit<ListedAction, 'count'>
 
 /** Of a job about which people do more than this, what they did before is not looked through. */
 const MAX_LOOKED_AT = 1_000
@@ -113,15 +108,12 @@ export async function findLastAction(
         select unnest($2::uuid[]) as id union select "id" from "JobRun" where "workId" = any(array(select id from work))
       )
       select ${SAID} from "JobAction"
-      where ("workId" = any(array(select id from work)) or "runId" = any(array(select id from run)))
-        -- An approval names the work that it has made as well.
-        and ("action" not in ('cancel', 'approve') or "runId" = any(array(select id from run)))
+      where ("workId" = any(array(select id from work)) or "runId" = any(array(select id from run))
+          or "pieces" && array(select id from work union all select id from run))
+        -- An approval names the work that it has made as well. A run may have the id of its work.
+        and ("action" not in ('cancel', 'approve') or "runId" = any(array(select id from run))
+          or "pieces" && array(select id from run))
         and "action" = any($3::text[])
-      union all
-      select "at", "action", "actor", "reason" from (${bulkActionsSql(`bulk."kind" = any($3::text[]) and bulk."id" in (
-        select "bulkId" from "JobBulkPart"
-        where "done" && array(select id from work where id is not null union all select id from run)
-      )`)}) bulk
       order by "at" desc limit 1`,
     values: [workIds, runIds, kinds],
   })
@@ -135,7 +127,7 @@ export async function listScheduleActions(
 ): Promise<ListedAction[]> {
   return await reader.rows<ListedAction>({
     text: `
-      select ${COLUMNS} from "JobAction" where "name" = $1::text and "scheduleKey" = $2::text
+      select ${SAID}, 1 as "count" from "JobAction" where "name" = $1::text and "scheduleKey" = $2::text
       order by "at" desc limit $3::int`,
     values: [name, key, limit],
   })

@@ -72,7 +72,7 @@ const groupsSql = (found: string) => `
 
 const workSql = (later: string) =>
   groupsSql(`
-    select work."key", work."label", work."facts", work."enqueuedAt" as "at" from ${partsAboutSql('work.*', MAX_GROUPED + 1, later)}
+    select work."key", work."label", work."facts", work."enqueuedAt" as "at" from ${partsAboutSql('work.*', MAX_GROUPED + 1, { later })}
     order by ${IN_ORDER} limit ${MAX_GROUPED + 1}`)
 
 const GROUP_WORK_SQL = workSql(LATER)

@@ -68,12 +68,8 @@ export async function listHeldKeys(
         select distinct on ("name") *, (count(*) over (partition by "name"))::int as "count" from held order by "name", "dueAt" desc, "id"
       ) first
       left join lateral (
-        select "actor" from (
-          (select "at", "actor" from "JobAction" where "workId" = first."id" and "action" = 'postponeWork')
-          union all
-          select bulk."createdAt", bulk."actor" from "JobBulkPart" part join "JobBulk" bulk on bulk."id" = part."bulkId"
-          where part."done" @> array[first."id"] and bulk."kind" = 'postponeWork'
-        ) any_act order by "at" desc limit 1
+        select "actor" from "JobAction"
+        where ("workId" = first."id" or "pieces" @> array[first."id"]) and "action" = 'postponeWork' order by "at" desc limit 1
       ) act on true
       where first."count" < ${MAX_LOOKED}
       order by first."dueAt" desc, first."name" limit 20`,

@@ -50,14 +50,18 @@ const GREATEST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 /** The jobs to look at: `$1`, or all that have waiting work. */
 const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
 
-/** The first pieces of each part of them that are about `$2` to `$6`, each part in its order, as `work`. */
-export const partsAboutSql = (columns: string, limit: number, later = LATER) => {
+/** The first pieces of each part of them that are about `$2` to `$6`, each part in its order, as `work`. `placed`: which of those with a place. */
+export const partsAboutSql = (
+  columns: string,
+  limit: number,
+  { later = LATER, placed = 'true' } = {},
+) => {
   const part = (where: string, order: string) => `(
       select ${columns} from "JobWork" work where work."name" = job.name and ${where} and ${isAboutSql('work', 2)}
       order by ${order} limit ${limit}
     )`
   return `${JOBS} cross join lateral (
-      ${part(READY, IN_PLACE)} union all ${part(SUSPECT, IN_PLACE)} union all ${part(later, IN_TIME)}
+      ${part(`${READY} and ${placed}`, IN_PLACE)} union all ${part(`${SUSPECT} and ${placed}`, IN_PLACE)} union all ${part(later, IN_TIME)}
     ) work`
 }
 

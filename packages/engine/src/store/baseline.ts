@@ -202,13 +202,19 @@ const PEOPLE_SQL = `
           "actor" TEXT NOT NULL,
           "reason" TEXT,
           "scheduleKey" TEXT COLLATE "C",
+          -- Of an act on many: the work, or for \`cancel\` the runs, that it was done to.
+          "pieces" UUID[],
 
           CONSTRAINT "JobAction_pkey" PRIMARY KEY ("id")
       );
+      -- In the row: PostgreSQL takes a table with few pages for quick to read, whatever is kept beside it.
+      ALTER TABLE "JobAction" ALTER COLUMN "pieces" SET STORAGE MAIN;
 
       CREATE INDEX "JobAction_name_at_idx" ON "JobAction"("name", "at" DESC);
       CREATE INDEX "JobAction_runId_idx" ON "JobAction"("runId");
       CREATE INDEX "JobAction_workId_idx" ON "JobAction"("workId");
+      -- Without a list of what is not sorted in yet, which each look would read.
+      CREATE INDEX "JobAction_pieces_idx" ON "JobAction" USING gin ("pieces") WITH (fastupdate = off);
       -- By it what is older than it is kept is found. The table is small: people write into it.
       CREATE INDEX "JobAction_at_idx" ON "JobAction"("at");
       -- What was done to one of many schedules of a job.
@@ -297,57 +303,6 @@ const ALERTS_SQL = `
 
           CONSTRAINT "JobAlertDelivery_pkey" PRIMARY KEY ("alertId", "event", "channel")
       );`
-
-const BULK_SQL = `
-      -- What somebody wants done to many at once, how far it is, and once it has ended the record of it.
-      CREATE TABLE "JobBulk" (
-          "id" UUID NOT NULL,
-          "kind" TEXT NOT NULL,
-          -- What was asked for, beside the kind: the filter, an instant, a priority, the jobs that are known.
-          "request" JSONB NOT NULL,
-          -- The jobs of what matched.
-          "names" TEXT[] NOT NULL,
-          "actor" TEXT NOT NULL,
-          "reason" TEXT NOT NULL,
-          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-          -- How many matched at that moment, and whether there were more, which it leaves alone.
-          "matched" INTEGER NOT NULL,
-          "isCut" BOOLEAN NOT NULL,
-          "done" INTEGER NOT NULL DEFAULT 0,
-          -- How many it has passed over, by the reason.
-          "passed" JSONB NOT NULL DEFAULT '{}',
-          "nextPart" INTEGER NOT NULL DEFAULT 0,
-          "parts" INTEGER NOT NULL,
-          -- When a step was last made. Whoever comes by goes on with what has stood still.
-          "movedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-          -- Why the last try at a step failed; null once one was made.
-          "problem" TEXT,
-          "endedAt" TIMESTAMPTZ(3),
-          -- Who stopped it before it was done.
-          "stoppedBy" TEXT,
-
-          CONSTRAINT "JobBulk_pkey" PRIMARY KEY ("id")
-      );
-
-      CREATE INDEX "JobBulk_open_idx" ON "JobBulk"("movedAt") WHERE "endedAt" IS NULL;
-      CREATE INDEX "JobBulk_createdAt_id_idx" ON "JobBulk"("createdAt", "id");
-
-      -- What one step of it takes. The ids are those that matched; a step replaces them by those that it has done.
-      CREATE TABLE "JobBulkPart" (
-          "bulkId" UUID NOT NULL,
-          "part" INTEGER NOT NULL,
-          "ids" UUID[] NOT NULL,
-          "done" UUID[],
-          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-
-          CONSTRAINT "JobBulkPart_pkey" PRIMARY KEY ("bulkId", "part")
-      );
-
-      -- In the rows themselves: PostgreSQL would take a table with few pages for quick to read, whatever is beside it.
-      ALTER TABLE "JobBulkPart" ALTER COLUMN "ids" SET STORAGE MAIN, ALTER COLUMN "done" SET STORAGE MAIN;
-      -- Without a list of what is not sorted in yet, which each look would read.
-      CREATE INDEX "JobBulkPart_done_idx" ON "JobBulkPart" USING gin ("done") WITH (fastupdate = off);
-      CREATE INDEX "JobBulkPart_createdAt_idx" ON "JobBulkPart"("createdAt");`
 
 const LIMITS_SQL = `
       -- How much may run at once, and start, over all workers. Claims lock the rows of their limits, then count what runs: no row
@@ -443,7 +398,6 @@ export const BASELINE_SQL = [
   PEOPLE_SQL,
   WORKERS_SQL,
   ALERTS_SQL,
-  BULK_SQL,
   QUEUE_TABLES_SQL,
   LIMITS_SQL,
   RUNS_VIEW_SQL,

@@ -25,8 +25,6 @@ export interface Envelope extends Partial<WorkLabel> {
   refused?: number
   /** How many attempts in a row have found no payload. Absent: none. */
   payloadMissing?: number
-  /** The transaction, as a number, in which it replaced what waited before with the same id. Absent: it has replaced nothing. */
-  replacedIn?: string
   /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
   /** The run whose handler has enqueued it. */

@@ -91,8 +91,8 @@ const REPLACE_SQL = `
           then waiting."place" else ${placeOf(dueOf('waiting."enqueuedAt"'))} end,
         "dueAt" = ${dueOf('waiting."enqueuedAt"')},
         "failures" = 0, "losses" = 0, "lossesAlone" = 0, "needs" = 0, "bytes" = found."bytes", "key" = found."key", "label" = found."label",
-        "facts" = coalesce(found."facts", '{}') || jsonb_build_object('replacedIn', pg_current_xact_id()::text)
-          || case when waiting."attempt" = 1 then '{}' else jsonb_build_object('attemptsBefore', waiting."attempt" - 1) end,
+        "facts" = case when waiting."attempt" = 1 then found."facts"
+          else coalesce(found."facts", '{}') || jsonb_build_object('attemptsBefore', waiting."attempt" - 1) end,
         ("payload", "payloadId") = (${payloadOf('found')})
     from found where found."replaces" and found."holderId" <> found."id" and waiting."id" = found."holderId"
     returning waiting."id", waiting."place", waiting."dueAt"

@@ -60,15 +60,7 @@ export const SEND_PLAIN_MARK = '/* roundsman_send_plain */'
 
 /** All tables, views, sequences and types. No column and no alias has a name of these. */
 const OWN = [
-  ...[
-    'JobAction',
-    'JobAlert',
-    'JobAlertDelivery',
-    'JobBulk',
-    'JobBulkPart',
-    'JobCancel',
-    'JobClaim',
-  ],
+  ...['JobAction', 'JobAlert', 'JobAlertDelivery', 'JobCancel', 'JobClaim'],
   ...['JobDeadLetter', 'JobFormerWorker', 'JobKey', 'JobKeyThrottle', 'JobKeyedSchedule'],
   ...['JobKeyedTick', 'JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
   ...['JobPark', 'JobPayload', 'JobPlace', 'JobQueue'],

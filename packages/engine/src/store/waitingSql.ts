@@ -107,47 +107,22 @@ export const CANCEL_WORK_SQL = changeSql(CANCEL)
 export const POSTPONE_WORK_SQL = changeSql(POSTPONE)
 export const PRIORITISE_WORK_SQL = changeSql(PRIORITISE)
 
-/** More transactions than may begin while a statement runs. */
-const AHEAD = 1_000_000
-
 /**
- * Whether newer work has replaced this since the snapshot `$2` of the transaction `$3`. A number that this database has not come to
- * is of the one from which it was restored.
- */
-const IS_NEWER = `coalesce(case when work."facts" ->> 'replacedIn' ~ '^[0-9]{1,19}$' then
-      not pg_visible_in_snapshot((work."facts" ->> 'replacedIn')::xid8, $2::pg_snapshot) and work."facts" ->> 'replacedIn' <> $3::text
-      and (work."facts" ->> 'replacedIn')::numeric < pg_snapshot_xmax(pg_current_snapshot())::text::numeric + ${AHEAD}
-    end, false)`
-
-/**
- * Changes those of the pieces `$1` that wait still, in their order, except what newer work has replaced since the snapshot `$2` of
- * the transaction `$3`. One row: which it has changed, the jobs of these, and how many it has passed over, and why.
+ * Changes the pieces `$1` as far as they need it, in their order. Their transaction has locked them.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 function changePiecesSql(what: Change): string {
   return `
-  with seen as materialized (
-    select count(*)::int as count from "JobWork" where "id" = any($1::uuid[])
-  ), held as materialized (
-    select work."id", ${what.isWanted('$4')} as "isWanted", ${IS_NEWER} as "isNewer" from "JobWork" work where work."id" = any($1::uuid[])
-    for update skip locked
-  ), chosen as materialized (
+  with chosen as materialized (
     select "id", ${PLACE_SQL} as "place" from (
-      select held."id" from unnest($1::uuid[]) with ordinality asked("id", "nth") join held on held."id" = asked."id"
-      where held."isWanted" and not held."isNewer" order by asked."nth"
+      select work."id" from unnest($1::uuid[]) with ordinality given("id", "nth") join "JobWork" work on work."id" = given."id"
+      where ${what.isWanted('$2')} order by given."nth"
     ) work
-  ), ${changedSql(what, '$4')}
-  select array(select "id" from changed) as "done", array(select distinct "name" from changed) as "names",
-         jsonb_build_object(
-           'gone', cardinality($1::uuid[]) - seen.count,
-           'locked', seen.count - (select count(*) from held),
-           'replaced', (select count(*) from held where "isNewer"),
-           'unchanged', (select count(*) from held where "isWanted" is not true and not "isNewer")
-         ) as "passed"
-  from seen`
+  ), ${changedSql(what, '$2')}
+  select "id"::text as "id", "name" from changed`
 }
 
-/** By the kinds of bulk acts. `$4` is what they change it to. */
+/** By the kinds of acts on many. `$2` is what they change it to. */
 export const CHANGE_PIECES_SQL = {
   cancelWork: changePiecesSql(CANCEL),
   postponeWork: changePiecesSql(POSTPONE),

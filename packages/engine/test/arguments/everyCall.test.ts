@@ -430,7 +430,6 @@ const CLIENT: Record<string, Call> = {
     ],
     call: (...args: [never]) => close(client.openReader(...args)),
   },
-  getBulk: reading(client.getBulk, id),
   getJobHealth: reading(client.getJobHealth, jobs, at),
   getJobRun: reading(client.getJobRun, id),
   getManyWork: reading(client.getManyWork, letter, [id]),
@@ -438,7 +437,6 @@ const CLIENT: Record<string, Call> = {
   getQueueStats: reading(client.getQueueStats, ['letter']),
   getWork: reading(client.getWork, letter, id),
   getWorkByKey: reading(client.getWorkByKey, letter, 'key', at),
-  listBulks: reading(client.listBulks, strict({ limit: 5, isOpen: true })),
   listDeadLetters: reading(
     client.listDeadLetters,
     all<client.DeadLetterQuery>('DeadLetterQuery', {
@@ -554,7 +552,7 @@ const OF_CLIENT: Record<string, Call> = {
     ),
     act('discardDeadLetters', strict({ ids: [id] }), byRequest()),
     act(
-      'startBulk',
+      'actOnMany',
       byRequest({
         kind: 'redrive',
         which: strict({
@@ -565,7 +563,6 @@ const OF_CLIENT: Record<string, Call> = {
         jobs: [letter],
       }),
     ),
-    act('stopBulk', id, strict({ actor: 'ada' })),
   ]),
 }
 

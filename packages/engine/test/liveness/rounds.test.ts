@@ -109,7 +109,6 @@ describe('createRounds', () => {
       onTicksDue: () => undefined,
       onReady: (name) => calls.push(`ready ${name}`),
       onSuspect: (name) => calls.push(`suspect ${name}`),
-      onIdleBulk: () => undefined,
       onEnded: ({ name }) => calls.push(`ended ${name}`),
     })
 

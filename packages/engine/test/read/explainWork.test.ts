@@ -17,7 +17,7 @@ const runtime = useTestRuntime()
 const queue = openForTests(() => openTestQueue(runtime, [parcel]))
 
 beforeEach(async () => {
-  await runtime.clear('JobAction', 'JobQueue', 'JobBulk', 'JobBulkPart')
+  await runtime.clear('JobAction', 'JobQueue')
   await setLanes(3)
 })
 
@@ -356,8 +356,8 @@ describe('what became of a piece of work', () => {
     const cancelled = 'cancelled by admin@example.com: the partner is away'
     await queue.client.cancelWork({ job: parcel, ids: [one] }, by)
     expect(await stateOf(one)).toEqual(['cancelled', cancelled, 'parcel'])
-    await queue.client.startBulk({ ...by, kind: 'cancelWork', which: { name: 'parcel' } })
-    expect(await stateOf(other)).toEqual(['cancelled', cancelled, null])
+    await queue.client.actOnMany({ ...by, kind: 'cancelWork', which: { name: 'parcel' } })
+    expect(await stateOf(other)).toEqual(['cancelled', cancelled, 'parcel'])
   })
 
   it('is unknown where nothing tells of it', async () => {

@@ -2,14 +2,11 @@ import { openForTests } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import {
-  getBulk,
   listDeadLetters,
   listWaitingWork,
   type ActionOptions,
-  type BulkRequest,
+  type ActOnManyRequest,
 } from '../../src/client.ts'
-import { carryOnBulk } from '../../src/control/carryOnBulk.ts'
-import { startBulk } from '../../src/control/startBulk.ts'
 import { defineJob } from '../../src/index.ts'
 import { countWaitingWork, groupDeadLetters, groupWaitingWork } from '../../src/internal.ts'
 import { openTestQueue } from '../openTestQueue.ts'
@@ -29,18 +26,14 @@ const by = { actor: 'ada@example.com', reason: 'they flood us' }
 /** As text may be that is a part of no address as it is. */
 const ODD = '../a b/ü🎈%2F?#'
 
-const runtime = useTestRuntime({ cleared: ['JobAction', 'JobBulk', 'JobBulkPart'] })
+const runtime = useTestRuntime({ cleared: ['JobAction'] })
 const queue = openForTests(() => openTestQueue(runtime, [sync, bill, letter]))
 const enqueue = async (job: typeof sync, tenant: string) =>
   (await queue.client.enqueueNow(job, { tenant })).workId
 const list = async (filter: object) =>
   (await listWaitingWork(runtime.reader, { limit: 9, ...filter })).work
 const idsOf = async (filter: object) => (await list(filter)).map(({ workId }) => workId)
-async function finish(request: BulkRequest) {
-  const id = await runtime.database.transaction((tx) => startBulk(tx, request))
-  while ((await carryOnBulk(runtime.database, id)) !== null);
-  return await getBulk(runtime.reader, id)
-}
+const act = async (request: ActOnManyRequest) => await queue.client.actOnMany(request)
 
 it('finds waiting work by its key, of one job or of all, and the work without one', async () => {
   const [mine, odd, none] = [
@@ -73,15 +66,15 @@ it('has one act change all that waits with a key, and nothing else', async () =>
   const bills = await enqueue(bill, '42')
   const which = { name: 'sync', key: '42' }
   const startAfter = new Date(Date.UTC(2031, 0, 1))
-  const postpone: BulkRequest = { ...by, kind: 'postponeWork', which, startAfter }
-  expect(await finish(postpone)).toMatchObject({ matched: 2, done: 2 })
+  const postpone: ActOnManyRequest = { ...by, kind: 'postponeWork', which, startAfter }
+  expect(await act(postpone)).toMatchObject({ done: 2, left: 0 })
   expect(
     (await list({})).map(({ key, name, isDue }) => `${name} ${key} ${isDue}`).toSorted(),
   ).toEqual(['bill 42 true', 'sync 42 false', 'sync 42 false', 'sync 7 true'])
-  const prioritise: BulkRequest = { ...by, kind: 'prioritiseWork', which, priority: 3 }
-  expect(await finish(prioritise)).toMatchObject({ done: 2 })
+  const prioritise: ActOnManyRequest = { ...by, kind: 'prioritiseWork', which, priority: 3 }
+  expect(await act(prioritise)).toMatchObject({ done: 2 })
   expect((await list(which)).map(({ priority }) => priority)).toEqual([3, 3])
-  expect(await finish({ ...by, kind: 'cancelWork', which })).toMatchObject({ done: 2 })
+  expect(await act({ ...by, kind: 'cancelWork', which })).toMatchObject({ done: 2 })
   expect(await idsOf({ key: '42' })).toEqual([bills])
   expect(await idsOf({ key: '7' })).toHaveLength(1)
 })
@@ -126,10 +119,10 @@ it('finds dead letters by key, and retries or discards them', async () => {
   expect((await groupDeadLetters(runtime.reader, { errorCode: 'broken' })).groups).toMatchObject([
     { by: 'key', value: '42', count: 2 },
   ])
-  expect(await finish({ ...by, kind: 'discard', which: { key: '7' } })).toMatchObject({ done: 1 })
+  expect(await act({ ...by, kind: 'discard', which: { key: '7' } })).toMatchObject({ done: 1 })
   expect(await letters({ key: '7' })).toEqual([])
   expect(theirs).not.toBe(mine)
-  const redrive: BulkRequest = { ...by, kind: 'redrive', which: { name: 'sync', key: '42' } }
-  expect(await finish(redrive)).toMatchObject({ done: 2 })
+  const redrive: ActOnManyRequest = { ...by, kind: 'redrive', which: { name: 'sync', key: '42' } }
+  expect(await act(redrive)).toMatchObject({ done: 2 })
   expect((await idsOf({ key: '42' })).toSorted()).toEqual([mine, also].toSorted())
 })

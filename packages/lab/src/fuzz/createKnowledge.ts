@@ -21,7 +21,6 @@ export const KINDS = [
   'job',
   'limit',
   'work',
-  'bulk',
 ] as const
 export type Kind = (typeof KINDS)[number]
 
@@ -32,7 +31,6 @@ const KIND_OF_PARAM: readonly [prefix: string, param: string, kind: Kind][] = [
   ['/api/preview-sessions/', 'id', 'previewSession'],
   ['/api/public/preview/', 'token', 'previewToken'],
   ['/api/jobs/runs/', 'id', 'run'],
-  ['/api/jobs/bulk/', 'id', 'bulk'],
   ['/api/jobs/dead-letters/', 'workId', 'work'],
   ['/api/jobs/work/', 'workId', 'work'],
   ['/api/jobs/limits/', 'name', 'limit'],
@@ -45,7 +43,6 @@ const KIND_OF_ID: Record<string, Kind> = {
   '/api/invoices/{id}': 'invoice',
   '/api/preview-sessions': 'previewSession',
   '/api/jobs/runs': 'run',
-  '/api/jobs/bulk': 'bulk',
 }
 
 /** The latest are enough; keeping all would be a memory leak of our own. */

@@ -7,14 +7,12 @@ import {
 } from '@roundsman/engine'
 import {
   createJobsClient,
-  getBulk,
   getJobHealth,
   getJobRun,
   getManyWork,
   getQueueStats,
   getWork,
   getWorkByKey,
-  listBulks,
   listDeadLetters,
   listJobRuns,
   listProblems,
@@ -1137,16 +1135,14 @@ recorded('leaves: weights of keys', async () => ({
   wrong: await refusal(() => product.test.keys.set(byTenant, 'a', { weight: 0 }, by)),
 }))
 
-recorded('leaves: acts on many that workers carry on', async () => {
+recorded('actOnMany: the first call, the next, and a mark of another request', async () => {
   await putThree()
-  const act = await product.test.startBulk({ kind: 'cancelWork', which: 'all', ...by } as never)
-  return {
-    act,
-    found: await getBulk(reader(), act.id),
-    listed: (await listBulks(reader(), { limit: 1 })).length,
-    stopped: await product.test.stopBulk(act.id, by),
-    unknown: await product.test.stopBulk(UNKNOWN, by),
-  }
+  const request = { ...by, kind: 'cancelWork', which: 'all' } as const
+  const { mark, ...first } = await product.test.actOnMany(request)
+  await putThree()
+  const { mark: _, ...next } = await product.test.actOnMany({ ...request, mark })
+  const ofOther = { ...by, kind: 'discard', which: 'all', mark } as const
+  return { first, next, other: await refusal(() => product.test.actOnMany(ofOther)) }
 })
 
 // Readers

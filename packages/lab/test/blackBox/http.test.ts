@@ -245,7 +245,6 @@ describe('what can be read', () => {
     `GET ${J}/named/nothing/ticks`,
     `GET ${J}/named/nothing/keys`,
     `GET ${J}/named/remind/schedules/none`,
-    `GET ${J}/bulk/${UNKNOWN}`,
     'GET /api/nothing',
     `DELETE ${J}`,
     `PUT ${J}/limits`,
@@ -303,7 +302,7 @@ describe('what can be read', () => {
     const found: Record<string, number[]> = {}
     for (const path of [
       ...['runs', `runs/${letter}`, 'runs.csv', 'dead-letters', 'dead-letters/causes'],
-      ...['work', `work/${waits}/explain`, 'limits', 'named/byTenant/keys', 'bulk'],
+      ...['work', `work/${waits}/explain`, 'limits', 'named/byTenant/keys'],
       ...['named/remind/schedules', 'named/yearly/ticks', '../console/overview'],
       ...['../console/access', '../console/environment'],
     ]) {
@@ -481,7 +480,7 @@ describe('what people do', () => {
     [`DELETE ${J}/named/remind/schedules/a`, reason],
     [`DELETE ${J}/named/remind/schedules/a`, reason],
   ])
-  does('leaves: acts on many', () => [
+  does('acts on many', () => [
     [`POST ${J}/bulk`, { ...reason, kind: 'discard', all: true }],
     [`POST ${J}/bulk`, { ...reason, kind: 'postponeWork', all: true }],
     [`POST ${J}/bulk`, { ...reason, kind: 'cancelWork' }],

@@ -98,6 +98,7 @@ export function normalise(answers: unknown): Plain {
     if (Array.isArray(value)) return value.map((one) => read(one))
     if (typeof value === 'number') return MEASURED.test(key) ? '<number>' : value
     if (key === 'nextCursor' && typeof value === 'string') return '<cursor>'
+    if (key === 'mark' && typeof value === 'string' && value.length > 100) return '<mark>'
     if (typeof value === 'string') return SENTENCES.test(key) ? '<sentence>' : readString(value)
     if (typeof value !== 'object' || value === null) return value
     const entries = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1))

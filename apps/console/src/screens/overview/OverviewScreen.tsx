@@ -16,7 +16,6 @@ import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
 import { formatClock, formatShort } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
-import { BulkActs } from '../queue/BulkActs.tsx'
 import { Backlog } from './Backlog.tsx'
 import { WorkerList } from './WorkerList.tsx'
 import { describeOverview } from './describeOverview.ts'
@@ -38,12 +37,7 @@ export function OverviewScreen(): ReactNode {
         }
       />
       <QueryView query={overview} skeleton={<OverviewSkeleton />}>
-        {(data) => (
-          <>
-            <BulkActs isOpen />
-            <OverviewPanels overview={data} />
-          </>
-        )}
+        {(data) => <OverviewPanels overview={data} />}
       </QueryView>
     </>
   )

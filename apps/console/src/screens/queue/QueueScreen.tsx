@@ -15,7 +15,6 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { describeCatchUp } from '../overview/Backlog.tsx'
 import { jobColumn } from './jobColumn.tsx'
-import { BulkActs } from './BulkActs.tsx'
 import { DeadLetters } from './DeadLetters.tsx'
 import { QueueCharts } from './QueueCharts.tsx'
 import { QueuePause } from './QueuePause.tsx'
@@ -125,7 +124,6 @@ export function QueueScreen(): ReactNode {
       <QueryView query={queue} skeleton={<Skeleton kind="panel" count={3} />}>
         {(data) => (
           <>
-            <BulkActs />
             <Panel title="By job" className="isFlush">
               <QueueTable jobs={data.jobs} />
             </Panel>

@@ -5,7 +5,6 @@ import {
   emptyQueue,
   emptyTables,
   expectInvalid,
-  expectProblem,
   HOLD_RUNS_SQL,
   openForTests,
   setWork,
@@ -18,13 +17,11 @@ const api = openForTests(openTestAdmin)
 
 beforeEach(async () => {
   await emptyQueue(api.prisma)
-  await emptyTables(api.prisma, '"JobRun", "JobClaim", "JobCancel", "JobBulk", "JobBulkPart"')
+  await emptyTables(api.prisma, '"JobRun", "JobClaim", "JobCancel", "JobAction"')
 })
 
 const URL = '/api/jobs/bulk'
-const start = (payload: object) => api.as('admin', { method: 'POST', url: URL, payload })
-const get = (path = '') => api.as('admin', { method: 'GET', url: `${URL}${path}` })
-const stop = (id: string) => api.as('admin', { method: 'POST', url: `${URL}/${id}/stop` })
+const act = (payload: object) => api.as('admin', { method: 'POST', url: URL, payload })
 const reason = 'they flood us'
 const enqueue = () => api.jobsClient.enqueueNow(dispatchEmail, { emailId: randomUUID() })
 const countWaiting = async () => await api.prisma.$queryRaw`select count(*)::int from "JobWork"`
@@ -55,15 +52,15 @@ describe('POST /api/jobs/bulk', () => {
   it('does what matches, and tells what came of it', async () => {
     for (let n = 0; n < 3; n++) await enqueue()
     const filter = { kind: 'cancelWork', name: dispatchEmail.name, reason }
-    const response = await start(filter)
+    const response = await act(filter)
     expect(response.statusCode).toBe(200)
-    const act = response.json()
-    expect(act).toMatchObject({ kind: 'cancelWork', matched: 3, done: 3, left: 0, reason })
+    const { mark, ...answer } = response.json()
+    expect(answer).toEqual({ done: 3, passed: {}, left: 0 })
     expect(await countWaiting()).toEqual([{ count: 0 }])
-    expect((await get()).json()).toEqual({ acts: [act] })
-    expect((await get('?isOpen=true')).json()).toEqual({ acts: [] })
-    expect((await get(`/${act.id}`)).json()).toEqual(act)
-    expect((await stop(act.id)).json()).toEqual(act)
+    await enqueue()
+    expect((await act({ ...filter, mark })).json()).toMatchObject({ done: 0, left: 0 })
+    expectInvalid(await act({ ...filter, kind: 'discard', mark }), ['request.mark'])
+    expect(await countWaiting()).toEqual([{ count: 1 }])
   })
 
   it('acts on all of a key, whatever that is, and on no other', async () => {
@@ -72,29 +69,28 @@ describe('POST /api/jobs/bulk', () => {
     await api.prisma.$executeRaw`update "JobWork" set "key" = ''`
     await api.prisma
       .$executeRaw`update "JobWork" set "key" = ${key} where "id" in (select "id" from "JobWork" limit 2)`
-    const cancelled = await start({ kind: 'cancelWork', name: dispatchEmail.name, key, reason })
-    expect(cancelled.json()).toMatchObject({ matched: 2, done: 2 })
-    expect((await start({ kind: 'discard', key, reason })).json()).toMatchObject({ matched: 0 })
-    expect((await start({ kind: 'cancelWork', key: '', reason })).json()).toMatchObject({ done: 1 })
+    const cancelled = await act({ kind: 'cancelWork', name: dispatchEmail.name, key, reason })
+    expect(cancelled.json()).toMatchObject({ done: 2 })
+    expect((await act({ kind: 'discard', key, reason })).json()).toMatchObject({ done: 0 })
+    expect((await act({ kind: 'cancelWork', key: '', reason })).json()).toMatchObject({ done: 1 })
   })
 
-  it('postpones and prioritises, and its log says who started it', async () => {
+  it('postpones and prioritises, and its log says who asked', async () => {
     const ids: string[] = []
     for (let n = 0; n < 2; n++) ids.push((await enqueue()).workId)
     const startAfter = '2031-01-01T00:00:00.000Z'
-    const postponed = await start({ kind: 'postponeWork', ids: [ids[0]], startAfter, reason })
-    expect(postponed.json()).toMatchObject({ matched: 1, done: 1 })
-    const prioritised = await start({ kind: 'prioritiseWork', all: true, priority: 5, reason })
-    expect(prioritised.json()).toMatchObject({ matched: 2, done: 2, actor: 'admin@example.com' })
+    const postponed = await act({ kind: 'postponeWork', ids: [ids[0]], startAfter, reason })
+    expect(postponed.json()).toMatchObject({ done: 1 })
+    const prioritised = await act({ kind: 'prioritiseWork', all: true, priority: 5, reason })
+    expect(prioritised.json()).toMatchObject({ done: 2 })
     const listed = await api.as('admin', { method: 'GET', url: '/api/jobs/work' })
     expect(listed.json().work).toMatchObject([
       { workId: ids[1], priority: 5, isDue: true },
       { workId: ids[0], priority: 5, startAfter, isDue: false },
     ])
-    const { id: bulkId } = prioritised.json()
     expect(api.log).toContainEqual(
       expect.objectContaining({
-        ...{ msg: 'bulk act started', kind: 'prioritiseWork', bulkId, matched: 2 },
+        ...{ msg: 'acted on many', kind: 'prioritiseWork', done: 2, left: 0 },
         userId: api.userIds.admin,
       }),
     )
@@ -105,8 +101,8 @@ describe('POST /api/jobs/bulk', () => {
     const letters = [await enqueue(), await api.jobsClient.enqueueNow(former, {})]
     for (const { workId } of letters) await setWork(api.prisma, workId, 'failed')
     const ids = letters.map(({ workId }) => workId)
-    const response = await start({ kind: 'redrive', ids: [...ids, randomUUID()], reason })
-    expect(response.json()).toMatchObject({ matched: 2, done: 1, passed: { unknown: 1 } })
+    const response = await act({ kind: 'redrive', ids: [...ids, randomUUID()], reason })
+    expect(response.json()).toMatchObject({ done: 1, passed: { unknown: 1, gone: 1 } })
     expect(await countWaiting()).toEqual([{ count: 1 }])
   })
 
@@ -120,33 +116,19 @@ describe('POST /api/jobs/bulk', () => {
     const { id } = await api.prisma.jobRun.create({ data: run })
     const { id: other } = await api.prisma.jobRun.create({ data: run })
     await api.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
-    const cancelled = await start({ kind: 'cancel', ids: [id, over, randomUUID()], reason })
-    expect(cancelled.json()).toMatchObject({ matched: 1, done: 1 })
+    const cancelled = await act({ kind: 'cancel', ids: [id, over, randomUUID()], reason })
+    expect(cancelled.json()).toMatchObject({ done: 1, passed: { gone: 2 } })
     const stops = async () =>
       await api.prisma.$queryRaw`select "runId"::text as "id" from "JobCancel"`
     expect(await stops()).toEqual([{ id }])
-    await start({ kind: 'cancel', runs: { name: dispatchEmail.name, worker: 'w' }, reason })
+    await act({ kind: 'cancel', runs: { name: dispatchEmail.name, worker: 'w' }, reason })
     expect(new Set((await stops()) as object[])).toEqual(new Set([{ id }, { id: other }]))
 
-    const none = await start({ kind: 'redrive', runs: { errorCode: 'none' }, reason })
-    expect(none.json()).toMatchObject({ matched: 0 })
-    const retried = await start({ kind: 'redrive', runs: { errorCode: 'rare' }, reason })
-    expect(retried.json()).toMatchObject({ matched: 1, done: 1 })
+    const none = await act({ kind: 'redrive', runs: { errorCode: 'none' }, reason })
+    expect(none.json()).toMatchObject({ done: 0 })
+    const retried = await act({ kind: 'redrive', runs: { errorCode: 'rare' }, reason })
+    expect(retried.json()).toMatchObject({ done: 1 })
     expect(await countWaiting()).toEqual([{ count: 2 }])
-  })
-
-  it('is stopped before it is done', async () => {
-    for (let n = 0; n < 3; n++) await enqueue()
-    const id = await api.prisma.$transaction(async (tx) => {
-      const by = { actor: 'a', reason }
-      const request = { ...by, kind: 'cancelWork', which: 'all' } as const
-      return (await api.jobsClient.startBulk(request, { tx })).id
-    })
-    expect((await get('?isOpen=true')).json().acts).toMatchObject([{ id, left: 3 }])
-    const stopped = (await stop(id)).json()
-    expect(stopped).toMatchObject({ id, done: 0, left: 3, stoppedBy: expect.any(String) })
-    expect(stopped.endedAt).not.toBeNull()
-    expect(await countWaiting()).toEqual([{ count: 3 }])
   })
 
   it.each<[path: string, payload: object]>([
@@ -164,24 +146,19 @@ describe('POST /api/jobs/bulk', () => {
     ['priority', { kind: 'prioritiseWork', all: true, priority: 2 ** 31 }],
   ])('refuses a wrong %s', async (path, payload) => {
     await enqueue()
-    expectInvalid(await start({ kind: 'cancelWork', reason, ...payload }), [`body.${path}`])
+    expectInvalid(await act({ kind: 'cancelWork', reason, ...payload }), [`body.${path}`])
     expect(await countWaiting()).toEqual([{ count: 1 }])
   })
 
   it('refuses what says nothing, or two things', async () => {
     const kind = 'cancelWork'
-    expectInvalid(await start({ kind, reason }), ['body.ids'])
-    expectInvalid(await start({ kind, reason, all: true, name: 'x' }), ['body.name'])
-    expectInvalid(await start({ kind, reason, errorCode: 'x' }), ['body.errorCode'])
-    expectInvalid(await start({ kind, reason, all: true, priority: 1 }), ['body.priority'])
-    expectInvalid(await start({ kind: 'postponeWork', reason, all: true }), ['body.startAfter'])
-    expectInvalid(await start({ kind: 'discard', reason, runs: { name: 'x' } }), ['body.runs'])
-    expectInvalid(await start({ kind: 'cancel', reason, name: 'x' }), ['body.name'])
-    expectInvalid(await start({ kind, all: true }), ['body.reason'])
-  })
-
-  it('knows what there is not', async () => {
-    expectProblem(await get(`/${randomUUID()}`), 404)
-    expectProblem(await stop(randomUUID()), 404)
+    expectInvalid(await act({ kind, reason }), ['body.ids'])
+    expectInvalid(await act({ kind, reason, all: true, name: 'x' }), ['body.name'])
+    expectInvalid(await act({ kind, reason, errorCode: 'x' }), ['body.errorCode'])
+    expectInvalid(await act({ kind, reason, all: true, priority: 1 }), ['body.priority'])
+    expectInvalid(await act({ kind: 'postponeWork', reason, all: true }), ['body.startAfter'])
+    expectInvalid(await act({ kind: 'discard', reason, runs: { name: 'x' } }), ['body.runs'])
+    expectInvalid(await act({ kind: 'cancel', reason, name: 'x' }), ['body.name'])
+    expectInvalid(await act({ kind, all: true }), ['body.reason'])
   })
 })

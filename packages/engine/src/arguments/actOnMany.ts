@@ -1,3 +1,4 @@
+import type { Wanted } from '../control/actOnMany.ts'
 import { checkRequest } from './actions.ts'
 import {
   ArgumentError,
@@ -6,6 +7,7 @@ import {
   checkId,
   checkJobName,
   checkOptions,
+  checkText,
   listOf,
   objectOf,
   oneOf,
@@ -33,6 +35,7 @@ const FILTERS = {
 type Kind = keyof typeof FILTERS
 
 const REQUEST = {
+  mark: optional(checkText),
   kind: oneOf(Object.keys(FILTERS) as Kind[]),
   which: asItIs,
   startAfter: asItIs,
@@ -40,12 +43,11 @@ const REQUEST = {
   jobs: optional(listOf(checkJobName)),
 }
 
-export function checkBulkRequest(request: unknown) {
-  const { kind, which, jobs, by, ...given } = checkRequest(request, REQUEST)
-  const { actor, reason } = by
-  if (reason === undefined) throw new ArgumentError('request.reason', 'is missing: say why')
+export function checkActOnMany(request: unknown) {
+  const { kind, which, jobs, by, mark, ...given } = checkRequest(request, REQUEST)
+  if (by.reason === undefined) throw new ArgumentError('request.reason', 'is missing: say why')
   return {
-    ...{ kind, jobs, actor, reason },
+    ...{ kind, jobs, by, mark },
     wanted: which === 'all' ? {} : checkWhich(kind, which),
     startAfter:
       kind === 'postponeWork' ? checkDate('request.startAfter', given.startAfter) : undefined,
@@ -55,9 +57,20 @@ export function checkBulkRequest(request: unknown) {
 }
 
 /** A filter without a condition is likely a typo. */
-function checkWhich(kind: Kind, which: unknown): { ids?: string[] } {
+function checkWhich(kind: Kind, which: unknown): Wanted {
   const checked = checkOptions('request.which', which, FILTERS[kind], { prefix: 'request.which.' })
   const conditions = Object.entries(checked).filter(([, value]) => value !== undefined)
   if (conditions.length > 0) return Object.fromEntries(conditions)
   throw new ArgumentError('request.which', `must be 'all', or name ids or a filter`)
+}
+
+export function refuseMark(): ArgumentError {
+  return new ArgumentError(
+    'request.mark',
+    'is not of a call with this request; pass the mark that the call before returned, or leave it out to begin anew',
+  )
+}
+
+export function refuseForeignMark(): ArgumentError {
+  return new ArgumentError('request.mark', 'is of another database; leave it out to begin anew')
 }

@@ -1,12 +1,11 @@
-import { BULK_KINDS } from '@roundsman/engine/internal'
-import { getBulk, listBulks, type BulkRequest } from '@roundsman/engine/client'
+import { MANY_KINDS } from '@roundsman/engine/internal'
+import type { ActOnManyRequest } from '@roundsman/engine/client'
 import { z } from 'zod'
-import { bulkSchema } from '../contract.ts'
+import { actedSchema } from '../contract.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { Problem } from '../http/problem.ts'
 import { checkSpans, MAX_DURATION_MS, runFilters } from './jobRunRoutes.ts'
-import { instant, pageLimit, storableText } from '../http/fields.ts'
-import { idParams, keyQuery, requestReason } from './requestParts.ts'
+import { instant, storableText } from '../http/fields.ts'
+import { keyQuery, requestReason } from './requestParts.ts'
 
 /** As many as a body has room for: it has at most 64 kB. */
 const MAX_IDS = 1_000
@@ -32,7 +31,7 @@ const durationMs = z.int().min(0).max(MAX_DURATION_MS).optional()
 
 const body = z
   .strictObject({
-    kind: z.enum(BULK_KINDS),
+    kind: z.enum(MANY_KINDS),
     all: z.literal(true).optional().describe('All of them, instead of ids or a filter'),
     ids: z
       .array(z.guid())
@@ -56,9 +55,14 @@ const body = z
       ),
     priority: z.int32().optional().describe('With `prioritiseWork`'),
     reason: requestReason,
+    mark: z
+      .string()
+      .max(32_000)
+      .optional()
+      .describe('What the call before answered as `mark`; the first call has none'),
   })
   .superRefine((given, context) => {
-    const { kind, all, ids, reason: _reason, startAfter, priority, ...filter } = given
+    const { kind, all, ids, reason: _, mark: _mark, startAfter, priority, ...filter } = given
     const say = (path: string, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message })
     const named = Object.entries(filter).filter(([, value]) => value !== undefined)
@@ -79,70 +83,30 @@ const body = z
       say('priority', 'goes with prioritiseWork, which needs it')
   })
 
-const unknownAct = () => new Problem(404, { detail: 'There is no such act, or not any more' })
-
-/** Acts on many. The server carries it on, whoever leaves. */
-export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
+/** Acts on many. */
+export function actOnManyRoutes({ client, jobs }: AdminParts): Route[] {
   return [
     route('POST /jobs/bulk', {
-      summary: 'Do something to all waiting work, dead letters or runs under way that match',
+      summary: 'Do something to waiting work, dead letters or runs under way that match',
       description:
-        'Takes all that match at this moment, up to a million, and leaves alone what comes later. The answer comes after the first thousand; the server goes on with the rest: GET /api/jobs/bulk/:id tells how far it is. It is one line in the record.',
+        'Acts on up to 1,000 in one transaction. Send it again with the `mark` of the answer until nothing is `left`. The first call fixes what the act is about; further calls leave alone what came later or has changed since. Each call is on record.',
       body,
-      answer: { 200: bulkSchema },
+      answer: { 200: actedSchema },
       handle: async ({ body: given, by, logAct }) => {
-        const { kind, all, ids, reason: _reason, startAfter, priority, ...filter } = given
+        const { kind, all, ids, reason: _, mark, startAfter, priority, ...filter } = given
         const matching = kind === 'cancel' ? filter.runs : filter
-        const act = await client.startBulk({
+        const answer = await client.actOnMany({
           kind,
           which: all ? 'all' : ids === undefined ? matching : { ids },
           ...(startAfter !== undefined && { startAfter }),
           ...(priority !== undefined && { priority }),
           ...(kind === 'redrive' && { jobs }),
+          ...(mark !== undefined && { mark }),
           ...by,
-        } as BulkRequest)
-        const { id, matched } = act
-        logAct({ bulkId: id, kind, matched }, 'bulk act started')
-        return act
-      },
-    }),
-
-    route('GET /jobs/bulk', {
-      summary: 'List acts on many, the latest first',
-      query: z.strictObject({
-        isOpen: z.literal('true').optional().describe('Only what goes on'),
-        limit: pageLimit(20),
-      }),
-      answer: { 200: z.object({ acts: z.array(bulkSchema) }) },
-      handle: async ({ query: { isOpen, limit } }) => ({
-        acts: await listBulks(client.reader, { limit, isOpen: isOpen === 'true' }),
-      }),
-    }),
-
-    route('GET /jobs/bulk/:id', {
-      summary: 'Tell how far one of them is',
-      params: idParams,
-      answer: { 200: bulkSchema },
-      refuses: [404],
-      handle: async ({ params: { id } }) => {
-        const act = await getBulk(client.reader, id)
-        if (act === null) throw unknownAct()
-        return act
-      },
-    }),
-
-    route('POST /jobs/bulk/:id/stop', {
-      summary: 'Stop one of them',
-      description: 'What it has done stays done. It answers as before when it had ended.',
-      params: idParams,
-      answer: { 200: bulkSchema },
-      refuses: [404],
-      handle: async ({ params: { id }, by, logAct }) => {
-        const found = await client.stopBulk(id, by)
-        const act = await getBulk(client.reader, id)
-        if (act === null) throw unknownAct()
-        if (found === 'stopped') logAct({ bulkId: id }, 'bulk act stopped')
-        return act
+        } as ActOnManyRequest)
+        const { done, left } = answer
+        logAct({ kind, done, left }, 'acted on many')
+        return answer
       },
     }),
   ]
