@@ -110,12 +110,13 @@ describe('a worker', () => {
       probeMs: 20,
       log: runtime.log,
     })
-    const isProbed = () =>
+    /** The server keeps the connection that nothing comes back on. */
+    const areProbed = (connections: number) =>
       waitFor(async () => {
         const probed = await runtime.rows(
           `select from pg_stat_activity where application_name = 'probing' and datname = current_database() and query = ''`,
         )
-        return probed.length === 1
+        return probed.length === connections
       })
     try {
       await probing.listen(
@@ -123,11 +124,11 @@ describe('a worker', () => {
         () => undefined,
         () => reconnects++,
       )
-      await isProbed()
+      await areProbed(1)
       expect(reconnects).toBe(0)
       proxy.forget()
       await waitFor(() => reconnects === 1, { timeoutMs: 20_000 })
-      await isProbed()
+      await areProbed(2)
     } finally {
       await probing.stop()
       proxy.close()
