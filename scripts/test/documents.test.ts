@@ -73,9 +73,12 @@ test('each walk of the architecture has at most ten hops, and each function is i
 
 test('every route that the documents name is there', () => {
   const named = documents.flatMap(({ path, text }) =>
-    [...text.matchAll(/\b(GET|POST|DELETE|PUT|PATCH) (\/api\/[\w:/-]*\w)/g)].map(
-      ([, method = '', url = '']) => ({ path, method, url }),
-    ),
+    // What an upgrade removes is named there, and is gone.
+    [
+      ...text
+        .replaceAll(/^\| .*? \|/gm, path === 'docs/upgrading.md' ? '' : '$&')
+        .matchAll(/\b(GET|POST|DELETE|PUT|PATCH) (\/api\/[\w:/-]*\w)/g),
+    ].map(([, method = '', url = '']) => ({ path, method, url })),
   )
   expect(named.length).toBeGreaterThan(5)
   const missing = named.filter(({ method, url }) => !api.app.hasRoute({ method, url }))

@@ -120,6 +120,7 @@ describe('the first batches of runs that were started together', { timeout: 180_
   it('are written where what they touch was just changed, on connections that do not overlook it', async () => {
     const pooler = await createPooler(runtime.url, {
       settings: { default_transaction_isolation: 'repeatable read' },
+      mode: 'session',
     })
     try {
       const { speak } = await begin(20, pooler.url)

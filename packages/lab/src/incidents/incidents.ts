@@ -239,7 +239,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     says: [
       /Failing\s+writeExport: 12 of 32 failed in 1 h(, usually none)?, all on \S+, none on worker-1/,
-      /ENOSPC: no space left on device/,
+      /12 × ENOSPC at writeExport/,
     ],
   },
   {
