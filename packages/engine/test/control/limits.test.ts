@@ -90,9 +90,11 @@ describe('the limits of a version', () => {
     await register('v1', sync(5))
     let starting: Promise<void> | undefined
     await runtime.database.transaction(async (tx) => {
-      await tx.query('update "JobLimit" set "global" = 9')
+      await tx.query('select from "JobLimit" for update')
       starting = register('v2', sync(5))
+      starting.catch(() => undefined)
       await waitFor(() => countLockWaits(runtime))
+      await tx.query('update "JobLimit" set "global" = 9')
     })
     await starting
     expect(await globals()).toEqual({ 'job:sync': 5 })
