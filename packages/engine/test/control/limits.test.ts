@@ -1,9 +1,10 @@
-import { openForTests } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, defineLimit, type Job } from '../../src/index.ts'
 import { registerLimits, settleLimits } from '../../src/worker/registerLimits.ts'
 import { asWorker } from '../asWorker.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
@@ -83,6 +84,20 @@ describe('the limits of a version', () => {
       'sync setLimit v2 9 at once, 2 of each key, keys fair, before: 5 at once, 2 of each key, keys fair',
       'sync setLimit v1 5 at once, 2 of each key, keys fair, before: 9 at once, 2 of each key, keys fair',
     ])
+  })
+
+  it('are the stricter where a round is about to loosen them', async () => {
+    await register('v1', sync(5))
+    let starting: Promise<void> | undefined
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobLimit" for update')
+      starting = register('v2', sync(5))
+      starting.catch(() => undefined)
+      await waitFor(() => countLockWaits(runtime))
+      await tx.query('update "JobLimit" set "global" = 9')
+    })
+    await starting
+    expect(await globals()).toEqual({ 'job:sync': 5 })
   })
 
   it('leave a job that has none any more, and a shared limit, once no living worker has them', async () => {

@@ -143,16 +143,21 @@ let bounds: Bounds = {}
 
 beforeAll(async () => {
   await runtime.rows(`create table "Start" ("key" text, "at" timestamptz not null)`)
+  // Claims by rules that are not those of the rows.
+  await runtime.rows(`create table "Stale" ("name" text)`)
   await runtime.rows(`
     create function note_start() returns trigger language plpgsql as $$
     begin
       insert into "Start" select run."key", clock_timestamp() from unnest(new."keys") run("key")
-        where exists (select from "JobLimit" where "name" = 'job:sync' and "rateBy" = 'key');
+        where new."name" = 'sync' and exists (select from "JobLimit" where "name" = 'job:sync' and "rateBy" = 'key');
+      insert into "Stale" select new."name" where new."limits" is distinct from array(
+        select one."name" from "JobLimit" one where one."name" = 'job:' || new."name" or new."name" = any(one."jobs") order by 1
+      ) or new."keys" is null and not new."isAlone" and exists (select from "JobLimit" where "name" = 'job:' || new."name" and "order" is not null);
       return null;
     end $$`)
   await runtime.rows(`
     create trigger note_start after insert on "JobClaim" for each row
-    when (new."name" = 'sync' and new."origin" = 'queue') execute function note_start()`)
+    when (new."origin" = 'queue' and new."limits" is not null) execute function note_start()`)
 })
 
 afterAll(async () => {
@@ -578,6 +583,7 @@ async function expectStrict(): Promise<void> {
 
 async function expectHeld(): Promise<void> {
   expect(await readBounds()).toMatchObject(bounds)
+  expect(await runtime.rows('select * from "Stale"')).toEqual([])
   expect(await runtime.rows('select * from "JobLimitViolation"')).toEqual([])
   const running = await runtime.rows<{ id: string }>(`
     select run.id from "JobClaim" cross join unnest("runIds") run(id)
