@@ -91,7 +91,8 @@ describe('a payload', () => {
     const { id } = await failGreeting(admin.page)
     await admin.page.getByRole('button', { name: 'Run again' }).waitFor()
     await admin.page.getByText('Attempts at this work').waitFor()
-    expect(await admin.page.getByText('Payload').count()).toBe(0)
+    expect(await admin.page.getByText('Payload', { exact: true }).count()).toBe(0)
+    expect(await admin.page.getByRole('button', { name: 'Show payload' }).count()).toBe(0)
 
     await using owner = await openViewer(browser, stack, { role: 'owner', path: `/runs/${id}` })
     const { page } = owner

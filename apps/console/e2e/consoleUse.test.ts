@@ -103,7 +103,7 @@ describe('what the screens show is what is in the database', () => {
     const { page } = viewer
     await page.getByText(/^The last run of callPartner failed, and \d other things/).waitFor()
     const attention = page.getByRole('region', { name: 'Needs attention' })
-    await attention.getByText('The partner does not answer').first().waitFor()
+    await attention.getByText(/partner_down/).first().waitFor()
     await attention.getByText(`${DUE.toLocaleString('en')} rows`).waitFor()
     await attention.getByRole('link', { name: 'View: dead letters of callPartner' }).waitFor()
 
@@ -273,7 +273,7 @@ it('the overview says for how long a worker has been silent that still holds its
   const id = 'elsewhere:1:00000000'
   const lastSignAt = new Date(Date.now() - 47_000)
   await stack.prisma.jobWorker.create({
-    data: { id, liveness: 'lock', startedAt: lastSignAt, heartbeatAt: lastSignAt },
+    data: { id, startedAt: lastSignAt, heartbeatAt: lastSignAt },
   })
   await stack.prisma.$transaction(
     async (tx) => {
@@ -301,6 +301,7 @@ describe('a run that was tried again', () => {
       trigger: 'queue' as const,
       status: attempt < 3 ? ('failed' as const) : ('success' as const),
       errorCode: attempt < 3 ? 'partner_down' : null,
+      details: attempt < 3 ? (filling.failed.details ?? undefined) : undefined,
       attempt,
       startedAt: at(attempt),
       endedAt: at(attempt),
