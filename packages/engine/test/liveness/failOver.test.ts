@@ -173,20 +173,25 @@ describe('a standby without the last second that becomes the primary', { timeout
 
     wire.refuse(() => true)
     wire.cut()
-    const promote = async () => {
-      await standby.pool.query('select pg_promote(true, 60)')
-      front.retarget(standby.port)
-    }
+    const promote = () => standby.pool.query('select pg_promote(true, 60)')
     if (!isDead) await promote()
     gates.ends.resolve()
     const endedOn = (server: Server) => countOf(server, endsOf('ends'))
+    if (!isDead) {
+      // From now on, only connections that are open lead to the old primary.
+      await waitFor(async () => (await endedOn(primary)) > 0)
+      front.retarget(standby.port)
+    }
     await waitFor(async () => (await endedOn(primary)) + (await endedOn(standby)) === COUNT)
     await primary.pool.query('delete from "JobQueue"')
     await waitFor(() => started.has('starts 0'))
     const lost = await endedOn(primary)
     expect(lost).toBeGreaterThan(0)
     primary.kill()
-    if (isDead) await promote()
+    if (isDead) {
+      await promote()
+      front.retarget(standby.port)
+    }
     await standby.pool.query('delete from "JobQueue"')
 
     await waitFor(async () => (await countOf(standby, endsOf('ends'))) === COUNT)
