@@ -103,7 +103,10 @@ describe('what the screens show is what is in the database', () => {
     const { page } = viewer
     await page.getByText(/^The last run of callPartner failed, and \d other things/).waitFor()
     const attention = page.getByRole('region', { name: 'Needs attention' })
-    await attention.getByText(/partner_down/).first().waitFor()
+    await attention
+      .getByText(/partner_down/)
+      .first()
+      .waitFor()
     await attention.getByText(`${DUE.toLocaleString('en')} rows`).waitFor()
     await attention.getByRole('link', { name: 'View: dead letters of callPartner' }).waitFor()
 
@@ -301,7 +304,7 @@ describe('a run that was tried again', () => {
       trigger: 'queue' as const,
       status: attempt < 3 ? ('failed' as const) : ('success' as const),
       errorCode: attempt < 3 ? 'partner_down' : null,
-      details: attempt < 3 ? (filling.failed.details ?? undefined) : undefined,
+      ...(attempt < 3 && { details: filling.failed.details ?? {} }),
       attempt,
       startedAt: at(attempt),
       endedAt: at(attempt),
