@@ -321,8 +321,7 @@ export interface JobsClient {
 export interface Limits {
   /**
    * Sets how many runs of a job, or of the jobs that share a limit, go on at once, instead of what the code says; null: as the code
-   * says. Nobody interrupts what runs. `notFound`: no worker has the job, or has registered the
-   * limit.
+   * says. Runs under way continue. `notFound`: no worker has the job, or has registered the limit.
    */
   set(
     which: WhichLimit,

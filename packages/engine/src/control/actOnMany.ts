@@ -71,11 +71,11 @@ export type ActOnManyRequest = ActionRequest & {
 
 export interface ActOnManyOutcome {
   done: number
-  /** How many this call has passed over, by the reason. No further call meets them. */
+  /** How many this call has passed over, by the reason. Later calls do not return to them. */
   passed: Partial<Record<PassedReason, number>>
-  /** How many further calls have still to look at. Exact up to 10,000, which also stands for more. */
+  /** How many pieces later calls still have to look at. Exact up to 10,000, which also stands for more. */
   left: number
-  /** For the next call. Once nothing is left, further calls do nothing. */
+  /** For the next call. When `left` is 0, later calls do nothing. */
   mark: string
 }
 
@@ -83,14 +83,14 @@ export interface ActOnManyOutcome {
 const MAX_PIECES = 1_000
 const MAX_LEFT = 10_000
 
-/** What the first call has fixed, and how far the act has come since. */
+/** What the first call has fixed, and how far the calls have come. */
 interface Mark {
   /** Which tables it is of. */
   tables: string
-  /** Pieces that this snapshot does not show, or the transaction of the first call has written, are not met. */
+  /** Later calls pass over pieces that this snapshot does not show, or that the first call's transaction has written. */
   snapshot: string
   transaction: string
-  /** Nor are runs that began later. */
+  /** They pass over runs that began after this instant. */
   at: string
   /** How many of the given ids were looked at, or the place of the last piece in the order of the act. */
   after: number | Place | null

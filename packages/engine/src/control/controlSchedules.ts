@@ -31,11 +31,8 @@ export async function pauseKeyed(
   if (row === undefined) return 'notFound'
   // A pause by a person replaces the engine's own, which would end by itself.
   if (row.pausedAt !== null && row.refusals < MAX_REFUSALS) return 'alreadyPaused'
-  const paused = {
-    ...NOT_PAUSED,
-    ...{ pausedAt: row.now, pausedBy: by.actor, pauseReason: by.reason ?? null },
-  }
-  await saveRows(tx, name, [{ ...row, ...paused }])
+  const paused = { pausedAt: row.now, pausedBy: by.actor, pauseReason: by.reason ?? null }
+  await saveRows(tx, name, [{ ...row, ...NOT_PAUSED, ...paused }])
   await recordActions(tx, 'pause', [{ name, scheduleKey: key }], by)
   return 'paused'
 }

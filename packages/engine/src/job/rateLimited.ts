@@ -22,14 +22,14 @@ export interface RateLimitedOptions {
 }
 
 const DEFAULT_MS = 60_000
-/** Services say that they take more at once, and refuse that, too. */
+/** Some services answer `Retry-After: 0` and refuse the next call too. */
 const MIN_MS = 1_000
 const MAX_MS = 24 * 3_600_000
 
 /**
  * Throw it where a service answers that it takes no more for now, such as by 429. The run ends as failed with code
  * `rate_limited`; 20 in a row cost a piece of work no attempt, each further one does and waits as long as any failure, too.
- * Nothing of that scope starts before `retryAfter`. Then work goes on, and waits again if the service refuses it.
+ * Nothing of that scope starts before `retryAfter`. After that, work starts again. If the service refuses it, it waits again.
  */
 export class RateLimited extends JobError {
   readonly retryAfterMs: number

@@ -10,12 +10,12 @@ const TRIES = 3
 /** How many connections of a pooler are asked to give the lock back. */
 const MAX_GIVE_BACKS = 20
 
-/** A worker's connections go through a transaction pooler: others could not see that it lives. Nothing was changed. */
+/** A worker's connections go through a transaction pooler, so others could not see that it lives. Nothing was changed. */
 export class PoolerError extends Error {
   override readonly name = 'PoolerError'
 
   constructor(url: string, remedy: string) {
-    const { host, port } = new pg.Client({ connectionString: url })
+    const { host, port } = addressOf(url)
     super(
       `${host}:${port} is a pooler in transaction mode, which keeps no lock for a worker, so that others could not see that it lives; ${remedy}`,
     )
@@ -60,21 +60,33 @@ export async function findPooler(url: string): Promise<string | null> {
 }
 
 /**
- * What a worker needs instead of this address, by the provider's host names or PgBouncer's usual port; null where that says
- * nothing of a pooler. The addresses have no password.
+ * What a worker needs instead of this address, by the provider's host names or PgBouncer's usual port; null where neither
+ * indicates a pooler. The addresses have no password.
  */
 export function knownPooler(url: string): string | null {
-  const { host, port } = new pg.Client({ connectionString: url })
-  const isUsual = port === 6432
-  return ofProvider(url) ?? (isUsual ? describePgBouncer(url, { host, port: 5432 }) : null)
+  const address = addressOf(url)
+  const pgBouncer = address.port === 6432 ? describePgBouncer({ ...address, port: 5432 }) : null
+  return ofProvider(address) ?? pgBouncer
 }
 
-function ofProvider(url: string): string | null {
-  const { host, port } = new pg.Client({ connectionString: url })
+interface Address {
+  host: string
+  port: number
+  user: string
+  database: string
+}
+
+function addressOf(url: string): Address {
+  const { host, port, user = '', database = '' } = new pg.Client({ connectionString: url })
+  return { host, port, user, database }
+}
+
+function ofProvider(address: Address): string | null {
+  const { host, port } = address
   if (/-pooler\.[^/]*\.neon\.tech$/.test(host))
-    return `use Neon's direct address, ${toUrl(url, { host: host.replace('-pooler.', '.'), port })}`
+    return `use Neon's direct address, ${toUrl({ ...address, host: host.replace('-pooler.', '.') })}`
   if (/\.supabase\.(?:com|co)$/.test(host) && port === 6543)
-    return `use Supabase's session mode, ${toUrl(url, { host, port: 5432 })}`
+    return `use Supabase's session mode, ${toUrl({ ...address, port: 5432 })}`
   return null
 }
 
@@ -84,20 +96,17 @@ interface Server {
 }
 
 function describeDirect(url: string, taken: Server | undefined): string {
-  const { host } = new pg.Client({ connectionString: url })
-  return (
-    ofProvider(url) ??
-    describePgBouncer(url, { host: taken?.host ?? host, port: taken?.port ?? 5432 })
-  )
+  const address = addressOf(url)
+  const server = { ...address, host: taken?.host ?? address.host, port: taken?.port ?? 5432 }
+  return ofProvider(address) ?? describePgBouncer(server)
 }
 
-const describePgBouncer = (url: string, server: { host: string; port: number }) =>
-  `use PostgreSQL's own address, such as ${toUrl(url, server)}, or a pooler's session mode (in PgBouncer pool_mode = session)`
+const describePgBouncer = (server: Address) =>
+  `use PostgreSQL's own address, such as ${toUrl(server)}, or a pooler's session mode (in PgBouncer pool_mode = session)`
 
-function toUrl(url: string, { host, port }: { host: string; port: number }): string {
-  const { user = '', database = '' } = new pg.Client({ connectionString: url })
-  const address = host.includes(':') ? `[${host}]` : host
-  return `postgresql://${encodeURIComponent(user)}@${address}${port === 5432 ? '' : `:${port}`}/${encodeURIComponent(database)}`
+function toUrl({ host, port, user, database }: Address): string {
+  const name = host.includes(':') ? `[${host}]` : host
+  return `postgresql://${encodeURIComponent(user)}@${name}${port === 5432 ? '' : `:${port}`}/${encodeURIComponent(database)}`
 }
 
 const TAKE_SQL = `

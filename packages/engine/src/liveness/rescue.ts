@@ -110,7 +110,7 @@ const NO_RETRIES = () => ({ limit: 0, delayMs: 0, maxDelayMs: 0 })
  */
 const STALE_CLAIMS_SQL = `
   select claim."id"::text as "id", claim."name", claim."workerId", claim."expiresAt" < now() as "isExpired",
-         coalesce(${gaveSignSql('worker')}, false) as "isBeating",
+         coalesce(${gaveSignSql('worker')}, false) as "gaveSign",
          (extract(epoch from claim."expiresAt" - claim."createdAt") * 1000)::float8 as "allMs"
   from "JobClaim" claim left join "JobWorker" worker on worker."id" = claim."workerId"
   where (claim."expiresAt" < now() and claim."name" = any($2::text[]))
@@ -121,7 +121,7 @@ interface StaleClaim extends LostClaim {
   [column: string]: unknown
   isExpired: boolean
   /** Whether its worker writes heartbeats. It ends its runs by itself then, unless it has forgotten the claim. */
-  isBeating: boolean
+  gaveSign: boolean
   /** How long its runs may take in all. */
   allMs: number
 }
@@ -148,8 +148,8 @@ export async function endStaleClaims(
   const seen = rows.map(({ id }): [string, number] => [id, expiredSince.get(id) ?? seenAt])
   expiredSince.clear()
   for (const [id, since] of seen) expiredSince.set(id, since)
-  const hasExpired = ({ id, isBeating, allMs }: StaleClaim) =>
-    !isBeating || seenAt - (expiredSince.get(id) ?? seenAt) >= allMs
+  const hasExpired = ({ id, gaveSign, allMs }: StaleClaim) =>
+    !gaveSign || seenAt - (expiredSince.get(id) ?? seenAt) >= allMs
   const expired = rows.filter((claim) => claim.isExpired && hasExpired(claim))
   const error = () => ({
     code: 'expired',

@@ -4,8 +4,8 @@ import type { ListedJobRun } from './jobRuns.ts'
 const SEEN = ['code', 'name', 'meaning', 'stack', 'omitted']
 
 /**
- * Takes from a run what only people see who may see payloads, unless `messages`: the error's message, its causes, and log
- * lines. It changes the run itself: a page has many rows, and nobody else holds them.
+ * Removes from a run what needs the right to see payloads, unless `messages`: the error's message, its causes, and log
+ * lines. It changes the given run.
  */
 export function hideMessages<Run extends Pick<ListedJobRun, 'details'> & { logs?: unknown }>(
   run: Run,

@@ -16,7 +16,7 @@ export interface ListedAction {
 const MAX_OF_RUN = 100
 const SAID = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
   ${boundedText('"reason"')} as "reason"`
-/** The records of one job, act and transaction name together what it was done to. */
+/** One act can have several records of a job, from one transaction. Each names a part of the pieces. */
 const COUNT = `sum(coalesce(cardinality("pieces"), 1))::int`
 
 /** Lists what people did to a run or to its work, alone or with others, the oldest first. */

@@ -184,7 +184,7 @@ function fail(
     const details = { ...rehearsed, ...facts }
     return { status: 'failed', error: description, retryable: true, details }
   }
-  // The issues of a refused payload say what the payload holds: people read them in the message.
+  // The issues quote the payload. They are in the message, which is hidden from people without the right.
   const details = code === 'payload_invalid' ? {} : storableDetails(readPart(error, 'details'))
   const refusal = readRefusal(error)
   // Nothing of this job would wait for a limit that it is not under, and it would go on asking.

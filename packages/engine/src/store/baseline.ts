@@ -242,7 +242,7 @@ const WORKERS_SQL = `
           -- Which schedules it would decide, by job: expression and zone. A row of JobSchedule that no living worker defines
           -- is taken over by one that defines the job otherwise.
           "schedules" JSONB,
-          -- Under which limits its jobs are, and with which numbers, by job. Null: it does not say.
+          -- The limits that its code defines, by job. Null: not registered yet.
           "limits" JSONB,
 
           CONSTRAINT "JobWorker_pkey" PRIMARY KEY ("id")
@@ -338,8 +338,8 @@ const LIMITS_SQL = `
           CONSTRAINT "JobLimit_pkey" PRIMARY KEY ("name")
       );
 
-      -- What people have set for one key of a job, when its rate is free, and until when a service has refused more. A row goes
-      -- once it says nothing any more. The key of work without one is empty.
+      -- What people have set for one key of a job, when its rate is free, and until when a service has refused more. A round
+      -- deletes a row without any of these. The key of work without one is empty.
       CREATE TABLE "JobKey" (
           "name" TEXT NOT NULL,
           "key" TEXT NOT NULL,

@@ -161,7 +161,7 @@ const CLAIM_SUSPECT_UNDER: PreparedStatement = {
     () => `
       select work.* from "JobWork" work
       where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
-        -- What it has kept from when its job had keys says nothing.
+        -- A key that is left from before the job lost its keys does not count.
         and (work."key" is null or $13::text is null or exists (
           select from state where state."key" = work."key" and coalesce(state."free" > 0, true) and coalesce(state."head" = work."id", true)
         ))

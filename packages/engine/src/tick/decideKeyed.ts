@@ -70,7 +70,7 @@ interface Decided {
   work: WorkToInsert[]
   /** Paused by this decision, since its payload does not fit any more. */
   isRefused: boolean
-  /** The payload fits again, and the pause that this version's predecessors caused is over. */
+  /** The payload fits again, which ends the pause. */
   isResumed: boolean
   /** How later rules of time zones have moved its next tick. */
   moved: string | null
@@ -159,7 +159,9 @@ async function decideRow(
 ): Promise<Decided> {
   const { job, workerId, tzdata: own = OWN_TZDATA } = how
   for (const column of INSTANTS) if (given[column] !== null) checkDate(column, given[column])
-  const isResumed = await isPauseOver(given, how)
+  let known: Fit | undefined
+  const fits = () => (known ??= fitPayload(how, given))
+  const isResumed = await isPauseOver(given, how, fits)
   const row = isResumed ? { ...given, ...NOT_PAUSED } : given
   const isLater = own > row.tzdata
   const nextAt = isLater ? nextOf(row, row.cursor, nextTick) : row.nextAt
@@ -178,7 +180,7 @@ async function decideRow(
   const now = new Date(row.now.getTime() - row.delayMs)
   const situation = { now, isPaused, isUnfinished: row.isUnfinished }
   const wanted = decideTicks(row, due, situation)
-  const fit: Fit = wanted.some(isEnqueued) ? fitPayload(how, row) : NOT_ASKED
+  const fit: Fit = wanted.some(isEnqueued) ? fits() : NOT_ASKED
   const isRefused = fit.kind === 'refused' && (await how.isLatest())
   const decisions = isRefused ? wanted.map(refuse) : wanted
   const cursor = due.listed.at(-1) as Date
@@ -232,10 +234,10 @@ async function decideRow(
   }
 }
 
-/** Whether the schedule is paused because versions before this one refused its payload, and the latest version takes it. */
-async function isPauseOver(row: KeyedRow, how: HowToDecide): Promise<boolean> {
+/** Whether the schedule is paused because the job's schema refused its payload, and the latest version accepts it. */
+async function isPauseOver(row: KeyedRow, how: HowToDecide, fits: () => Fit): Promise<boolean> {
   if (how.workerId === null || row.pausedAt === null || row.refusals < MAX_REFUSALS) return false
-  return fitPayload(how, row).kind !== 'refused' && (await how.isLatest())
+  return fits().kind !== 'refused' && (await how.isLatest())
 }
 
 /** A program that changes what it cannot read keeps its first tick on record. */
@@ -252,7 +254,7 @@ function decideUnread(row: KeyedRow): Decided {
 const isEnqueued = ({ outcome }: TickDecision) => outcome === 'enqueued'
 const tellInstant = (instant: Date | null) => instant?.toISOString() ?? 'never'
 
-/** What its schema says of a payload may quote it: the log alone has that. */
+/** The schema's own message may quote the payload, so only the log has it. */
 const DOES_NOT_FIT = 'the payload does not fit'
 
 function refuse(decision: TickDecision): TickDecision {

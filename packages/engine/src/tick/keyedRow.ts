@@ -19,7 +19,7 @@ export type KeyedOverlap = (typeof KEYED_OVERLAPS)[number]
 
 /**
  * After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. The pause ends when the latest version
- * of the product takes the payload.
+ * of the product accepts the payload.
  */
 export const MAX_REFUSALS = 3
 export const NOT_PAUSED = { pausedAt: null, pausedBy: null, pauseReason: null, refusals: 0 }

@@ -91,6 +91,17 @@ const actions = () =>
     'select "action", "scheduleKey" as key, "actor", "reason" from "JobAction" order by ctid',
   )
 
+/** Makes the schedules of tenants 1 and 2, whose payloads the job then refuses at three ticks. */
+async function pauseByRefusals() {
+  await schedules.upsertMany(
+    null,
+    report,
+    [1, 2].map((id) => weekly(id, { cron: '0 * * * *' })),
+  )
+  await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
+  for (let hour = 0; hour < 3; hour++) await test.advance({ hours: 1 })
+}
+
 /** A worker of its own, which knows these jobs alone. */
 const workerOf = (known: readonly (typeof jobs)[number][], tzdata?: string) =>
   createKeyedScheduler({
@@ -475,13 +486,7 @@ describe('a payload that no longer fits', () => {
   })
 
   it('ends the pause when the latest version takes it again, unless a person has paused the schedule too', async () => {
-    await schedules.upsertMany(
-      null,
-      report,
-      [1, 2].map((id) => weekly(id, { cron: '0 * * * *' })),
-    )
-    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
-    for (let hour = 0; hour < 3; hour++) await test.advance({ hours: 1 })
+    await pauseByRefusals()
     expect(await schedules.pause(null, report, 'tenant-2', by)).toBe('paused')
     expect(await schedules.pause(null, report, 'tenant-2', by)).toBe('alreadyPaused')
     await rows(`update "JobKeyedSchedule" set "payload" = '{"tenantId": 1}'`)
@@ -542,13 +547,7 @@ describe('what is wrong', () => {
   })
 
   it('is a payload for which a schedule is paused, until somebody changes it', async () => {
-    await schedules.upsertMany(
-      null,
-      report,
-      [1, 2].map((id) => weekly(id, { cron: '0 * * * *' })),
-    )
-    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
-    for (let hour = 0; hour < 3; hour++) await test.advance({ hours: 1 })
+    await pauseByRefusals()
     expect(await problems()).toEqual([
       {
         kind: 'refused',
