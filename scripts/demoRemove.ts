@@ -25,9 +25,9 @@ const REMOVE = [
   `delete from "JobPark" where "name" in (select "name" from "JobLimit" where "jobs" <@ $1::text[])
      or substring("name" from '^(?:job|rate):(.*)$') = any($1::text[])`,
   `delete from "JobLimit" where "jobs" <@ $1::text[] or substring("name" from '^(?:job|rate):(.*)$') = any($1::text[])`,
-  'delete from "JobRun" where "workId" in (select "workId" from "JobKeyedTick" where "key" like $1::text)',
-  'delete from "JobKeyedTick" where "key" like $1::text',
-  'delete from "JobKeyedSchedule" where "key" like $1::text',
+  'delete from "JobRun" where "workId" in (select "workId" from "JobTick" where "key" like $1::text)',
+  'delete from "JobTick" where "key" like $1::text',
+  'delete from "JobSchedule" where "key" like $1::text',
   'delete from "JobAction" where "scheduleKey" like $1::text',
 ]
 

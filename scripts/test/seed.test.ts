@@ -25,7 +25,7 @@ beforeEach(async () => {
   await database.prisma
     .$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`
   await database.prisma
-    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobKeyedSchedule", "JobKeyedTick", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique", "JobKey"`
+    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique", "JobKey"`
 })
 
 test('fills a database that knows nobody', async () => {
@@ -141,10 +141,10 @@ test('gives each of some hundred customers a weekly report in their zone, with i
   const [counted] = (await database.prisma.$queryRaw`
     select count(*)::int as schedules, count(distinct "timeZone")::int as zones, count("pausedAt")::int as paused,
       count(*) filter (where "version" = 2)::int as changed, count(*) filter (where "nextAt" <= now())::int as due,
-      (select count(*)::int from "JobKeyedTick" tick join "JobRun" run using ("workId") where run."status" = 'success') as reported,
-      (select count(*)::int from "JobKeyedTick" where "outcome" = 'skipped') as skipped,
-      (select count(*)::int from "JobKeyedTick" where "scheduledFor" > now()) as "toCome"
-    from "JobKeyedSchedule"`) as [object]
+      (select count(*)::int from "JobTick" tick join "JobRun" run using ("workId") where run."status" = 'success') as reported,
+      (select count(*)::int from "JobTick" where "outcome" = 'skipped') as skipped,
+      (select count(*)::int from "JobTick" where "scheduledFor" > now()) as "toCome"
+    from "JobSchedule"`) as [object]
   expect(counted).toEqual({
     ...{ schedules: 400, zones: 9, paused: 10, changed: 16, due: 0 },
     ...{ reported: 390, skipped: 10, toCome: 0 },
@@ -174,7 +174,7 @@ test('one command removes the jobs of the demo, and nothing else', async () => {
   expect(await database.prisma.jobTick.count()).toBe(0)
   expect(
     await database.prisma.$queryRaw`
-      select "key" from "JobKeyedSchedule" union all select "key" from "JobKeyedTick"`,
+      select "key" from "JobSchedule" union all select "key" from "JobTick"`,
   ).toEqual([])
   expect(await database.prisma.jobAction.count()).toBe(0)
   expect((await listSchedules(database.reader, demoJobNames)).size).toBe(0)

@@ -14,7 +14,7 @@ import { dropPayloadsOfNobody, type PayloadPosition } from '../store/payloadsOfN
 import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
 import { endStaleClaims, giveBackStrays, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
-import { dueJobsSql } from '../tick/keyedRow.ts'
+import { ticksSql, type TicksSeen } from '../tick/defineSchedules.ts'
 import { isBeatingSql, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
@@ -48,8 +48,8 @@ export function createRounds(options: {
   workerId: string
   /** The jobs whose work this worker takes. */
   jobs: readonly Job[]
-  /** The jobs of whose keyed schedules it decides ticks. */
-  scheduled: readonly string[]
+  /** The jobs that it knows, by toDefinitions(). */
+  definitions: string
   /** Default: a second. */
   roundMs?: number | undefined
   log: Logger
@@ -60,8 +60,7 @@ export function createRounds(options: {
   onSuspect: (name: string) => void
   /** Called while there is a bulk act on which nobody has made a step for some seconds. */
   onIdleBulk: () => void
-  /** Called with the jobs of which ticks of keyed schedules are due. */
-  onTicksDue: (names: readonly string[]) => void
+  onTicks: (seen: TicksSeen) => void
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
@@ -86,7 +85,7 @@ export function createRounds(options: {
     await attempt(async () => {
       if (++looks % ROUNDS_PER_START === 0) floors.forget()
       const requests = jobs.map(({ name }) => floors.look(name))
-      const seen = await readRound(session, workerId, requests, options.scheduled)
+      const seen = await readRound(session, workerId, requests, options.definitions)
       const { lost, isIdle, isLate, isListed } = seen
       if (isLate) graceUntil = performance.now() + LATE_GRACE_MS
       if (seen.server !== (server ??= seen.server)) {
@@ -102,7 +101,7 @@ export function createRounds(options: {
       for (const name of seen.ready) onReady(name)
       for (const name of seen.suspects) options.onSuspect(name)
       if (seen.hasIdleBulk) options.onIdleBulk()
-      if (seen.ticksDue.length > 0) options.onTicksDue(seen.ticksDue)
+      options.onTicks(seen.ticks)
       await attempt(() => options.cancellations.check())
       if (!isListed) await attempt(() => session.signUp())
       const rescue = { database, log, now, observers }
@@ -189,13 +188,12 @@ interface Round extends Seen {
   /** Whether the list of workers has this one. */
   isListed: boolean
   hasIdleBulk: boolean
-  /** The jobs of which ticks of keyed schedules are due. */
-  ticksDue: string[]
+  ticks: TicksSeen
   /** Of the jobs under limits. */
   rules: RulesByJob
 }
 
-/** One statement, the only one that an idle worker sends. `$1` is the worker's id, `$8` are the jobs of whose schedules it decides. */
+/** One statement, the only one that an idle worker sends. `$1` is the worker's id, `$8` the jobs that it knows. */
 const ROUND_SQL = `
   with beat as (${BEAT_SQL} returning "id"), ${placeDueSql('$2')}
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
@@ -206,7 +204,7 @@ const ROUND_SQL = `
          ) as "isLate",
          exists (select from "JobWorker" where "id" = $1) as "isListed",
          exists (select from "JobBulk" where ${STANDS_STILL}) as "hasIdleBulk",
-         ${dueJobsSql('$8')} as "ticksDue", ${rulesSql('$2')} as "rules", ${SEEN}`
+         ${ticksSql('$8')} as "ticks", ${rulesSql('$2')} as "rules", ${SEEN}`
 
 /** What a round has to do, and the jobs with work to take now. */
 type WhatToDo = Omit<Round, 'placed' | 'firsts' | 'paused'> & {
@@ -220,13 +218,13 @@ export async function readRound(
   connection: Pick<Session, 'query'>,
   workerId: string,
   requests: readonly LookRequest[],
-  scheduled: readonly string[],
+  definitions: string,
 ): Promise<WhatToDo> {
   const { values, ranges } = lookValues(requests)
   const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [
     workerId,
     ...values,
-    scheduled,
+    definitions,
   ])
   // A statement without a table answers with one row.
   const row = rows[0] as Round

@@ -31,12 +31,3 @@ export async function findLocked(
   ])
   return { unending: new Set(rows[0]?.unending), staying: new Set(rows[0]?.staying) }
 }
-
-/** Whose transactions hold the row with the name `$1` of a table. */
-export function holdersSql(table: string): string {
-  return `
-  select holder."pid", holder."application_name" as "application", holder."xact_start" as "since"
-  from pg_locks lock join pg_stat_activity holder on holder.pid = lock.pid
-  where lock.locktype = 'transactionid' and lock.granted
-    and lock.transactionid = (select held.xmax from ${table} held where held.name = $1)`
-}

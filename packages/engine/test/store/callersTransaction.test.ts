@@ -214,7 +214,7 @@ describe.each(Object.entries(HOSTS))('by %s', (name, openHost) => {
 
   it('schedules that are data are kept with it', async () => {
     const { schedules } = client
-    await runtime.clear('JobKeyedSchedule', 'JobKeyedTick', 'JobAction')
+    await runtime.clear('JobSchedule', 'JobTick', 'JobAction')
     const entry = (key: string, cron: string) => ({
       ...{ key, cron, overlap: 'allow' as const, payload: AWKWARD },
       ...{ startsAt: new Date('2020-01-01T00:00:00Z'), ...ACTOR },
@@ -237,7 +237,7 @@ describe.each(Object.entries(HOSTS))('by %s', (name, openHost) => {
         ['created', 1],
       ])
       await runtime.rows(
-        `update "JobKeyedSchedule" set "cursor" = "cursor" - interval '2 hours', "nextAt" = "nextAt" - interval '2 hours'`,
+        `update "JobSchedule" set "cursor" = "cursor" - interval '2 hours', "nextAt" = "nextAt" - interval '2 hours'`,
       )
       const changed = await within((own) => schedules.upsert(own, any, entry('a', '30 * * * *')))
       expect(changed).toMatchObject({ kind: 'changed', version: 2, nextAt: expect.any(Date) })
@@ -252,7 +252,7 @@ describe.each(Object.entries(HOSTS))('by %s', (name, openHost) => {
       expect(await within((own) => schedules.delete(own, any, 'b', ACTOR))).toBe('deleted')
       expect(await within((own) => schedules.delete(own, any, 'a', ACTOR))).toBe('deleted')
       const [count] = await runtime.rows<{ ticks: number; work: number; same: number }>(
-        `select (select count(*) from "JobKeyedTick" where "outcome" = 'enqueued')::int as ticks,
+        `select (select count(*) from "JobTick" where "outcome" = 'enqueued')::int as ticks,
            (select count(*) from "JobWork" where "facts" ->> 'trigger' = 'schedule')::int as work,
            (select count(*) from "JobWork" where "payload" = $1::jsonb)::int as same`,
         [JSON.stringify(AWKWARD)],
@@ -263,7 +263,7 @@ describe.each(Object.entries(HOSTS))('by %s', (name, openHost) => {
         work: count?.ticks,
         same: (count?.ticks ?? 0) + 1,
       })
-      await runtime.clear('JobKeyedTick')
+      await runtime.clear('JobTick')
     }
   })
 

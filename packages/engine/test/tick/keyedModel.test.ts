@@ -8,7 +8,7 @@ import { nextTicks } from '../../src/internal.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import { setTestTime } from '../../src/store/testSchema.ts'
 import { openTestJobs } from '../../src/testing.ts'
-import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
+import { createScheduler } from '../../src/tick/scheduler.ts'
 import { useOwnDatabase } from '../useOwnDatabase.ts'
 import { usePlainClient } from '../usePlainClient.ts'
 
@@ -248,7 +248,7 @@ function openHistory(start: Date) {
       },
     )
     const [row] = await rows<{ delay: number; version: number }>(
-      'select "delayMs"::int as delay, "version" from "JobKeyedSchedule" where "name" = $1 and "key" = $2',
+      'select "delayMs"::int as delay, "version" from "JobSchedule" where "name" = $1 and "key" = $2',
       [name, key],
     )
     const isMoved =
@@ -299,14 +299,14 @@ function openHistory(start: Date) {
           if (known.some(({ name }) => name === entry.name))
             decide(id, new Date(now.getTime() - entry.delayMs), true)
         const workers = Array.from({ length: step.workers }, (_, at) =>
-          createKeyedScheduler({
+          createScheduler({
             jobs: known,
             database: own,
             workerId: `w${at}`,
             log: containedLog({}),
           }),
         )
-        await Promise.all(workers.map((worker) => worker.decide(NAMES)))
+        await Promise.all(workers.map((worker) => worker.wake()))
         return
       }
       case 'finish':
@@ -358,7 +358,7 @@ function openHistory(start: Date) {
       outcome: string
       version: number
     }>(
-      `select "name", "key", "scheduledFor" as at, "through", "count", "outcome", "version" from "JobKeyedTick"`,
+      `select "name", "key", "scheduledFor" as at, "through", "count", "outcome", "version" from "JobTick"`,
     )
     const expected = new Map(ledger)
     for (const row of written) {
