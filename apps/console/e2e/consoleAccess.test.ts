@@ -150,7 +150,7 @@ describe('the end of a session', () => {
     expect((await answer).status()).toBe(403)
     await page.getByRole('dialog').getByRole('alert').waitFor()
     const schedule = await waitFor(() =>
-      stack.prisma.jobSchedule.findUnique({ where: { name: 'countSheep' } }),
+      stack.prisma.jobSchedule.findUnique({ where: { name_key: { name: 'countSheep', key: '' } } }),
     )
     expect(schedule.pausedAt).toBeNull()
   })

@@ -280,7 +280,7 @@ describe('pausing', () => {
     const { page } = viewer
     await chooseAction(page, 'countSheep', 'Pause its schedule')
     await stack.prisma.jobSchedule.update({
-      where: { name: 'countSheep' },
+      where: { name_key: { name: 'countSheep', key: '' } },
       data: { pausedAt: new Date(), pausedBy: 'owner@example.com', pauseReason: 'Faster' },
     })
     try {
@@ -288,7 +288,7 @@ describe('pausing', () => {
       await expectSeen(dialog(page).getByRole('alert').getByText('is paused already'))
     } finally {
       await stack.prisma.jobSchedule.update({
-        where: { name: 'countSheep' },
+        where: { name_key: { name: 'countSheep', key: '' } },
         data: { pausedAt: null, pausedBy: null, pauseReason: null },
       })
     }
@@ -1024,7 +1024,7 @@ async function failGreeting(page: Page) {
 }
 
 async function schedule() {
-  return await stack.prisma.jobSchedule.findUniqueOrThrow({ where: { name: 'countSheep' } })
+  return await stack.prisma.jobSchedule.findUniqueOrThrow({ where: { name_key: { name: 'countSheep', key: '' } } })
 }
 
 async function bulkActs() {

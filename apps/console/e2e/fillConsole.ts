@@ -43,7 +43,7 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
     schedule: await fillSchedules(stack),
   }
   await prisma.jobSchedule.update({
-    where: { name: 'pruneRows' },
+    where: { name_key: { name: 'pruneRows', key: '' } },
     data: {
       pausedAt: new Date(),
       pausedBy: 'owner@example.com',

@@ -60,9 +60,14 @@ import {
   type BackfillRequest,
 } from './control/backfillSchedule.ts'
 import type { KeyedSchedule } from './arguments/schedules.ts'
-import { deleteKeyed, pauseKeyed,
-  pauseSchedule, resumeKeyed,
-  resumeSchedule, triggerKeyed } from './control/controlSchedules.ts'
+import {
+  deleteKeyed,
+  pauseKeyed,
+  pauseSchedule,
+  resumeKeyed,
+  resumeSchedule,
+  triggerKeyed,
+} from './control/controlSchedules.ts'
 import {
   previewSchedule,
   type PreviewedTick,
@@ -651,7 +656,7 @@ export function jobsClientIn(
       ),
     pauseSchedule: (name, request, options) =>
       within(options, (tx) => pauseSchedule(tx, name, request)),
-    resumeSchedule: (name, by, options) => 
+    resumeSchedule: (name, by, options) =>
       within(options, (tx) => resumeSchedule(tx, name, by, scheduling)),
     async pauseQueue(name, request, options) {
       const outcome = await within(options, (tx) => pauseQueue(tx, name, request))

@@ -26,7 +26,6 @@ import { checkTables } from './store/tablesState.ts'
 import { tryUntilFree } from './store/waitForLocks.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { nodeCronClock } from './tick/clock.ts'
-import { toDefinitions } from './tick/defineSchedules.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createClaimer } from './work/claimer.ts'
 import { createFloors } from './work/floors.ts'
@@ -194,7 +193,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     onReady: lanes.wake,
     onSuspect: lanes.wakeSuspect,
     onIdleBulk: () => bulk.wake(),
-    definitions: toDefinitions(jobs),
+    scheduled: jobs,
     onTicks: scheduler.note,
     onEnded: (run) => announcer.run(run),
   })

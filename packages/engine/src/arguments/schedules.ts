@@ -20,7 +20,11 @@ import { cronProblem, MAX_CATCH_UP_MS, MISSED_POLICIES } from './jobs.ts'
 import type { PayloadOf } from '../job/handler.ts'
 import { JobError } from '../job/jobError.ts'
 import { storablePayload } from '../job/storablePayload.ts'
-import { KEYED_OVERLAPS, type ScheduleDefinition, type KeyedOverlap } from '../tick/storedSchedule.ts'
+import {
+  KEYED_OVERLAPS,
+  type ScheduleDefinition,
+  type KeyedOverlap,
+} from '../tick/storedSchedule.ts'
 import { nextTicks } from '../tick/nextTicks.ts'
 import type { PreviewQuery } from '../control/previewSchedule.ts'
 import type { Actor } from '../control/recordActions.ts'

@@ -6,7 +6,12 @@ import type { Connection } from '../store/database.ts'
 import { insertWork } from '../store/insertWork.ts'
 import { addOpenWork, saveRows, targetOf, toWork, type DecidedJob } from '../tick/decideRows.ts'
 import { checkTarget } from '../arguments/schedules.ts'
-import { MAX_REFUSALS, NOT_PAUSED, tellDefinition, type StoredSchedule } from '../tick/storedSchedule.ts'
+import {
+  MAX_REFUSALS,
+  NOT_PAUSED,
+  tellDefinition,
+  type StoredSchedule,
+} from '../tick/storedSchedule.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import {
   changedError,

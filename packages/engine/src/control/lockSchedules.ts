@@ -45,7 +45,11 @@ export async function decideFirst(
   return new Map(decided.map((row) => [row.key, row]))
 }
 
-export function changedError(name: string, { key, version }: StoredSchedule, expected: number): JobError {
+export function changedError(
+  name: string,
+  { key, version }: StoredSchedule,
+  expected: number,
+): JobError {
   const is = version === 0 ? 'there is none' : `it has version ${version}`
   return new JobError(
     'schedule_changed',

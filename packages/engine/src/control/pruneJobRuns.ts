@@ -92,8 +92,7 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
   let counted = Infinity
   await guard({
     total: async (tx, upTo) =>
-      (await countAll(tx, 'JobRun', upTo)) +
-      (await countAll(tx, 'JobTick', upTo)),
+      (await countAll(tx, 'JobRun', upTo)) + (await countAll(tx, 'JobTick', upTo)),
     due: async (tx, limit) => (counted = await countOld(tx, all, limit)),
   })
   for (const rows of all) {

@@ -13,13 +13,7 @@ import {
 } from '../tick/storedSchedule.ts'
 import { createNextTick } from '../tick/nextTicks.ts'
 import { checkSchedules, type Wanted } from '../arguments/schedules.ts'
-import {
-  changedError,
-  decideFirst,
-  LAST_GONE,
-  lockKeys,
-  type Caller,
-} from './lockSchedules.ts'
+import { changedError, decideFirst, LAST_GONE, lockKeys, type Caller } from './lockSchedules.ts'
 import { recordActions, type Actor } from './recordActions.ts'
 import type { LoadLimit } from './scheduleLoad.ts'
 

@@ -14,7 +14,7 @@ import { dropPayloadsOfNobody, type PayloadPosition } from '../store/payloadsOfN
 import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
 import { endStaleClaims, giveBackStrays, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
-import { ticksSql, type TicksSeen } from '../tick/defineSchedules.ts'
+import { ticksSql, toDefinitions, type TicksSeen } from '../tick/defineSchedules.ts'
 import { isBeatingSql, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
@@ -48,8 +48,8 @@ export function createRounds(options: {
   workerId: string
   /** The jobs whose work this worker takes. */
   jobs: readonly Job[]
-  /** The jobs that it knows, by toDefinitions(). */
-  definitions: string
+  /** The jobs that it knows, and of which it decides ticks. */
+  scheduled: readonly Job[]
   /** Default: a second. */
   roundMs?: number | undefined
   log: Logger
@@ -85,7 +85,7 @@ export function createRounds(options: {
     await attempt(async () => {
       if (++looks % ROUNDS_PER_START === 0) floors.forget()
       const requests = jobs.map(({ name }) => floors.look(name))
-      const seen = await readRound(session, workerId, requests, options.definitions)
+      const seen = await readRound(session, workerId, requests, options.scheduled)
       const { lost, isIdle, isLate, isListed } = seen
       if (isLate) graceUntil = performance.now() + LATE_GRACE_MS
       if (seen.server !== (server ??= seen.server)) {
@@ -218,13 +218,13 @@ export async function readRound(
   connection: Pick<Session, 'query'>,
   workerId: string,
   requests: readonly LookRequest[],
-  definitions: string,
+  scheduled: readonly Job[],
 ): Promise<WhatToDo> {
   const { values, ranges } = lookValues(requests)
   const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [
     workerId,
     ...values,
-    definitions,
+    toDefinitions(scheduled),
   ])
   // A statement without a table answers with one row.
   const row = rows[0] as Round

@@ -32,7 +32,12 @@ export interface KeyedTickPage {
 /** Lists a schedule's rows of the tick ledger, the newest first; also of one that was deleted. The key of a job's own is empty. */
 export async function listJobTicks(
   reader: JobsReader,
-  { name, key = '', limit, before }: { name: string; key?: string; limit: number; before?: string | undefined },
+  {
+    name,
+    key = '',
+    limit,
+    before,
+  }: { name: string; key?: string; limit: number; before?: string | undefined },
 ): Promise<KeyedTickPage> {
   // One row more than asked for tells whether there is a next page.
   const rows = await reader.rows<KeyedTickRow>({
@@ -70,7 +75,11 @@ export async function listRecentTicks(
 ): Promise<RecentTick[]> {
   const columns = `tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count"`
   const keys = names.map(() => '')
-  return await listRecent(reader, { names, keys, limit }, `${columns}, ${lastRunOf('"JobRun"')} as "run"`)
+  return await listRecent(
+    reader,
+    { names, keys, limit },
+    `${columns}, ${lastRunOf('"JobRun"')} as "run"`,
+  )
 }
 
 /** A tick of a schedule that is kept as data, with the last attempt at the work that it enqueued, if any. */
@@ -106,7 +115,12 @@ export async function listRecentKeyedTicks(
 
 async function listRecent<Row extends object>(
   reader: JobsReader,
-  of: { names: readonly string[]; keys: readonly string[]; limit: number; before?: string | undefined },
+  of: {
+    names: readonly string[]
+    keys: readonly string[]
+    limit: number
+    before?: string | undefined
+  },
   columns: string,
 ): Promise<Row[]> {
   const { names, keys, limit, before } = of

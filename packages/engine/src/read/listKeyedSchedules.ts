@@ -5,7 +5,7 @@ import {
   type SCHEDULE_STATES,
 } from '../arguments/queries.ts'
 import type { MissedPolicy } from '../job/defineJob.ts'
-import { BY_DUE_AT, BY_OFTEN, MAX_REFUSALS, POSTPONED_MS, type KeyedOverlap } from '../tick/storedSchedule.ts'
+import { BY_OFTEN, MAX_REFUSALS, POSTPONED_MS, type KeyedOverlap } from '../tick/storedSchedule.ts'
 import { boundedText } from './bounded.ts'
 import { GRACE_MS } from './judgeRun.ts'
 import { listJobTicks, type KeyedTickPage } from './jobTicks.ts'
@@ -136,15 +136,15 @@ export async function listLateSchedules(
       cross join lateral (
         select "key", "dueAt" from (
           (select "key", ${SINCE} as "dueAt" from "JobSchedule" schedule
-           where "name" = job.name and "key" <> '' and ${BY_DUE_AT} and schedule."dueAt" < ${BEFORE_GRACE} order by schedule."dueAt" limit 1)
+           where "name" = job.name and "key" <> '' and "lookAt" < ${BEFORE_GRACE} order by "lookAt" limit 1)
           union all
           (select "key", ${SINCE} from "JobSchedule" schedule
-           where "name" = job.name and "key" <> '' and ${BY_DUE_AT} and schedule."dueAt" >= ${BEFORE_GRACE}
-             and schedule."dueAt" < $1::timestamptz + interval '${POSTPONED_MS} milliseconds' and ${SINCE} < ${BEFORE_GRACE}
+           where "name" = job.name and "key" <> '' and "lookAt" >= ${BEFORE_GRACE}
+             and "lookAt" < $1::timestamptz + interval '${POSTPONED_MS} milliseconds' and ${SINCE} < ${BEFORE_GRACE}
            order by 2 limit 1)
           union all
           (select "key", ${SINCE} from "JobSchedule" schedule
-           where "name" = job.name and "key" <> '' and ${BY_OFTEN} and ${SINCE} < ${BEFORE_GRACE} order by 2 limit 1)
+           where "name" = job.name and "key" <> '' and ${BY_OFTEN.is} and ${SINCE} < ${BEFORE_GRACE} order by 2 limit 1)
         ) one order by "dueAt" limit 1
       ) late order by late."dueAt", job.name`,
     values: [now.toISOString()],

@@ -36,15 +36,16 @@ export async function listSchedules(
       from "JobSchedule" where "name" = any($1::text[]) and "key" = '' and "retiredAt" is null`,
     values: [wanted],
   })
-  return new Map(rows.filter(isReadable).map((row) => [row.name, row]))
+  return new Map(rows.flatMap(readRow).map((row) => [row.name, row]))
 }
 
-function isReadable(row: ScheduleRow): boolean {
+/** Whoever writes a row by hand may leave out the next tick. */
+function readRow(row: ScheduleRow): ScheduleRow[] {
   try {
-    tickAfter(row, new Date(row.cursor))
-    return true
+    const next = tickAfter(row, new Date(row.cursor))
+    return [{ ...row, nextAt: row.nextAt ?? next?.toISOString() ?? null }]
   } catch {
-    return false
+    return []
   }
 }
 

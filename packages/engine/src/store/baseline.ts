@@ -136,13 +136,14 @@ const SCHEDULES_SQL = `
           "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           -- How many ticks it has on a day on which it has any.
           "perDay" INTEGER NOT NULL DEFAULT 1,
+          -- By it due rows are found. Null where there is more than one tick a minute: such a row changes in no index, in which each tick
+          -- would leave a dead entry under an old snapshot.
+          "lookAt" TIMESTAMPTZ(3) GENERATED ALWAYS AS (CASE WHEN "perDay" <= 1440 THEN "dueAt" END) STORED,
 
           CONSTRAINT "JobSchedule_pkey" PRIMARY KEY ("name", "key")
       ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-      -- A row that is due more often than once a minute is in the second index, which has no column that a tick changes: under an old
-      -- snapshot each tick would leave an entry that looks have to pass.
-      CREATE INDEX "JobSchedule_name_dueAt_idx" ON "JobSchedule"("name", "dueAt") WHERE "perDay" <= 1440 AND "dueAt" IS NOT NULL;
+      CREATE INDEX "JobSchedule_name_lookAt_idx" ON "JobSchedule"("name", "lookAt") WHERE "lookAt" IS NOT NULL;
       CREATE INDEX "JobSchedule_name_often_idx" ON "JobSchedule"("name") WHERE "perDay" > 1440;
       CREATE INDEX "JobSchedule_name_refused_idx" ON "JobSchedule"("name", "pausedAt") WHERE "refusals" >= 3;
 

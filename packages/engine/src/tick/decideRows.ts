@@ -12,7 +12,7 @@ import { MAX_ENQUEUED_BY_LENGTH } from '../arguments/enqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
 import { insertWork, type WorkToInsert } from '../store/insertWork.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
-import { dueTicks, MAX_LISTED, type DueTicks } from './dueTicks.ts'
+import { dueTicks, MAX_COUNTED, MAX_LISTED, type DueTicks } from './dueTicks.ts'
 import { findUnfinished } from './isUnfinished.ts'
 import {
   dueOf,
@@ -166,7 +166,10 @@ export async function insertAll(
 async function decideRow(
   given: StoredSchedule,
   how: HowToDecide,
-  { isUnfinished, nextTick }: { isUnfinished: boolean; nextTick: ReturnType<typeof createNextTick> },
+  {
+    isUnfinished,
+    nextTick,
+  }: { isUnfinished: boolean; nextTick: ReturnType<typeof createNextTick> },
 ): Promise<Decided> {
   const { workerId, tzdata: own = OWN_TZDATA } = how
   const { name, key } = given
@@ -282,8 +285,11 @@ async function listDue(
   if (following === null || following > end) return { listed: [first], earlier: null }
   const through = row.endsAt !== null && row.endsAt < end ? row.endsAt : end
   const { listed, earlier } = await dueTicks(row, first, through)
-  if (earlier !== null)
-    return { listed, earlier: { ...earlier, from: first, count: earlier.count + 1 } }
+  if (earlier !== null) {
+    const isOver = earlier.isOver || earlier.count === MAX_COUNTED
+    const count = isOver ? MAX_COUNTED : earlier.count + 1
+    return { listed, earlier: { ...earlier, from: first, count, isOver } }
+  }
   if (listed.length < MAX_LISTED) return { listed: [first, ...listed], earlier: null }
   return { listed, earlier: { count: 1, isOver: false, from: first, through: first } }
 }

@@ -7,7 +7,7 @@ import type { Connection } from '../store/database.ts'
 import { decideRows } from './decideRows.ts'
 import { createNextTick } from './nextTicks.ts'
 import {
-  BY_DUE_AT,
+  BY_INSTANT,
   BY_OFTEN,
   nextOf,
   OWN_TZDATA,
@@ -64,8 +64,8 @@ const IS_CHANGED = `case
   end`
 
 /** One look into each index for each job. */
-const earliest = (index: string) =>
-  `(select schedule."dueAt" from "JobSchedule" schedule where schedule."name" = mine."name" and ${index} order by schedule."dueAt" limit 1)`
+const earliest = ({ is, at }: typeof BY_OFTEN) =>
+  `(select ${at} from "JobSchedule" schedule where schedule."name" = mine."name" and ${is} order by ${at} limit 1)`
 
 /** Answers with TicksSeen as JSON. */
 export const ticksSql = (definitions: string) => `(
@@ -75,7 +75,7 @@ export const ticksSql = (definitions: string) => `(
       'nextInMs', extract(epoch from least(min("dueAt") filter (where "dueAt" > now()), clock_timestamp() + interval '1 hour')
         - clock_timestamp()) * 1000
     ) from (
-      select mine."name", least(${earliest(`${BY_DUE_AT} and schedule."dueAt" is not null`)}, ${earliest(BY_OFTEN)}) as "dueAt",
+      select mine."name", least(${earliest(BY_INSTANT)}, ${earliest(BY_OFTEN)}) as "dueAt",
              ${IS_CHANGED} as "isChanged"
       from ${mineFrom(definitions)}
       left join "JobSchedule" schedule on schedule."name" = mine."name" and schedule."key" = ''
@@ -132,7 +132,11 @@ export async function readDefiners(
 export async function defineSchedules(
   tx: Connection,
   jobs: readonly Job[],
-  { workerId, log, tzdata = OWN_TZDATA }: { workerId: string; log: Pick<Logger, 'warn' | 'error'>; tzdata?: string },
+  {
+    workerId,
+    log,
+    tzdata = OWN_TZDATA,
+  }: { workerId: string; log: Pick<Logger, 'warn' | 'error'>; tzdata?: string },
 ): Promise<{ worked: string[] }> {
   const names = jobs.map(({ name }) => name)
   const { rows: locked } = await tx.query<StoredSchedule>(LOCK_CHANGED_SQL, [toDefinitions(jobs)])
@@ -143,7 +147,8 @@ export async function defineSchedules(
   )
   const mine = jobs.filter(
     ({ name, schedule }) =>
-      rowOf.has(name) || (isMine(name) && schedule !== null && definers.get(name)?.hasRow === false),
+      rowOf.has(name) ||
+      (isMine(name) && schedule !== null && definers.get(name)?.hasRow === false),
   )
   if (mine.length === 0) return { worked: [] }
   const jobOf = (name: string) => jobs.find((job) => job.name === name) as Job

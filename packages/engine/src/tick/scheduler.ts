@@ -13,7 +13,7 @@ import {
   type TicksSeen,
 } from './defineSchedules.ts'
 import {
-  BY_DUE_AT,
+  BY_INSTANT,
   BY_OFTEN,
   OWN_TZDATA,
   storedColumns,
@@ -237,17 +237,17 @@ export function createScheduler(options: {
 const LOOK_SQL = `select ${ticksSql('$1')} as "seen"`
 
 /** Rows that another worker is deciding, or a program changes, stay due. One index at a time is read. */
-const dueSql = (index: string) => `(
+const dueSql = ({ is, at }: typeof BY_OFTEN) => `(
     select * from (
       select ${storedColumns('now()')} from "JobSchedule" schedule
-      where schedule."name" = job.name and ${index} and schedule."dueAt" <= now()
-      order by schedule."dueAt" limit $2::int for update skip locked
+      where schedule."name" = job.name and ${is} and ${at} <= now()
+      order by ${at} limit $2::int for update skip locked
     ) due
   )`
 
 const DUE_SQL = `
   select due.* from unnest($1::text[]) job(name)
-  cross join lateral (${dueSql(BY_DUE_AT)} union all ${dueSql(BY_OFTEN)}) due`
+  cross join lateral (${dueSql(BY_INSTANT)} union all ${dueSql(BY_OFTEN)}) due`
 
 const OUTDATED_JOBS_SQL = `
   select job.name from unnest($1::text[]) job(name) where exists (

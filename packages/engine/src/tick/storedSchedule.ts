@@ -90,9 +90,9 @@ export const storedColumns = (now: string) => `
   schedule."perDay", schedule."refusals", schedule."pausedAt", schedule."pausedBy", schedule."pauseReason", schedule."retiredAt",
   ${now} as "now"`
 
-/** The two indexes by which due rows of `schedule` are found. */
-export const BY_DUE_AT = `schedule."perDay" <= 1440`
-export const BY_OFTEN = `schedule."perDay" > 1440`
+/** The two indexes by which due rows of `schedule` are found: a condition, and the column that says when. */
+export const BY_INSTANT = { is: `schedule."lookAt" is not null`, at: `schedule."lookAt"` }
+export const BY_OFTEN = { is: `schedule."perDay" > 1440`, at: `schedule."dueAt"` }
 
 /** The rules of time zones of this process, such as `2026b`. */
 export const OWN_TZDATA = process.versions.tz ?? ''

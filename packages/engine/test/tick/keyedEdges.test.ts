@@ -67,7 +67,9 @@ describe('a job of which very much is due', () => {
     let makingDue: Promise<unknown> | undefined
     const makeDue = async () => {
       await client.schedules.upsert(null, invoice, { key: 'one', cron: '0 0 1 1 *' })
-      await runtime.rows(`update "JobSchedule" set "nextAt" = now(), "dueAt" = now() where "name" = 'invoice'`)
+      await runtime.rows(
+        `update "JobSchedule" set "nextAt" = now(), "dueAt" = now() where "name" = 'invoice'`,
+      )
     }
     await scheduler.wake()
 

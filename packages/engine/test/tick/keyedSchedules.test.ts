@@ -406,7 +406,9 @@ describe('a change', () => {
         many.map((one) => ({ ...one, cron: '30 * * * *' })),
       ),
     ])
-    const versions = await rows('select distinct "version" from "JobSchedule" where "name" = \'report\'')
+    const versions = await rows(
+      'select distinct "version" from "JobSchedule" where "name" = \'report\'',
+    )
     expect(versions.length).toBe(1)
   })
 })
@@ -577,7 +579,7 @@ describe('a worker', () => {
       [toDefinitions([report])],
     )
     const plan = found.map((line) => line['QUERY PLAN']).join('\n')
-    expect(plan).toMatch(/Index.* Scan using "JobSchedule_name_dueAt_idx"/)
+    expect(plan).toMatch(/Index.* Scan using "JobSchedule_name_lookAt_idx"/)
     expect(plan).not.toMatch(/Seq Scan|Rows Removed|rows=2000/)
   })
 
