@@ -179,8 +179,8 @@ async function decideRow(
   const isLater = own > row.tzdata
   const nextAt = isLater ? nextOf(row, row.cursor, nextTick) : row.nextAt
   const moved =
-    isLater && nextAt?.getTime() !== row.nextAt?.getTime()
-      ? `next at ${tellInstant(nextAt)}, before: ${tellInstant(row.nextAt)}, by the time zones of ${own}, before: ${row.tzdata || 'none'}`
+    isLater && row.tzdata !== '' && nextAt?.getTime() !== row.nextAt?.getTime()
+      ? `next at ${tellInstant(nextAt)}, before: ${tellInstant(row.nextAt)}, by the time zones of ${own}, before: ${row.tzdata}`
       : null
   const tzdata = isLater ? own : row.tzdata
   const undecided = { ...row, nextAt, dueAt: dueOf(nextAt, row.delayMs), tzdata }

@@ -76,6 +76,8 @@ export function createScheduler(options: {
     if (isStopped) return
     // The full second is a check: the timer is set by the time of the database.
     ticking = clock(() => performance.now() >= nextAtMs && void wake())
+    // A worker may be stopped while it starts.
+    if (isStopped) return ticking.stop()
     void wake()
     recompute()
     recomputeTimer = setInterval(recompute, RECOMPUTE_MS)

@@ -24,7 +24,7 @@ const client = {
 const database = openForTests(openTestRuntime)
 
 beforeEach(async () => {
-  await database.clear('JobTick', 'JobTick', 'JobSchedule', 'JobAction')
+  await database.clear('JobTick', 'JobSchedule', 'JobAction')
 })
 
 const asked = () => ({
@@ -197,6 +197,20 @@ describe('pruneJobRuns', () => {
     expect(await run()).toMatchObject({ details: { workers: 1 } })
     const kept = await database.rows('select "id" from "JobFormerWorker" order by 1')
     expect(kept).toEqual([{ id: 'ended 1' }, { id: 'ended 2' }])
+  })
+
+  it('keeps the first worker of a version of which others are listed, which tells when it appeared', async () => {
+    await database.rows(
+      `insert into "JobWorker" ("id", "liveness", "version") values ('listed', 'lock', 'long')`,
+    )
+    await database.rows(
+      `insert into "JobFormerWorker" select version || ' ' || nth, version, at, at
+       from unnest(array['long', 'gone']) version, unnest($1::timestamptz[]) with ordinality ended(at, nth)`,
+      [[daysOld(92), daysOld(93), daysOld(91)]],
+    )
+    await run()
+    expect(await database.rows('select "id" from "JobFormerWorker"')).toEqual([{ id: 'long 2' }])
+    await database.rows(`delete from "JobWorker" where "id" = 'listed'`)
   })
 
   it('finds nothing the second time, and still records a run', async () => {
