@@ -66,7 +66,7 @@ export function createScheduler(options: {
   let isStopped = false
   let ticking: { stop(): void } | null = null
   /** By performance.now(): the wall clock may jump. */
-  let nextAtMs = -Infinity
+  let nextAtMs = Infinity
   let timer: NodeJS.Timeout | undefined
   let recomputeTimer: NodeJS.Timeout | undefined
 
@@ -97,12 +97,11 @@ export function createScheduler(options: {
   }
 
   async function lookAndDecide(): Promise<void> {
+    const wasDue = performance.now() >= nextAtMs
+    // Until this has come to its end, each full second tries again.
     nextAtMs = -Infinity
     let seen = await look()
-    if (seen.changed.length > 0) {
-      await define(seen.changed)
-      seen = await look()
-    }
+    if (await define(seen.changed)) seen = await look()
     let hasDecided = false
     while (seen.due.length > 0 && !isStopped) {
       // What others have locked is left to the next round.
@@ -110,7 +109,7 @@ export function createScheduler(options: {
       hasDecided = true
       seen = await look()
     }
-    isOurs = hasDecided
+    if (hasDecided || wasDue) isOurs = hasDecided
     plan(seen.nextInMs)
   }
 
@@ -133,10 +132,11 @@ export function createScheduler(options: {
   }
 
   /** Workers that do not define a schedule only read who does: no lock of theirs holds up a tick. */
-  async function define(changed: readonly string[]): Promise<void> {
+  async function define(changed: readonly string[]): Promise<boolean> {
+    if (changed.length === 0) return false
     const definers = await readDefiners(database, changed, workerId)
     const mine = changed.filter((name) => definers.get(name)?.isMine)
-    await inParts(mine, async (part) => {
+    return await inParts(mine, async (part) => {
       const how = { workerId, log, tzdata }
       const { worked } = await database.transaction(
         (tx) => defineSchedules(tx, part.map(jobOf), how),

@@ -61,7 +61,9 @@ async function measureOne(
     const settings = { databaseUrl, jobs: CODE_JOBS + 1, cron: '* * * * * *' }
     const started = await Promise.all(Array.from({ length: workers }, () => startWorkers(settings)))
     const from = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 15_000)
-    await client.query(`update "JobSchedule" set "nextAt" = $1, "dueAt" = $1 where "key" <> ''`, [from])
+    await client.query(`update "JobSchedule" set "nextAt" = $1, "dueAt" = $1 where "key" <> ''`, [
+      from,
+    ])
     await pause(from.getTime() + seconds * 1_000 - Date.now())
     for (let waited = 0; waited < MAX_MORE_S && (await isAnyDue(client)); waited++)
       await pause(1_000)

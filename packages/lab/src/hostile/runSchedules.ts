@@ -131,7 +131,9 @@ async function findUndecided(database: Pool, members: readonly Versioned[]): Pro
     timeZone: string
     cursor: Date
     now: Date
-  }>('select "name", "cron", "timeZone", "cursor", clock_timestamp() as now from "JobSchedule" where "retiredAt" is null')
+  }>(
+    'select "name", "cron", "timeZone", "cursor", clock_timestamp() as now from "JobSchedule" where "retiredAt" is null',
+  )
   const living = members.flatMap(({ version }) => SCHEDULES[version] ?? [])
   return [...new Set(living.map(({ name }) => name))].flatMap((name) => {
     const row = rows.find((each) => each.name === name)
