@@ -33,13 +33,19 @@ beforeEach(async () => {
   const { name, schedule } = stack.untended
   const [cron, timeZone] = [schedule!.cron, schedule!.timeZone]
   const row = { cron, timeZone, cursor: new Date() }
-  await stack.prisma.jobSchedule.upsert({ where: { name_key: { name, key: '' } }, create: { name, ...row }, update: row })
+  await stack.prisma.jobSchedule.upsert({
+    where: { name_key: { name, key: '' } },
+    create: { name, ...row },
+    update: row,
+  })
   await stack.prisma.$executeRaw`delete from "JobDeadLetter"`
 })
 
 describe('the overview says what needs somebody', () => {
   it('a schedule that no worker has', async () => {
-    await stack.prisma.jobSchedule.delete({ where: { name_key: { name: stack.untended.name, key: '' } } })
+    await stack.prisma.jobSchedule.delete({
+      where: { name_key: { name: stack.untended.name, key: '' } },
+    })
     await using viewer = await openViewer(browser, stack, { role: 'admin' })
     const { page } = viewer
     await sentence(page, 'ringBells is scheduled by no worker').waitFor()
@@ -375,7 +381,10 @@ describe('the overview says what needs somebody', () => {
   it('a schedule whose tick nobody has decided', async () => {
     const { name } = stack.untended
     const at = new Date(Date.now() - 3 * DAY_MS)
-    await stack.prisma.jobSchedule.update({ where: { name_key: { name, key: '' } }, data: { cursor: at } })
+    await stack.prisma.jobSchedule.update({
+      where: { name_key: { name, key: '' } },
+      data: { cursor: at },
+    })
     await using viewer = await openViewer(browser, stack, { role: 'admin' })
     const { page } = viewer
     await sentence(page, /^ringBells is [23] d .*late$/).waitFor()
@@ -389,7 +398,10 @@ describe('the overview says what needs somebody', () => {
     await card.getByText(/^[23] d .*late$/).waitFor()
 
     // A worker that knows the schedule has come.
-    await stack.prisma.jobSchedule.update({ where: { name_key: { name, key: '' } }, data: { cursor: new Date() } })
+    await stack.prisma.jobSchedule.update({
+      where: { name_key: { name, key: '' } },
+      data: { cursor: new Date() },
+    })
     await page.goto('/console/')
     await expectSeen(sentence(page, 'All 7 jobs on time'))
   })

@@ -72,7 +72,7 @@ export interface KeyedSchedule<J extends Job = Job> {
 const MAX_KEY_BYTES = 200
 const MAX_PAYLOAD_BYTES = 64 * 1024
 const MAX_CRON_LENGTH = 500
-export const DAY_MS = 86_400_000
+const DAY_MS = 86_400_000
 /** Among so many ticks the shortest time between two is looked for. */
 const MEASURED_TICKS = 10
 

@@ -78,7 +78,7 @@ export function toInstant(value: unknown): Date {
 
 export function withInstants(row: StoredSchedule): StoredSchedule {
   const instants = INSTANTS.map((column) => [column, row[column] && toInstant(row[column])])
-  return { ...row, ...Object.fromEntries(instants) }
+  return { ...row, ...(Object.fromEntries(instants) as Partial<StoredSchedule>) }
 }
 
 /** The columns of `schedule` that make a StoredSchedule. What else decides is read by a later statement. */

@@ -176,7 +176,7 @@ const ROLLED_BACK: Step[] = [
     { do: 'kill', which: 1, amid: 0 } as const,
   ],
   ...[decided(0), decided(61), { do: 'pauseOwn', name: 'sweep' } as const, start('three', 3)],
-  ...[decided(15), decided(61), start('four' as string, 0), decided(15), decided(15)],
+  ...[decided(15), decided(61), start('four', 0), decided(15), decided(15)],
 ]
 
 const { database, client } = usePlainClient()
@@ -273,30 +273,33 @@ function openHistory(from: Date, id: string) {
   const work = new Set<string>()
   let finished = 0
 
-  function* dueOf({ cron, timeZone, cursor, startsAt, endsAt }: Entry, end: Date): Generator<Date> {
-    for (const at of ticksByWallClock(cron, timeZone, ...minutesOf(cursor, end))) {
+  function* dueOf(
+    { cron, timeZone, cursor, startsAt, endsAt }: Entry,
+    until: Date,
+  ): Generator<Date> {
+    for (const at of ticksByWallClock(cron, timeZone, ...minutesOf(cursor, until))) {
       const tick = new Date(at)
-      if (tick <= cursor || tick > end || (endsAt !== null && tick > endsAt)) continue
+      if (tick <= cursor || tick > until || (endsAt !== null && tick > endsAt)) continue
       if (startsAt === null || tick >= startsAt) yield tick
     }
   }
 
-  /** What becomes of what is due at `end`. With a change no payload is refused. */
+  /** What becomes of what is due at `until`. With a change no payload is refused. */
   function decide(
     entry: Entry,
-    end: Date,
+    until: Date,
     by: { refuses: boolean; isLatest: boolean } | null,
   ): void {
-    const id = `${entry.name} ${entry.key}`
+    const schedule = `${entry.name} ${entry.key}`
     if (entry.isRetired) return
-    const due = [...dueOf(entry, end)]
+    const due = [...dueOf(entry, until)]
     const latest = due.at(-1)
     if (latest === undefined) return
     const doesFit = !(by?.refuses && entry.to?.v === 1)
     if (by?.isLatest && doesFit && entry.isPaused && entry.refusals >= 3)
       Object.assign(entry, { isPaused: false, refusals: 0 })
     const tell = (tick: Date, outcome: string) => {
-      const place = `${id} ${tick.toISOString()}`
+      const place = `${schedule} ${tick.toISOString()}`
       expect(ledger.has(place), `${place} twice`).toBe(false)
       ledger.set(place, `${outcome} v${entry.version}`)
     }
@@ -305,7 +308,7 @@ function openHistory(from: Date, id: string) {
     const outcomes = due.map((tick, at) => {
       if (entry.isPaused) return 'skipped'
       if (due.length > 101 && at < due.length - 100) return 'missed'
-      if (end.getTime() - tick.getTime() > limitMs) return 'missed'
+      if (until.getTime() - tick.getTime() > limitMs) return 'missed'
       if (isHeld) return 'skipped'
       return entry.missed === 'all' || tick === latest ? 'enqueued' : 'coalesced'
     })
@@ -361,21 +364,21 @@ function openHistory(from: Date, id: string) {
     if (isMoved) before.cursor = now
   }
 
-  async function upsert(of: { name: string; key: string }, to: Definition): Promise<void> {
-    const id = `${of.name} ${of.key}`
+  async function upsert(which: { name: string; key: string }, to: Definition): Promise<void> {
+    const place = `${which.name} ${which.key}`
     const { startsInMs, endsInMs, v, ...definition } = to
-    const before = entries.get(id)
+    const before = entries.get(place)
     const startsAt = startsInMs === null ? null : new Date(from.getTime() + startsInMs)
     const endsAt = endsInMs === null ? null : new Date(from.getTime() + endsInMs)
     // A schedule that wants a run for each tick cannot refuse some.
     const overlap = to.missed === 'all' ? 'allow' : to.overlap
     const made = { ...to, overlap }
-    const job = of.name === 'invoice' ? invoice : digest
-    const wanted = { ...definition, key: of.key, overlap, payload: { v }, startsAt, endsAt }
+    const job = which.name === 'invoice' ? invoice : digest
+    const wanted = { ...definition, key: which.key, overlap, payload: { v }, startsAt, endsAt }
     const answer = await test.schedules.upsert(null, job, wanted)
     const [row] = await rows<{ delay: number }>(
       'select "delayMs"::int as delay from "JobSchedule" where "name" = $1 and "key" = $2',
-      [of.name, of.key],
+      [which.name, which.key],
     )
     const isMoved =
       before === undefined ||
@@ -386,7 +389,7 @@ function openHistory(from: Date, id: string) {
     const isChanged = JSON.stringify(before?.to) !== JSON.stringify(made)
     const isLifted = before !== undefined && before.to?.v !== v && before.refusals > 0
     const entry: Entry = {
-      ...{ ...of, ...definition, overlap, to: made, startsAt, endsAt, delayMs: row!.delay },
+      ...{ ...which, ...definition, overlap, to: made, startsAt, endsAt, delayMs: row!.delay },
       version: (before?.version ?? gone) + (isChanged ? 1 : 0),
       cursor: before === undefined || (isMoved && now > before.cursor) ? now : before.cursor,
       isPaused: before?.isPaused === true && !(isLifted && before.refusals >= 3),
@@ -394,18 +397,18 @@ function openHistory(from: Date, id: string) {
       refusals: isLifted ? 0 : (before?.refusals ?? 0),
       isOpen: before?.isOpen ?? false,
     }
-    entries.set(id, entry)
-    expect(answer.version, `version of ${id}`).toBe(entry.version)
+    entries.set(place, entry)
+    expect(answer.version, `version of ${place}`).toBe(entry.version)
     const [next = null] = dueOf(
       entry,
       new Date(Math.max(+entry.cursor, +(startsAt ?? 0)) + 8 * DAY_MS),
     )
-    expect(answer.nextAt, `next of ${id}`).toEqual(next)
+    expect(answer.nextAt, `next of ${place}`).toEqual(next)
   }
 
-  function schedulerOf({ id, catalogue }: Member, database: Database = own) {
-    const jobs = FLEET[catalogue] as Job[]
-    return createScheduler({ jobs, database, workerId: id, log: containedLog({}) })
+  function schedulerOf(member: Member, on: Database = own) {
+    const jobs = FLEET[member.catalogue] as Job[]
+    return createScheduler({ jobs, database: on, workerId: member.id, log: containedLog({}) })
   }
 
   const isLike = (one: Member) => (other: Member) =>
@@ -420,8 +423,8 @@ function openHistory(from: Date, id: string) {
     for (const entry of entries.values()) {
       if (!isDefiner.has(entry.name)) continue
       const isLatest = isDefiner.get(entry.name)?.version === version
-      const end = new Date(now.getTime() - entry.delayMs)
-      decide(entry, end, { refuses: catalogue === 1, isLatest })
+      const until = new Date(now.getTime() - entry.delayMs)
+      decide(entry, until, { refuses: catalogue === 1, isLatest })
     }
     await Promise.all(like.map((member) => schedulerOf(member).wake()))
   }
@@ -449,7 +452,7 @@ function openHistory(from: Date, id: string) {
         return await begin(step)
       case 'stop':
       case 'kill':
-        return await end(step)
+        return await leave(step)
       case 'decide': {
         await take({ do: 'pass', minutes: step.minutes })
         const left = new Set([...fleet.slice(step.first), ...fleet.slice(0, step.first)])
@@ -461,9 +464,9 @@ function openHistory(from: Date, id: string) {
         return
       }
       case 'finish':
-        for (const { id } of await rows<{ id: string }>('delete from "JobWork" returning "id"')) {
-          expect(work.has(id), `${id} twice`).toBe(false)
-          work.add(id)
+        for (const done of await rows<{ id: string }>('delete from "JobWork" returning "id"')) {
+          expect(work.has(done.id), `${done.id} twice`).toBe(false)
+          work.add(done.id)
           finished++
         }
         for (const entry of entries.values()) entry.isOpen = false
@@ -486,7 +489,7 @@ function openHistory(from: Date, id: string) {
     await makeRounds([member])
   }
 
-  async function end(step: { do: 'stop' | 'kill'; which: number; amid: number }): Promise<void> {
+  async function leave(step: { do: 'stop' | 'kill'; which: number; amid: number }): Promise<void> {
     const member = fleet[step.which % Math.max(1, fleet.length)]
     if (member === undefined) return
     const like = fleet.filter(isLike(member)).filter((other) => other !== member)
@@ -518,22 +521,22 @@ function openHistory(from: Date, id: string) {
 
   async function act(
     what: 'delete' | 'pause' | 'resume',
-    of: { name: string; key: string },
+    which: { name: string; key: string },
   ): Promise<void> {
-    const id = `${of.name} ${of.key}`
-    const entry = entries.get(id)
+    const place = `${which.name} ${which.key}`
+    const entry = entries.get(place)
     const by = { actor: 'ada', reason: 'drawn' }
     const answer =
-      of.key !== ''
-        ? await test.schedules[what](null, of, of.key, by)
+      which.key !== ''
+        ? await test.schedules[what](null, which, which.key, by)
         : what === 'pause'
-          ? await test.pauseSchedule(of.name, by)
-          : await test.resumeSchedule(of.name, by)
+          ? await test.pauseSchedule(which.name, by)
+          : await test.resumeSchedule(which.name, by)
     if (entry === undefined || entry.isRetired)
-      return expect(answer).toBe(of.key === '' ? 'notScheduled' : 'notFound')
+      return expect(answer).toBe(which.key === '' ? 'notScheduled' : 'notFound')
     if (what === 'delete') {
       decide(entry, now, null)
-      entries.delete(id)
+      entries.delete(place)
       gone = Math.max(gone, entry.version)
     } else if (what === 'pause') {
       if (!entry.isPaused || entry.refusals >= 3) entry.refusals = 0
