@@ -141,7 +141,7 @@ test('gives each of some hundred customers a weekly report in their zone, with i
   const [counted] = (await database.prisma.$queryRaw`
     select count(*)::int as schedules, count(distinct "timeZone")::int as zones, count("pausedAt")::int as paused,
       count(*) filter (where "version" = 2)::int as changed, count(*) filter (where "nextAt" <= now())::int as due,
-      (select count(*)::int from "JobTick" join "JobRun" run using ("workId") where "key" <> '' and run."status" = 'success') as reported,
+      (select count(*)::int from "JobTick" tick join "JobRun" run using ("workId") where tick."key" <> '' and run."status" = 'success') as reported,
       (select count(*)::int from "JobTick" where "key" <> '' and "outcome" = 'skipped') as skipped,
       (select count(*)::int from "JobTick" where "scheduledFor" > now()) as "toCome"
     from "JobSchedule" where "key" <> ''`) as [object]
