@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { listProblems } from '../../src/client.ts'
 import { defineJob, reschedule, type Job } from '../../src/index.ts'
-import { definersSql } from '../../src/tick/defineSchedules.ts'
+import { defineSchedules, definersSql } from '../../src/tick/defineSchedules.ts'
 import { useFleet } from '../useFleet.ts'
 
 const fleet = useFleet('2026-05-03T10:30:00Z')
@@ -158,6 +158,18 @@ describe('a worker that defines a schedule', () => {
     await kill('w2')
     await first.wake()
     expect(await definition()).toEqual(['0 * * * *'])
+  })
+
+  it('leaves the row alone where a worker of a later version has signed up since it asked', async () => {
+    await start('w1', [hourly], { version: '1' })
+    await signUp('w2', ['sweep'], '2')
+    const log = { warn: () => undefined, error: () => undefined }
+    const how = { workerId: 'w1', log }
+    await fleet.own.transaction((tx) => defineSchedules(tx, [halfPast], how))
+    expect(await definition()).toEqual(['0 * * * *'])
+    await kill('w2')
+    await fleet.own.transaction((tx) => defineSchedules(tx, [halfPast], how))
+    expect(await definition()).toEqual(['30 * * * *'])
   })
 
   it('records the change: from what to what, by which version, and by which variable', async () => {

@@ -183,28 +183,34 @@ describe('a due tick', () => {
 
 describe('while another session holds a lock', () => {
   it.each([
-    ['the row of the schedule', `select from "JobSchedule" where "name" = 'sweep' for update`],
+    // It is passed over, and nobody waits for it.
+    ['the row of the schedule', `select from "JobSchedule" where "name" = 'sweep' for update`, []],
     [
       'a row of its ledger',
       `insert into "JobTick" ("name", "scheduledFor", "outcome") values ('sweep', '2026-05-01T12:01:00Z', 'missed')`,
+      ['sweep'],
     ],
-  ])('on %s, its own ticks stay due, and those of other jobs are decided', async (_what, lock) => {
-    const told: string[] = []
-    const worker = await start('w1', both, { onTick: (name) => void told.push(name) })
-    await at('2026-05-01T12:01:00Z')
-    await fleet.own.transaction(async (tx) => {
-      await tx.query('savepoint before')
-      await tx.query(lock)
+  ])(
+    'on %s, its own ticks stay due, and those of other jobs are decided',
+    async (_what, lock, failed) => {
+      const told: string[] = []
+      const worker = await start('w1', both, { onTick: (name) => void told.push(name) })
+      await at('2026-05-01T12:01:00Z')
+      await fleet.own.transaction(async (tx) => {
+        await tx.query('savepoint before')
+        await tx.query(lock)
+        await worker.wake()
+        expect([await names(), told]).toEqual([['other'], ['other']])
+        expect([...new Set(fleet.lines.map(({ name }) => name))]).toEqual(failed)
+        await tx.query('rollback to savepoint before')
+      })
       await worker.wake()
-      expect([await names(), told]).toEqual([['other'], ['other']])
-      await tx.query('rollback to savepoint before')
-    })
-    await worker.wake()
-    expect([await names(), told]).toEqual([
-      ['other', 'sweep'],
-      ['other', 'sweep'],
-    ])
-  })
+      expect([await names(), told]).toEqual([
+        ['other', 'sweep'],
+        ['other', 'sweep'],
+      ])
+    },
+  )
 
   it('on the list of workers, ticks are decided', async () => {
     const worker = await start('w1', both)
