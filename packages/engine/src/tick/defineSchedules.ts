@@ -52,12 +52,11 @@ const mineFrom = (definitions: string) => `json_to_recordset(${definitions}::tex
 /** By so much the clock of the database may have been set back since a tick was decided. */
 const MAX_LEAD_MS = 60_000
 
-/** Whether `schedule`, the row or none, has to be written. Instants that somebody has set by hand may be out of reach. */
+/** Whether `schedule`, the row or none, has to be written. A retired row is due at no instant, and those set by hand may be out of reach. */
 const IS_CHANGED = `case
     when mine."cron" is null then schedule."retiredAt" is null and schedule."name" is not null
     else (schedule."cron", schedule."timeZone", schedule."missed", schedule."overlap", schedule."catchUpMs")
         is distinct from (mine."cron", mine."timeZone", mine."missed", mine."overlap", mine."catchUpMs")
-      or schedule."retiredAt" is not null
       or least(schedule."cursor", schedule."nextAt", schedule."dueAt") < '1970-01-01Z'
       or greatest(schedule."nextAt", schedule."dueAt") > '9999-01-01Z' or schedule."dueAt" is null
       or schedule."cursor" > now() + interval '${MAX_LEAD_MS} milliseconds'
