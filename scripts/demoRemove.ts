@@ -23,9 +23,9 @@ const REMOVE = [
   ...BY_NAME.map((table) => `delete from "${table}" where "name" = any($1::text[])`),
   // Limits that only the jobs share, and their own.
   `delete from "JobLimit" where "jobs" <@ $1::text[] or substring("name" from '^job:(.*)$') = any($1::text[])`,
-  'delete from "JobRun" where "workId" in (select "workId" from "JobKeyedTick" where "key" like $1::text)',
-  'delete from "JobKeyedTick" where "key" like $1::text',
-  'delete from "JobKeyedSchedule" where "key" like $1::text',
+  'delete from "JobRun" where "workId" in (select "workId" from "JobTick" where "key" like $1::text)',
+  'delete from "JobTick" where "key" like $1::text',
+  'delete from "JobSchedule" where "key" like $1::text',
   'delete from "JobAction" where "scheduleKey" like $1::text',
 ]
 

@@ -136,7 +136,6 @@ const EXECUTES = [
   'node-cron',
   'packages/engine/src/createWorker.ts',
   'packages/engine/src/runOnce.ts',
-  'packages/engine/src/tick/keyedScheduler.ts',
   'packages/engine/src/tick/scheduler.ts',
   'packages/engine/src/run/',
   'packages/engine/src/work/',

@@ -188,11 +188,11 @@ export const DEMO_HISTORY: readonly string[] = [
 
   // The last tick of each customer's schedule: a weekday and a time in their zone.
   `with ticks as (
-     insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "version", "createdAt")
+     insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "version", "createdAt")
      select "name", "key", at, case when "pausedAt" is null then 'enqueued' else 'skipped' end::"TickOutcome", case
        when "pausedAt" is not null then 'paused' end,
        case when "pausedAt" is null then gen_random_uuid() end, 1, at
-     from "JobKeyedSchedule" cross join lateral (select string_to_array("cron", ' ') as parts) split
+     from "JobSchedule" cross join lateral (select string_to_array("cron", ' ') as parts) split
      cross join generate_series(0, 8) days
      cross join lateral (select (now() at time zone "timeZone")::date - days as day) dated
      cross join lateral (select (day + make_time(parts[2]::int, parts[1]::int, 0)) at time zone "timeZone" as at) timed

@@ -24,7 +24,7 @@ beforeEach(async () => {
   await database.prisma
     .$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`
   await database.prisma
-    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobKeyedSchedule", "JobKeyedTick", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique", "JobKey"`
+    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique", "JobKey"`
 })
 
 test('fills a database that knows nobody', async () => {
@@ -139,7 +139,7 @@ test('one command removes the jobs of the demo, and nothing else', async () => {
   expect(await database.prisma.jobTick.count()).toBe(0)
   expect(
     await database.prisma.$queryRaw`
-      select "key" from "JobKeyedSchedule" union all select "key" from "JobKeyedTick"`,
+      select "key" from "JobSchedule" union all select "key" from "JobTick"`,
   ).toEqual([])
   expect(await database.prisma.jobAction.count()).toBe(0)
   expect((await listSchedules(database.reader, demoJobNames)).size).toBe(0)

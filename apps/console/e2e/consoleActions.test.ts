@@ -911,7 +911,9 @@ async function failGreeting(page: Page) {
 }
 
 async function schedule() {
-  return await stack.prisma.jobSchedule.findUniqueOrThrow({ where: { name: 'countSheep' } })
+  return await stack.prisma.jobSchedule.findUniqueOrThrow({
+    where: { name_key: { name: 'countSheep', key: '' } },
+  })
 }
 
 async function bulkActs() {

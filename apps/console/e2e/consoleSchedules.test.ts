@@ -22,13 +22,13 @@ afterAll(async () => {
 
 beforeEach(async () => {
   await stack.prisma.jobAction.deleteMany()
-  await stack.prisma.$executeRaw`delete from "JobKeyedSchedule"`
+  await stack.prisma.$executeRaw`delete from "JobSchedule" where "key" <> ''`
 })
 
 const job = () => stack.jobs.find(({ name }) => name === JOB) as never
 const stored = () =>
   stack.prisma.$queryRaw<object[]>`
-    select "key", "cron", "timeZone", "version", "payload", "pausedBy" from "JobKeyedSchedule" order by "key"`
+    select "key", "cron", "timeZone", "version", "payload", "pausedBy" from "JobSchedule" where "key" <> '' order by "key"`
 
 const make = (key: string) =>
   stack.schedules.upsert(null, job(), {

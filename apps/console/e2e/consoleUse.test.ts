@@ -610,5 +610,7 @@ async function runLinks(page: Page, count: number, before?: string): Promise<str
 }
 
 async function schedule(name: string) {
-  return await stack.prisma.jobSchedule.findUniqueOrThrow({ where: { name } })
+  return await stack.prisma.jobSchedule.findUniqueOrThrow({
+    where: { name_key: { name, key: '' } },
+  })
 }

@@ -43,7 +43,7 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
     schedule: await fillSchedules(stack),
   }
   await prisma.jobSchedule.update({
-    where: { name: 'pruneRows' },
+    where: { name_key: { name: 'pruneRows', key: '' } },
     data: {
       pausedAt: new Date(),
       pausedBy: 'owner@example.com',
@@ -138,7 +138,7 @@ async function fillSchedules({ prisma, schedules, jobs }: ConsoleStack): Promise
   }
   await schedules.upsert(null, job, changed as (typeof entries)[number])
   await prisma.$executeRaw`
-    insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "count", "through", "version")
+    insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "count", "through", "version")
     select 'greetCustomer', ${key}, date_trunc('hour', now()) - n * interval '1 day',
       (array['enqueued', 'skipped', 'missed', 'coalesced', 'enqueued'])[1 + n % 5]::"TickOutcome",
       case n % 5 when 1 then 'paused' end, case when n % 5 in (0, 4) then gen_random_uuid() end,
@@ -151,7 +151,7 @@ async function fillSchedules({ prisma, schedules, jobs }: ConsoleStack): Promise
       case when failed then '{"error": {"code": "nobody", "message": "There is nobody to greet"}}'::jsonb end
     from (
       select *, row_number() over (order by "scheduledFor" desc) % 4 = 0 as failed
-      from "JobKeyedTick" where "workId" is not null and "scheduledFor" < now() - interval '1 day'
+      from "JobTick" where "workId" is not null and "scheduledFor" < now() - interval '1 day'
     ) tick`
   return key
 }

@@ -44,10 +44,9 @@ export { listWaitingWork, type WaitingWork, type WaitingWorkQuery } from './read
 export { type ListedWorker, listWorkers } from './read/listWorkers.ts'
 export { getQueueStats, type QueueStats } from './read/getQueueStats.ts'
 export { type JobHealth, type JobProblem, getJobHealth } from './read/getJobHealth.ts'
+export type { KeyedTickPage, KeyedTickRow } from './read/jobTicks.ts'
 export type {
-  KeyedTickPage,
   KeyedTickQuery,
-  KeyedTickRow,
   ListedSchedule,
   SchedulePage,
   ScheduleQuery,

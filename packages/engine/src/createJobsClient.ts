@@ -40,9 +40,7 @@ import {
   type WhichLetters,
 } from './control/deadLetters.ts'
 import {
-  pauseSchedule,
   requestCancellation,
-  resumeSchedule,
   findPayload,
   approveRun,
   type ApproveOutcome,
@@ -62,7 +60,14 @@ import {
   type BackfillRequest,
 } from './control/backfillSchedule.ts'
 import type { KeyedSchedule } from './arguments/schedules.ts'
-import { deleteKeyed, pauseKeyed, resumeKeyed, triggerKeyed } from './control/controlSchedules.ts'
+import {
+  deleteKeyed,
+  pauseKeyed,
+  pauseSchedule,
+  resumeKeyed,
+  resumeSchedule,
+  triggerKeyed,
+} from './control/controlSchedules.ts'
 import {
   previewSchedule,
   type PreviewedTick,
@@ -81,11 +86,11 @@ import {
 import { recordActions, type Actor } from './control/recordActions.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
 import { explainWork, type WorkExplanation } from './read/explainWork.ts'
+import type { KeyedTickPage } from './read/jobTicks.ts'
 import {
   getKeyedSchedule,
   listKeyedSchedules,
   listKeyedTicks,
-  type KeyedTickPage,
   type KeyedTickQuery,
   type ListedSchedule,
   type SchedulePage,
@@ -638,7 +643,8 @@ export function jobsClientIn(
       ),
     pauseSchedule: (name, request, options) =>
       within(options, (tx) => pauseSchedule(tx, name, request)),
-    resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),
+    resumeSchedule: (name, by, options) =>
+      within(options, (tx) => resumeSchedule(tx, name, by, scheduling)),
     async pauseQueue(name, request, options) {
       const outcome = await within(options, (tx) => pauseQueue(tx, name, request))
       if (checkActionOptions(options) !== null) return outcome

@@ -27,7 +27,7 @@ import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
 import { tryUntilFree } from './store/waitForLocks.ts'
 import { boundedClock } from './tick/boundedClock.ts'
-import { createKeyedScheduler } from './tick/keyedScheduler.ts'
+import { nodeCronClock } from './tick/clock.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createClaimer } from './work/claimer.ts'
 import { createFloors } from './work/floors.ts'
@@ -102,26 +102,21 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     what: 'engine',
     version,
     taken,
+    jobs,
     concurrency,
     traceEnqueue,
     log,
   })
   const { database, session, enqueueFrom, waker, wakeUps, announcer, cancellations } = postgres
 
-  const deciding = {
+  const scheduler = createScheduler({
+    jobs,
     database,
     workerId,
     log,
-    onTick: (name: string) => announcer.tick(name),
-    onWork: (name: string) => waker.wake(name, null),
+    onTick: (name) => announcer.tick(name),
+    onWork: (name) => waker.wake(name, null),
     observers,
-  }
-  const keyedScheduler = createKeyedScheduler({ ...deciding, jobs })
-  const scheduler = createScheduler({
-    ...deciding,
-    jobs: jobs.filter(isScheduled),
-    now,
-    ...(given.clock && { clock: given.clock }),
   })
 
   const holdings = createHoldings()
@@ -198,8 +193,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     observers,
     onReady: lanes.wake,
     onSuspect: lanes.wakeSuspect,
-    scheduled: jobs.map(({ name }) => name),
-    onTicksDue: (names) => void keyedScheduler.decide(names),
+    scheduled: jobs,
+    onTicks: scheduler.note,
     settleLimits: () => settleLimits(database, registering),
     onEnded: (run) => announcer.run(run),
   })
@@ -234,7 +229,6 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       guard.start()
       lanes.start()
       rounds.start()
-      keyedScheduler.start()
       alerts?.start()
       logStart()
     },
@@ -272,7 +266,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       },
     )
     await cancellations.start()
-    await startOnceFree(() => scheduler.start())
+    await startOnceFree(() => scheduler.start(given.clock ?? nodeCronClock))
     await startOnceFree(async () =>
       limits.note(
         await readRules(
@@ -317,7 +311,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function drain(drainTimeoutMs: number): Promise<void> {
     claimer.stop()
     turns.stop()
-    const parts = [scheduler, keyedScheduler, rounds, lanes]
+    const parts = [scheduler, rounds, lanes]
     const takesNothing = Promise.all(parts.map(async (part) => await part.stop()))
     const isIdle = takesNothing.then(() => lanes.idle())
     if (await settlesWithin(isIdle, drainTimeoutMs)) return

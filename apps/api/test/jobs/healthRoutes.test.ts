@@ -153,14 +153,20 @@ describe('the jobs', () => {
     })
     // Once the tick is decided, all is well again.
     const cursor = new Date('2026-11-24T10:00:00.000Z')
-    await api.prisma.jobSchedule.update({ where: { name: HOURLY }, data: { cursor } })
+    await api.prisma.jobSchedule.update({
+      where: { name_key: { name: HOURLY, key: '' } },
+      data: { cursor },
+    })
     expect((await ask()).statusCode).toBe(200)
   })
 
   it('are well when the schedule that stands still is paused, which the answer names beside paused queues', async () => {
     api.clock.set('2026-11-24T12:00:00.000Z')
     const pausedAt = new Date(NOW)
-    await api.prisma.jobSchedule.update({ where: { name: HOURLY }, data: { pausedAt } })
+    await api.prisma.jobSchedule.update({
+      where: { name_key: { name: HOURLY, key: '' } },
+      data: { pausedAt },
+    })
     await api.prisma
       .$executeRaw`insert into "JobQueue" ("name", "pausedBy") values ('dispatchEmail', 'ann')`
     onTestFinished(async () => void (await api.prisma.$executeRaw`delete from "JobQueue"`))
@@ -194,7 +200,7 @@ describe('the jobs', () => {
   })
 
   it('are not when no worker knows a schedule, as after half a deployment', async () => {
-    await api.prisma.jobSchedule.delete({ where: { name: HOURLY } })
+    await api.prisma.jobSchedule.delete({ where: { name_key: { name: HOURLY, key: '' } } })
     expect(await problems()).toEqual([{ kind: 'unscheduled', name: HOURLY }])
   })
 

@@ -30,7 +30,7 @@ const client = openForTests(async () => {
 beforeEach(async () => {
   lines.length = 0
   await database.prisma
-    .$executeRaw`truncate "Invoice", "EmailMessage", "JobRun", "JobClaim", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique", "JobKeyedSchedule", "JobKeyedTick" cascade`
+    .$executeRaw`truncate "Invoice", "EmailMessage", "JobRun", "JobClaim", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique", "JobSchedule", "JobTick" cascade`
 })
 
 /** Starts a worker that writes reports, and leaves their mail in the queue. */
@@ -155,7 +155,7 @@ describe('sendWeeklyReport', () => {
       timeZone: 'Pacific/Kiritimati',
       payload: { customerEmail: CUSTOMER },
     })
-    await database.prisma.$executeRaw`update "JobKeyedSchedule" set "lastAt" = ${last}`
+    await database.prisma.$executeRaw`update "JobSchedule" set "lastAt" = ${last}`
     await client.schedules.trigger(null, job, 'customer-1', {
       actor: 'tests',
       reason: 'To see it',

@@ -1,5 +1,5 @@
 import cronstrue from 'cronstrue'
-import { isScheduled, type Job } from '@roundsman/engine'
+import { isScheduled, nextTick, type Job } from '@roundsman/engine'
 import { judgeSchedule } from '@roundsman/engine/internal'
 import { listSchedules, type JobsReader, type ScheduleRow } from '@roundsman/engine/client'
 import type { ConsoleJob } from '../contract.ts'
@@ -37,16 +37,9 @@ function describeSchedule(
 ): ConsoleJob['schedule'] {
   if (!isScheduled(job)) return null
   const { cron, timeZone } = row ?? job.schedule
-  const { next, lateMs } = judgeSchedule(
-    {
-      cron,
-      timeZone,
-      cursor: row ? new Date(row.cursor) : null,
-      isPaused: row?.pausedAt != null,
-      ...(row && { others: [job.schedule, ...row.others], updatedAt: new Date(row.updatedAt) }),
-    },
-    now,
-  )
+  const { next, lateMs } = row
+    ? judgeSchedule(row, now)
+    : { next: nextTick(job.schedule, now), lateMs: null }
   return {
     ...job.schedule,
     cron,

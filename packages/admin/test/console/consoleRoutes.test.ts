@@ -138,7 +138,10 @@ describe('the overview', () => {
       name: JOB,
       since: '2026-11-24T03:00:00.000Z',
     })
-    await api.prisma.jobSchedule.update({ where: { name: JOB }, data: { pausedAt: minutesAgo(1) } })
+    await api.prisma.jobSchedule.update({
+      where: { name_key: { name: JOB, key: '' } },
+      data: { pausedAt: minutesAgo(1) },
+    })
     const overview = await get<ConsoleOverview>('overview')
     expect(kindsOf(overview)).toEqual(['noWorker'])
     expect(overview.jobs).toMatchObject({ paused: 1, late: 0 })

@@ -32,7 +32,8 @@ async function schedule(name: string, cron: string, timeZone = 'UTC'): Promise<v
   await api.prisma.jobSchedule.create({ data: { name, cron, timeZone, cursor: NOON } })
 }
 
-const readSchedule = (name: string) => api.prisma.jobSchedule.findUnique({ where: { name } })
+const readSchedule = (name: string) =>
+  api.prisma.jobSchedule.findUnique({ where: { name_key: { name, key: '' } } })
 
 describe('POST /api/jobs/:name/run', () => {
   it('puts into the queue what was asked for, with who asked and why', async () => {

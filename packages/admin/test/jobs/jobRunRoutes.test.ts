@@ -372,7 +372,7 @@ describe('GET /api/jobs/runs/:id', () => {
     })
     expect((await get(ofTick!)).json()).toMatchObject({ timeZone: 'Europe/Berlin' })
     expect((await get(onRequest!)).json()).toMatchObject({ timeZone: null })
-    await api.prisma.jobSchedule.delete({ where: { name: 'zoned' } })
+    await api.prisma.jobSchedule.delete({ where: { name_key: { name: 'zoned', key: '' } } })
     expect((await get(ofTick!)).json()).toMatchObject({ timeZone: null })
   })
 

@@ -7,7 +7,7 @@ const api = openForTests(openTestAdmin)
 beforeEach(async () => {
   await emptyTables(
     api.prisma,
-    `"JobRun", "JobClaim", "JobKeyedSchedule", "JobKeyedTick", "JobAction", ${QUEUE}`,
+    `"JobRun", "JobClaim", "JobSchedule", "JobTick", "JobAction", ${QUEUE}`,
   )
 })
 
@@ -31,12 +31,12 @@ const show = async () => (await get(`jobs/${OF_ONE}`)).json()
 /** What is stored, which no route shows. */
 const payloads = () =>
   api.prisma.$queryRaw<{ key: string; payload: unknown; version: number }[]>`
-    select "key", "payload", "version" from "JobKeyedSchedule" order by "key"`
+    select "key", "payload", "version" from "JobSchedule" order by "key"`
 
 /** Writes ledger rows as a worker does. */
 async function decide(key: string, days: number[], runs = 0): Promise<void> {
   await api.prisma.$executeRaw`
-    insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "version", "workerId")
+    insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "version", "workerId")
     select 'sendReport', ${key}, make_timestamptz(2026, 11, day, 9, 0, 0, 'UTC'),
       (case when n <= ${runs} then 'enqueued' else 'skipped' end)::"TickOutcome",
       case when n <= ${runs} then null else 'paused' end, case when n <= ${runs} then gen_random_uuid() end, 1, 'w1'
@@ -150,7 +150,7 @@ describe('listing schedules', () => {
     await api.prisma.$executeRaw`
       insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workerId", "workId", "attempt", "errorCode")
       select gen_random_uuid(), 'sendReport', (case attempt when 1 then 'failed' else 'success' end)::"JobRunStatus", 'schedule', now(), now(), 'w1', "workId", attempt, case attempt when 1 then 'gone' end
-      from "JobKeyedTick", generate_series(1, 2) attempt where "workId" is not null`
+      from "JobTick", generate_series(1, 2) attempt where "workId" is not null`
 
     const { schedules, total } = (await get('jobs/sendReport/schedules')).json()
     expect(total).toEqual({ count: 2, isCut: false })

@@ -104,7 +104,7 @@ beforeAll(async () => {
     insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
     select gen_random_uuid(), '${JOB}', 2, '{}', 'gone', '' from generate_series(1, 30)`)
   await client.query(`
-    insert into "JobKeyedSchedule" ("name", "key", "version", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
+    insert into "JobSchedule" ("name", "key", "version", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
       "cursor", "delayMs", "tzdata")
     select '${JOB}', 'tenant-' || n, 1, '0 9 * * *', 'UTC', 'once', 1, 'skip', 0, 0, now(), 0, '' from generate_series(1, 30) n`)
 })

@@ -47,12 +47,12 @@ const set = (key: string, ...more: string[]) =>
   )
 const rows = () =>
   database.prisma.$queryRaw<Record<string, unknown>[]>`
-    select "key", "cron", "timeZone", "payload", "version", "missed", "overlap", "jitterMs"::int as jitter, "endsAt" from "JobKeyedSchedule"`
+    select "key", "cron", "timeZone", "payload", "version", "missed", "overlap", "jitterMs"::int as jitter, "endsAt" from "JobSchedule"`
 
 beforeEach(async () => {
   await emptyTables(
     database.prisma,
-    `"JobRun", "JobClaim", "JobKeyedSchedule", "JobKeyedTick", "JobAction", ${QUEUE}`,
+    `"JobRun", "JobClaim", "JobSchedule", "JobTick", "JobAction", ${QUEUE}`,
   )
   await database.prisma.$executeRaw`alter sequence "JobKeyedVersion" restart`
 })
@@ -168,7 +168,7 @@ it('lists them by job and key, with what keeps one from being due, and goes on w
     schedules: [{ key: 'tenant-1', pauseReason: 'has not\npaid' }],
   })
   await database.prisma
-    .$executeRaw`update "JobKeyedSchedule" set "nextAt" = now() - interval '1 hour', "dueAt" = now() - interval '1 hour' where "key" = 'other'`
+    .$executeRaw`update "JobSchedule" set "nextAt" = now() - interval '1 hour', "dueAt" = now() - interval '1 hour' where "key" = 'other'`
   expect((await tell('list', '--state', 'late')).at(-1)).toBe(
     '  late: its tick is due, and no worker has decided it',
   )
@@ -234,7 +234,7 @@ it('backfills the ticks of some weeks, once', async () => {
 it('shows one: when it is due, what became of its ticks, and who changed it', async () => {
   await set('tenant-7', '--reason', 'asked for it')
   await database.prisma.$executeRaw`
-    insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "version")
+    insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "reason", "version")
     select 'sendReport', 'tenant-7', make_timestamptz(2026, 11, day, 9, 0, 0, 'UTC'), 'skipped', 'paused', 1
     from unnest(array[9, 2, 16]) day`
   const lines = await tell('show', 'sendReport', 'tenant-7', '--limit', '2')

@@ -20,7 +20,11 @@ import { cronProblem, MAX_CATCH_UP_MS, MISSED_POLICIES } from './jobs.ts'
 import type { PayloadOf } from '../job/handler.ts'
 import { JobError } from '../job/jobError.ts'
 import { storablePayload } from '../job/storablePayload.ts'
-import { KEYED_OVERLAPS, type KeyedDefinition, type KeyedOverlap } from '../tick/keyedRow.ts'
+import {
+  KEYED_OVERLAPS,
+  type ScheduleDefinition,
+  type KeyedOverlap,
+} from '../tick/storedSchedule.ts'
 import { nextTicks } from '../tick/nextTicks.ts'
 import type { PreviewQuery } from '../control/previewSchedule.ts'
 import type { Actor } from '../control/recordActions.ts'
@@ -68,7 +72,7 @@ export interface KeyedSchedule<J extends Job = Job> {
 const MAX_KEY_BYTES = 200
 const MAX_PAYLOAD_BYTES = 64 * 1024
 const MAX_CRON_LENGTH = 500
-export const DAY_MS = 86_400_000
+const DAY_MS = 86_400_000
 /** Among so many ticks the shortest time between two is looked for. */
 const MEASURED_TICKS = 10
 
@@ -94,7 +98,7 @@ const SCHEDULE_HINTS = { timezone: 'did you mean timeZone?', schedule: 'did you 
 const checkOverlap = optional(oneOf(KEYED_OVERLAPS))
 
 /** A schedule that was checked, with nothing foreign in it. */
-export interface Wanted extends KeyedDefinition {
+export interface Wanted extends ScheduleDefinition {
   key: string
   payload: unknown
   bytes: number
@@ -233,7 +237,7 @@ function checkCalendar(
   given: { cron: unknown; timeZone: unknown },
   within: string,
   problem: FindByCalendar<string | null> = cronProblem,
-): Pick<KeyedDefinition, 'cron' | 'timeZone'> {
+): Pick<ScheduleDefinition, 'cron' | 'timeZone'> {
   const timeZone =
     given.timeZone === undefined ? 'UTC' : checkText(`${within}timeZone`, given.timeZone)
   const ofZone = problem('* * * * *', timeZone)
@@ -252,7 +256,7 @@ function checkSpan({ startsAt, endsAt }: Span, within: string): void {
     throw new ArgumentError(`${within}endsAt`, 'must not be earlier than startsAt')
 }
 
-type Span = Pick<KeyedDefinition, 'startsAt' | 'endsAt'>
+type Span = Pick<ScheduleDefinition, 'startsAt' | 'endsAt'>
 
 function remember<Found>(find: FindByCalendar<Found>): FindByCalendar<Found> {
   const known = new Map<string, Found>()

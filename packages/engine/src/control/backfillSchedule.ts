@@ -7,9 +7,9 @@ import {
 } from '../arguments/actions.ts'
 import { checkTarget } from '../arguments/schedules.ts'
 import type { Connection } from '../store/database.ts'
-import { addOpenWork, insertAll, saveRows, toWork, type DecidedJob } from '../tick/decideKeyed.ts'
+import { addOpenWork, insertAll, saveRows, toWork, type DecidedJob } from '../tick/decideRows.ts'
 import { MAX_COUNTED } from '../tick/dueTicks.ts'
-import { toInstant, type KeyedRow } from '../tick/keyedRow.ts'
+import { toInstant, type StoredSchedule } from '../tick/storedSchedule.ts'
 import { nextTicks, previousTicks } from '../tick/nextTicks.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { lockKeys, workOf, type Caller } from './lockSchedules.ts'
@@ -41,7 +41,7 @@ export async function backfillKeyed(
   const name = checkTarget(job, key)
   const { from, to, by } = checkRequest(request, BACKFILL_REQUEST)
   expectSpan(from, to)
-  const [row] = await lockKeys(tx, job, [key])
+  const [row] = await lockKeys(tx, name, [key])
   if (row === undefined) return { kind: 'notFound' }
   const instants: Date[] = []
   const begin = row.startsAt !== null && row.startsAt > from ? row.startsAt : from
@@ -70,14 +70,14 @@ export async function backfillKeyed(
     .toSorted((one, other) => one.scheduledFor.getTime() - other.scheduledFor.getTime())
     .map(({ workId: id, scheduledFor }) => {
       const previousAt = previous.get(scheduledFor.getTime())?.toISOString() ?? null
-      return toWork(name, row, { id, ...carried, previousAt, scheduledFor, by })
+      return toWork(row, { id, ...carried, previousAt, scheduledFor, by })
     })
   const transactionId = await insertAll(tx, works)
   const openWork = addOpenWork(
-    row.openWork,
+    row,
     works.map(({ id }) => id),
   )
-  await saveRows(tx, name, [{ ...row, openWork }])
+  await saveRows(tx, [{ ...row, openWork }])
   const change = `${written.length.toLocaleString('en')} ticks from ${from.toISOString()} to ${to.toISOString()}`
   await recordActions(tx, 'backfill', [{ name, scheduleKey: key, change }], by)
   if (transactionId !== null) onWork(name, transactionId)
@@ -100,7 +100,7 @@ interface Range {
 async function divideRanges(
   tx: Connection,
   name: string,
-  { key, version, ...definition }: KeyedRow,
+  { key, version, ...definition }: StoredSchedule,
   instants: readonly Date[],
 ): Promise<void> {
   const [first, last] = [instants[0], instants.at(-1)]
@@ -133,7 +133,7 @@ async function divideRanges(
 }
 
 const FIND_RANGES_SQL = `
-  select "scheduledFor", "through", "outcome"::text as "outcome", "reason", "workerId", "createdAt" from "JobKeyedTick"
+  select "scheduledFor", "through", "outcome"::text as "outcome", "reason", "workerId", "createdAt" from "JobTick"
   where "name" = $1::text and "key" = $2::text and "version" = $3::int and "scheduledFor" <= $5::timestamptz
     and "through" >= $4::timestamptz and "count" < $6::int`
 
@@ -144,28 +144,28 @@ const DIVIDE_SQL = `
       "scheduledFor" timestamptz, "outcome" text, "reason" text, "count" int, "through" timestamptz, "workerId" text, "createdAt" timestamptz
     )
   ), gone as (
-    delete from "JobKeyedTick" where "name" = $1::text and "key" = $2::text
+    delete from "JobTick" where "name" = $1::text and "key" = $2::text
       and "scheduledFor" in (select value::timestamptz from json_array_elements_text($4::text::json) as whole(value))
       and "scheduledFor" not in (select "scheduledFor" from part)
     returning "scheduledFor"
   )
-  insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "count", "through", "version", "workerId", "createdAt")
+  insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "reason", "count", "through", "version", "workerId", "createdAt")
   select $1::text, $2::text, "scheduledFor", "outcome"::"TickOutcome", "reason", "count", "through", $3::int, "workerId", "createdAt" from part
   on conflict ("name", "key", "scheduledFor") do update set "count" = excluded."count", "through" = excluded."through"
   returning "scheduledFor", (select count(*) from gone)::int as "gone"`
 
 /** What a range that stayed whole stands for is left alone. */
 const BACKFILL_SQL = `
-  insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "version")
+  insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "version")
   select $1::text, $2::text, given."scheduledFor", 'enqueued', $5::text, given."workId", $4::int
   from json_to_recordset($3::text::json) as given("scheduledFor" timestamptz, "workId" uuid)
   where not exists (
-    select from "JobKeyedTick" range
+    select from "JobTick" range
     where range."name" = $1::text and range."key" = $2::text and range."scheduledFor" <= given."scheduledFor"
       and range."through" >= given."scheduledFor"
   )
   on conflict ("name", "key", "scheduledFor") do update
   set "outcome" = 'enqueued', "workId" = excluded."workId", "version" = excluded."version", "workerId" = null,
-      "reason" = concat_ws(', before: ', excluded."reason", concat_ws(', ', "JobKeyedTick"."outcome"::text, "JobKeyedTick"."reason"))
-  where "JobKeyedTick"."outcome" <> 'enqueued'
+      "reason" = concat_ws(', before: ', excluded."reason", concat_ws(', ', "JobTick"."outcome"::text, "JobTick"."reason"))
+  where "JobTick"."outcome" <> 'enqueued'
   returning "workId"::text, "scheduledFor"`

@@ -1,6 +1,6 @@
 import type { Job } from '../job/defineJob.ts'
 import { checkRequest } from '../arguments/actions.ts'
-import { checkId, checkJobName, checkText } from '../arguments/argument.ts'
+import { checkId, checkJobName } from '../arguments/argument.ts'
 import type { Connection } from '../store/database.ts'
 import {
   APPROVE_RUN_SQL,
@@ -51,48 +51,6 @@ export async function requestCancellation(
   await recordActions(tx, 'cancel', [{ name: run.name, runId: id }], by)
   onRequest(runId, run.transactionId)
   return 'requested'
-}
-
-/** Pauses a schedule: its ticks are skipped from now on. Records who did it and why. */
-export async function pauseSchedule(
-  tx: Connection,
-  name: string,
-  request: ActionRequest,
-): Promise<'paused' | 'alreadyPaused' | 'notScheduled'> {
-  checkText('name', name)
-  const { by } = checkRequest(request)
-  const { actor, reason = null } = by
-  const { rows: paused } = await tx.query(
-    `update "JobSchedule" set "pausedAt" = now(), "pausedBy" = $2, "pauseReason" = $3, "updatedAt" = now()
-     where "name" = $1 and "pausedAt" is null returning "name"`,
-    [name, actor, reason],
-  )
-  if (paused.length > 0) {
-    await recordActions(tx, 'pause', [{ name }], by)
-    return 'paused'
-  }
-  return (await isScheduled(tx, name)) ? 'alreadyPaused' : 'notScheduled'
-}
-
-/** Resumes a paused schedule, and records who did it. */
-export async function resumeSchedule(
-  tx: Connection,
-  name: string,
-  request: Actor,
-): Promise<'resumed' | 'notPaused' | 'notScheduled'> {
-  checkText('name', name)
-  const { by } = checkRequest(request)
-  const { rows: resumed } = await tx.query(
-    `update "JobSchedule"
-     set "pausedAt" = null, "pausedBy" = null, "pauseReason" = null, "updatedAt" = now()
-     where "name" = $1 and "pausedAt" is not null returning "name"`,
-    [name],
-  )
-  if (resumed.length > 0) {
-    await recordActions(tx, 'resume', [{ name }], by)
-    return 'resumed'
-  }
-  return (await isScheduled(tx, name)) ? 'notPaused' : 'notScheduled'
 }
 
 export type FoundPayload =
@@ -195,9 +153,4 @@ export async function approveRun(
   if (!isWaiting) await approve()
   await recordActions(tx, 'approve', [{ name, runId: id, workId }], by)
   return { kind: 'approved', workId, rows: due }
-}
-
-async function isScheduled(tx: Connection, name: string): Promise<boolean> {
-  const { rows } = await tx.query(`select "name" from "JobSchedule" where "name" = $1`, [name])
-  return rows.length > 0
 }

@@ -81,7 +81,7 @@ export async function resumeQueue(
 
 /** Whether a worker has said that it takes work of the job, or anything of it is left. Each part reads a row of an index. */
 const KNOWS_QUEUE_SQL = `
-  select where exists (select from "JobSchedule" where "name" = $1::text)
+  select where exists (select from "JobSchedule" where "name" = $1::text and "key" = '')
     or exists (select from "JobWorker" where "lanes" -> $1::text is not null)
     or exists (select from "JobWork" where "name" = $1::text and "place" is not null and "losses" < 2)
     or exists (select from "JobWork" where "name" = $1::text and "place" is not null and "losses" >= 2)

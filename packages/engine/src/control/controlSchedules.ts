@@ -1,18 +1,23 @@
 import { v7 as uuid } from 'uuid'
 import { checkRequest, DELETE_REQUEST } from '../arguments/actions.ts'
+import { checkText } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
 import { insertWork } from '../store/insertWork.ts'
-import { addOpenWork, saveRows, toWork, type DecidedJob } from '../tick/decideKeyed.ts'
+import { addOpenWork, saveRows, targetOf, toWork, type DecidedJob } from '../tick/decideRows.ts'
 import { checkTarget } from '../arguments/schedules.ts'
-import { MAX_REFUSALS, NOT_PAUSED } from '../tick/keyedRow.ts'
+import {
+  MAX_REFUSALS,
+  NOT_PAUSED,
+  tellDefinition,
+  type StoredSchedule,
+} from '../tick/storedSchedule.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import {
   changedError,
   decideFirst,
   LAST_GONE,
   lockKeys,
-  tellDefinition,
   workOf,
   type Caller,
 } from './lockSchedules.ts'
@@ -25,16 +30,17 @@ export async function pauseKeyed(
   key: string,
   request: ActionRequest,
 ): Promise<'paused' | 'alreadyPaused' | 'notFound'> {
-  const name = checkTarget(job, key)
-  const { by } = checkRequest(request)
-  const [row] = await lockKeys(tx, job, [key])
-  if (row === undefined) return 'notFound'
-  // A pause by a person replaces the engine's own, which would end by itself.
-  if (row.pausedAt !== null && row.refusals < MAX_REFUSALS) return 'alreadyPaused'
-  const paused = { pausedAt: row.now, pausedBy: by.actor, pauseReason: by.reason ?? null }
-  await saveRows(tx, name, [{ ...row, ...NOT_PAUSED, ...paused }])
-  await recordActions(tx, 'pause', [{ name, scheduleKey: key }], by)
-  return 'paused'
+  return await pause(tx, { name: checkTarget(job, key), key }, request)
+}
+
+/** Pauses the schedule of a job's definition. */
+export async function pauseSchedule(
+  tx: Connection,
+  name: string,
+  request: ActionRequest,
+): Promise<'paused' | 'alreadyPaused' | 'notScheduled'> {
+  const outcome = await pause(tx, { name: checkText('name', name), key: '' }, request)
+  return outcome === 'notFound' ? 'notScheduled' : outcome
 }
 
 /** Resumes a schedule. What was due until now was due while it was paused, and is skipped. */
@@ -45,14 +51,42 @@ export async function resumeKeyed(
   request: Actor,
   caller: Caller,
 ): Promise<'resumed' | 'notPaused' | 'notFound'> {
-  const name = checkTarget(job, key)
+  return await resume(tx, { name: checkTarget(job, key), key }, request, caller)
+}
+
+/** Resumes the schedule of a job's definition. */
+export async function resumeSchedule(
+  tx: Connection,
+  name: string,
+  request: Actor,
+  caller: Caller,
+): Promise<'resumed' | 'notPaused' | 'notScheduled'> {
+  const outcome = await resume(tx, { name: checkText('name', name), key: '' }, request, caller)
+  return outcome === 'notFound' ? 'notScheduled' : outcome
+}
+
+type Place = Pick<StoredSchedule, 'name' | 'key'>
+
+async function pause(tx: Connection, of: Place, request: ActionRequest) {
   const { by } = checkRequest(request)
-  const [row] = await lockKeys(tx, job, [key])
-  if (row === undefined) return 'notFound'
+  const [row] = await lockKeys(tx, of.name, [of.key])
+  if (row === undefined || row.retiredAt !== null) return 'notFound'
+  // A pause by a person replaces the engine's own, which would end by itself.
+  if (row.pausedAt !== null && row.refusals < MAX_REFUSALS) return 'alreadyPaused'
+  const paused = { pausedAt: row.now, pausedBy: by.actor, pauseReason: by.reason ?? null }
+  await saveRows(tx, [{ ...row, ...NOT_PAUSED, ...paused }])
+  await recordActions(tx, 'pause', [targetOf(of)], by)
+  return 'paused'
+}
+
+async function resume(tx: Connection, of: Place, request: Actor, caller: Caller) {
+  const { by } = checkRequest(request)
+  const [row] = await lockKeys(tx, of.name, [of.key])
+  if (row === undefined || row.retiredAt !== null) return 'notFound'
   if (row.pausedAt === null) return 'notPaused'
-  const decided = (await decideFirst(tx, job, [row], caller)).get(key) ?? row
-  await saveRows(tx, name, [{ ...decided, ...NOT_PAUSED }])
-  await recordActions(tx, 'resume', [{ name, scheduleKey: key }], by)
+  const decided = (await decideFirst(tx, { name: of.name }, [row], caller)).get(of.key) ?? row
+  await saveRows(tx, [{ ...decided, ...NOT_PAUSED }])
+  await recordActions(tx, 'resume', [targetOf(of)], by)
   return 'resumed'
 }
 
@@ -66,7 +100,7 @@ export async function deleteKeyed(
 ): Promise<'deleted' | 'notFound'> {
   const name = checkTarget(job, key)
   const { ifVersion, by } = checkRequest(request, DELETE_REQUEST)
-  const [row] = await lockKeys(tx, job, [key])
+  const [row] = await lockKeys(tx, name, [key])
   if (row === undefined) return 'notFound'
   if (ifVersion !== undefined && ifVersion !== row.version) throw changedError(name, row, ifVersion)
   await decideFirst(tx, job, [row], caller)
@@ -86,14 +120,14 @@ export async function triggerKeyed(
 ): Promise<{ kind: 'requested'; workId: string } | { kind: 'notFound' }> {
   const name = checkTarget(job, key)
   const { by } = checkRequest(request)
-  const [row] = await lockKeys(tx, job, [key])
+  const [row] = await lockKeys(tx, name, [key])
   if (row === undefined) return { kind: 'notFound' }
   const id = uuid()
   const previousAt = row.lastAt?.toISOString() ?? null
   const carried = workOf(job, row, log)
-  const work = toWork(name, row, { id, ...carried, previousAt, scheduledFor: null, by })
+  const work = toWork(row, { id, ...carried, previousAt, scheduledFor: null, by })
   const { transactionId } = await insertWork(tx, [work])
-  await saveRows(tx, name, [{ ...row, openWork: addOpenWork(row.openWork, [id]) }])
+  await saveRows(tx, [{ ...row, openWork: addOpenWork(row, [id]) }])
   await recordActions(tx, 'run', [{ name, workId: id, scheduleKey: key }], by)
   if (transactionId !== null) onWork(name, transactionId)
   return { kind: 'requested', workId: id }
@@ -101,6 +135,6 @@ export async function triggerKeyed(
 
 const DELETE_SQL = `
   with gone as (
-    delete from "JobKeyedSchedule" where "name" = $1::text and "key" = $2::text returning "version"
+    delete from "JobSchedule" where "name" = $1::text and "key" = $2::text returning "version"
   )
   select nextval('roundsman."JobKeyedVersion"') from gone, generate_series(coalesce(${LAST_GONE}, 0) + 1, gone."version")`

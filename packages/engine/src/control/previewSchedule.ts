@@ -1,4 +1,4 @@
-import { nextOf } from '../tick/keyedRow.ts'
+import { nextOf } from '../tick/storedSchedule.ts'
 import { createLocalTime, type LocalTime } from '../tick/localTime.ts'
 import { nextTick } from '../tick/nextTicks.ts'
 import { checkPreview } from '../arguments/schedules.ts'

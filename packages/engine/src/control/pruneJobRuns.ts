@@ -92,9 +92,7 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
   let counted = Infinity
   await guard({
     total: async (tx, upTo) =>
-      (await countAll(tx, 'JobRun', upTo)) +
-      (await countAll(tx, 'JobTick', upTo)) +
-      (await countAll(tx, 'JobKeyedTick', upTo)),
+      (await countAll(tx, 'JobRun', upTo)) + (await countAll(tx, 'JobTick', upTo)),
     due: async (tx, limit) => (counted = await countOld(tx, all, limit)),
   })
   for (const rows of all) {
@@ -135,9 +133,17 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
 const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
 
 /** Pages of a schedule that is due once a month tell its last tick for as long. */
-const IS_ENQUEUED_NOT_LAST = `"outcome" = 'enqueued' and not exists (
-  select from "JobKeyedSchedule" schedule where schedule."name" = "JobKeyedTick"."name" and schedule."key" = "JobKeyedTick"."key"
-    and schedule."lastAt" = "JobKeyedTick"."scheduledFor")`
+const IS_ENQUEUED_NOT_LAST = `"key" <> '' and "outcome" = 'enqueued' and not exists (
+  select from "JobSchedule" schedule where schedule."name" = "JobTick"."name" and schedule."key" = "JobTick"."key"
+    and schedule."lastAt" = "JobTick"."scheduledFor")`
+
+/** While workers of a version are listed, its first one tells when it appeared, which decides who defines schedules. */
+const IS_NOT_FIRST = `(
+  not exists (select from "JobWorker" worker where worker."version" = "JobFormerWorker"."version")
+  or exists (
+    select from "JobFormerWorker" earlier where earlier."version" = "JobFormerWorker"."version"
+      and (earlier."startedAt", earlier."id") < ("JobFormerWorker"."startedAt", "JobFormerWorker"."id")
+  ))`
 
 /** The kinds of rows to remove at an instant, each with its cut-off. */
 function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }: Days) {
@@ -156,14 +162,13 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
   return [
     rows('succeeded', 'JobRun', 'startedAt', runDays, `"status" = 'success' and ${isLetGo}`),
     rows('failed', 'JobRun', 'startedAt', failedDays, `"errorCode" is not null and ${isLetGo}`),
-    rows('ticks', 'JobTick', 'scheduledFor', runDays),
+    rows('ticks', 'JobTick', 'scheduledFor', runDays, `("key" = '' or "outcome" <> 'enqueued')`),
     rows('actions', 'JobAction', 'at', actionDays),
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.
     rows('cancels', 'JobCancel', 'requestedAt', 1, `"runId" not ${IS_LISTED}`),
-    rows('ticks', 'JobKeyedTick', 'scheduledFor', runDays, `"outcome" <> 'enqueued'`),
-    rows('ticks', 'JobKeyedTick', 'scheduledFor', keyedTickDays, IS_ENQUEUED_NOT_LAST),
+    rows('ticks', 'JobTick', 'scheduledFor', keyedTickDays, IS_ENQUEUED_NOT_LAST),
     // A run reads its version here, and failed runs are kept for longer.
-    rows('workers', 'JobFormerWorker', 'endedAt', Math.max(runDays, failedDays)),
+    rows('workers', 'JobFormerWorker', 'endedAt', Math.max(runDays, failedDays), IS_NOT_FIRST),
   ] as const
 }
 

@@ -60,7 +60,7 @@ function tooMany(message: string, details: Record<string, number>): JobError {
 /** Those that a change is about to make have no version yet. */
 const COUNT_SQL = `
   select count(*)::int as "entries", coalesce(sum("perDay") filter (where "nextAt" is not null), 0)::float8 as "perDay"
-  from (select "perDay", "nextAt" from "JobKeyedSchedule" where "version" > 0 limit $1::int) one`
+  from (select "perDay", "nextAt" from "JobSchedule" where "version" > 0 and "key" <> '' limit $1::int) one`
 
 /** How many instants a day a cron expression names, of the days on which it names any. A change of clocks does not count. */
 export function ticksOfDay(cron: string): number {

@@ -2,18 +2,18 @@ import { isDeepStrictEqual } from 'node:util'
 import { checkJobName } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
-import { readPayload } from '../tick/decideKeyed.ts'
-import { dueOf, MAX_REFUSALS, nextOf, OWN_TZDATA, type KeyedRow } from '../tick/keyedRow.ts'
+import { readPayload } from '../tick/decideRows.ts'
+import {
+  dueOf,
+  MAX_REFUSALS,
+  nextOf,
+  OWN_TZDATA,
+  tellDefinition,
+  type StoredSchedule,
+} from '../tick/storedSchedule.ts'
 import { createNextTick } from '../tick/nextTicks.ts'
 import { checkSchedules, type Wanted } from '../arguments/schedules.ts'
-import {
-  changedError,
-  decideFirst,
-  LAST_GONE,
-  lockKeys,
-  tellDefinition,
-  type Caller,
-} from './lockSchedules.ts'
+import { changedError, decideFirst, LAST_GONE, lockKeys, type Caller } from './lockSchedules.ts'
 import { recordActions, type Actor } from './recordActions.ts'
 import type { LoadLimit } from './scheduleLoad.ts'
 
@@ -41,7 +41,7 @@ export async function upsertSchedules(
   const byKey = new Map(wanted.map((one) => [one.key, one]))
   if (wanted.length === 0) return []
   await tx.query(INSERT_SQL, [name, JSON.stringify(wanted.map(toJson))])
-  const rows = await lockKeys(tx, job, [...byKey.keys()])
+  const rows = await lockKeys(tx, name, [...byKey.keys()])
   await checkVersions(tx, name, rows, byKey)
   for (const row of rows) {
     const one = byKey.get(row.key) as Wanted
@@ -97,7 +97,7 @@ export async function upsertSchedules(
   return wanted.map(({ key }) => results.get(key) as UpsertedSchedule)
 
   function addedPerDay(): number {
-    const was = ({ version, perDay }: KeyedRow) => (version === 0 ? 0 : perDay)
+    const was = ({ version, perDay }: StoredSchedule) => (version === 0 ? 0 : perDay)
     return changed.reduce((sum, row) => sum + (byKey.get(row.key)?.perDay ?? 0) - was(row), 0)
   }
 }
@@ -105,7 +105,7 @@ export async function upsertSchedules(
 async function checkVersions(
   tx: Connection,
   name: string,
-  rows: readonly KeyedRow[],
+  rows: readonly StoredSchedule[],
   wanted: ReadonlyMap<string, Wanted>,
 ): Promise<void> {
   const other = rows.find(({ key, version }) => {
@@ -124,7 +124,7 @@ async function removeUnmade(
   wanted: ReadonlyMap<string, Wanted>,
 ): Promise<void> {
   await tx.query(
-    `delete from "JobKeyedSchedule" where "name" = $1::text and "key" = any($2::text[]) and "version" = 0 returning "key"`,
+    `delete from "JobSchedule" where "name" = $1::text and "key" = any($2::text[]) and "version" = 0 returning "key"`,
     [name, [...wanted.keys()]],
   )
 }
@@ -137,11 +137,11 @@ async function readLastGone(tx: Connection): Promise<number> {
   return rows[0]?.gone ?? 0
 }
 
-function hasPayload(row: KeyedRow, { payload, bytes }: Wanted): boolean {
+function hasPayload(row: StoredSchedule, { payload, bytes }: Wanted): boolean {
   return (row.bytes === 0) === (bytes === 0) && isDeepStrictEqual(readPayload(row), payload)
 }
 
-function differs(row: KeyedRow, one: Wanted): boolean {
+function differs(row: StoredSchedule, one: Wanted): boolean {
   if (differsInTicks(row, one) || !hasPayload(row, one)) return true
   return (['missed', 'catchUpMs', 'overlap', 'jitterMs'] as const).some(
     (part) => row[part] !== one[part],
@@ -149,7 +149,7 @@ function differs(row: KeyedRow, one: Wanted): boolean {
 }
 
 /** Whether it names other instants. */
-function differsInTicks(row: KeyedRow, one: Wanted): boolean {
+function differsInTicks(row: StoredSchedule, one: Wanted): boolean {
   return (
     row.cron !== one.cron ||
     row.timeZone !== one.timeZone ||
@@ -177,7 +177,7 @@ const PAYLOAD = `case when given."bytes" > 0 then coalesce(given."payload", 'nul
  * holds is waited for, and one that is there is locked, all in the order of the keys.
  */
 const INSERT_SQL = `
-  insert into "JobKeyedSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "startsAt", "endsAt",
+  insert into "JobSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "startsAt", "endsAt",
     "payload", "bytes", "delayMs", "cursor", "tzdata")
   select $1::text, "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "startsAt", "endsAt",
     ${PAYLOAD}, "bytes", "delayMs", clock_timestamp(), ''
@@ -190,7 +190,7 @@ const unlessLifted = (column: string) =>
   `case when given."isLifted" and "refusals" >= ${MAX_REFUSALS} then null else "${column}" end`
 
 const CHANGE_SQL = `
-  update "JobKeyedSchedule" schedule
+  update "JobSchedule" schedule
   set "version" = given."version", "cron" = given."cron", "timeZone" = given."timeZone", "missed" = given."missed",
       "catchUpMs" = given."catchUpMs", "overlap" = given."overlap", "jitterMs" = given."jitterMs", "delayMs" = given."delayMs", "perDay" = given."perDay",
       "startsAt" = given."startsAt", "endsAt" = given."endsAt", "payload" = ${PAYLOAD}, "bytes" = given."bytes",

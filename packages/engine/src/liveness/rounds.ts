@@ -14,7 +14,7 @@ import { dropPayloadsOfNobody, type PayloadPosition } from '../store/payloadsOfN
 import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
 import { endStaleClaims, giveBackStrays, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
-import { dueJobsSql } from '../tick/keyedRow.ts'
+import { ticksSql, toDefinitions, type TicksSeen } from '../tick/defineSchedules.ts'
 import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
@@ -45,8 +45,8 @@ export function createRounds(options: {
   workerId: string
   /** The jobs whose work this worker takes. */
   jobs: readonly Job[]
-  /** The jobs of whose keyed schedules it decides ticks. */
-  scheduled: readonly string[]
+  /** The jobs that it knows, and of which it decides ticks. */
+  scheduled: readonly Job[]
   /** Default: a second. */
   roundMs?: number | undefined
   log: Logger
@@ -55,10 +55,9 @@ export function createRounds(options: {
   /** Called for a job that may have work to take, also such as runs alone. `isNews`: some of it is ready since the last round. */
   onReady: (name: string, isNews: boolean) => void
   onSuspect: (name: string) => void
-  /** Called with the jobs of which ticks of keyed schedules are due. */
-  onTicksDue: (names: readonly string[]) => void
   /** Gives the rows of limits what the living workers define. */
   settleLimits: () => Promise<void>
+  onTicks: (seen: TicksSeen) => void
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
@@ -96,7 +95,7 @@ export function createRounds(options: {
       // First what concerns this worker's own work: rescuing what others have locked takes time.
       for (const name of seen.ready) onReady(name, seen.placed.includes(name))
       for (const name of seen.suspects) options.onSuspect(name)
-      if (seen.ticksDue.length > 0) options.onTicksDue(seen.ticksDue)
+      options.onTicks(seen.ticks)
       await attempt(() => options.cancellations.check())
       if (!isListed) await attempt(() => session.signUp())
       const rescue = { database, log, now, observers }
@@ -178,19 +177,18 @@ interface Round extends Seen {
   isIdle: boolean
   /** Whether the list of workers has this one. */
   isListed: boolean
-  /** The jobs of which ticks of keyed schedules are due. */
-  ticksDue: string[]
+  ticks: TicksSeen
   /** Of the jobs under limits. */
   rules: RulesByJob
 }
 
-/** One statement, the only one that an idle worker sends. `$1` is the worker's id, `$8` are the jobs of whose schedules it decides. */
+/** One statement, the only one that an idle worker sends. `$1` is the worker's id, `$8` the jobs that it knows. */
 const ROUND_SQL = `
   with beat as (${BEAT_SQL}), ${placeDueSql('$2')}
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
          not exists (select from "JobClaim") as "isIdle",
          exists (select from "JobWorker" where "id" = $1) as "isListed",
-         ${dueJobsSql('$8')} as "ticksDue", ${rulesSql('$2')} as "rules", ${SEEN}`
+         ${ticksSql('$8')} as "ticks", ${rulesSql('$2')} as "rules", ${SEEN}`
 
 /** What a round has to do, and the jobs with work to take now. */
 type WhatToDo = Omit<Round, 'firsts' | 'paused'> & {
@@ -204,13 +202,13 @@ export async function readRound(
   connection: Pick<Session, 'query'>,
   workerId: string,
   requests: readonly LookRequest[],
-  scheduled: readonly string[],
+  scheduled: readonly Job[],
 ): Promise<WhatToDo> {
   const { values, ranges } = lookValues(requests)
   const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [
     workerId,
     ...values,
-    scheduled,
+    toDefinitions(scheduled),
   ])
   // A statement without a table answers with one row.
   const row = rows[0] as Round

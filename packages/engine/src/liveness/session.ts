@@ -64,6 +64,8 @@ export interface SessionOptions {
   version?: string | null
   /** How many runs of each job this worker takes at once, for others to read. A job that is missing has none. Default: {}. */
   lanes?: Readonly<Record<string, number>>
+  /** The jobs of which it knows the definitions. Default: none. */
+  jobs?: readonly string[]
   /** How long an answer may take. Default 10,000 ms. */
   answerTimeoutMs?: number
   /**
@@ -97,8 +99,8 @@ const SIGN_UP_SQL = `
   with beat as (
     update "JobWorker" set "heartbeatAt" = statement_timestamp() where "id" in (${FREE_ROW})
   )
-  insert into "JobWorker" ("id", "startedAt", "version", "lanes")
-  values ($1, $2, $3, $4::jsonb)
+  insert into "JobWorker" ("id", "startedAt", "version", "lanes", "jobs")
+  values ($1, $2, $3, $4::jsonb, $5::text[])
   on conflict ("id") do nothing`
 /** The list of workers leads the rescue to claims: a worker that holds any stays on it. */
 const holdsNothing = (worker: string) =>
@@ -172,6 +174,7 @@ export function createSession({
   workerId,
   version = null,
   lanes = {},
+  jobs = [],
   answerTimeoutMs = 10_000,
   vanishedAfterMs = 15_000,
   onLost = () => undefined,
@@ -185,7 +188,7 @@ export function createSession({
     log,
   })
   const reconnects: (() => void)[] = []
-  const startedAt = new Date()
+  let startedAt = new Date()
   const lanesText = JSON.stringify(lanes)
   let link: Link | null = null
   let opening: Link | null = null
@@ -201,6 +204,9 @@ export function createSession({
 
   async function start(): Promise<void> {
     await database.query(CLEAN_UP_SQL)
+    const { rows } = await database.query<{ now: Date }>('select clock_timestamp() as "now"')
+    // Which version appeared last decides who defines schedules.
+    startedAt = rows[0]?.now ?? startedAt
     await connect()
   }
 
@@ -265,7 +271,7 @@ export function createSession({
   }
 
   async function signUpOn(client: pg.Client): Promise<void> {
-    await ask(client, SIGN_UP_SQL, [workerId, startedAt, version, lanesText])
+    await ask(client, SIGN_UP_SQL, [workerId, startedAt, version, lanesText, jobs])
   }
 
   function lose(lost: Link, error: Error): void {

@@ -4,7 +4,6 @@ import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { overrunLimitMs } from './judgeRun.ts'
 import { reachesBack } from './listPoison.ts'
-import { judgeSchedule } from './judgeSchedule.ts'
 import { countQueue, MAX_MEASURED } from './getQueueStats.ts'
 import { findLastSign, isAnyWorkerAlive, versionOf } from './listWorkers.ts'
 import {
@@ -15,13 +14,13 @@ import {
 } from './readQueues.ts'
 import type { JobsReader } from './reader.ts'
 import { listLateSchedules } from './listKeyedSchedules.ts'
-import { listSchedules } from './listSchedules.ts'
+import { judgeSchedule, listSchedules } from './listSchedules.ts'
 import { listOverrunning } from './runsUnderWay.ts'
 
 /**
  * What keeps jobs from being done. Instants are ISO 8601 in UTC.
  *   noWorker     No worker lives. `lastSignAt`: when one has last given a sign of life; null when none is on record.
- *   late         A tick, as the catalogue or a living worker has the schedule, is due since then and nobody decided it.
+ *   late         A tick is due since then and nobody decided it.
  *                `key`: of the keyed schedule that is late for longest, where no tick of the job's own schedule is.
  *   unscheduled  Workers live, and none of them has started with this schedule: they are of an older version.
  *   overrunning  The job's longest run started then and goes on beyond its time-out and a minute of grace.
@@ -100,21 +99,14 @@ export async function judgeHealth(
     ? []
     : [{ kind: 'noWorker', lastSignAt: await findLastSign(reader) }]
   const paused: string[] = []
-  for (const { name, schedule } of scheduled) {
+  for (const { name } of scheduled) {
     const row = rowOf.get(name)
     if (row === undefined) {
       if (isAnyAlive) problems.push({ kind: 'unscheduled', name })
       continue
     }
     if (row.pausedAt !== null) paused.push(name)
-    const state = {
-      ...row,
-      cursor: new Date(row.cursor),
-      updatedAt: new Date(row.updatedAt),
-      isPaused: row.pausedAt !== null,
-      others: [schedule, ...row.others],
-    }
-    const { next, lateMs } = judgeSchedule(state, now)
+    const { next, lateMs } = judgeSchedule(row, now)
     if (next !== null && lateMs !== null)
       problems.push({ kind: 'late', name, since: next.toISOString() })
   }

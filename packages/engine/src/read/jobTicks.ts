@@ -18,38 +18,45 @@ export interface ListedJobTick {
   createdAt: string
 }
 
-export interface ListJobTicksOptions {
-  name: string
-  /** How many rows to return, from 1 to 10,000. */
-  limit: number
-  /** Only ticks before this instant; ISO 8601. */
-  before?: string | undefined
+export interface KeyedTickRow extends ListedJobTick {
+  /** By which version of the schedule it was decided. */
+  version: number
 }
 
-export interface JobTickPage {
-  ticks: ListedJobTick[]
+export interface KeyedTickPage {
+  ticks: KeyedTickRow[]
   /** Pass it as `before` for the next page; null when there are no more rows. */
   next: string | null
 }
 
-/** Lists a job's rows of the tick ledger, newest first. A job's instants are unique, so a page begins after one. */
+/** Lists a schedule's rows of the tick ledger, the newest first; also of one that was deleted. The key of a job's own is empty. */
 export async function listJobTicks(
   reader: JobsReader,
-  { name, limit, before }: ListJobTicksOptions,
-): Promise<JobTickPage> {
+  {
+    name,
+    key = '',
+    limit,
+    before,
+  }: { name: string; key?: string; limit: number; before?: string | undefined },
+): Promise<KeyedTickPage> {
   // One row more than asked for tells whether there is a next page.
-  const rows = await reader.rows<ListedJobTick>({
+  const rows = await reader.rows<KeyedTickRow>({
     text: `
       select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
-             "workId"::text as "workId", "createdAt"
-      from "JobTick" where ${equalsInOrder('"name"', '$1::text')} ${before === undefined ? '' : 'and "scheduledFor" < $3::timestamptz'}
-      order by "name" desc, "scheduledFor" desc limit $2::int`,
-    values: [name, limit + 1, ...(before === undefined ? [] : [before])],
+             "workId"::text as "workId", "version", "createdAt"
+      from "JobTick" where ${ofSchedule('$1::text', '$2::text')} ${before === undefined ? '' : 'and "scheduledFor" < $4::timestamptz'}
+      ${NEWEST_FIRST} limit $3::int`,
+    values: [name, key, limit + 1, ...(before === undefined ? [] : [before])],
   })
   const ticks = rows.slice(0, limit)
   const last = rows.length > ticks.length ? ticks.at(-1) : undefined
   return { ticks, next: last?.scheduledFor ?? null }
 }
+
+/** Only the primary key lists them in this order. */
+const ofSchedule = (name: string, key: string) =>
+  `${equalsInOrder('"name"', name)} and ${equalsInOrder('"key"', key)}`
+const NEWEST_FIRST = 'order by "name" desc, "key" desc, "scheduledFor" desc'
 
 /** A tick with the last attempt at the work that it enqueued, if any. */
 export interface RecentTick extends Pick<
@@ -60,31 +67,81 @@ export interface RecentTick extends Pick<
   run: Pick<RecentRun, 'id' | 'status' | 'outcome' | 'startedAt' | 'endedAt'> | null
 }
 
-/** Lists the newest ticks of each job, the latest first. */
+/** Lists the newest ticks of the own schedule of each job, the latest first. */
 export async function listRecentTicks(
   reader: JobsReader,
   names: readonly string[],
   limit: number,
 ): Promise<RecentTick[]> {
-  // Only the primary key lists them by name and then by time.
-  return await reader.rows<RecentTick>({
+  const columns = `tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count"`
+  const keys = names.map(() => '')
+  return await listRecent(
+    reader,
+    { names, keys, limit },
+    `${columns}, ${lastRunOf('"JobRun"')} as "run"`,
+  )
+}
+
+/** A tick of a schedule that is kept as data, with the last attempt at the work that it enqueued, if any. */
+export interface RecentKeyedTick extends Omit<RecentTick, 'name'> {
+  key: string
+  /** By which version of the schedule it was decided. */
+  version: number
+  /** The last of several ticks; else null. */
+  through: string | null
+}
+
+export interface RecentKeyedTicksQuery {
+  name: string
+  keys: readonly string[]
+  /** How many of each key. */
+  limit: number
+  /** Only ticks before this instant; ISO 8601. */
+  before?: string | undefined
+}
+
+/** Lists the newest ticks of each of a job's schedules, the latest first. */
+export async function listRecentKeyedTicks(
+  reader: JobsReader,
+  { name, keys, limit, before }: RecentKeyedTicksQuery,
+): Promise<RecentKeyedTick[]> {
+  const names = keys.map(() => name)
+  return await listRecent(
+    reader,
+    { names, keys, limit, before },
+    `tick.*, ${lastRunOf('"JobRunAll"')} as "run"`,
+  )
+}
+
+async function listRecent<Row extends object>(
+  reader: JobsReader,
+  of: {
+    names: readonly string[]
+    keys: readonly string[]
+    limit: number
+    before?: string | undefined
+  },
+  columns: string,
+): Promise<Row[]> {
+  const { names, keys, limit, before } = of
+  return await reader.rows<Row>({
     text: `
-      select tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count",
-             ${lastRunOf('tick."workId"', '"JobRun"')} as "run"
-      from unnest($1::text[]) as job(name)
+      select ${columns} from unnest($1::text[], $2::text[]) as schedule(name, key)
       cross join lateral (
-        select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "workId"
-        from "JobTick" where ${equalsInOrder('"name"', 'job.name')}
-        order by "name" desc, "scheduledFor" desc limit $2::int
+        select "name", "key", "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
+               "version", "workId"
+        from "JobTick"
+        where ${ofSchedule('schedule.name', 'schedule.key')} ${before === undefined ? '' : 'and "scheduledFor" < $4::timestamptz'}
+        ${NEWEST_FIRST} limit $3::int
       ) tick
-      order by tick."name", tick."scheduledFor" desc`,
-    values: [names, limit],
+      order by tick."name", tick."key", tick."scheduledFor" desc`,
+    values: [names, keys, limit, ...(before === undefined ? [] : [before])],
   })
 }
 
-/** The last attempt at a piece of work, if any, as JSON. `workId` is an expression. */
-export const lastRunOf = (workId: string, table: '"JobRun"' | '"JobRunAll"') => `(
+/** The last attempt at a tick's work, if any, as JSON. */
+const lastRunOf = (table: '"JobRun"' | '"JobRunAll"') => `(
         select jsonb_build_object('id', run."id", 'status', run."status", 'outcome', ${outcomeOf('run.')},
           'startedAt', ${jsonInstant('run."startedAt"')}, 'endedAt', ${jsonInstant('run."endedAt"')})
-        from ${table} run where run."workId" = ${workId} order by run."attempt" desc, run."startedAt" desc limit 1
+        from ${table} run where run."workId" = tick."workId" order by run."attempt" desc, run."startedAt" desc limit 1
       )`

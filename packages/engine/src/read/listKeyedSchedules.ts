@@ -5,10 +5,10 @@ import {
   type SCHEDULE_STATES,
 } from '../arguments/queries.ts'
 import type { MissedPolicy } from '../job/defineJob.ts'
-import { MAX_REFUSALS, POSTPONED_MS, type KeyedOverlap } from '../tick/keyedRow.ts'
+import { BY_OFTEN, MAX_REFUSALS, POSTPONED_MS, type KeyedOverlap } from '../tick/storedSchedule.ts'
 import { boundedText } from './bounded.ts'
 import { GRACE_MS } from './judgeRun.ts'
-import type { ListedJobTick } from './jobTicks.ts'
+import { listJobTicks, type KeyedTickPage } from './jobTicks.ts'
 import type { JobsReader } from './reader.ts'
 import { NAMES_OF_SCHEDULES } from './workOfJobs.ts'
 
@@ -86,7 +86,7 @@ export async function listKeyedSchedules(
   const values: unknown[] = [limit + 1]
   const add = (value: unknown) => `$${values.push(value)}`
   const conditions = [
-    'true',
+    `"key" <> ''`,
     ...(name === undefined ? [] : [`"name" = ${add(name)}::text`]),
     ...(search === undefined ? [] : [beginsWith(search, add)]),
     ...(state === undefined ? [] : [CONDITIONS[state]]),
@@ -96,7 +96,7 @@ export async function listKeyedSchedules(
   ]
   const rows = await reader.rows<ListedSchedule>({
     text: `
-      select ${COLUMNS} from "JobKeyedSchedule" where ${conditions.join(' and ')}
+      select ${COLUMNS} from "JobSchedule" where ${conditions.join(' and ')}
       order by "name", "key" limit $1::int`,
     values,
   })
@@ -117,7 +117,7 @@ export async function getKeyedSchedule(
 ): Promise<ListedSchedule | null> {
   const { name, key } = checkPlaceOfSchedule('of', of)
   const [row] = await reader.rows<ListedSchedule>({
-    text: `select ${COLUMNS} from "JobKeyedSchedule" where "name" = $1::text and "key" = $2::text`,
+    text: `select ${COLUMNS} from "JobSchedule" where "name" = $1::text and "key" = $2::text and "key" <> ''`,
     values: [name, key],
   })
   return row ?? null
@@ -135,13 +135,16 @@ export async function listLateSchedules(
       select job.name, late."key", late."dueAt" as "since" from (${NAMES_OF_SCHEDULES}) job(name)
       cross join lateral (
         select "key", "dueAt" from (
-          (select "key", ${SINCE} as "dueAt" from "JobKeyedSchedule"
-           where "name" = job.name and "dueAt" < ${BEFORE_GRACE} order by "JobKeyedSchedule"."dueAt" limit 1)
+          (select "key", ${SINCE} as "dueAt" from "JobSchedule" schedule
+           where "name" = job.name and "key" <> '' and "lookAt" < ${BEFORE_GRACE} order by "lookAt" limit 1)
           union all
-          (select "key", ${SINCE} from "JobKeyedSchedule"
-           where "name" = job.name and "dueAt" >= ${BEFORE_GRACE} and "dueAt" < $1::timestamptz + interval '${POSTPONED_MS} milliseconds'
-             and ${SINCE} < ${BEFORE_GRACE}
+          (select "key", ${SINCE} from "JobSchedule" schedule
+           where "name" = job.name and "key" <> '' and "lookAt" >= ${BEFORE_GRACE}
+             and "lookAt" < $1::timestamptz + interval '${POSTPONED_MS} milliseconds' and ${SINCE} < ${BEFORE_GRACE}
            order by 2 limit 1)
+          union all
+          (select "key", ${SINCE} from "JobSchedule" schedule
+           where "name" = job.name and "key" <> '' and ${BY_OFTEN.is} and ${SINCE} < ${BEFORE_GRACE} order by 2 limit 1)
         ) one order by "dueAt" limit 1
       ) late order by late."dueAt", job.name`,
     values: [now.toISOString()],
@@ -168,16 +171,10 @@ export async function listRefusedSchedules(reader: JobsReader): Promise<RefusedS
       select job.name, (array_agg("key" order by "pausedAt"))[1] as "key", min("pausedAt") as "since",
              least(count(*), ${MAX_REFUSED})::int as "count", count(*) > ${MAX_REFUSED} as "isCut"
       from (${NAMES_OF_SCHEDULES}) job(name) cross join lateral (
-        select "key", "pausedAt" from "JobKeyedSchedule"
-        where "name" = job.name and ${IS_REFUSED} order by "pausedAt" limit ${MAX_REFUSED + 1}
+        select "key", "pausedAt" from "JobSchedule"
+        where "name" = job.name and "key" <> '' and ${IS_REFUSED} order by "pausedAt" limit ${MAX_REFUSED + 1}
       ) refused group by job.name order by job.name`,
   })
-}
-
-/** A row of a keyed schedule's ledger. */
-export interface KeyedTickRow extends ListedJobTick {
-  /** By which version of the schedule it was decided. */
-  version: number
 }
 
 export interface KeyedTickQuery {
@@ -189,27 +186,26 @@ export interface KeyedTickQuery {
   before?: string | undefined
 }
 
-export interface KeyedTickPage {
-  ticks: KeyedTickRow[]
-  /** Pass it as `before` for the next page; null when there are no more rows. */
-  next: string | null
-}
-
 /** Lists a schedule's rows of the ledger, the newest first; also of one that was deleted. */
 export async function listKeyedTicks(
   reader: JobsReader,
   query: KeyedTickQuery,
 ): Promise<KeyedTickPage> {
-  const { name, key, limit, before } = checkTickQuery(query)
-  const rows = await reader.rows<KeyedTickRow>({
+  return await listJobTicks(reader, checkTickQuery(query))
+}
+
+const MAX_COUNTED = 10_000
+
+/** Counts a job's schedules that are kept as data, up to 10,000. */
+export async function countKeyedSchedules(
+  reader: JobsReader,
+  name: string,
+): Promise<{ count: number; isCut: boolean }> {
+  const [row] = await reader.rows<{ count: number; isCut: boolean }>({
     text: `
-      select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
-             "workId"::text as "workId", "version", "createdAt"
-      from "JobKeyedTick" where "name" = $1::text and "key" = $2::text ${before === undefined ? '' : 'and "scheduledFor" < $4::timestamptz'}
-      order by "scheduledFor" desc limit $3::int`,
-    values: [name, key, limit + 1, ...(before === undefined ? [] : [before])],
+      select least(count(*), ${MAX_COUNTED})::int as "count", count(*) > ${MAX_COUNTED} as "isCut"
+      from (select from "JobSchedule" where "name" = $1::text and "key" <> '' limit ${MAX_COUNTED + 1}) one`,
+    values: [name],
   })
-  const ticks = rows.slice(0, limit)
-  const last = rows.length > limit ? ticks.at(-1) : undefined
-  return { ticks, next: last?.scheduledFor ?? null }
+  return row ?? { count: 0, isCut: false }
 }

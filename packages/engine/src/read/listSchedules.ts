@@ -1,7 +1,7 @@
 import { tickAfter } from '../tick/nextTicks.ts'
 import { checkNames } from '../arguments/queries.ts'
-import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
+import { GRACE_MS } from './judgeRun.ts'
 import type { JobsReader } from './reader.ts'
 
 /** A schedule as its row in the database has it. Instants are ISO 8601 in UTC. */
@@ -14,15 +14,15 @@ export interface ScheduleRow {
   pausedAt: string | null
   pausedBy: string | null
   pauseReason: string | null
-  /** When it was registered or changed, or people last paused or resumed it. */
+  /** The tick that is decided next, due or not. */
+  nextAt: string | null
+  /** When a worker last wrote its definition. */
   updatedAt: string
-  /** What living workers define instead, and when the first of those started. */
-  others: { cron: string; timeZone: string; since: string }[]
 }
 
 /**
- * Reads schedules, keyed by job name. A schedule that no worker has started with is missing, and so is one whose expression or
- * zone this version cannot read: a newer one has written it, or somebody by hand.
+ * Reads the schedules of jobs' definitions, keyed by job name. One that no worker has started with is missing, and so is one whose
+ * expression or zone this version cannot read: a newer one has written it, or somebody by hand.
  */
 export async function listSchedules(
   reader: JobsReader,
@@ -31,32 +31,37 @@ export async function listSchedules(
   const wanted = checkNames(reader, names)
   const rows = await reader.rows<ScheduleRow>({
     text: `
-      with living as materialized (
-        select "schedules", "startedAt" from "JobWorker" worker
-        where jsonb_typeof("schedules") = 'object' and ${isAliveSql('worker."id"')}
-      )
-      select "name", "cron", "timeZone", "cursor", "updatedAt", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
-             ${boundedText('"pauseReason"')} as "pauseReason", (
-               select coalesce(jsonb_agg(jsonb_build_object('cron', own ->> 0, 'timeZone', own ->> 1, 'since', since)), '[]')
-               from (
-                 select own, min("startedAt") as since
-                 from living cross join lateral (select "schedules" -> "name" as own) defined
-                 where own <> jsonb_build_array("cron", "timeZone") group by own
-               ) other
-             ) as "others"
-      from "JobSchedule" where "name" = any($1::text[])`,
+      select "name", "cron", "timeZone", "cursor", "nextAt", "updatedAt", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
+             ${boundedText('"pauseReason"')} as "pauseReason"
+      from "JobSchedule" where "name" = any($1::text[]) and "key" = '' and "retiredAt" is null`,
     values: [wanted],
   })
-  return new Map(rows.filter(isReadable).map((row) => [row.name, row]))
+  return new Map(rows.flatMap(readRow).map((row) => [row.name, row]))
 }
 
-function isReadable(row: ScheduleRow): boolean {
+/** Whoever writes a row by hand may leave out the next tick. */
+function readRow(row: ScheduleRow): ScheduleRow[] {
   try {
-    tickAfter(row, new Date(row.cursor))
-    return true
+    const next = tickAfter(row, new Date(row.cursor))
+    return [{ ...row, nextAt: row.nextAt ?? next?.toISOString() ?? null }]
   } catch {
-    return false
+    return []
   }
+}
+
+export interface ScheduleVerdict {
+  /** The first undecided tick, due or not. Null while paused, and when no more tick comes. */
+  next: Date | null
+  /** How long that tick is overdue, if that is longer than the grace; else null. */
+  lateMs: number | null
+}
+
+/** Judges whether a tick is due and no worker has decided it. A paused schedule is never late, since its ticks are skipped. */
+export function judgeSchedule({ nextAt, pausedAt }: ScheduleRow, now: Date): ScheduleVerdict {
+  if (pausedAt !== null || nextAt === null) return { next: null, lateMs: null }
+  const next = new Date(nextAt)
+  const lateMs = now.getTime() - next.getTime()
+  return { next, lateMs: lateMs > GRACE_MS ? lateMs : null }
 }
 
 /** A schedule that a worker of another version has changed. */
@@ -90,7 +95,7 @@ export async function listRescheduled(
           where "name" = schedule."name" and "at" >= $2::timestamptz and "scheduleKey" is null order by "at" desc limit ${MAX_ACTIONS}
         ) latest where "action" = 'reschedule' order by "at" desc limit 1
       ) change
-      where schedule."name" = any($1::text[]) and schedule."updatedAt" >= $2::timestamptz
+      where schedule."name" = any($1::text[]) and schedule."key" = '' and schedule."updatedAt" >= $2::timestamptz
       order by change."at" desc, schedule."name"`,
     values: [names, since.toISOString()],
   })

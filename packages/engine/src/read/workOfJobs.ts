@@ -23,7 +23,7 @@ export const NAMES_OF_WORK = [READY, SUSPECT, LATER]
   .join(' union ')
 
 /** The names of jobs with keyed schedules. */
-export const NAMES_OF_SCHEDULES = namesIn('"JobKeyedSchedule"', 'true')
+export const NAMES_OF_SCHEDULES = namesIn('"JobSchedule"', `work."key" <> ''`)
 
 export const NAMES_OF_LETTERS = namesIn('"JobDeadLetter"', 'true')
 

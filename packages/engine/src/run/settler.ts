@@ -6,11 +6,10 @@ import { storableText } from '../job/storableText.ts'
 import type { Observers } from './combineObservers.ts'
 import type { RetryPolicy } from '../job/defineJob.ts'
 import type { HeldClaim, TakenWork } from '../store/claimWork.ts'
-import type { Database } from '../store/database.ts'
+import type { Connection, Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import { decideNext, type AfterFailure } from './afterFailure.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { findLocked, type Locked } from '../store/findLocked.ts'
 import type { Holdings } from '../work/holdings.ts'
 import { endRuns, findEnded, letGo, type RunEnd } from '../store/endRuns.ts'
 
@@ -413,4 +412,36 @@ function heldByThese(group: readonly Waiting[]): HeldClaim[] {
   for (const { ended } of group)
     counts.set(ended.taken.held, (counts.get(ended.taken.held) ?? 0) + 1)
   return [...counts].flatMap(([held, count]) => (held.open === count ? [held] : []))
+}
+
+/** Of these rows, those that somebody has locked against the lock `lock`. */
+const lockedSql = (table: string, ids: string, lock: string) => `array(
+    select locked."id"::text from "${table}" locked
+    where locked."id" = any(${ids}::uuid[]) and locked."id" not in (
+      select "id" from "${table}" where "id" = any(${ids}::uuid[]) for ${lock} skip locked
+    )
+  )`
+
+const LOCKED_SQL = `
+  select ${lockedSql('JobRun', '$1', 'update')} || ${lockedSql('JobClaim', '$2', 'key share')} as "unending",
+         ${lockedSql('JobClaim', '$2', 'update')} as "staying"`
+
+/** What somebody has locked at this moment: of which runs no end can be recorded, and which claims cannot be deleted. */
+interface Locked {
+  /** Runs, and claims whose runs they are. */
+  unending: ReadonlySet<string>
+  /** Claims. */
+  staying: ReadonlySet<string>
+}
+
+/** Finds which of these runs and claims somebody has locked. It waits for none. */
+async function findLocked(
+  connection: Connection,
+  { runIds, claimIds }: { runIds: readonly string[]; claimIds: readonly string[] },
+): Promise<Locked> {
+  const { rows } = await connection.query<{ unending: string[]; staying: string[] }>(LOCKED_SQL, [
+    runIds,
+    claimIds,
+  ])
+  return { unending: new Set(rows[0]?.unending), staying: new Set(rows[0]?.staying) }
 }

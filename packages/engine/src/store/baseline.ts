@@ -94,62 +94,34 @@ const RUNS_SQL = `
       CREATE STATISTICS roundsman."JobRun_name_errorCode_trigger_stat" (mcv) ON "name", "errorCode", "trigger" FROM "JobRun";`
 
 const SCHEDULES_SQL = `
-      CREATE TABLE "JobTick" (
-          "name" TEXT NOT NULL,
-          "scheduledFor" TIMESTAMPTZ(3) NOT NULL,
-          "outcome" "TickOutcome" NOT NULL,
-          "reason" TEXT,
-          "workId" UUID,
-          "count" INTEGER NOT NULL DEFAULT 1,
-          "through" TIMESTAMPTZ(3),
-          "workerId" TEXT NOT NULL,
-          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-
-          CONSTRAINT "JobTick_pkey" PRIMARY KEY ("name","scheduledFor")
-      );
-
-      CREATE INDEX "JobTick_scheduledFor_idx" ON "JobTick"("scheduledFor");
-
+      -- All schedules: the one that a job's definition has, under the key '', and those that programs keep under keys of theirs. The row
+      -- is the definition: a worker decides by it.
       CREATE TABLE "JobSchedule" (
           "name" TEXT NOT NULL,
-          "cron" TEXT NOT NULL,
-          "timeZone" TEXT NOT NULL,
-          "cursor" TIMESTAMPTZ(3) NOT NULL,
-          "pausedAt" TIMESTAMPTZ(3),
-          "pausedBy" TEXT,
-          "pauseReason" TEXT,
-          "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-
-          CONSTRAINT "JobSchedule_pkey" PRIMARY KEY ("name")
-      );
-
-      -- Schedules that programs keep as data, under a key of theirs. Those of the code are in JobSchedule, which workers of the
-      -- version before take by their names alone.
-      CREATE TABLE "JobKeyedSchedule" (
-          "name" TEXT NOT NULL,
           -- Pages and prefixes go by bytes.
-          "key" TEXT COLLATE "C" NOT NULL,
+          "key" TEXT COLLATE "C" NOT NULL DEFAULT '',
+          -- 0: a program is about to complete the row.
           "version" INTEGER NOT NULL DEFAULT 0,
           "cron" TEXT NOT NULL,
           "timeZone" TEXT NOT NULL,
-          "missed" TEXT NOT NULL,
-          "catchUpMs" BIGINT NOT NULL,
-          "overlap" TEXT NOT NULL,
-          "jitterMs" BIGINT NOT NULL,
+          "missed" TEXT NOT NULL DEFAULT 'once',
+          "catchUpMs" BIGINT NOT NULL DEFAULT 86400000,
+          "overlap" TEXT NOT NULL DEFAULT 'skip',
+          "jitterMs" BIGINT NOT NULL DEFAULT 0,
           "startsAt" TIMESTAMPTZ(3),
           "endsAt" TIMESTAMPTZ(3),
           -- Null: it was undefined.
           "payload" JSONB,
-          "bytes" INTEGER NOT NULL,
+          "bytes" INTEGER NOT NULL DEFAULT 0,
           -- How far the ledger reaches.
           "cursor" TIMESTAMPTZ(3) NOT NULL,
           -- The instant that the schedule names next, and when a worker decides it: later by the key's share of the jitter.
           "nextAt" TIMESTAMPTZ(3),
           "dueAt" TIMESTAMPTZ(3),
-          "delayMs" BIGINT NOT NULL,
+          "delayMs" BIGINT NOT NULL DEFAULT 0,
           -- The rules of time zones by which "nextAt" was computed.
-          "tzdata" TEXT COLLATE "C" NOT NULL,
-          -- The last tick that was enqueued, and what of the work may not have ended.
+          "tzdata" TEXT COLLATE "C" NOT NULL DEFAULT '',
+          -- The last tick that was enqueued, and what of the work may not have ended. Of the key '' all work of the job counts.
           "lastAt" TIMESTAMPTZ(3),
           "openWork" UUID[] NOT NULL DEFAULT '{}',
           -- How many ticks in a row the job's schema has refused the payload.
@@ -157,35 +129,41 @@ const SCHEDULES_SQL = `
           "pausedAt" TIMESTAMPTZ(3),
           "pausedBy" TEXT,
           "pauseReason" TEXT,
+          -- The job's definition has no schedule any more. The row keeps its pause.
+          "retiredAt" TIMESTAMPTZ(3),
           "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           -- How many ticks it has on a day on which it has any.
           "perDay" INTEGER NOT NULL DEFAULT 1,
+          -- By it due rows are found. Null where there is more than one tick a minute: such a row changes in no index, in which each tick
+          -- would leave a dead entry under an old snapshot.
+          "lookAt" TIMESTAMPTZ(3) GENERATED ALWAYS AS (CASE WHEN "perDay" <= 1440 THEN "dueAt" END) STORED,
 
-          CONSTRAINT "JobKeyedSchedule_pkey" PRIMARY KEY ("name", "key")
-      ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+          CONSTRAINT "JobSchedule_pkey" PRIMARY KEY ("name", "key")
+      ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-      CREATE INDEX "JobKeyedSchedule_name_dueAt_idx" ON "JobKeyedSchedule"("name", "dueAt") WHERE "dueAt" IS NOT NULL;
-      CREATE INDEX "JobKeyedSchedule_name_refused_idx" ON "JobKeyedSchedule"("name", "pausedAt") WHERE "refusals" >= 3;
+      CREATE INDEX "JobSchedule_name_lookAt_idx" ON "JobSchedule"("name", "lookAt") WHERE "lookAt" IS NOT NULL;
+      CREATE INDEX "JobSchedule_name_often_idx" ON "JobSchedule"("name") WHERE "perDay" > 1440;
+      CREATE INDEX "JobSchedule_name_refused_idx" ON "JobSchedule"("name", "pausedAt") WHERE "refusals" >= 3;
 
-      CREATE TABLE "JobKeyedTick" (
+      CREATE TABLE "JobTick" (
           "name" TEXT NOT NULL,
-          "key" TEXT COLLATE "C" NOT NULL,
+          "key" TEXT COLLATE "C" NOT NULL DEFAULT '',
           "scheduledFor" TIMESTAMPTZ(3) NOT NULL,
           "outcome" "TickOutcome" NOT NULL,
           "reason" TEXT,
           "workId" UUID,
           "count" INTEGER NOT NULL DEFAULT 1,
           "through" TIMESTAMPTZ(3),
-          -- By which version of the schedule it was decided, and by which worker. Null: with a change, by the program.
-          "version" INTEGER NOT NULL,
+          -- By which version of the schedule it was decided, and by which worker. Null: with a change.
+          "version" INTEGER NOT NULL DEFAULT 1,
           "workerId" TEXT,
           "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
-          CONSTRAINT "JobKeyedTick_pkey" PRIMARY KEY ("name", "key", "scheduledFor")
+          CONSTRAINT "JobTick_pkey" PRIMARY KEY ("name", "key", "scheduledFor")
       );
 
-      CREATE INDEX "JobKeyedTick_scheduledFor_idx" ON "JobKeyedTick"("scheduledFor");
+      CREATE INDEX "JobTick_scheduledFor_idx" ON "JobTick"("scheduledFor");
 
       -- The highest version of all keyed schedules that were deleted: one that is made anew begins above it.
       CREATE SEQUENCE "JobKeyedVersion";`
@@ -239,9 +217,9 @@ const WORKERS_SQL = `
           "version" TEXT,
           -- How many runs of each job it takes at once, for who looks; what is not in it, it leaves to others.
           "lanes" JSONB,
-          -- Which schedules it would decide, by job: expression and zone. A row of JobSchedule that no living worker defines
-          -- is taken over by one that defines the job otherwise.
-          "schedules" JSONB,
+          -- The jobs of which it knows the definitions, also those that it takes no work of. Of the workers that know a job one defines
+          -- its schedule.
+          "jobs" TEXT[] NOT NULL DEFAULT '{}',
           -- The limits that its code defines, by job. Null: not registered yet.
           "limits" JSONB,
 
@@ -260,6 +238,8 @@ const WORKERS_SQL = `
 
       -- By it is found what is older than runs are kept.
       CREATE INDEX "JobFormerWorker_endedAt_idx" ON "JobFormerWorker"("endedAt");
+      -- When a version first appeared.
+      CREATE INDEX "JobFormerWorker_version_startedAt_idx" ON "JobFormerWorker"("version", "startedAt");
 
       CREATE TABLE "JobThrottle" (
           "name" TEXT NOT NULL,

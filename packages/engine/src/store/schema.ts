@@ -61,8 +61,8 @@ export const SEND_PLAIN_MARK = '/* roundsman_send_plain */'
 /** All tables, views, sequences and types. No column and no alias has a name of these. */
 const OWN = [
   ...['JobAction', 'JobAlert', 'JobAlertDelivery', 'JobCancel', 'JobClaim'],
-  ...['JobDeadLetter', 'JobFormerWorker', 'JobKey', 'JobKeyedSchedule'],
-  ...['JobKeyedTick', 'JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
+  ...['JobDeadLetter', 'JobFormerWorker', 'JobKey'],
+  ...['JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
   ...['JobPayload', 'JobPlace', 'JobQueue'],
   ...['JobRun', 'JobRunAll', 'JobRunStatus'],
   ...['JobSchedule', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],

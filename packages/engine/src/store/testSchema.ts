@@ -36,7 +36,7 @@ export async function setTestTime(connection: Connection, now: Date): Promise<vo
  */
 export async function makeTestSchema(
   connection: Connection,
-  { now, workerId }: { now: Date; workerId: string },
+  { now, workerId, jobs }: { now: Date; workerId: string; jobs: readonly string[] },
 ): Promise<void> {
   const { schema } = connection
   const clock = schema.sql(`
@@ -45,8 +45,8 @@ export async function makeTestSchema(
     create function roundsman."testNow"() returns timestamptz language sql stable
       as $$ select at from roundsman."testTime" $$`)
   const worker = schema.sql(`
-    insert into "JobWorker" ("id", "startedAt", "heartbeatAt", "lanes")
-    values ('${workerId}', now(), '9999-01-01Z', '{}')`)
+    insert into "JobWorker" ("id", "startedAt", "heartbeatAt", "lanes", "jobs")
+    values ('${workerId}', now(), '9999-01-01Z', '{}', '{${jobs.join(',')}}')`)
   await connection.query({
     foreignText: [makeSchemaSql(schema), clock, newTablesSql(schema), worker].join(';\n'),
   })
@@ -80,8 +80,6 @@ export const EMPTY_SQL = `${[
   'JobKey',
   'JobThrottle',
   'JobSchedule',
-  'JobKeyedTick',
-  'JobKeyedSchedule',
   'JobQueue',
 ]
   .map((table) => `delete from "${table}"`)

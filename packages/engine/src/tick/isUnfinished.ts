@@ -1,8 +1,10 @@
+import type { Connection } from '../store/database.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { IN_PLACE, LATER, MAX_BACK_OFF_MS, READY, SUSPECT } from '../store/waitingSql.ts'
+import type { StoredSchedule } from './storedSchedule.ts'
 
 /** A retry is due within its job's longest pause, or that after losses; one that is due later was postponed. */
-export const isRetry = (pauseS: string) => `
+const isRetry = (pauseS: string) => `
   work."dueAt" <= now() + greatest(${pauseS}, ${MAX_BACK_OFF_MS / 1_000}) * interval '1 second'
   and (work."dueAt" <= now() or work."attempt" > 1 + coalesce((work."facts" ->> 'attemptsBefore')::int, 0))`
 
@@ -25,4 +27,43 @@ export function isUnfinishedSql(name: string, pauseS: string): string {
     or ${hasWork(`${LATER} and ${isRetry(pauseS)}`, 'work."dueAt"')}
     or exists (select from ${RUNS_UNDER_WAY} where run."name" = ${name} and not run."dryRun")
   )`
+}
+
+/** Of a schedule with a key its own work counts, of the schedule of a job's definition all work of the job. */
+const UNFINISHED_SQL = `
+  with held as materialized (
+    select "name", "key", string_to_array("openWork", ',')::uuid[] as "openWork", "pauseS"
+    from json_to_recordset($1::text::json) as held("name" text, "key" text, "openWork" text, "pauseS" float8)
+  ), opened as materialized (
+    select held."name", work.id, max(held."pauseS") as "pauseS" from held cross join lateral unnest(held."openWork") as work(id)
+    where held."key" <> '' group by held."name", work.id
+  ), unfinished as materialized (
+    select work."id" from opened join "JobWork" work on work."id" = opened.id
+    where work."place" is not null or ${isRetry('opened."pauseS"')}
+    union all
+    select run."workId" from (select distinct "name" from opened) job cross join lateral (
+      select run."workId" from ${RUNS_UNDER_WAY}
+      where run."name" = job."name" and run."workId" in (select id from opened) and not run."dryRun"
+    ) run
+  )
+  select held."name", held."key" from held where case
+    when held."key" = '' then ${isUnfinishedSql('held."name"', 'held."pauseS"')}
+    else exists (select from unnest(held."openWork") as work(id) where work.id in (select id from unfinished))
+  end`
+
+/** Finds which of these schedules have work that is due, to be retried, or runs. */
+export async function findUnfinished(
+  tx: Connection,
+  schedules: readonly Pick<StoredSchedule, 'name' | 'key' | 'openWork'>[],
+  pauseOf: (name: string) => number,
+): Promise<(of: Pick<StoredSchedule, 'name' | 'key'>) => boolean> {
+  const held = schedules
+    .filter(({ key, openWork }) => key === '' || openWork !== '')
+    .map(({ name, key, openWork }) => ({ name, key, openWork, pauseS: pauseOf(name) / 1_000 }))
+  if (held.length === 0) return () => false
+  const { rows } = await tx.query<{ name: string; key: string }>(UNFINISHED_SQL, [
+    JSON.stringify(held),
+  ])
+  const found = new Set(rows.map(({ name, key }) => `${name} ${key}`))
+  return ({ name, key }) => found.has(`${name} ${key}`)
 }

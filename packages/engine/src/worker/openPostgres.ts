@@ -29,12 +29,14 @@ export function openPostgres(options: {
   version?: string | undefined
   /** The jobs whose work the worker takes, and how many runs of each at once unless the job says so. Default: none. */
   taken?: readonly Job[]
+  /** All jobs that it knows. Default: none. */
+  jobs?: readonly Job[]
   concurrency?: number
   traceEnqueue: TraceEnqueue | undefined
   log: ContainedLog
 }) {
   const { databaseUrl: url, schema, workerId, what, version, log } = options
-  const { taken = [], concurrency = 1 } = options
+  const { taken = [], jobs = [], concurrency = 1 } = options
   /** A pool for all statements. */
   const database: Database = openDatabase({
     url,
@@ -54,6 +56,7 @@ export function openPostgres(options: {
     lanes: Object.fromEntries(
       taken.map((job) => [job.name, job.isExclusive ? 1 : countLanes(job, concurrency)]),
     ),
+    jobs: jobs.map(({ name }) => name),
     onLost: database.doubt,
     log,
   })

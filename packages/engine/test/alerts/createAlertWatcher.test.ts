@@ -633,7 +633,7 @@ describe('what is told', () => {
   it('that schedules are paused since their job takes their payloads no more', async () => {
     const at = '2026-01-01T00:00:00.000Z'
     await runtime.rows(
-      `insert into "JobKeyedSchedule" ("name", "key", "version", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
+      `insert into "JobSchedule" ("name", "key", "version", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
          "cursor", "delayMs", "tzdata", "refusals", "pausedAt", "pauseReason")
        select 'importFeed', 'tenant-' || n, 1, '0 9 * * *', 'UTC', 'once', 1, 'skip', 0, 0, now(), 0, '', 1 + n,
          $1::timestamptz + n * interval '1 hour', 'the payload does not fit: secret'
@@ -641,7 +641,7 @@ describe('what is told', () => {
       [at],
     )
     const notice = await firstNotice()
-    await runtime.clear('JobKeyedSchedule')
+    await runtime.clear('JobSchedule')
     expect(notice).toMatchObject({
       ...{ kind: 'refused', job: 'importFeed' },
       text: 'importFeed takes the payloads of 2 schedules no more, paused for that: tenant-2 since 2026-01-01T02:00:00.000Z',

@@ -24,7 +24,7 @@ const client = {
 const database = openForTests(openTestRuntime)
 
 beforeEach(async () => {
-  await database.clear('JobTick', 'JobKeyedTick', 'JobKeyedSchedule', 'JobAction')
+  await database.clear('JobTick', 'JobSchedule', 'JobAction')
 })
 
 const asked = () => ({
@@ -105,7 +105,7 @@ describe('pruneJobRuns', () => {
 
   it('removes ticks of keyed schedules that were enqueued after a week, and the others with those of jobs', async () => {
     await database.rows(
-      `insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "version")
+      `insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "version")
        select 'report', outcome, $1::timestamptz - age * interval '1 day', outcome::"TickOutcome", 1
        from unnest(array['enqueued', 'missed']) outcome, unnest(array[6, 8, 31]) age`,
       [NOW],
@@ -113,7 +113,7 @@ describe('pruneJobRuns', () => {
     expect(await run()).toMatchObject({ details: { ticks: 3 } })
     expect(
       await database.rows(
-        `select "key", ($1::timestamptz - "scheduledFor")::text as age from "JobKeyedTick" order by 1, 2`,
+        `select "key", ($1::timestamptz - "scheduledFor")::text as age from "JobTick" order by 1, 2`,
         [NOW],
       ),
     ).toEqual([
@@ -126,20 +126,20 @@ describe('pruneJobRuns', () => {
 
   it('keeps the last tick of each keyed schedule that was enqueued', async () => {
     await database.rows(
-      `insert into "JobKeyedSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
+      `insert into "JobSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
          "cursor", "delayMs", "tzdata", "lastAt")
        values ('report', 'monthly', '0 9 1 * *', 'UTC', 'once', 1, 'skip', 0, 0, $1, 0, '', $2)`,
       [NOW, daysOld(20)],
     )
     await database.rows(
-      `insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "version")
+      `insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "version")
        select 'report', 'monthly', at, 'enqueued', 1 from unnest($1::timestamptz[]) at`,
       [[daysOld(20), daysOld(50)]],
     )
 
     expect(await run()).toMatchObject({ details: { ticks: 1 } })
 
-    expect(await database.rows('select "scheduledFor" as at from "JobKeyedTick"')).toEqual([
+    expect(await database.rows('select "scheduledFor" as at from "JobTick"')).toEqual([
       { at: daysOld(20) },
     ])
   })
@@ -197,6 +197,19 @@ describe('pruneJobRuns', () => {
     expect(await run()).toMatchObject({ details: { workers: 1 } })
     const kept = await database.rows('select "id" from "JobFormerWorker" order by 1')
     expect(kept).toEqual([{ id: 'ended 1' }, { id: 'ended 2' }])
+  })
+
+  it('keeps the first worker of a version of which others are listed, which tells when it appeared', async () => {
+    await database.rows(`insert into "JobWorker" ("id", "version") values ('listed', 'long')`)
+    await database.rows(
+      `insert into "JobFormerWorker" select version || ' ' || nth, version, at, at
+       from unnest(array['long', 'gone']) version, unnest($1::timestamptz[]) with ordinality ended(at, nth)`,
+      [[daysOld(92), daysOld(93), daysOld(91)]],
+    )
+    await run()
+    const kept = `select "id" from "JobFormerWorker" where "version" in ('long', 'gone')`
+    expect(await database.rows(kept)).toEqual([{ id: 'long 2' }])
+    await database.rows(`delete from "JobWorker" where "id" = 'listed'`)
   })
 
   it('finds nothing the second time, and still records a run', async () => {

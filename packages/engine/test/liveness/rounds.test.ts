@@ -108,7 +108,7 @@ describe('createRounds', () => {
       log: runtime.log,
       now: () => new Date(),
       scheduled: [],
-      onTicksDue: () => undefined,
+      onTicks: () => undefined,
       onReady: (name) => calls.push(`ready ${name}`),
       onSuspect: (name) => calls.push(`suspect ${name}`),
       settleLimits: async () => undefined,

@@ -74,7 +74,7 @@ function note() {
 
 async function startWorker(
   observers: WorkerObserver[],
-  options: Partial<{ echo: () => Promise<void>; now: () => Date; onClock(wake: () => void): void }>,
+  options: Partial<{ echo: () => Promise<void> }> = {},
 ) {
   return await startTestWorker(runtime, {
     jobs,
@@ -85,11 +85,7 @@ async function startWorker(
     },
     observers,
     traceEnqueue: (_, put) => put({ traceparent: `in ${place.getStore()}` }),
-    ...(options.now && { now: options.now }),
-    clock: (wake) => {
-      options.onClock?.(wake)
-      return { stop: () => undefined }
-    },
+    clock: noClock,
   })
 }
 
@@ -168,11 +164,11 @@ describe('an observer', () => {
 
   it('is told once of all ticks that were decided, with what each row stands for', async () => {
     const { observer, seen } = note()
-    let now = new Date('2026-01-01T00:30:00Z')
-    let wake: () => void = () => undefined
-    await startWorker([observer], { now: () => now, onClock: (onSecond) => (wake = onSecond) })
-    now = new Date('2026-01-01T03:00:01Z')
-    wake()
+    await startWorker([observer])
+    await runtime.rows(
+      `update "JobSchedule" set "cursor" = at - interval '1 hour', "nextAt" = at, "dueAt" = at
+       from (select date_trunc('hour', now()) - interval '2 hours' as at) due where "name" = 'tick'`,
+    )
     await waitFor(() => seen.some((entry) => Array.isArray(entry) && entry[0] === 'ticks'))
     expect(seen[0]).toEqual([
       'ticks',

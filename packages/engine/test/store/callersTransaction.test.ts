@@ -203,7 +203,8 @@ describe.each(Object.entries(HOSTS))('by %s', (name, openHost) => {
 
   it('schedules that are data are kept with it', async () => {
     const { schedules } = client
-    await runtime.clear('JobKeyedSchedule', 'JobKeyedTick', 'JobAction')
+    await runtime.clear('JobTick', 'JobAction')
+    await runtime.rows(`delete from "JobSchedule" where "key" <> ''`)
     const entry = (key: string, cron: string) => ({
       ...{ key, cron, overlap: 'allow' as const, payload: AWKWARD },
       ...{ startsAt: new Date('2020-01-01T00:00:00Z'), ...ACTOR },
@@ -222,7 +223,7 @@ describe.each(Object.entries(HOSTS))('by %s', (name, openHost) => {
       ['created', 1],
     ])
     await runtime.rows(
-      `update "JobKeyedSchedule" set "cursor" = "cursor" - interval '2 hours', "nextAt" = "nextAt" - interval '2 hours'`,
+      `update "JobSchedule" set "cursor" = "cursor" - interval '2 hours', "nextAt" = "nextAt" - interval '2 hours'`,
     )
     const half = entry('a', '30 * * * *')
     const changed = await host.transaction((tx) => schedules.upsert(tx, any, half))
@@ -238,7 +239,7 @@ describe.each(Object.entries(HOSTS))('by %s', (name, openHost) => {
     for (const key of ['b', 'a'])
       expect(await host.transaction((tx) => schedules.delete(tx, any, key, ACTOR))).toBe('deleted')
     const [count] = await runtime.rows<{ ticks: number; work: number; same: number }>(
-      `select (select count(*) from "JobKeyedTick" where "outcome" = 'enqueued')::int as ticks,
+      `select (select count(*) from "JobTick" where "outcome" = 'enqueued')::int as ticks,
          (select count(*) from "JobWork" where "facts" ->> 'trigger' = 'schedule')::int as work,
          (select count(*) from "JobWork" where "payload" = $1::jsonb)::int as same`,
       [JSON.stringify(AWKWARD)],

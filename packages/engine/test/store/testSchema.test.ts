@@ -83,7 +83,7 @@ describe('by the time of a test', () => {
     for (const part of [
       /for update skip locked[^]*insert into "\w+"\."JobClaim"/,
       /insert into "\w+"\."JobWork"/,
-      /"JobSchedule" schedule set "cursor"/,
+      /"JobSchedule" schedule[^]*for update skip locked/,
       /"JobThrottle"/,
       /'guard_blocked'/,
     ]) {

@@ -8,7 +8,7 @@ import {
   listRefusedSchedules,
   MAX_REFUSED,
 } from '../../src/read/listKeyedSchedules.ts'
-import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
+import { createScheduler as create } from '../../src/tick/scheduler.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { countLockWaits } from '../countLockWaits.ts'
 
@@ -16,12 +16,12 @@ const report = defineJob({ name: 'report', payload: z.looseObject({}) })
 const invoice = defineJob({ name: 'invoice', payload: z.looseObject({}) })
 
 const { runtime, client } = useClientRuntime({
-  cleared: ['JobKeyedSchedule', 'JobKeyedTick', 'JobAction'],
+  cleared: ['JobSchedule', 'JobTick', 'JobAction'],
 })
 
-type SchedulerOptions = Parameters<typeof createKeyedScheduler>[0]
+type SchedulerOptions = Parameters<typeof create>[0]
 const createScheduler = (more: Partial<SchedulerOptions> = {}) =>
-  createKeyedScheduler({
+  create({
     jobs: [report, invoice],
     database: runtime.database,
     workerId: 'w1',
@@ -32,7 +32,7 @@ const createScheduler = (more: Partial<SchedulerOptions> = {}) =>
 /** Makes all schedules as old as if they had been made by so many minutes earlier. */
 const makeOlder = (minutes: number) =>
   runtime.database.query(
-    `update "JobKeyedSchedule" set "cursor" = "cursor" - $1 * interval '1 minute', "nextAt" = "nextAt" - $1 * interval '1 minute',
+    `update "JobSchedule" set "cursor" = "cursor" - $1 * interval '1 minute', "nextAt" = "nextAt" - $1 * interval '1 minute',
        "dueAt" = "dueAt" - $1 * interval '1 minute'`,
     [minutes],
   )
@@ -40,7 +40,7 @@ const makeOlder = (minutes: number) =>
 const by = { actor: 'admin@example.com', reason: 'asked' }
 const inMinutes = (minutes: number) => new Date(Date.now() + minutes * 60_000)
 const outcomes = async () =>
-  (await runtime.rows('select "outcome" from "JobKeyedTick" order by "scheduledFor"')).map(
+  (await runtime.rows('select "outcome" from "JobTick" order by "scheduledFor"')).map(
     ({ outcome }) => outcome,
   )
 
@@ -48,19 +48,33 @@ describe('a job of which very much is due', () => {
   it('does not keep waiting one that becomes due meanwhile', async () => {
     const many = Array.from({ length: 1_001 }, (_, n) => ({ key: `${n}`, cron: '0 0 1 1 *' }))
     await client.schedules.upsertMany(null, report, many)
-    await client.schedules.upsert(null, invoice, { key: 'one', cron: '0 0 1 1 *' })
     await makeOlder(366 * 24 * 60)
-
     const order: string[] = []
     const scheduler = createScheduler({
       onTick(name) {
         order.push(name)
-        if (order.length === 1) void scheduler.decide(['invoice'])
+        makingDue ??= makeDue()
+      },
+      // The second look waits until the other job is due.
+      database: {
+        ...runtime.database,
+        query: async (...asked) => {
+          await makingDue
+          return await runtime.database.query(...asked)
+        },
       },
     })
-    await scheduler.decide(['report'])
+    let makingDue: Promise<unknown> | undefined
+    const makeDue = async () => {
+      await client.schedules.upsert(null, invoice, { key: 'one', cron: '0 0 1 1 *' })
+      await runtime.rows(
+        `update "JobSchedule" set "nextAt" = now(), "dueAt" = now() where "name" = 'invoice'`,
+      )
+    }
+    await scheduler.wake()
 
-    expect(order).toEqual(['report', 'invoice', 'report', 'report'])
+    expect(order.indexOf('invoice')).toBeGreaterThan(0)
+    expect(order.lastIndexOf('report')).toBeGreaterThan(order.indexOf('invoice'))
   })
 })
 
@@ -79,11 +93,11 @@ describe('large payloads', () => {
     const scheduler = createScheduler({
       onTick: (name) => void transactions.push(name),
     })
-    await scheduler.decide(['report'])
+    await scheduler.wake()
 
     expect(transactions).toEqual(['report', 'report'])
     const [row] = await runtime.rows<{ ticks: number; works: number }>(
-      `select (select count(*) from "JobKeyedTick")::int as "ticks", (select count(*) from "JobWork")::int as "works"`,
+      `select (select count(*) from "JobTick")::int as "ticks", (select count(*) from "JobWork")::int as "works"`,
     )
     expect(row?.works).toBeGreaterThanOrEqual(4 * 90)
     expect(row?.ticks).toBe(row?.works)
@@ -100,7 +114,7 @@ describe('jitter', () => {
       await client.schedules.upsert(null, report, { key: 'one', ...cron })
       // Its instant was half an hour ago, and its work is due in some hours.
       await runtime.database.query(
-        `update "JobKeyedSchedule" set "nextAt" = now() - interval '30 minutes', "cursor" = now() - interval '1 hour',
+        `update "JobSchedule" set "nextAt" = now() - interval '30 minutes', "cursor" = now() - interval '1 hour',
            "delayMs" = 7200000, "dueAt" = now() + interval '90 minutes'`,
       )
 
@@ -207,15 +221,15 @@ describe('a schedule that a process cannot read', () => {
   beforeEach(async () => {
     await client.schedules.upsert(null, report, { key: 'one', cron: '0 * * * *' })
     await makeOlder(120)
-    await runtime.rows(`update "JobKeyedSchedule" set "timeZone" = 'Mars/Phobos'`)
+    await runtime.rows(`update "JobSchedule" set "timeZone" = 'Mars/Phobos'`)
   })
 
   it('stays late while a worker postpones it, since when it was due', async () => {
-    const [row] = await runtime.rows<{ nextAt: Date }>('select "nextAt" from "JobKeyedSchedule"')
+    const [row] = await runtime.rows<{ nextAt: Date }>('select "nextAt" from "JobSchedule"')
     const late = { name: 'report', key: 'one', since: row?.nextAt.toISOString() }
     expect(await listLateSchedules(runtime.reader, new Date())).toEqual([late])
 
-    await createScheduler().decide(['report'])
+    await createScheduler().wake()
 
     expect(await listLateSchedules(runtime.reader, new Date())).toEqual([late])
     const { schedules } = await client.schedules.list({ state: 'late', limit: 10 })
@@ -239,15 +253,15 @@ describe.each(['cursor', 'nextAt', 'dueAt', 'startsAt', 'endsAt', 'lastAt', 'pau
         const both = ['one', 'two'].map((key) => ({ key, cron }))
         await client.schedules.upsertMany(null, report, both)
         await makeOlder(366 * 24 * 60)
-        const set = `update "JobKeyedSchedule" set "${column}" = $1 where "key" = 'one'`
+        const set = `update "JobSchedule" set "${column}" = $1 where "key" = 'one'`
         await runtime.rows(set, [instant])
 
         const scheduler = createScheduler()
-        await scheduler.decide(['report'])
+        await scheduler.wake()
 
-        const ticks = await runtime.rows('select "key" from "JobKeyedTick"')
+        const ticks = await runtime.rows('select "key" from "JobTick"')
         expect(ticks).toContainEqual({ key: 'two' })
-        const late = `select from "JobKeyedSchedule" where "dueAt" <= now() and "dueAt" > '-infinity'`
+        const late = `select from "JobSchedule" where "dueAt" <= now() and "dueAt" > '-infinity'`
         expect(await runtime.rows(late)).toEqual([])
         await client.schedules.upsert(null, report, { key: 'one', cron: '0 1 1 1 *' })
         await client.schedules.delete(null, report, 'one', by)
@@ -282,7 +296,7 @@ describe('a key', () => {
 describe('refused payloads', () => {
   it('of one job are told however many another has', async () => {
     await runtime.rows(
-      `insert into "JobKeyedSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
+      `insert into "JobSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
          "cursor", "delayMs", "tzdata", "refusals", "pausedAt", "pauseReason")
        select name, n, '0 * * * *', 'UTC', 'once', 1, 'skip', 0, 0, now(), 0, '', 3, now(), 'does not fit'
        from (select 'invoice', generate_series(0, $1::int) union all select 'report', 1) one(name, n)`,

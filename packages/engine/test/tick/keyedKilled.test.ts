@@ -36,7 +36,7 @@ it('each due instant of each version is decided and enqueued once, however many 
       create function keep_history() returns trigger language plpgsql as $$
       begin insert into "History" values (new."key", new."version", new."cron", new."cursor"); return new; end $$`)
   await runtime.rows(`
-      create trigger keep_history after update on "JobKeyedSchedule"
+      create trigger keep_history after update on "JobSchedule"
       for each row when (old."version" <> new."version") execute function keep_history()`)
   const all = Array.from({ length: ENTRIES }, (_, n) => entry(n, 0))
   // A transaction of Prisma's ends after five seconds.
@@ -45,15 +45,15 @@ it('each due instant of each version is decided and enqueued once, however many 
   const start = () => spawnProcess(PROCESS, { args: [runtime.url] })
   const workers = Array.from({ length: WORKERS }, start)
   for (let kill = 1; kill <= KILLS; kill++) {
-    const before = await count('"JobKeyedTick"')
-    await waitFor(async () => (await count('"JobKeyedTick"')) > before, {
+    const before = await count('"JobTick"')
+    await waitFor(async () => (await count('"JobTick"')) > before, {
       message: 'Ticks are decided',
       timeoutMs: 120_000,
     })
     // Those that are due, and that nobody has decided yet.
     const changed = await waitFor(async () => {
       const due = await runtime.rows<{ n: number }>(
-        `select ("payload" ->> 'n')::int as n from "JobKeyedSchedule" where "dueAt" <= clock_timestamp() limit ${CHANGED_AT_ONCE}`,
+        `select ("payload" ->> 'n')::int as n from "JobSchedule" where "dueAt" <= clock_timestamp() limit ${CHANGED_AT_ONCE}`,
       )
       return due.length > 0 && due.map(({ n }) => n)
     })
@@ -71,7 +71,7 @@ it('each due instant of each version is decided and enqueued once, however many 
   const until = new Date()
   await waitFor(
     async () => {
-      const sql = '"JobKeyedSchedule" where "dueAt" <= $1'
+      const sql = '"JobSchedule" where "dueAt" <= $1'
       return (await runtime.rows(`select from ${sql} limit 1`, [until])).length === 0
     },
     { message: 'All that was due is decided', timeoutMs: 120_000 },
@@ -97,7 +97,7 @@ it('each due instant of each version is decided and enqueued once, however many 
     workId: string
     outcome: string
   }>(
-    `select "key", "scheduledFor" as at, "version", "workId", "outcome" from "JobKeyedTick" where "scheduledFor" <= $1`,
+    `select "key", "scheduledFor" as at, "version", "workId", "outcome" from "JobTick" where "scheduledFor" <= $1`,
     [until],
   )
   expect(ticks.filter(({ outcome }) => outcome !== 'enqueued')).toEqual([])
@@ -111,7 +111,7 @@ it('each due instant of each version is decided and enqueued once, however many 
         select "id", "facts" ->> 'enqueuedBy' as origin, ("facts" ->> 'scheduledFor')::timestamptz as at from "JobWork"
         union select "workId", "enqueuedBy", "scheduledFor" from "JobRunAll"
       )
-      select work.*, tick."key" from work full join "JobKeyedTick" tick on tick."workId" = work.id
+      select work.*, tick."key" from work full join "JobTick" tick on tick."workId" = work.id
       where work.id is null or tick."workId" is null or work.at <> tick."scheduledFor" or work.origin <> 'schedule ' || tick."key"`)
   expect(strays).toEqual([])
 }, 3_600_000)

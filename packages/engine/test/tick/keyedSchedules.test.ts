@@ -11,9 +11,10 @@ import { defineJob, type HandlersFor, type RunSchedule } from '../../src/index.t
 import { findLastActionOfJob } from '../../src/read/jobActions.ts'
 import { listRescheduled } from '../../src/read/listSchedules.ts'
 import { openTestJobs } from '../../src/testing.ts'
-import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
-import { dueJobsSql } from '../../src/tick/keyedRow.ts'
+import { ticksSql, toDefinitions } from '../../src/tick/defineSchedules.ts'
+import { createScheduler } from '../../src/tick/scheduler.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
+import { noClock } from '../fixtures/noClock.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
 import { useOwnDatabase } from '../useOwnDatabase.ts'
 import { usePlainClient } from '../usePlainClient.ts'
@@ -79,7 +80,7 @@ const rows = async <Row extends object>(text: string, values: unknown[] = []): P
 const ledger = async () =>
   (
     await rows<{ key: string; at: Date; outcome: string; version: number }>(
-      'select "key", "scheduledFor" as at, "outcome", "version" from "JobKeyedTick" order by "scheduledFor", "key"',
+      'select "key", "scheduledFor" as at, "outcome", "version" from "JobTick" order by "scheduledFor", "key"',
     )
   ).map(
     ({ key, at, outcome, version }) =>
@@ -98,13 +99,13 @@ async function pauseByRefusals() {
     report,
     [1, 2].map((id) => weekly(id, { cron: '0 * * * *' })),
   )
-  await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
+  await rows(`update "JobSchedule" set "payload" = '{"tenant": 1}'`)
   for (let hour = 0; hour < 3; hour++) await test.advance({ hours: 1 })
 }
 
 /** A worker of its own, which knows these jobs alone. */
 const workerOf = (known: readonly (typeof jobs)[number][], tzdata?: string) =>
-  createKeyedScheduler({
+  createScheduler({
     jobs: known,
     database: own,
     workerId: 'other',
@@ -171,7 +172,7 @@ describe('a schedule of a customer', () => {
     await test.advance({ hours: 1 })
     expect(
       await rows(
-        `select work."label", tick."workId" = work."id" as same, tick."workerId" from "JobWork" work, "JobKeyedTick" tick`,
+        `select work."label", tick."workId" = work."id" as same, tick."workerId" from "JobWork" work, "JobTick" tick`,
       ),
     ).toEqual([{ label: 'Tenant 1', same: true, workerId: 'test' }])
   })
@@ -237,7 +238,7 @@ describe('a schedule of a customer', () => {
     await test.advance({ minutes: 60 })
     await test.drain()
     await rows(
-      `update "JobKeyedSchedule" set "nextAt" = "nextAt" - interval '59 minutes', "dueAt" = "dueAt" - interval '59 minutes'`,
+      `update "JobSchedule" set "nextAt" = "nextAt" - interval '59 minutes', "dueAt" = "dueAt" - interval '59 minutes'`,
     )
     await test.advance({ seconds: 30 })
     expect((await ledger()).at(-1)).toBe('tenant-1 10-22T13:01 skipped v1')
@@ -253,7 +254,7 @@ describe('a schedule of a customer', () => {
 const enqueuedOf = async (tenantId: number) =>
   (
     await rows<{ id: string }>(
-      `select "workId" as id from "JobKeyedTick" where "key" = $1 order by "scheduledFor" desc limit 1`,
+      `select "workId" as id from "JobTick" where "key" = $1 order by "scheduledFor" desc limit 1`,
       [`tenant-${tenantId}`],
     )
   )[0]?.id
@@ -277,7 +278,7 @@ describe('a change', () => {
       nextAt: new Date('2026-10-22T13:00:00Z'),
     })
     expect(await ledger()).toEqual([])
-    await workerOf([report]).decide(['report'])
+    await workerOf([report]).wake()
     expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v2'])
     expect((await test.enqueued(report)).map(({ payload }) => payload)).toEqual([{ tenantId: 7 }])
   })
@@ -397,7 +398,7 @@ describe('a change', () => {
     await Promise.all([
       schedules.upsert(null, report, hourly({ cron: '20 * * * *', overlap: 'allow' })),
       schedules.upsert(null, report, hourly({ cron: '40 * * * *', overlap: 'allow' })),
-      workerOf([report]).decide(['report']),
+      workerOf([report]).wake(),
     ])
     expect((await ledger()).map((line) => line.slice(0, -1))).toEqual([
       'tenant-1 10-22T13:00 enqueued v',
@@ -416,7 +417,9 @@ describe('a change', () => {
         many.map((one) => ({ ...one, cron: '30 * * * *' })),
       ),
     ])
-    const versions = await rows('select distinct "version" from "JobKeyedSchedule"')
+    const versions = await rows(
+      'select distinct "version" from "JobSchedule" where "name" = \'report\'',
+    )
     expect(versions.length).toBe(1)
   })
 })
@@ -446,7 +449,7 @@ describe('paused', () => {
     const [work] = await test.enqueued(report)
     expect(asked).toEqual({ kind: 'requested', workId: work?.workId })
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
-    await workerOf([report]).decide(['report'])
+    await workerOf([report]).wake()
     expect(await ledger()).toEqual(['tenant-1 10-22T13:00 skipped v1'])
     await test.drain()
     expect(seen).toEqual([{ key: 'tenant-1', timeZone: 'Europe/Lisbon', previousAt: null }])
@@ -462,7 +465,7 @@ describe('paused', () => {
 describe('a payload that no longer fits', () => {
   it('pauses the schedule when the job has refused it three times in a row', async () => {
     await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
-    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
+    await rows(`update "JobSchedule" set "payload" = '{"tenant": 1}'`)
     await test.advance({ hours: 1 })
     await test.advance({ hours: 1 })
     expect((await schedules.get({ name: 'report', key: 'tenant-1' }))?.pausedAt).toBeNull()
@@ -489,7 +492,7 @@ describe('a payload that no longer fits', () => {
     await pauseByRefusals()
     expect(await schedules.pause(null, report, 'tenant-2', by)).toBe('paused')
     expect(await schedules.pause(null, report, 'tenant-2', by)).toBe('alreadyPaused')
-    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenantId": 1}'`)
+    await rows(`update "JobSchedule" set "payload" = '{"tenantId": 1}'`)
     await test.advance({ hours: 1 })
     expect(await test.enqueued(report)).toHaveLength(1)
     expect(await schedules.get({ name: 'report', key: 'tenant-1' })).toMatchObject({
@@ -510,9 +513,9 @@ describe('a payload that no longer fits', () => {
               ('later', '9999-01-01Z', now() + interval '1 s', '2', '{"report": 1}')`,
     )
     await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
-    await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
+    await rows(`update "JobSchedule" set "payload" = '{"tenant": 1}'`)
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
-    await workerOf([report]).decide(['report'])
+    await workerOf([report]).wake()
     expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v1'])
     await rows(`delete from "JobWorker" where "id" in ('other', 'later')`)
   })
@@ -542,7 +545,7 @@ describe('what is wrong', () => {
     }
     expect(await at('2026-10-22T13:00:59Z')).toEqual([])
     expect(await at('2026-10-22T13:01:01Z')).toEqual([late])
-    await workerOf([report]).decide(['report'])
+    await workerOf([report]).wake()
     expect(await at('2026-10-22T13:01:01Z')).toEqual([])
   })
 
@@ -568,22 +571,22 @@ describe('a worker', () => {
   it('whose schedules are all due later looks at one place of an index, however many there are', async () => {
     const many = Array.from({ length: 2_000 }, (_, at) => weekly(at))
     await schedules.upsertMany(null, report, many)
-    await rows('analyze "JobKeyedSchedule"')
+    await rows('analyze "JobSchedule"')
     const found = await rows<{ 'QUERY PLAN': string }>(
-      `explain (analyze, costs off, timing off, summary off) select ${dueJobsSql('$1')} as due`,
-      [['report']],
+      `explain (analyze, costs off, timing off, summary off) select ${ticksSql('$1')} as seen`,
+      [toDefinitions([report])],
     )
     const plan = found.map((line) => line['QUERY PLAN']).join('\n')
-    expect(plan).toMatch(/Index.* Scan using "JobKeyedSchedule_name_dueAt_idx"/)
+    expect(plan).toMatch(/Index.* Scan using "JobSchedule_name_lookAt_idx"/)
     expect(plan).not.toMatch(/Seq Scan|Rows Removed|rows=2000/)
   })
 
   it('decides ticks of its own jobs alone', async () => {
     await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
-    await workerOf([ping]).decide(['report', 'ping'])
+    await workerOf([ping]).wake()
     expect(await ledger()).toEqual([])
-    await workerOf([report]).decide(['report', 'ping'])
+    await workerOf([report]).wake()
     expect(await ledger()).toHaveLength(1)
   })
 
@@ -592,7 +595,7 @@ describe('a worker', () => {
     await schedules.upsertMany(null, report, many)
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
     const workers = [workerOf([report]), workerOf([report]), workerOf([report])]
-    await Promise.all(workers.map((worker) => worker.decide(['report'])))
+    await Promise.all(workers.map((worker) => worker.wake()))
     expect(await ledger()).toHaveLength(1_300)
     expect(await rows('select from "JobWork"')).toHaveLength(1_300)
   })
@@ -602,27 +605,27 @@ describe('a worker', () => {
       weekly(1, { cron: '0 * * * *' }),
       weekly(2, { cron: '0 * * * *' }),
     ])
-    await rows(`update "JobKeyedSchedule" set "timeZone" = 'Mars/Olympus' where "key" = 'tenant-1'`)
+    await rows(`update "JobSchedule" set "timeZone" = 'Mars/Olympus' where "key" = 'tenant-1'`)
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
-    await workerOf([report]).decide(['report'])
+    await workerOf([report]).wake()
     expect(await ledger()).toEqual(['tenant-2 10-22T13:00 enqueued v1'])
-    await rows(`update "JobKeyedSchedule" set "timeZone" = 'UTC'`)
+    await rows(`update "JobSchedule" set "timeZone" = 'UTC'`)
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:02:00Z'`)
-    await workerOf([report]).decide(['report'])
+    await workerOf([report]).wake()
     expect(await ledger()).toHaveLength(2)
   })
 
   it('with later rules of time zones moves the next tick, and says so; one with earlier rules does not', async () => {
     await schedules.upsert(null, report, weekly(1, { cron: '0 9 * * *' }))
     await rows(
-      `update "JobKeyedSchedule" set "tzdata" = '2020a', "nextAt" = "nextAt" + interval '1 hour', "dueAt" = "dueAt" + interval '1 hour'`,
+      `update "JobSchedule" set "tzdata" = '2020a', "nextAt" = "nextAt" + interval '1 hour', "dueAt" = "dueAt" + interval '1 hour'`,
     )
     const earlier = workerOf([report], '2019c')
-    earlier.start()
+    await earlier.start(noClock)
     const next = async () => (await schedules.get({ name: 'report', key: 'tenant-1' }))?.nextAt
     expect(await next()).toBe('2026-10-23T09:00:00.000Z')
     const later = workerOf([report], '2020b')
-    later.start()
+    await later.start(noClock)
     await waitFor(async () => (await next()) === '2026-10-23T08:00:00.000Z')
     await earlier.stop()
     await later.stop()
@@ -644,7 +647,7 @@ describe('jitter', () => {
     await schedules.upsertMany(null, report, many)
     const delays = () =>
       rows<{ key: string; delay: number }>(
-        `select "key", "delayMs"::int as delay from "JobKeyedSchedule" order by "key"`,
+        `select "key", "delayMs"::int as delay from "JobSchedule" where "key" <> '' order by "key"`,
       )
     const spread = await delays()
     expect(new Set(spread.map(({ delay }) => delay)).size).toBeGreaterThan(95)
@@ -667,7 +670,7 @@ describe('jitter', () => {
   it('loses no tick of a schedule that changes in between', async () => {
     await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *', jitterMs: 1_700_000 }))
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
-    await workerOf([report]).decide(['report'])
+    await workerOf([report]).wake()
     expect(await ledger()).toEqual([])
     await schedules.upsert(null, report, weekly(1, { cron: '30 * * * *' }))
     expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v1'])
@@ -794,7 +797,7 @@ describe('a backfill', () => {
   const tally = async () =>
     (
       await rows<{ from: Date; to: Date | null; count: number; outcome: string }>(
-        'select "scheduledFor" as from, "through" as to, "count", "outcome" from "JobKeyedTick" order by 1',
+        'select "scheduledFor" as from, "through" as to, "count", "outcome" from "JobTick" order by 1',
       )
     ).map(({ from, to, ...more }) => ({
       from: from.toISOString().slice(8, 13),
@@ -822,7 +825,7 @@ describe('what cannot be meant', () => {
     await expect(schedules.upsert(null, report, entry)).rejects.toThrow(message)
     const many = schedules.upsertMany(null, report, [weekly(2), entry])
     await expect(many).rejects.toThrow(/^schedules\[1\]\./)
-    expect(await rows('select from "JobKeyedSchedule"')).toEqual([])
+    expect(await rows(`select from "JobSchedule" where "key" <> ''`)).toEqual([])
     expect(await actions()).toEqual([])
   })
 

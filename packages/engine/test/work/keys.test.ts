@@ -21,7 +21,7 @@ const define = (order: 'fair' | 'fifo') =>
 const sync = define('fair')
 const plain = defineJob({ name: 'plain' })
 
-const runtime = useTestRuntime({ cleared: ['JobAction', 'JobKeyedSchedule', 'JobKeyedTick'] })
+const runtime = useTestRuntime({ cleared: ['JobAction', 'JobSchedule', 'JobTick'] })
 const queue = openForTests(() => openTestQueue(runtime, [sync, plain]))
 const { enqueue, enqueueMany } = {
   enqueue: async (tenant: string | null, options?: EnqueueOptions) =>
@@ -96,7 +96,7 @@ describe('the key of work', () => {
     const decide = async (hoursAgo: number) => {
       await runtime.rows(
         `
-        update "JobKeyedSchedule" set "nextAt" = at, "dueAt" = at, "cursor" = at - interval '1 minute'
+        update "JobSchedule" set "nextAt" = at, "dueAt" = at, "cursor" = at - interval '1 minute'
         from (select date_trunc('hour', now()) - $1 * interval '1 hour' as at) hour`,
         [hoursAgo],
       )
@@ -110,7 +110,7 @@ describe('the key of work', () => {
       code: 'payload_invalid',
     })
     await schedules.upsert(null, sync, { ...broken, payload: { tenant: 'b' } })
-    await runtime.rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": "broken"}'`)
+    await runtime.rows(`update "JobSchedule" set "payload" = '{"tenant": "broken"}'`)
     await decide(1)
     expect(await keys()).toEqual(['', 'a'])
   })

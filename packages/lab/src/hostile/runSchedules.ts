@@ -17,7 +17,6 @@ interface Versioned extends Member {
 
 const SCHEDULE_PROCESS = join(import.meta.dirname, 'scheduleProcess.ts')
 const MAX_MEMBERS = 4
-/** What a killed worker alone defined is taken over after 40 s. */
 const PATIENCE_MS = 90_000
 
 const drawWhich = fc.nat(MAX_MEMBERS)
@@ -39,14 +38,14 @@ const drawStep = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      do: fc.constantFrom('pause' as const, 'resume' as const, 'delete' as const, 'hold' as const),
+      do: fc.constantFrom('pause' as const, 'resume' as const, 'hold' as const),
       name: fc.constantFrom(STEADY, 'disputed', 'added', 'removed'),
     }),
   },
 )
 
 /**
- * Has worker processes of two versions come and go in a drawn order, while people pause, resume and delete schedules and hold
+ * Has worker processes of two versions come and go in a drawn order, while people pause and resume schedules and hold
  * their rows. One worker lives all the time, so a schedule that all define alike owes a tick of every second.
  */
 export async function runSchedules(
@@ -96,21 +95,14 @@ export async function runSchedules(
 
 async function disturb(
   database: Pool,
-  how: 'pause' | 'resume' | 'delete' | 'hold',
+  how: 'pause' | 'resume' | 'hold',
   name: string,
 ): Promise<void> {
-  const isThere = async () =>
-    (await database.query('select from "JobSchedule" where "name" = $1', [name])).rows.length > 0
-  if (!(await isThere())) return
   if (how === 'hold') {
     await database.transaction(async (tx) => {
       await tx.query('select from "JobSchedule" where "name" = $1 for update', [name])
       await pause(2_000)
     })
-  } else if (how === 'delete') {
-    await database.query('delete from "JobSchedule" where "name" = $1', [name])
-    // A worker that starts in this moment would take the job for new, and owe nothing from before.
-    for (let tries = 0; tries < 50 && !(await isThere()); tries++) await pause(100)
   } else {
     await database.query(
       `update "JobSchedule" set "pausedAt" = case when $2 then now() end, "updatedAt" = now() where "name" = $1`,
@@ -139,7 +131,9 @@ async function findUndecided(database: Pool, members: readonly Versioned[]): Pro
     timeZone: string
     cursor: Date
     now: Date
-  }>('select "name", "cron", "timeZone", "cursor", clock_timestamp() as now from "JobSchedule"')
+  }>(
+    'select "name", "cron", "timeZone", "cursor", clock_timestamp() as now from "JobSchedule" where "retiredAt" is null',
+  )
   const living = members.flatMap(({ version }) => SCHEDULES[version] ?? [])
   return [...new Set(living.map(({ name }) => name))].flatMap((name) => {
     const row = rows.find((each) => each.name === name)

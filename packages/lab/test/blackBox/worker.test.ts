@@ -561,10 +561,7 @@ describe.concurrent('one worker', () => {
   recorded('schedules: the worker registers those of its jobs', async () =>
     Object.fromEntries(
       [...(await listSchedules(place.client.reader, ['exclusive', 'plain']))].map(
-        ([name, { cron, timeZone, pausedAt, others }]) => [
-          name,
-          { cron, timeZone, pausedAt, others },
-        ],
+        ([name, { cron, timeZone, pausedAt }]) => [name, { cron, timeZone, pausedAt }],
       ),
     ),
   )

@@ -11,8 +11,8 @@ interface LedgerRow {
   createdAt: Date
 }
 
-/** A worker's clock may be a second ahead, and the ledger rounds to milliseconds. */
-const MAX_LEAD_MS = 1_001
+/** The ledger rounds to milliseconds. */
+const MAX_LEAD_MS = 1
 
 /** Compares the ledger with the calendar, computed anew: no due tick is missing, and none is there twice. */
 export const checkTicks: Check = async (database, { schedules, startAt }) => {

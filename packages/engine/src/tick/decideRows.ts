@@ -13,7 +13,8 @@ import { MAX_ENQUEUED_BY_LENGTH } from '../arguments/enqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
 import { insertWork, type WorkToInsert } from '../store/insertWork.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
-import { dueTicks, MAX_LISTED, type DueTicks } from './dueTicks.ts'
+import { dueTicks, MAX_COUNTED, MAX_LISTED, type DueTicks } from './dueTicks.ts'
+import { findUnfinished } from './isUnfinished.ts'
 import {
   dueOf,
   INSTANTS,
@@ -21,12 +22,10 @@ import {
   nextOf,
   NOT_PAUSED,
   OWN_TZDATA,
-  POSTPONE_SQL,
   POSTPONED_MS,
-  SAVE_ROWS_SQL,
   toInstant,
-  type KeyedRow,
-} from './keyedRow.ts'
+  type StoredSchedule,
+} from './storedSchedule.ts'
 import { createNextTick } from './nextTicks.ts'
 
 /** Of so many pieces of a schedule's work its row knows the ids. */
@@ -34,7 +33,8 @@ const MAX_OPEN_WORK = 100
 /** A statement inserts work of so many bytes, and a worker's transaction hardly more: a text of Node's and a row have their limits. */
 const MAX_INSERTED_BYTES = 8 * 2 ** 20
 
-export interface KeyedTick extends TickDecision {
+export interface DecidedTick extends TickDecision {
+  name: string
   key: string
   version: number
   workId: string | null
@@ -45,28 +45,28 @@ export type DecidedJob = Pick<Job, 'name'> &
   Partial<Pick<Job, 'payload' | 'label' | 'show' | 'redact' | 'retry' | 'partition'>>
 
 export interface HowToDecide {
-  job: DecidedJob
-  /** Null: a program that changes the schedules decides what is due by what they were, and waits for no jitter. */
+  jobOf: (name: string) => DecidedJob
+  /** Null: with a change, what is due by what the schedules were is decided, and waits for no jitter. */
   workerId: string | null
-  /** Whether a payload that the schema refuses is refused for good: only the latest version may say so. */
-  isLatest: () => Promise<boolean>
+  /** Whether a payload that the schema refuses is refused for good: only the version that defines may say so. */
+  isLatest: (name: string) => Promise<boolean>
   log: Pick<Logger, 'warn' | 'error'>
   tzdata?: string
 }
 
 export interface DecidedRows {
   /** What was written into the ledger, the oldest first. */
-  ticks: KeyedTick[]
+  ticks: DecidedTick[]
   /** The transaction that inserted work; null: none was. */
   transactionId: string | null
   /** The rows as they are now. A worker leaves the last ones out where the work of those before them is very large. */
-  rows: KeyedRow[]
+  rows: StoredSchedule[]
 }
 
 /** What is decided of one row. */
 interface Decided {
-  row: KeyedRow
-  ticks: KeyedTick[]
+  row: StoredSchedule
+  ticks: DecidedTick[]
   work: WorkToInsert[]
   /** Paused by this decision, since its payload does not fit any more. */
   isRefused: boolean
@@ -81,38 +81,47 @@ interface Decided {
  * caller's transaction. The row's own `nextAt` is what is due first, whatever this process would compute: only later rules of time
  * zones may move it.
  */
-export async function decideKeyed(
+export async function decideRows(
   tx: Connection,
-  rows: readonly KeyedRow[],
+  rows: readonly StoredSchedule[],
   how: HowToDecide,
 ): Promise<DecidedRows> {
-  const { job, log } = how
+  const { jobOf, log, tzdata = OWN_TZDATA } = how
   const nextTick = createNextTick()
-  let latest: Promise<boolean> | null = null
-  const isLatest = () => (latest ??= how.isLatest())
+  const asked = new Map<string, Promise<boolean>>()
+  const isLatest = (name: string) => {
+    const answer = asked.get(name) ?? how.isLatest(name)
+    asked.set(name, answer)
+    return answer
+  }
+  const mayBeDue = rows.filter(
+    ({ overlap, nextAt, now, ...row }) =>
+      overlap === 'skip' && nextAt !== null && (nextAt <= now || row.tzdata < tzdata),
+  )
+  const pauseOf = (name: string) => jobOf(name).retry?.maxDelayMs ?? MAX_PAUSE_MS
+  const isUnfinished = await findUnfinished(tx, mayBeDue, pauseOf)
   const decided: Decided[] = []
-  const unread: string[] = []
+  const unread: StoredSchedule[] = []
   let [count, bytes] = [0, 0]
   for (const row of rows) {
     if (how.workerId !== null && bytes > MAX_INSERTED_BYTES) break
     count++
     try {
-      const one = await decideRow(row, { ...how, isLatest }, nextTick)
+      const situation = { isUnfinished: isUnfinished(row), nextTick }
+      const one = await decideRow(row, { ...how, isLatest }, situation)
       bytes += one.work.length * row.bytes
       decided.push(one)
     } catch (error) {
       // An expression or a zone of a later version's, or a row that somebody has written by hand.
-      log.error(
-        { err: error, name: job.name, key: row.key },
-        'a keyed schedule cannot be decided here',
-      )
-      unread.push(row.key)
+      const { name, key } = row
+      log.error({ err: error, name, key }, 'a schedule cannot be decided here')
+      unread.push(row)
       if (how.workerId === null) decided.push(decideUnread(row))
     }
   }
   const written = await writeLedger(
     tx,
-    how,
+    how.workerId,
     decided.flatMap(({ ticks }) => ticks),
   )
   const ids = new Set(written.map(({ workId }) => workId))
@@ -122,18 +131,21 @@ export async function decideKeyed(
   )
   await saveRows(
     tx,
-    job.name,
-    decided.map(({ row }) => row).filter(({ key }) => !unread.includes(key)),
+    decided.map(({ row }) => row).filter((row) => !unread.includes(row)),
   )
   if (how.workerId !== null && unread.length > 0) {
-    const until = new Date((rows[0] as KeyedRow).now.getTime() + POSTPONED_MS)
-    await tx.query(POSTPONE_SQL, [job.name, unread, until])
+    const until = new Date((rows[0] as StoredSchedule).now.getTime() + POSTPONED_MS)
+    const which = unread.map(({ name, key }) => ({ name, key }))
+    await tx.query(POSTPONE_SQL, [JSON.stringify(which), until])
   }
-  await record(tx, how, decided)
-  const kept = new Map(decided.map(({ row }) => [row.key, row]))
-  const known = rows.slice(0, count).map((row) => kept.get(row.key) ?? row)
+  await record(tx, how.workerId, decided)
+  const kept = new Map(decided.map(({ row }) => [`${row.name} ${row.key}`, row]))
+  const known = rows.slice(0, count).map((row) => kept.get(`${row.name} ${row.key}`) ?? row)
   return { ticks: written, transactionId, rows: known }
 }
+
+/** Of a job that the program knows by its name alone. */
+const MAX_PAUSE_MS = 300_000
 
 /** Inserts work with as many statements as its payloads need, and returns the transaction; null: there was none. */
 export async function insertAll(
@@ -153,11 +165,15 @@ export async function insertAll(
 }
 
 async function decideRow(
-  given: KeyedRow,
+  given: StoredSchedule,
   how: HowToDecide,
-  nextTick: ReturnType<typeof createNextTick>,
+  {
+    isUnfinished,
+    nextTick,
+  }: { isUnfinished: boolean; nextTick: ReturnType<typeof createNextTick> },
 ): Promise<Decided> {
-  const { job, workerId, tzdata: own = OWN_TZDATA } = how
+  const { workerId, tzdata: own = OWN_TZDATA } = how
+  const { name, key } = given
   for (const column of INSTANTS) if (given[column] !== null) checkDate(column, given[column])
   let known: Fit | undefined
   const fits = () => (known ??= fitPayload(how, given))
@@ -166,8 +182,8 @@ async function decideRow(
   const isLater = own > row.tzdata
   const nextAt = isLater ? nextOf(row, row.cursor, nextTick) : row.nextAt
   const moved =
-    isLater && nextAt?.getTime() !== row.nextAt?.getTime()
-      ? `next at ${tellInstant(nextAt)}, before: ${tellInstant(row.nextAt)}, by the time zones of ${own}, before: ${row.tzdata || 'none'}`
+    isLater && row.tzdata !== '' && nextAt?.getTime() !== row.nextAt?.getTime()
+      ? `next at ${tellInstant(nextAt)}, before: ${tellInstant(row.nextAt)}, by the time zones of ${own}, before: ${row.tzdata}`
       : null
   const tzdata = isLater ? own : row.tzdata
   const undecided = { ...row, nextAt, dueAt: dueOf(nextAt, row.delayMs), tzdata }
@@ -178,16 +194,17 @@ async function decideRow(
   const isPaused = row.pausedAt !== null
   // Its jitter makes no tick late, also where a change decides it earlier.
   const now = new Date(row.now.getTime() - row.delayMs)
-  const situation = { now, isPaused, isUnfinished: row.isUnfinished }
-  const wanted = decideTicks(row, due, situation)
+  const wanted = decideTicks(row, due, { now, isPaused, isUnfinished })
   const fit: Fit = wanted.some(isEnqueued) ? fits() : NOT_ASKED
-  const isRefused = fit.kind === 'refused' && (await how.isLatest())
+  // A payload of the code's own schedule fails as a run, where people look for it.
+  const isRefused = fit.kind === 'refused' && key !== '' && (await how.isLatest(name))
   const decisions = isRefused ? wanted.map(refuse) : wanted
   const cursor = due.listed.at(-1) as Date
   const following = nextOf(row, cursor, nextTick)
   const ticks = decisions.map((decision) => ({
     ...decision,
-    key: row.key,
+    name,
+    key,
     version: row.version,
     workId: isEnqueued(decision) ? uuid() : null,
   }))
@@ -197,13 +214,13 @@ async function decideRow(
     if (id === null) return []
     const previousAt = lastAt?.toISOString() ?? null
     lastAt = scheduledFor
-    return [toWork(job.name, row, { id, payload, previousAt, scheduledFor, ...fit })]
+    return [toWork(row, { id, payload, previousAt, scheduledFor, ...fit })]
   })
   const refusals = isRefused ? row.refusals + 1 : fit.kind === 'fits' ? 0 : row.refusals
   const isGivenUp = isRefused && refusals >= MAX_REFUSALS
   if (isGivenUp)
     how.log.warn(
-      { name: job.name, key: row.key, problem: createMask(job.redact)(fit.problem) },
+      { name, key, problem: createMask(how.jobOf(name).redact)(fit.problem) },
       'a schedule is paused: its payload does not fit its job any more',
     )
   return {
@@ -216,7 +233,7 @@ async function decideRow(
       tzdata: own,
       lastAt,
       openWork: addOpenWork(
-        row.openWork,
+        row,
         work.map(({ id }) => id),
       ),
       refusals,
@@ -235,20 +252,25 @@ async function decideRow(
 }
 
 /** Whether the schedule is paused because the job's schema refused its payload, and the latest version accepts it. */
-async function isPauseOver(row: KeyedRow, how: HowToDecide, fits: () => Fit): Promise<boolean> {
+async function isPauseOver(row: StoredSchedule, how: HowToDecide, fits: () => Fit) {
   if (how.workerId === null || row.pausedAt === null || row.refusals < MAX_REFUSALS) return false
-  return fits().kind !== 'refused' && (await how.isLatest())
+  return fits().kind !== 'refused' && (await how.isLatest(row.name))
 }
 
 /** A program that changes what it cannot read keeps its first tick on record. */
-function decideUnread(row: KeyedRow): Decided {
-  const { key, version, nextAt, now } = row
+function decideUnread(row: StoredSchedule): Decided {
+  const { name, key, version, nextAt, now } = row
   const decided = { row, ticks: [], work: [], isRefused: false, isResumed: false, moved: null }
   if (nextAt === null || !(nextAt <= now) || nextAt.getUTCFullYear() < 1) return decided
   const outcome = row.pausedAt === null ? ('missed' as const) : ('skipped' as const)
-  const reason = `the program that changed the schedule could not read it: which ticks followed until ${now.toISOString()} is not known`
+  const reason = `what changed the schedule could not read it: which ticks followed until ${now.toISOString()} is not known`
   const how = { outcome, reason, count: 1, through: null, workId: null }
-  return { ...decided, ticks: [{ key, version, scheduledFor: nextAt, ...how }] }
+  return { ...decided, ticks: [{ name, key, version, scheduledFor: nextAt, ...how }] }
+}
+
+/** Which schedule an action is about. */
+export function targetOf({ name, key }: Pick<StoredSchedule, 'name' | 'key'>) {
+  return { name, ...(key !== '' && { scheduleKey: key }) }
 }
 
 const isEnqueued = ({ outcome }: TickDecision) => outcome === 'enqueued'
@@ -264,7 +286,7 @@ function refuse(decision: TickDecision): TickDecision {
 
 /** The ticks from `first` up to `end`, of which the first is due whatever the calendar of this process says. */
 async function listDue(
-  row: KeyedRow,
+  row: StoredSchedule,
   first: Date,
   end: Date,
   nextTick: ReturnType<typeof createNextTick>,
@@ -273,8 +295,11 @@ async function listDue(
   if (following === null || following > end) return { listed: [first], earlier: null }
   const through = row.endsAt !== null && row.endsAt < end ? row.endsAt : end
   const { listed, earlier } = await dueTicks(row, first, through)
-  if (earlier !== null)
-    return { listed, earlier: { ...earlier, from: first, count: earlier.count + 1 } }
+  if (earlier !== null) {
+    const isOver = earlier.isOver || earlier.count === MAX_COUNTED
+    const count = isOver ? MAX_COUNTED : earlier.count + 1
+    return { listed, earlier: { ...earlier, from: first, count, isOver } }
+  }
   if (listed.length < MAX_LISTED) return { listed: [first, ...listed], earlier: null }
   return { listed, earlier: { count: 1, isOver: false, from: first, through: first } }
 }
@@ -287,7 +312,8 @@ type Fit = { label: WorkLabel; workKey?: string | undefined } & (
 const NOT_ASKED = { kind: 'notAsked' as const, label: {} }
 
 /** Asks the job's schema, which is foreign code, whether it still takes the payload. */
-function fitPayload({ job, log }: HowToDecide, row: KeyedRow): Fit {
+function fitPayload({ jobOf, log }: HowToDecide, row: StoredSchedule): Fit {
+  const job = jobOf(row.name)
   const { payload: schema } = job
   if (schema === undefined) return NOT_ASKED
   // Another version may have to take it all the same.
@@ -303,14 +329,13 @@ function fitPayload({ job, log }: HowToDecide, row: KeyedRow): Fit {
   }
 }
 
-export function readPayload({ payload }: Pick<KeyedRow, 'payload'>): unknown {
+export function readPayload({ payload }: Pick<StoredSchedule, 'payload'>): unknown {
   return payload === null ? undefined : (JSON.parse(payload) as unknown)
 }
 
-/** The work of a keyed schedule: of a tick, or, with `by`, of what a person has asked for. */
+/** The work of a schedule: of a tick, or, with `by`, of what a person has asked for. */
 export function toWork(
-  name: string,
-  row: Pick<KeyedRow, 'key' | 'timeZone' | 'bytes'>,
+  row: Pick<StoredSchedule, 'name' | 'key' | 'timeZone' | 'bytes'>,
   of: {
     id: string
     payload: unknown
@@ -323,7 +348,7 @@ export function toWork(
   },
 ): WorkToInsert {
   const { id, payload, previousAt, scheduledFor, label, workKey, by } = of
-  const { key, timeZone, bytes } = row
+  const { name, key, timeZone, bytes } = row
   return {
     id,
     name,
@@ -333,69 +358,91 @@ export function toWork(
       payload,
       trigger: scheduledFor === null ? 'manual' : 'schedule',
       ...(scheduledFor !== null && { scheduledFor: scheduledFor.toISOString() }),
-      schedule: { key, timeZone, previousAt },
-      enqueuedBy: readableLine(`schedule ${key}`, MAX_ENQUEUED_BY_LENGTH),
+      ...(key !== '' && {
+        schedule: { key, timeZone, previousAt },
+        enqueuedBy: readableLine(`schedule ${key}`, MAX_ENQUEUED_BY_LENGTH),
+      }),
       ...label,
       ...by,
     },
   }
 }
 
-export function addOpenWork(known: string, ids: readonly string[]): string {
-  const all = [...known.split(',').filter((id) => id !== ''), ...ids]
+export function addOpenWork(
+  { key, openWork }: Pick<StoredSchedule, 'key' | 'openWork'>,
+  ids: readonly string[],
+): string {
+  if (key === '') return ''
+  const all = [...openWork.split(',').filter((id) => id !== ''), ...ids]
   return all.slice(-MAX_OPEN_WORK).join(',')
 }
 
 /** Writes what the ledger does not have, and returns that. */
 async function writeLedger(
   tx: Connection,
-  { job, workerId }: HowToDecide,
-  ticks: readonly KeyedTick[],
-): Promise<KeyedTick[]> {
+  workerId: string | null,
+  ticks: readonly DecidedTick[],
+): Promise<DecidedTick[]> {
   if (ticks.length === 0) return []
-  const { rows } = await tx.query<{ key: string; scheduledFor: Date }>(
-    `insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "count", "through", "version", "workerId")
-     select $1::text, "key", "scheduledFor", "outcome"::"TickOutcome", "reason", "workId", "count", "through", "version", $2::text
-     from json_to_recordset($3::text::json) as tick(
-       "key" text, "scheduledFor" timestamptz, "outcome" text, "reason" text, "workId" uuid, "count" int, "through" timestamptz, "version" int
+  type Place = Pick<DecidedTick, 'name' | 'key' | 'scheduledFor'>
+  const { rows } = await tx.query<Place>(
+    `insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "count", "through", "version", "workerId")
+     select "name", "key", "scheduledFor", "outcome"::"TickOutcome", "reason", "workId", "count", "through", "version", $1::text
+     from json_to_recordset($2::text::json) as tick(
+       "name" text, "key" text, "scheduledFor" timestamptz, "outcome" text, "reason" text, "workId" uuid, "count" int,
+       "through" timestamptz, "version" int
      )
-     on conflict do nothing returning "key", "scheduledFor"`,
-    [job.name, workerId, JSON.stringify(ticks)],
+     on conflict do nothing returning "name", "key", "scheduledFor"`,
+    [workerId, JSON.stringify(ticks)],
   )
-  const toId = (tick: { key: string; scheduledFor: Date }) =>
-    `${toInstant(tick.scheduledFor).getTime()} ${tick.key}`
+  const toId = ({ name, key, scheduledFor }: Place) =>
+    `${toInstant(scheduledFor).getTime()} ${name} ${key}`
   const written = new Set(rows.map(toId))
   return ticks
     .filter((tick) => written.has(toId(tick)))
     .toSorted((one, other) => one.scheduledFor.getTime() - other.scheduledFor.getTime())
 }
 
-export async function saveRows(
-  tx: Connection,
-  name: string,
-  rows: readonly KeyedRow[],
-): Promise<void> {
+export async function saveRows(tx: Connection, rows: readonly StoredSchedule[]): Promise<void> {
   if (rows.length === 0) return
-  await tx.query(SAVE_ROWS_SQL, [name, JSON.stringify(rows, SAVED)])
+  await tx.query(SAVE_SQL, [JSON.stringify(rows, SAVED)])
 }
 
 /** Payloads stay here: they may be large, and have not changed. */
 const SAVED = [
-  ...['key', 'cursor', 'nextAt', 'dueAt', 'tzdata', 'lastAt', 'openWork'],
+  ...['name', 'key', 'cursor', 'nextAt', 'dueAt', 'tzdata', 'lastAt', 'openWork'],
   ...['refusals', 'pausedAt', 'pausedBy', 'pauseReason'],
 ]
+
+/** What becomes of rows that are locked. */
+const SAVE_SQL = `
+  update "JobSchedule" schedule
+  set "cursor" = saved."cursor", "nextAt" = saved."nextAt", "dueAt" = saved."dueAt", "tzdata" = saved."tzdata",
+      "lastAt" = saved."lastAt", "openWork" = string_to_array(saved."openWork", ',')::uuid[], "refusals" = saved."refusals",
+      "pausedAt" = saved."pausedAt", "pausedBy" = saved."pausedBy", "pauseReason" = saved."pauseReason"
+  from json_to_recordset($1::text::json) as saved(
+    "name" text, "key" text, "cursor" timestamptz, "nextAt" timestamptz, "dueAt" timestamptz, "tzdata" text, "lastAt" timestamptz,
+    "openWork" text, "refusals" int, "pausedAt" timestamptz, "pausedBy" text, "pauseReason" text
+  )
+  where schedule."name" = saved."name" and schedule."key" = saved."key" returning schedule."key"`
+
+/** Postpones rows without writing back what was read of them: it may be what PostgreSQL has, and JSON has not. */
+const POSTPONE_SQL = `
+  update "JobSchedule" schedule set "dueAt" = $2::timestamptz
+  from json_to_recordset($1::text::json) as unread("name" text, "key" text)
+  where schedule."name" = unread."name" and schedule."key" = unread."key" returning schedule."key"`
 
 /** Records what no person did: a schedule is paused while its payload does not fit, and its next tick can move. */
 async function record(
   tx: Connection,
-  { job, workerId }: HowToDecide,
+  workerId: string | null,
   decided: readonly Decided[],
 ): Promise<void> {
   const actor = workerId ?? 'program'
   const targets = (which: (one: Decided) => string | null) =>
     decided.flatMap((one) => {
       const change = which(one)
-      return change === null ? [] : [{ name: job.name, scheduleKey: one.row.key, change }]
+      return change === null ? [] : [{ ...targetOf(one.row), change }]
     })
   const paused = targets(({ isRefused }) => (isRefused ? DOES_NOT_FIT : null))
   if (paused.length > 0) await recordActions(tx, 'pause', paused, { actor })

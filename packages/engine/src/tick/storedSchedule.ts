@@ -1,0 +1,131 @@
+import type { MissedPolicy, OverlapPolicy, Schedule } from '../job/defineJob.ts'
+import type { nextTick } from './nextTicks.ts'
+
+/** What a schedule says, and which change it is. */
+export interface ScheduleDefinition extends Pick<Schedule, 'cron' | 'timeZone' | 'catchUpMs'> {
+  missed: MissedPolicy
+  overlap: OverlapPolicy
+  /** Its ticks are decided later by a part of this that is the key's own. */
+  jitterMs: number
+  startsAt: Date | null
+  endsAt: Date | null
+}
+
+/** To queue the work of each schedule behind its own, claims would need an order within a key. */
+export const KEYED_OVERLAPS = ['skip', 'allow'] as const
+export type KeyedOverlap = (typeof KEYED_OVERLAPS)[number]
+
+/**
+ * After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. The pause ends when the latest version
+ * of the product takes the payload.
+ */
+export const MAX_REFUSALS = 3
+export const NOT_PAUSED = { pausedAt: null, pausedBy: null, pauseReason: null, refusals: 0 }
+
+/** A row that a worker cannot decide is left to others for so long. */
+export const POSTPONED_MS = 60_000
+
+/** A row of JobSchedule, locked. */
+export interface StoredSchedule extends ScheduleDefinition {
+  [column: string]: unknown
+  name: string
+  /** Empty: the schedule of the job's definition. */
+  key: string
+  version: number
+  /** JSON; null: undefined. */
+  payload: string | null
+  bytes: number
+  cursor: Date
+  nextAt: Date | null
+  dueAt: Date | null
+  delayMs: number
+  tzdata: string
+  lastAt: Date | null
+  /** Ids with commas between them: not every driver reads arrays. */
+  openWork: string
+  /** How many ticks it has on a day on which it has any. */
+  perDay: number
+  refusals: number
+  pausedAt: Date | null
+  pausedBy: string | null
+  pauseReason: string | null
+  retiredAt: Date | null
+  /** The time of the database. */
+  now: Date
+}
+
+/** Its columns that are instants. */
+export const INSTANTS = [
+  'startsAt',
+  'endsAt',
+  'cursor',
+  'nextAt',
+  'dueAt',
+  'lastAt',
+  'pausedAt',
+  'retiredAt',
+  'now',
+] as const
+
+const MAX_DATE_MS = 8.64e15
+
+/** An instant of a row, whatever the program has its driver make of instants. */
+export function toInstant(value: unknown): Date {
+  // The driver reads PostgreSQL's infinity, which only a person writes, as that number.
+  if (value === Infinity || value === -Infinity) return new Date(Math.sign(value) * MAX_DATE_MS)
+  return value instanceof Date ? value : new Date(String(value))
+}
+
+export function withInstants(row: StoredSchedule): StoredSchedule {
+  const instants = INSTANTS.map((column) => [column, row[column] && toInstant(row[column])])
+  return { ...row, ...(Object.fromEntries(instants) as Partial<StoredSchedule>) }
+}
+
+/** The columns of `schedule` that make a StoredSchedule. What else decides is read by a later statement. */
+export const storedColumns = (now: string) => `
+  schedule."name", schedule."key", schedule."version", schedule."cron", schedule."timeZone", schedule."missed", schedule."overlap",
+  schedule."catchUpMs"::float8 as "catchUpMs", schedule."jitterMs"::float8 as "jitterMs", schedule."startsAt", schedule."endsAt",
+  schedule."payload"::text as "payload", schedule."bytes", schedule."cursor", schedule."nextAt", schedule."dueAt",
+  schedule."delayMs"::float8 as "delayMs", schedule."tzdata", schedule."lastAt", array_to_string(schedule."openWork", ',') as "openWork",
+  schedule."perDay", schedule."refusals", schedule."pausedAt", schedule."pausedBy", schedule."pauseReason", schedule."retiredAt",
+  ${now} as "now"`
+
+/** The two indexes by which due rows of `schedule` are found: a condition, and the column that says when. */
+export const BY_INSTANT = { is: `schedule."lookAt" is not null`, at: `schedule."lookAt"` }
+export const BY_OFTEN = { is: `schedule."perDay" > 1440`, at: `schedule."dueAt"` }
+
+/** The rules of time zones of this process, such as `2026b`. */
+export const OWN_TZDATA = process.versions.tz ?? ''
+
+/** The first instant after `after` that the schedule names. */
+export function nextOf(
+  {
+    startsAt,
+    endsAt,
+    ...schedule
+  }: Pick<ScheduleDefinition, 'cron' | 'timeZone' | 'startsAt' | 'endsAt'>,
+  after: Date,
+  find: typeof nextTick,
+): Date | null {
+  const from = startsAt !== null && startsAt > after ? new Date(startsAt.getTime() - 1) : after
+  const next = find(schedule, from)
+  return next === null || (endsAt !== null && next > endsAt) ? null : next
+}
+
+/** When a worker decides the tick of an instant. */
+export function dueOf(nextAt: Date | null, delayMs: number): Date | null {
+  return nextAt && new Date(nextAt.getTime() + delayMs)
+}
+
+export function tellDefinition(one: ScheduleDefinition): string {
+  const { cron, timeZone, missed, overlap, jitterMs, catchUpMs, startsAt, endsAt } = one
+  return [
+    `${cron} in ${timeZone}`,
+    ...(startsAt === null ? [] : [`from ${startsAt.toISOString()}`]),
+    ...(endsAt === null ? [] : [`to ${endsAt.toISOString()}`]),
+    ...(missed === 'once' ? [] : [`missed ${missed}`]),
+    ...(overlap === 'skip' ? [] : [`overlap ${overlap}`]),
+    ...(jitterMs === 0 ? [] : [`jitter ${jitterMs} ms`]),
+    ...(catchUpMs === 86_400_000 ? [] : [`catch-up ${catchUpMs} ms`]),
+  ].join(', ')
+}
