@@ -16,7 +16,7 @@ const LIVES = '9999-01-01Z'
 
 /** The question of isAliveSql, with the worker's id. */
 const ASKS_LIFE = /not pg_try_advisory_xact_lock_shared\(hashtextextended\(([^(),]*), 0\)\)/g
-const LIVES_OR_HOLDS_LOCK = `($& or exists (select from "JobWorker" tested where tested."id" = $1 and tested."heartbeatAt" = '${LIVES}'))`
+const LIVES_OR_HOLDS_LOCK = '($& or roundsman."testLives"($1))'
 
 /** A schema whose statements go by the time of the test, and in which workers live. See setTestTime. */
 export function createTestSchema(name: string): Schema {
@@ -51,6 +51,8 @@ export async function makeTestSchema(
     create function roundsman."testNow"() returns timestamptz language sql stable
       as $$ select at from roundsman."testTime" $$`)
   const worker = schema.sql(`
+    create function roundsman."testLives"(worker text) returns boolean language sql stable
+      as $$ select exists (select from roundsman."JobWorker" where "id" = worker and "heartbeatAt" = '${LIVES}') $$;
     insert into "JobWorker" ("id", "startedAt", "heartbeatAt", "lanes", "jobs")
     values ('${workerId}', now(), '${LIVES}', '{}', '{${jobs.join(',')}}')`)
   await connection.query({
