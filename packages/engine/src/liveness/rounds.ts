@@ -3,7 +3,7 @@ import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { ownRunsSql, type Cancellations, type OwnRun } from '../run/cancellations.ts'
 import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
-import { LONG, type Connection, type Database } from '../store/database.ts'
+import { LONG, type Connection, type Database, type PreparedStatement } from '../store/database.ts'
 import { mendPlaces } from '../store/mendPlaces.ts'
 import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
@@ -268,7 +268,10 @@ const PARTS = Object.keys(COLUMNS) as Part[]
 const TYPES =
   'asked as (select $1::text, $2::text[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::int, $8::text, $9::uuid[])'
 /** One statement, the only one that an idle worker sends each second. It writes the worker's heartbeat. */
-const ROUND_SQL = `with beat as (${BEAT_SQL}), ${placeDueSql('$2')} select ${Object.values(COLUMNS).join(', ')}`
+const ROUND: PreparedStatement = {
+  name: 'roundsman_round',
+  text: `with beat as (${BEAT_SQL}), ${placeDueSql('$2')} select ${Object.values(COLUMNS).join(', ')}`,
+}
 const partSql = (part: Part) =>
   `with ${part === 'work' ? `${TYPES}, ${placeDueSql('$2')}` : TYPES} select ${COLUMNS[part]}`
 
@@ -277,17 +280,17 @@ export async function readRound(
   connection: Pick<Session, 'query'>,
   ...asked: Asked
 ): Promise<Round> {
-  return (await readColumns(connection, ROUND_SQL, ...asked)) as Round
+  return (await readColumns(connection, ROUND, ...asked)) as Round
 }
 
 async function readColumns(
   connection: Pick<Session, 'query'>,
-  text: string,
+  statement: string | PreparedStatement,
   ...[workerId, requests, scheduled, runIds = []]: Asked
 ): Promise<Partial<Round>> {
   const { values, ranges } = lookValues(requests)
   const all = [workerId, ...values, toDefinitions(scheduled), runIds]
-  const { rows } = await connection.query<Partial<Omit<Round, keyof Work> & Seen>>(text, all)
+  const { rows } = await connection.query<Partial<Omit<Round, keyof Work> & Seen>>(statement, all)
   // A statement without a table answers with one row.
   const { firsts: places, ...row } = rows[0] ?? {}
   if (places === undefined) return row
