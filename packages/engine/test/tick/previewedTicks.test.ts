@@ -1,4 +1,4 @@
-// Not quick: decides some ten thousand ticks.
+// Not quick: decides some thousands of ticks.
 import { expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { previewSchedule } from '../../src/control/previewSchedule.ts'
@@ -54,7 +54,7 @@ it.each(['2026-03-07T12:00:30Z', '2026-03-28T12:00:30Z', '2026-10-24T12:00:30Z']
         .map(({ at }) => tell(key, at)),
     )
     expect(ticks.map(({ key, at }) => tell(key, at)).toSorted()).toEqual(previewed.toSorted())
-    expect(ticks.length).toBeGreaterThan(5_000)
+    expect(ticks.length).toBeGreaterThan(3_000)
   },
   120_000,
 )
