@@ -272,9 +272,9 @@ describe('createRounds', () => {
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
     const before = ticks
     calls = []
-    await waitFor(() => ticks > before + 1)
-    expect(new Set(calls)).toEqual(new Set(['cancellations', 'ready now']))
-    gate.resolve()
+    await waitFor(() => ticks > before + 1).finally(gate.resolve)
+    expect(calls).toContain('cancellations')
+    expect(calls).toContain('ready now')
   })
 
   it('begins at an instant of its own, so that workers of one deploy do not ask at once', () => {

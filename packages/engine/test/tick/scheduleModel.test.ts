@@ -170,13 +170,14 @@ const SPREAD: Step[] = [
 const doTo = (what: 'delete' | 'pause' | 'resume'): Step => ({ do: what, of })
 /** What is due, or waits for its jitter, when a schedule changes, is paused and resumed, and goes. */
 const CHANGED: Step[] = [
-  ...[start('one', 0), { do: 'upsert' as const, of, to: { ...EVERY_QUARTER, jitterMs: 29_000 } }],
-  ...[pass(14.55), { do: 'upsert' as const, of, to: { ...EVERY_QUARTER, cron: '20 * * * *' } }],
+  start('one', 0),
+  { do: 'upsert', of, to: { ...EVERY_QUARTER, jitterMs: 29_000 } },
+  pass(14.55),
+  { do: 'upsert', of, to: { ...EVERY_QUARTER, cron: '20 * * * *' } },
   pass(15),
-  { do: 'change' as const, of, part: { v: 2, missed: 'once', overlap: 'allow' } },
+  { do: 'change', of, part: { v: 2, missed: 'once', overlap: 'allow' } },
   ...[decided(0), doTo('pause'), doTo('pause'), pass(61), doTo('resume'), doTo('resume')],
-  decided(61),
-  ...[pass(61), doTo('delete'), doTo('delete'), decided(61)],
+  ...[decided(61), pass(61), doTo('delete'), doTo('delete'), decided(61)],
 ]
 /** The last version defines, is killed amid its work, and the one before defines again, what was due meanwhile first. */
 const ROLLED_BACK: Step[] = [
