@@ -537,7 +537,7 @@ describe('a worker', () => {
       [toDefinitions([report])],
     )
     const plan = found.map((line) => line['QUERY PLAN']).join('\n')
-    expect(plan).toMatch(/Index.* Scan using "JobSchedule_name_lookAt_idx"/)
+    expect(plan.match(/Index.* Scan using "JobSchedule_name_lookAt_idx"/g)).toHaveLength(1)
     expect(plan).not.toMatch(/Seq Scan|Rows Removed|rows=2000/)
   })
 
