@@ -13,7 +13,7 @@ import { usePlainClient } from './usePlainClient.ts'
 
 type SchedulerOptions = Parameters<typeof createScheduler>[0]
 
-/** Has schedulers of several workers on one database, whose time stands at `start` when a test begins. */
+/** Runs schedulers of several workers on one database, whose time stands at `start` when a test begins. */
 export function useFleet(start: string) {
   const { database, client } = usePlainClient()
   const test = openForTests(() =>
@@ -37,14 +37,17 @@ export function useFleet(start: string) {
   afterEach(async () => {
     await Promise.all(schedulers.splice(0).map((scheduler) => scheduler.stop()))
   })
-  beforeEach(async () => {
+  beforeEach(reset)
+
+  /** Removes all workers and all records, and sets the time to `start`. */
+  async function reset(): Promise<void> {
     lines.length = 0
     await test.reset()
     await locks.query('select pg_advisory_unlock_all()')
     await rows('delete from "JobWorker"')
     await rows('delete from "JobFormerWorker"')
     await at(start)
-  })
+  }
 
   async function at(time: string): Promise<void> {
     await setTestTime(own, new Date(time))
@@ -64,6 +67,7 @@ export function useFleet(start: string) {
     rows,
     lines,
     at,
+    reset,
     signUp,
     own,
     client: test,

@@ -1,18 +1,13 @@
 // Not quick: draws histories of schedules and fleets.
-import { openForTests } from '@roundsman/testing'
 import fc from 'fast-check'
-import pg from 'pg'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type Job } from '../../src/index.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import type { Connection, Database } from '../../src/store/database.ts'
-import { setTestTime } from '../../src/store/testSchema.ts'
-import { openTestJobs } from '../../src/testing.ts'
 import { createScheduler } from '../../src/tick/scheduler.ts'
 import { ticksByWallClock } from '../fixtures/wallClock.ts'
-import { useOwnDatabase } from '../useOwnDatabase.ts'
-import { usePlainClient } from '../usePlainClient.ts'
+import { useFleet } from '../useFleet.ts'
 
 /*
  * All schedules of a product, kept as data and of the code, and a fleet of workers of several versions, against a model: any number
@@ -191,24 +186,7 @@ const ROLLED_BACK: Step[] = [
   ...[decided(15), decided(61), start('four', 0), decided(15), decided(15)],
 ]
 
-const { database, client } = usePlainClient()
-const test = openForTests(() =>
-  openTestJobs({
-    databaseUrl: database.url,
-    client,
-    jobs: [invoice, digest] as never,
-    handlers: { invoice: async () => undefined, digest: async () => undefined },
-  }),
-)
-const own = useOwnDatabase(database, test)
-/** Holds the locks of all workers that live. */
-const locks = openForTests(async () => {
-  const opened = new pg.Client(database.url)
-  await opened.connect()
-  return { query: opened.query.bind(opened), close: () => opened.end() }
-})
-const rows = async <Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> =>
-  (await own.query<Row & { [column: string]: unknown }>(text, values)).rows
+const { rows, reset, signUp, kill, own, client: test, at: setTime } = useFleet(QUIET)
 
 it('each due instant of each version of each schedule has its one row of the ledger, as a model has it', async () => {
   expect.hasAssertions()
@@ -218,18 +196,12 @@ it('each due instant of each version of each schedule has its one row of the led
       fc.constantFrom(...STARTS),
       fc.array(drawStep, { minLength: 8, maxLength: 50 }),
       async (from, steps) => {
-        await test.reset()
-        await rows(`delete from "JobWorker"`)
-        await rows(`delete from "JobFormerWorker"`)
+        await reset()
         const history = openHistory(new Date(from), `h${histories++}`)
-        try {
-          for (const step of steps) await history.take(step)
-          await history.take(start('last', 0))
-          await history.take(decided(0))
-          await history.check()
-        } finally {
-          await locks.query('select pg_advisory_unlock_all()')
-        }
+        for (const step of steps) await history.take(step)
+        await history.take(start('last', 0))
+        await history.take(decided(0))
+        await history.check()
       },
     ),
     {
@@ -283,8 +255,10 @@ function openHistory(from: Date, id: string) {
   let gone = 0
   /** By schedule and instant: outcome and version. */
   const ledger = new Map<string, string>()
-  const work = new Set<string>()
-  let finished = 0
+  /** The payload of each tick that was enqueued, by schedule and instant. */
+  const payloads = new Map<string, object>()
+  /** The payload of all work, by its id. */
+  const work = new Map<string, object>()
 
   function* dueOf(
     { cron, timeZone, cursor, startsAt, endsAt }: Entry,
@@ -295,6 +269,13 @@ function openHistory(from: Date, id: string) {
       if (tick <= cursor || tick > until || (endsAt !== null && tick > endsAt)) continue
       if (startsAt === null || tick >= startsAt) yield tick
     }
+  }
+
+  /** The first instant that is not decided yet. Each expression has one within eight days. */
+  function nextOf(entry: Entry): Date | null {
+    const after = Math.max(+entry.cursor, +(entry.startsAt ?? 0))
+    const [next = null] = dueOf(entry, new Date(after + 8 * DAY_MS))
+    return next
   }
 
   /** What becomes of what is due at `until`. With a change no payload is refused. */
@@ -315,6 +296,7 @@ function openHistory(from: Date, id: string) {
       const place = `${schedule} ${tick.toISOString()}`
       expect(ledger.has(place), `${place} twice`).toBe(false)
       ledger.set(place, `${outcome} v${entry.version}`)
+      payloads.set(place, entry.to === null ? {} : { v: entry.to.v })
     }
     const limitMs = entry.missed === 'skip' ? 10_000 : entry.catchUpMs
     const isHeld = entry.overlap === 'skip' && entry.isOpen
@@ -412,11 +394,7 @@ function openHistory(from: Date, id: string) {
     }
     entries.set(place, entry)
     expect(answer.version, `version of ${place}`).toBe(entry.version)
-    const [next = null] = dueOf(
-      entry,
-      new Date(Math.max(+entry.cursor, +(startsAt ?? 0)) + 8 * DAY_MS),
-    )
-    expect(answer.nextAt, `next of ${place}`).toEqual(next)
+    expect(answer.nextAt, `next of ${place}`).toEqual(nextOf(entry))
   }
 
   function schedulerOf(member: Member, on: Database = own) {
@@ -460,7 +438,7 @@ function openHistory(from: Date, id: string) {
         return await act(step.do === 'pauseOwn' ? 'pause' : 'resume', { name: step.name, key: '' })
       case 'pass':
         now = new Date(now.getTime() + step.minutes * MINUTE_MS)
-        return await setTestTime(own, now)
+        return await setTime(now.toISOString())
       case 'start':
         return await begin(step)
       case 'stop':
@@ -477,10 +455,11 @@ function openHistory(from: Date, id: string) {
         return
       }
       case 'finish':
-        for (const done of await rows<{ id: string }>('delete from "JobWork" returning "id"')) {
+        for (const done of await rows<{ id: string; payload: object }>(
+          'delete from "JobWork" returning "id", "payload"',
+        )) {
           expect(work.has(done.id), `${done.id} twice`).toBe(false)
-          work.add(done.id)
-          finished++
+          work.set(done.id, done.payload)
         }
         for (const entry of entries.values()) entry.isOpen = false
         return
@@ -493,10 +472,11 @@ function openHistory(from: Date, id: string) {
     const startedAt = now.getTime() + started++
     const member = { id: `${id}-${started}`, catalogue, version, startedAt }
     if (version !== null && !appearedAt.has(version)) appearedAt.set(version, startedAt)
-    await locks.query('select pg_advisory_lock(hashtextextended($1, 0))', [member.id])
-    await rows(
-      `insert into "JobWorker" ("id", "startedAt", "version", "jobs") values ($1, $2, $3, $4)`,
-      [member.id, new Date(startedAt), version, FLEET[catalogue]?.map(({ name }) => name)],
+    const jobs = FLEET[catalogue] as Job[]
+    await signUp(
+      member.id,
+      jobs.map(({ name }) => name),
+      version,
     )
     fleet.push(member)
     await makeRounds([member])
@@ -516,7 +496,7 @@ function openHistory(from: Date, id: string) {
          insert into "JobFormerWorker" select "id", "version", "startedAt", $2 from gone where "version" is not null`,
         [member.id, now],
       )
-    await locks.query('select pg_advisory_unlock(hashtextextended($1, 0))', [member.id])
+    await kill(member.id)
     if (step.do === 'kill' && like.length > 0) {
       // It may have defined before it died.
       for (const job of FLEET[member.catalogue] as Job[])
@@ -577,9 +557,11 @@ function openHistory(from: Date, id: string) {
       count: number
       outcome: string
       version: number
+      workId: string
     }>(
-      `select "name", "key", "scheduledFor" as at, "through", "count", "outcome", "version" from "JobTick"`,
+      `select "name", "key", "scheduledFor" as at, "through", "count", "outcome", "version", "workId" from "JobTick"`,
     )
+    await take({ do: 'finish' })
     const expected = new Map(ledger)
     for (const row of written) {
       const within = [...expected.keys()].filter((place) => {
@@ -590,25 +572,35 @@ function openHistory(from: Date, id: string) {
       expect(within.length, `${row.name} ${row.key} ${row.at.toISOString()}`).toBe(row.count)
       for (const place of within) {
         expect(`${row.outcome} v${row.version}`, place).toBe(expected.get(place))
+        if (row.outcome === 'enqueued')
+          expect(work.get(row.workId), place).toEqual(payloads.get(place))
         expected.delete(place)
       }
     }
     expect([...expected]).toEqual([])
-    await take({ do: 'finish' })
-    expect(finished).toBe(written.filter(({ outcome }) => outcome === 'enqueued').length)
-    const stored = await rows<{ name: string; key: string; cron: string; isRetired: boolean }>(
-      `select "name", "key", "cron", "retiredAt" is not null as "isRetired" from "JobSchedule"`,
+    expect(work.size).toBe(written.filter(({ outcome }) => outcome === 'enqueued').length)
+    const stored = await rows<{
+      name: string
+      key: string
+      cron: string
+      isRetired: boolean
+      next: Date | null
+    }>(
+      `select "name", "key", "cron", "retiredAt" is not null as "isRetired", "nextAt" as next from "JobSchedule"`,
     )
-    const told = ({ name, key, cron, isRetired }: (typeof stored)[0]) =>
-      `${name} ${key} ${cron} ${isRetired}`
-    expect(stored.map(told).toSorted()).toEqual([...entries.values()].map(told).toSorted())
+    const told = ({ name, key, cron, isRetired, next }: (typeof stored)[0]) =>
+      `${name} ${key} ${cron} ${isRetired} ${next?.toISOString()}`
+    const modelled = [...entries.values()].map((entry) =>
+      told({ ...entry, next: entry.isRetired ? null : nextOf(entry) }),
+    )
+    expect(stored.map(told).toSorted()).toEqual(modelled.toSorted())
   }
 
   let isStarted = false
   return {
     check,
     async take(step: Step) {
-      if (!isStarted) await setTestTime(own, now)
+      if (!isStarted) await setTime(now.toISOString())
       isStarted = true
       await take(step)
     },
