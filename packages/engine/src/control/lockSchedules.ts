@@ -13,7 +13,7 @@ export interface Caller {
   onWork: OnCommit
 }
 
-/** By now the transaction may be old, and what became due since it began is due. */
+/** Asks clock_timestamp(): the transaction may be old, and ticks may have become due since it began. */
 const LOCK_KEYS_SQL = `
   select ${storedColumns('clock_timestamp()')} from "JobSchedule" schedule
   where schedule."name" = $1::text and schedule."key" = any($2::text[]) order by schedule."key" for update`
@@ -58,7 +58,6 @@ export function changedError(
   )
 }
 
-/** Payloads stay where they are: that it is another is all that is told. */
 /** What the work of a schedule carries. */
 export function workOf(job: DecidedJob, row: StoredSchedule, log: Caller['log']) {
   const payload = readPayload(row)

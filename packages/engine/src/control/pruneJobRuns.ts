@@ -137,7 +137,7 @@ const IS_ENQUEUED_NOT_LAST = `"key" <> '' and "outcome" = 'enqueued' and not exi
   select from "JobSchedule" schedule where schedule."name" = "JobTick"."name" and schedule."key" = "JobTick"."key"
     and schedule."lastAt" = "JobTick"."scheduledFor")`
 
-/** While workers of a version are listed, its first one tells when it appeared, which decides who defines schedules. */
+/** The first worker of a version stays while others of it are listed: its start decides which version defines schedules. */
 const IS_NOT_FIRST = `(
   not exists (select from "JobWorker" worker where worker."version" = "JobFormerWorker"."version")
   or exists (

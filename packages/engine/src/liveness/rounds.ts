@@ -110,7 +110,7 @@ export function createRounds(options: {
     )
   }
 
-  /** Where a table is locked, the parts that need it are left out. */
+  /** While a table is locked, the answer lacks the parts that need it. */
   async function read(asked: Asked): Promise<Partial<Round>> {
     try {
       const seen = await readRound(session, ...asked)
@@ -141,7 +141,7 @@ export function createRounds(options: {
     return seen
   }
 
-  /** What may wait for locks, and takes as long as it does. Rounds go on beside it. */
+  /** Rescues and clean-ups, which may wait for locks. Rounds go on meanwhile. */
   async function keepHouse(
     { lost = [], isIdle = false, isListed = true, rules = {} }: Partial<Round>,
     connectedForMs: number,
@@ -239,7 +239,7 @@ interface Round extends Work {
   isIdle: boolean
   /** Whether the list of workers has this one. */
   isListed: boolean
-  /** Null: it asked for none. */
+  /** Null: the worker has no runs under way. */
   runs: OwnRun[] | null
 }
 
@@ -264,7 +264,7 @@ const COLUMNS = {
 type Part = keyof typeof COLUMNS
 const PARTS = Object.keys(COLUMNS) as Part[]
 
-/** PostgreSQL wants to know the types of all parameters, whichever part uses them. */
+/** PostgreSQL needs the types of all parameters, also of those that a part does not use. */
 const TYPES =
   'asked as (select $1::text, $2::text[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::int, $8::text, $9::uuid[])'
 /** One statement, the only one that an idle worker sends each second. It writes the worker's heartbeat. */

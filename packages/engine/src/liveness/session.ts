@@ -211,7 +211,7 @@ export function createSession({
   async function start(): Promise<void> {
     await database.query(CLEAN_UP_SQL)
     const { rows } = await database.query<{ now: Date }>('select clock_timestamp() as "now"')
-    // Which version appeared last decides who defines schedules.
+    // One clock orders the versions: the last to appear defines schedules.
     startedAt = rows[0]?.now ?? startedAt
     await connect()
   }

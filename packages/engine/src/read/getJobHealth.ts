@@ -20,7 +20,7 @@ import { listOverrunning } from './runsUnderWay.ts'
 /**
  * What keeps jobs from being done. Instants are ISO 8601 in UTC.
  *   noWorker     No worker lives. `lastSignAt`: when one has last given a sign of life; null when none is on record.
- *   late         A tick is due since then and nobody decided it.
+ *   late         A tick has been due since then, and no worker has decided it.
  *                `key`: of the keyed schedule that is late for longest, where no tick of the job's own schedule is.
  *   unscheduled  Workers live, and none of them has started with this schedule: they are of an older version.
  *   overrunning  The job's longest run started then and goes on beyond its time-out and a minute of grace.

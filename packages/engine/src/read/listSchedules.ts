@@ -21,8 +21,8 @@ export interface ScheduleRow {
 }
 
 /**
- * Reads the schedules of jobs' definitions, keyed by job name. One that no worker has started with is missing, and so is one whose
- * expression or zone this version cannot read: a newer one has written it, or somebody by hand.
+ * Reads the schedules of jobs' definitions, keyed by job name. It leaves out schedules that no worker has written yet, and those whose
+ * expression or zone this version cannot read, since a later version or a person has written them.
  */
 export async function listSchedules(
   reader: JobsReader,
@@ -39,7 +39,7 @@ export async function listSchedules(
   return new Map(rows.flatMap(readRow).map((row) => [row.name, row]))
 }
 
-/** Whoever writes a row by hand may leave out the next tick. */
+/** A row that a person has written may lack the next tick. */
 function readRow(row: ScheduleRow): ScheduleRow[] {
   try {
     const next = tickAfter(row, new Date(row.cursor))

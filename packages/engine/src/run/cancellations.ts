@@ -16,7 +16,7 @@ export interface Cancellations {
   forget(runId: string): void
   /** The runs to look for. */
   watched(): string[]
-  /** Takes note of what `ownRunsSql` has found of `asked`, also where a notification was lost. */
+  /** Aborts the runs of `asked` that `ownRunsSql` has found cancelled, or not found. */
   note(asked: readonly string[], found: readonly OwnRun[]): void
   check(): Promise<void>
   /** Aborts all runs that are watched now or later. */

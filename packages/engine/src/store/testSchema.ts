@@ -18,7 +18,7 @@ const LIVES = '9999-01-01Z'
 const ASKS_LIFE = /not pg_try_advisory_xact_lock_shared\(hashtextextended\(([^(),]*), 0\)\)/g
 const LIVES_OR_HOLDS_LOCK = '($& or roundsman."testLives"($1))'
 
-/** A schema whose statements go by the time of the test, and in which workers live. See setTestTime. */
+/** A schema whose statements use the time of the test, and in which the test's worker lives. See setTestTime. */
 export function createTestSchema(name: string): Schema {
   const schema = createSchema(name)
   return {

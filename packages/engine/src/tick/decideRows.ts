@@ -46,7 +46,7 @@ export type DecidedJob = Pick<Job, 'name'> &
 
 export interface HowToDecide {
   jobOf: (name: string) => DecidedJob
-  /** Null: with a change, what is due by what the schedules were is decided, and waits for no jitter. */
+  /** Null: a change decides what is due by the definition before it, without jitter. */
   workerId: string | null
   /** Whether a payload that the schema refuses is refused for good: only the version that defines may say so. */
   isLatest: (name: string) => Promise<boolean>

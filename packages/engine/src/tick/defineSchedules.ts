@@ -24,7 +24,7 @@ import {
  * with a version goes before those without; among several of the version, or without one, the last to sign up.
  */
 
-/** What the round asks of schedules, for the jobs of `mine`, which is JSON by toDefinitions(). */
+/** The state of the schedules of a worker's jobs, which `ticksSql` reads. */
 export interface TicksSeen {
   /** The jobs of which ticks are due. */
   due: string[]
@@ -49,10 +49,13 @@ const mineFrom = (definitions: string) => `json_to_recordset(${definitions}::tex
     "name" text, "cron" text, "timeZone" text, "missed" text, "overlap" text, "catchUpMs" bigint
   )`
 
-/** By so much the clock of the database may have been set back since a tick was decided. */
+/** How far, in milliseconds, the database's clock may have been set back since the last decided tick. */
 const MAX_LEAD_MS = 60_000
 
-/** Whether `schedule`, the row or none, has to be written. A retired row is due at no instant, and those set by hand may be out of reach. */
+/**
+ * Whether the row `schedule`, which may be missing, must be written. A retired row has no due instant. An instant that a person has
+ * written may be out of range.
+ */
 const IS_CHANGED = `case
     when mine."cron" is null then schedule."retiredAt" is null and schedule."name" is not null
     else (schedule."cron", schedule."timeZone", schedule."missed", schedule."overlap", schedule."catchUpMs")
@@ -66,7 +69,7 @@ const IS_CHANGED = `case
 const earliest = ({ is, at }: typeof BY_OFTEN) =>
   `(select ${at} from "JobSchedule" schedule where schedule."name" = mine."name" and ${is} order by ${at} limit 1)`
 
-/** Answers with TicksSeen as JSON. */
+/** Returns TicksSeen as JSON. `definitions` is a parameter with JSON by toDefinitions(). */
 export const ticksSql = (definitions: string) => `(
     select jsonb_build_object(
       'due', coalesce(jsonb_agg("name") filter (where "dueAt" <= now()), '[]'),
@@ -126,9 +129,9 @@ export async function readDefiners(
 }
 
 /**
- * Writes the schedules of these jobs that are not as this worker defines them, where it is the one that defines. What is due by the
- * old definition is decided first. A row that somebody has locked is left for the next round. A new schedule, and one that returns,
- * has its ticks from now on.
+ * Writes those schedules of these jobs that differ from this worker's definitions, if this worker defines them. It first decides what is
+ * due by the old definition. It skips locked rows, which the next round tries again. New and returning schedules have ticks from now on.
+ * Returns the jobs for which it has enqueued work.
  */
 export async function defineSchedules(
   tx: Connection,
@@ -138,7 +141,7 @@ export async function defineSchedules(
     log,
     tzdata = OWN_TZDATA,
   }: { workerId: string; log: Pick<Logger, 'warn' | 'error'>; tzdata?: string },
-): Promise<{ worked: string[] }> {
+): Promise<string[]> {
   const names = jobs.map(({ name }) => name)
   const { rows: locked } = await tx.query<StoredSchedule>(LOCK_CHANGED_SQL, [toDefinitions(jobs)])
   const definers = await readDefiners(tx, names, workerId)
@@ -151,7 +154,7 @@ export async function defineSchedules(
       rowOf.has(name) ||
       (isMine(name) && schedule !== null && definers.get(name)?.hasRow === false),
   )
-  if (mine.length === 0) return { worked: [] }
+  if (mine.length === 0) return []
   const jobOf = (name: string) => jobs.find((job) => job.name === name) as Job
   const how = { jobOf, workerId: null, isLatest: async () => false, log, tzdata }
   const { rows: decided, ticks } = await decideRows(tx, [...rowOf.values()], how)
@@ -185,12 +188,12 @@ export async function defineSchedules(
     const actor = version === null || version === '' ? workerId : `version ${version}`
     await recordActions(tx, 'reschedule', [{ name, change }], { actor })
   }
-  return { worked: ticks.flatMap(({ name, workId }) => (workId === null ? [] : [name])) }
+  return ticks.flatMap(({ name, workId }) => (workId === null ? [] : [name]))
 }
 
 const NO_SPAN = { startsAt: null, endsAt: null, jitterMs: 0 }
 
-/** The expressions, or where those are the same all of both definitions. */
+/** Names both expressions, or both whole definitions where the expressions are equal. */
 function tellChange(schedule: Job['schedule'], before: StoredSchedule): string {
   const isSame = schedule?.cron === before.cron && schedule.timeZone === before.timeZone
   const tell = (one: Omit<ScheduleDefinition, keyof typeof NO_SPAN>) =>
@@ -200,7 +203,7 @@ function tellChange(schedule: Job['schedule'], before: StoredSchedule): string {
   return `${after}, before: ${before.retiredAt === null ? tell(before) : 'none'}`
 }
 
-/** Instants that somebody has set by hand may be out of reach. */
+/** An instant that a person has written may be out of range. */
 const isWithin = (at: Date, latestMs: number) => at.getTime() >= 0 && at.getTime() <= latestMs
 const LATEST_MS = Date.UTC(9999, 0, 1)
 
@@ -209,7 +212,7 @@ const LOCK_CHANGED_SQL = `
   from ${mineFrom('$1')} join "JobSchedule" schedule on schedule."name" = mine."name" and schedule."key" = ''
   where ${IS_CHANGED} for update of schedule skip locked`
 
-/** A row that another worker has inserted meanwhile stays: that worker has decided who defines it later. */
+/** Keeps a row that another worker has inserted meanwhile: that worker has read later which worker defines. */
 const WRITE_SQL = `
   insert into "JobSchedule" ("name", "version", "cron", "timeZone", "missed", "overlap", "catchUpMs", "perDay", "payload", "bytes",
     "cursor", "nextAt", "dueAt", "tzdata", "retiredAt")
@@ -223,5 +226,4 @@ const WRITE_SQL = `
     "missed" = excluded."missed", "overlap" = excluded."overlap", "catchUpMs" = excluded."catchUpMs", "perDay" = excluded."perDay",
     "cursor" = excluded."cursor", "nextAt" = excluded."nextAt", "dueAt" = excluded."dueAt", "tzdata" = excluded."tzdata",
     "retiredAt" = excluded."retiredAt", "updatedAt" = clock_timestamp()
-  where "JobSchedule"."version" = excluded."version" - 1
-  returning "name"`
+  where "JobSchedule"."version" = excluded."version" - 1`

@@ -23,17 +23,17 @@ import {
 export interface Scheduler {
   start(clock: Clock): Promise<void>
   stop(): Promise<void>
-  /** Defines and decides what there is to define and decide now. A call while one is under way waits for that, and looks again. */
+  /** Writes the schedules that this worker defines, and decides due ticks. A call during another one waits for it, and looks again. */
   wake(): Promise<void>
-  /** Takes note of what a round has seen. */
+  /** Takes the answer of a round: wakes if something is to do, or else plans the next tick. */
   note(seen: TicksSeen): void
 }
 
-/** How often it looks for schedules that a program with earlier rules of time zones has written. */
+/** How often the worker looks for instants that a process with older data of time zones has computed. */
 const RECOMPUTE_MS = 3_600_000
 /** About so many rows are decided in one transaction. */
 const BATCH_SIZE = 500
-/** The worker that decided last looks at once; the others this much later, and by a part of the second drawn by each. */
+/** The worker that decided last looks at once. Others look later by the head start and a random part of the spread. */
 const HEAD_START_MS = 30
 const SPREAD_MS = 70
 
@@ -105,7 +105,7 @@ export function createScheduler(options: {
     if (await define(seen.changed)) seen = await look()
     let hasDecided = false
     while (seen.due.length > 0 && !isStopped) {
-      // What others have locked is left to the next round.
+      // The next round tries locked rows again.
       if (!(await decide(seen.due))) return
       hasDecided = true
       seen = await look()
@@ -132,14 +132,14 @@ export function createScheduler(options: {
     else if (waking === null) plan(nextInMs)
   }
 
-  /** Workers that do not define a schedule only read who does: no lock of theirs holds up a tick. */
+  /** A worker that does not define a schedule takes no lock, so that it delays no tick. */
   async function define(changed: readonly string[]): Promise<boolean> {
     if (changed.length === 0) return false
     const definers = await readDefiners(database, changed, workerId)
     const mine = changed.filter((name) => definers.get(name)?.isMine)
     return await inParts(mine, async (part) => {
       const how = { workerId, log, tzdata }
-      const { worked } = await database.transaction(
+      const worked = await database.transaction(
         (tx) => defineSchedules(tx, part.map(jobOf), how),
         GIVING_WAY,
       )
@@ -148,7 +148,7 @@ export function createScheduler(options: {
     })
   }
 
-  /** Whether it has decided any. Some rows of each job: one of which very much is due keeps no other waiting. */
+  /** Decides some rows of each job, so that no job waits for one with many due ticks. Returns whether it has decided any. */
   async function decide(due: readonly string[]): Promise<boolean> {
     return await inParts(due, async (part) => {
       const limit = Math.ceil(BATCH_SIZE / part.length)
@@ -165,7 +165,7 @@ export function createScheduler(options: {
     })
   }
 
-  /** Where somebody holds a lock that one job needs, the others go on. */
+  /** After a failure it tries each job by itself, so that a lock or an error delays one job alone. */
   async function inParts(
     all: readonly string[],
     work: (part: readonly string[]) => Promise<boolean>,
@@ -197,7 +197,7 @@ export function createScheduler(options: {
     return await decideRows(tx, rows, { jobOf, workerId, isLatest, log, tzdata })
   }
 
-  /** Brings what earlier rules of time zones have computed up to these, in pages, beside all else. */
+  /** Computes anew, page by page, the instants that a process with older data of time zones has computed. */
   function recompute(): void {
     recomputing = recomputing.then(recomputeAll).catch((error: unknown) => {
       log.warn({ err: error }, 'bringing schedules up to these time zones failed')
@@ -239,7 +239,7 @@ export function createScheduler(options: {
 
 const LOOK_SQL = `select ${ticksSql('$1')} as "seen"`
 
-/** Rows that another worker is deciding, or a program changes, stay due. One index at a time is read. */
+/** Skips locked rows: another worker is deciding them, or a program is changing them. They stay due. */
 const dueSql = ({ is, at }: typeof BY_OFTEN) => `(
     select * from (
       select ${storedColumns('now()')} from "JobSchedule" schedule

@@ -1,28 +1,28 @@
 import type { MissedPolicy, OverlapPolicy, Schedule } from '../job/defineJob.ts'
 import type { nextTick } from './nextTicks.ts'
 
-/** What a schedule says, and which change it is. */
+/** The definition of a schedule. */
 export interface ScheduleDefinition extends Pick<Schedule, 'cron' | 'timeZone' | 'catchUpMs'> {
   missed: MissedPolicy
   overlap: OverlapPolicy
-  /** Its ticks are decided later by a part of this that is the key's own. */
+  /** Upper bound of the delay of its ticks, in milliseconds. Each key has a fixed delay of its own. */
   jitterMs: number
   startsAt: Date | null
   endsAt: Date | null
 }
 
-/** To queue the work of each schedule behind its own, claims would need an order within a key. */
+/** Without `queue`, for which claims would need an order within a key. */
 export const KEYED_OVERLAPS = ['skip', 'allow'] as const
 export type KeyedOverlap = (typeof KEYED_OVERLAPS)[number]
 
 /**
  * After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. The pause ends when the latest version
- * of the product takes the payload.
+ * of the product accepts the payload.
  */
 export const MAX_REFUSALS = 3
 export const NOT_PAUSED = { pausedAt: null, pausedBy: null, pauseReason: null, refusals: 0 }
 
-/** A row that a worker cannot decide is left to others for so long. */
+/** By how many milliseconds a worker postpones a row that it cannot decide. */
 export const POSTPONED_MS = 60_000
 
 /** A row of JobSchedule, locked. */
@@ -43,7 +43,7 @@ export interface StoredSchedule extends ScheduleDefinition {
   lastAt: Date | null
   /** Ids with commas between them: not every driver reads arrays. */
   openWork: string
-  /** How many ticks it has on a day on which it has any. */
+  /** The number of ticks on a day that has any. */
   perDay: number
   refusals: number
   pausedAt: Date | null
@@ -69,7 +69,7 @@ export const INSTANTS = [
 
 const MAX_DATE_MS = 8.64e15
 
-/** An instant of a row, whatever the program has its driver make of instants. */
+/** Converts an instant of a row: the driver of a host returns a Date or a text. */
 export function toInstant(value: unknown): Date {
   // The driver reads PostgreSQL's infinity, which only a person writes, as that number.
   if (value === Infinity || value === -Infinity) return new Date(Math.sign(value) * MAX_DATE_MS)

@@ -51,7 +51,7 @@ afterAll(async () => {
   await worker.stop({ drainTimeoutMs: 0 })
 })
 
-/** Each makes something to do that the round alone finds, since nobody sends a notification, and asks whether it was done. */
+/** Each part adds what only a round finds, without a notification, and returns a question whether the worker has done it. */
 const parts = {
   async tick() {
     const key = uuid()
@@ -90,7 +90,7 @@ const parts = {
 }
 type Part = keyof typeof parts
 
-/** Each table, and the parts that cannot do without it. */
+/** Each table, and the parts that need it. */
 const NEEDED_BY: Readonly<Record<string, readonly Part[]>> = {
   JobAction: [],
   JobAlert: [],

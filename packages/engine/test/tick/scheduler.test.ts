@@ -183,7 +183,7 @@ describe('a due tick', () => {
 
 describe('while another session holds a lock', () => {
   it.each([
-    // It is passed over, and nobody waits for it.
+    // The worker skips a locked row without waiting.
     ['the row of the schedule', `select from "JobSchedule" where "name" = 'sweep' for update`, []],
     [
       'a row of its ledger',
