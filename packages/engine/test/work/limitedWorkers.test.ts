@@ -30,6 +30,8 @@ const open: (() => void)[] = []
 afterEach(async () => {
   for (const end of open.splice(0)) end()
   await Promise.all(workers.map((worker) => worker.stop({ drainTimeoutMs: 0 })))
+  // Runs that began in the room of those that ended.
+  for (const end of open.splice(0)) end()
   workers = []
 })
 
