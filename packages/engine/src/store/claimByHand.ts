@@ -1,21 +1,26 @@
 import type { Connection } from './database.ts'
 import type { LetterTaken } from './deadLetterSql.ts'
-import { toFacts, type Envelope } from './envelope.ts'
-import type { NewRun, TakenWork } from './claimWork.ts'
+import { readPayload, type Facts } from './envelope.ts'
 import { lockLimits, type FullLimit } from './limitSql.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
+import type { Taken } from './taken.ts'
 
-/** A run that a person starts: of a payload of their own, as `storablePayload` returns it, or of a dead letter. */
+/** A run that a person starts: of a payload of their own, or of a dead letter. */
 export interface RunByHand {
   claimId: string
-  run: NewRun
-  envelope: Envelope
+  runId: string
+  name: string
+  startedAt: Date
   exclusiveKey: string | null
   expireSeconds: number
-  /** As JobWork has it. Default: that of the dead letter, or none. */
+  /** Who starts it and how. With a dead letter, beside what that has. */
+  facts: Facts
+  /** As `storablePayload` returns it, with its label and its key as JobWork has it. A dead letter has its own. */
+  payload?: unknown
+  label?: string | undefined
   key?: string | undefined
   /** The work that was a dead letter. Default: none. */
-  letter?: LetterTaken
+  letter?: LetterTaken | undefined
 }
 
 /**
@@ -25,61 +30,54 @@ export interface RunByHand {
 export async function claimByHand(
   tx: Connection,
   workerId: string,
-  { claimId, run, envelope, exclusiveKey, expireSeconds, key, letter }: RunByHand,
-): Promise<TakenWork | { full: FullLimit } | null> {
+  { claimId, runId, name, startedAt, exclusiveKey, expireSeconds, letter, ...own }: RunByHand,
+): Promise<Taken | { full: FullLimit } | null> {
   const origin = letter === undefined ? 'hand' : 'deadLetter'
-  const { actor, reason, scheduledFor, dryRun } = run
-  const facts = toFacts({
-    ...envelope,
-    trigger: run.trigger,
-    ...(actor !== null && { actor }),
-    ...(reason !== null && { reason }),
-    ...(scheduledFor !== null && { scheduledFor: scheduledFor.toISOString() }),
-    ...(dryRun && { dryRun }),
-  })
-  const { payload: given = {} } = envelope
-  const payload = JSON.stringify(given)
-  const ownKey = letter?.key ?? key ?? null
+  const facts = { ...letter?.facts, ...own.facts }
+  const given = letter === undefined ? own.payload : readPayload(letter)
+  const payload = JSON.stringify(given === undefined ? {} : given)
+  const label = (letter === undefined ? own.label : letter.label) ?? null
+  const key = letter?.key ?? own.key ?? null
   const bytes = letter?.bytes ?? Buffer.byteLength(payload)
   const isLong = letter === undefined && bytes > MAX_INLINE_BYTES
-  const payloadId = isLong ? run.id : (letter?.payloadId ?? null)
-  const limits = await lockLimits(tx, run.name, ownKey)
+  const payloadId = isLong ? runId : (letter?.payloadId ?? null)
+  const { id: workId = null, attempt = 1, uniqueKey = null } = letter ?? {}
+  const { failures = 0, losses = 0, lossesAlone = 0 } = letter ?? {}
+  const limits = await lockLimits(tx, name, key)
   if (!Array.isArray(limits)) return { full: limits }
   const { rowCount } = await tx.query(CLAIM_BY_HAND_SQL, [
     claimId,
-    run.name,
+    name,
     workerId,
     origin,
     exclusiveKey,
-    run.startedAt,
+    startedAt,
     expireSeconds,
-    run.id,
-    run.workId,
-    run.attempt,
+    runId,
+    workId,
+    attempt,
     letter?.rank ?? 0,
-    letter?.failures ?? 0,
-    letter?.losses ?? 0,
-    letter?.lossesAlone ?? 0,
+    failures,
+    losses,
+    lossesAlone,
     letter?.needs ?? 0,
-    letter?.uniqueKey ?? null,
-    ownKey,
-    run.label ?? null,
-    facts === null ? null : JSON.stringify(facts),
+    uniqueKey,
+    key,
+    label,
+    JSON.stringify(facts),
     bytes,
-    letter?.enqueuedAt ?? run.startedAt,
+    letter?.enqueuedAt ?? startedAt,
     payload,
     limits.length > 0 ? limits : null,
     payloadId,
     isLong,
   ])
   if (rowCount !== 1) return null
-  const { failures = 0, losses = 0, lossesAlone = 0 } = letter ?? {}
   return {
-    ...{ run, origin, failures, losses, lossesAlone, bytes, isReplaced: false, isPlain: false },
-    held: { id: claimId, open: 1 },
-    envelope: { ...envelope, trigger: run.trigger },
-    ...(payloadId !== null && { payloadId }),
-    ...(letter?.payloadMissing !== undefined && { payloadMissing: letter.payloadMissing }),
+    ...{ id: runId, name, attempt, startedAt, workId, claim: { id: claimId, open: 1 }, origin },
+    ...{ payload: given, bytes, payloadId, payloadMissing: letter?.payloadMissing ?? null },
+    ...{ label, facts, failures, losses, lossesAlone, uniqueKey },
+    ...{ isReplaced: false, key: null, from: null, isPlain: false },
   }
 }
 

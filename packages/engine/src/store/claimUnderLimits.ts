@@ -6,9 +6,8 @@ import {
   rangeValues,
   requestValues,
   toRanges,
-  toTakenWork,
+  toTaken,
   type ArrayOf,
-  type Behind,
   type Claimed,
   type ClaimOptions,
   type ClaimRequest,
@@ -19,6 +18,7 @@ import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { keyOpensAt, throttleOf, type JobRules } from './limitSql.ts'
 import { LEAST_RANK } from './place.ts'
+import type { Behind } from './taken.ts'
 
 /** What a worker knows of the claims under the limits of a job. */
 export interface KnownClaims {
@@ -223,7 +223,7 @@ export async function claimUnderLimits(
   const told = rows.pop()?.facts as (Partial<LimitState> & object) | null
   const isKnown = told != null && told.known != null
   return {
-    work: toTakenWork(rows, requests, startedAt),
+    work: toTaken(rows, requests, startedAt),
     isAlive: told !== null,
     isCut: (rows[0]?.tooMany ?? 0) > rows.length,
     state: isKnown

@@ -1,12 +1,11 @@
 import pg from 'pg'
-import type { JobTrigger } from '../job/handler.ts'
-import type { WorkLabel } from '../job/labelWork.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
-import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
+import { readPayload, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { GREATEST_RANK, LEAST_RANK } from './place.ts'
 import { ARRAYS, HELD_COLUMNS, hasNotEnded, heldSql } from './heldRuns.ts'
+import { NO_FACTS, type Behind, type HeldClaim, type Taken } from './taken.ts'
 
 /*
  * A claim is a row of JobClaim that lists what one statement has taken of one job.
@@ -38,71 +37,8 @@ export interface ClaimRequest {
   hasBacklog?: boolean
 }
 
-/** The place behind which there is work of this rank that the worker has not dealt with. */
-export interface Behind {
-  rank: number
-  place: string
-}
-
-/** A run as it is recorded. */
-export interface NewRun extends WorkLabel {
-  id: string
-  name: string
-  trigger: JobTrigger
-  attempt: number
-  /** How often its work is tried again if this attempt fails. */
-  retriesLeft: number
-  scheduledFor: Date | null
-  /** Absent: no keyed schedule's. */
-  schedule?: Envelope['schedule']
-  startedAt: Date
-  dryRun: boolean
-  actor: string | null
-  reason: string | null
-  /** Null when it did not come from the queue. */
-  workId: string | null
-}
-
-/** A claim that this worker holds, and how many of its runs it has not settled yet. */
-export interface HeldClaim {
-  readonly id: string
-  open: number
-}
-
-/** A piece of work that this worker has taken, with its run. performRun.ts lists what becomes of it. */
-export interface TakenWork {
-  run: NewRun
-  /** The claim by which the worker holds it, maybe with other runs. */
-  held: HeldClaim
-  envelope: Envelope
-  /** Where it came from. */
-  origin: 'queue' | 'hand' | 'deadLetter'
-  /** How many attempts have cost a retry, and how often its worker was lost, also while it ran alone. */
-  failures: number
-  losses: number
-  lossesAlone: number
-  /** How many bytes its payload has as JSON. */
-  bytes: number
-  /** The row of JobPayload that has its payload. Absent: its own row had the payload. */
-  payloadId?: string
-  /** Why its payload could not be read: the handler is not called. Absent: it could. */
-  payloadMissing?: string
-  /** Absent: it has none. */
-  uniqueKey?: string
-  /** Newer work has taken its unique key: the handler is not called. */
-  isReplaced: boolean
-  /** Whether it is the first attempt of work that was due at once, without anything beside its payload, which is short. */
-  isPlain: boolean
-  /** Where the queue had it. Absent when it did not come from there. */
-  from?: Behind
-  /** Absent: it has none, or its job has no keys. */
-  key?: string
-  /** Whether it stored a batch or its progress in JobRun before its end. */
-  hasSpoken?: boolean
-}
-
 export interface Claimed {
-  work: TakenWork[]
+  work: readonly Taken[]
   /**
    * False: others cannot see that this worker lives, so the claim took nothing. They would rescue what it took while it
    * carries it out.
@@ -347,7 +283,7 @@ export async function claimWork(
   const [first] = rows
   if (first?.id === null) return { work: [], isAlive: false, isCut: false }
   return {
-    work: toTakenWork(rows, requests, startedAt),
+    work: toTaken(rows, requests, startedAt),
     isAlive: true,
     isCut: (first?.tooMany ?? 0) > rows.length,
   }
@@ -424,7 +360,7 @@ export async function findWorkOfClaims(
   connection: Connection,
   workerId: string,
   requests: readonly ClaimRequest[],
-): Promise<TakenWork[]> {
+): Promise<Taken[]> {
   const claimIds = requests.map(({ claimId }) => claimId)
   const names = requests.map(({ name }) => name)
   await connection.query(CLOSE_CLAIMS_SQL, [claimIds, names, workerId])
@@ -432,7 +368,7 @@ export async function findWorkOfClaims(
     claimIds,
   ])
   return [...Map.groupBy(rows, ({ request }) => request).values()].flatMap((ofClaim) =>
-    toTakenWork(ofClaim, requests, (ofClaim[0] as { startedAt: Date }).startedAt),
+    toTaken(ofClaim, requests, (ofClaim[0] as { startedAt: Date }).startedAt),
   )
 }
 
@@ -454,47 +390,43 @@ const WORK_OF_CLAIMS_SQL = `
     where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
   ) work`
 
-/** What was taken, and what the statement that took it could not see. */
-export interface Unread {
-  payloadId?: string | null
-  payloadMissing?: string
-  uniqueKey?: string | null
-  isReplaced?: boolean
-  envelope: Pick<Envelope, 'payload'>
-  run?: Pick<NewRun, 'name' | 'workId'>
+/** What of a piece of work the statement that took it could not see. */
+type Unread = Pick<Taken, 'name' | 'payload' | 'payloadId' | 'uniqueKey'> & {
+  workId?: string | null
 }
 
-export const hasMoreToRead = ({ payloadId, uniqueKey }: Unread) =>
-  (payloadId ?? uniqueKey ?? null) !== null
+const isKeyed = ({ uniqueKey, workId = null }: Unread) => uniqueKey !== null && workId !== null
 
 /**
  * Reads long payloads, and whether newer work has taken a unique key, by a statement after that which took the work: the
  * snapshot of that one may be older than the row that it took.
  */
-export async function readBesideClaim(
+export async function readBesideClaim<One extends Unread>(
   connection: Connection,
-  taken: readonly Unread[],
-): Promise<void> {
-  const more = taken.filter(hasMoreToRead)
-  if (more.length === 0) return
-  const keyed = more.filter(({ uniqueKey, run }) => uniqueKey != null && run?.workId != null)
+  work: readonly One[],
+): Promise<readonly One[]> {
+  const long = work.filter(({ payloadId }) => payloadId !== null)
+  const keyed = work.filter(isKeyed)
+  if (long.length + keyed.length === 0) return work
   const { rows } = await connection.query<{ id: string; isPayload: boolean; payload: unknown }>(
     READ_BESIDE_CLAIM,
     [
-      more.flatMap(({ payloadId }) => payloadId ?? []),
-      keyed.map(({ run }) => run?.name),
+      long.map(({ payloadId }) => payloadId),
+      keyed.map(({ name }) => name),
       keyed.map(({ uniqueKey }) => uniqueKey),
     ],
   )
   const payloads = new Map(rows.flatMap((row) => (row.isPayload ? [[row.id, row.payload]] : [])))
   const holders = new Set(rows.flatMap(({ id, isPayload }) => (isPayload ? [] : [id])))
-  for (const one of more) {
-    const { payloadId } = one
-    if (payloadId == null) continue
-    if (payloads.has(payloadId)) one.envelope.payload = payloads.get(payloadId)
-    else one.payloadMissing = `JobPayload has no row ${payloadId}`
-  }
-  for (const one of keyed) one.isReplaced = !holders.has(one.run?.workId as string)
+  const readLong = (payloadId: string) =>
+    payloads.has(payloadId)
+      ? { payload: payloads.get(payloadId) }
+      : { payloadMissing: `JobPayload has no row ${payloadId}` }
+  return work.map((one) => ({
+    ...one,
+    ...(one.payloadId !== null && readLong(one.payloadId)),
+    ...(isKeyed(one) && { isReplaced: !holders.has(one.workId as string) }),
+  }))
 }
 
 const READ_BESIDE_CLAIM: PreparedStatement = {
@@ -584,63 +516,41 @@ export interface TakenRow {
   key?: string | null
 }
 
-/** Turns rows into work for lanes, and counts it to its claims. `retriesLeft` is as the job of the worker has it: see claimer.ts. */
-export function toTakenWork(
+/** Makes of rows what lanes take, and counts it to its claims. */
+export function toTaken(
   rows: readonly TakenRow[],
   requests: readonly ClaimRequest[],
   startedAt: Date,
-): TakenWork[] {
+): Taken[] {
   const claims: HeldClaim[] = requests.map(({ claimId }) => ({ id: claimId, open: 0 }))
   return rows.map((row) => {
-    const { request, bytes, place } = row
-    const { name } = requests[request - 1] as ClaimRequest
-    const held = claims[request - 1] as HeldClaim
-    held.open += 1
+    const { request, id, payloadId, label, facts, uniqueKey } = row
+    const claim = claims[request - 1] as HeldClaim
+    claim.open++
     const attempt = row.attempt ?? 1
-    const envelope = toEnvelope(row)
-    const {
-      trigger,
-      scheduledFor,
-      schedule,
-      dryRun = false,
-      actor = null,
-      reason = null,
-    } = envelope
+    const isBare = facts === null && label === null && uniqueKey === null && payloadId === null
     return {
-      held,
-      envelope,
-      origin: 'queue' as const,
+      id: row.runId ?? (id as string),
+      name: (requests[request - 1] as ClaimRequest).name,
+      attempt,
+      startedAt,
+      workId: id,
+      claim,
+      origin: 'queue',
+      payload: readPayload(row),
+      bytes: row.bytes,
+      payloadId,
+      payloadMissing: null,
+      label,
+      facts: facts ?? NO_FACTS,
       failures: row.failures ?? 0,
       losses: row.losses ?? 0,
       lossesAlone: row.lossesAlone ?? 0,
-      bytes,
+      uniqueKey,
       isReplaced: false,
-      isPlain:
-        attempt === 1 &&
-        row.facts === null &&
-        row.label === null &&
-        row.uniqueKey === null &&
-        row.isDelayed !== true &&
-        row.payloadId === null,
-      ...(row.payloadId !== null && { payloadId: row.payloadId }),
-      ...(row.uniqueKey !== null && { uniqueKey: row.uniqueKey }),
-      ...(place !== undefined && { from: { rank: row.rank ?? 0, place } }),
-      ...(row.key != null && { key: row.key }),
-      run: {
-        id: row.runId ?? (row.id as string),
-        name,
-        trigger,
-        attempt,
-        retriesLeft: 0,
-        scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
-        ...(schedule !== undefined && { schedule }),
-        startedAt,
-        dryRun,
-        actor,
-        reason,
-        workId: row.id,
-        ...labelOfEnvelope(envelope),
-      },
+      key: row.key ?? null,
+      from: row.place === undefined ? null : { rank: row.rank ?? 0, place: row.place },
+      isPlain: isBare && attempt === 1 && row.isDelayed !== true,
     }
   })
 }

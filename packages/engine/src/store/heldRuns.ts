@@ -39,12 +39,43 @@ export const HELD_COLUMNS = `
   held."label", held."dueAt", held."facts", coalesce(held."bytes", 2) as "bytes", held."enqueuedAt",
   held."payload", held."payloadId"`
 
+/** \`held\` for the run \`"at"\` of a claim alone: a claim may have thousands. */
+export const HELD_AT = `
+  claim cross join lateral (
+    select ${ARRAYS.map(([column, name]) => `claim."${column}"[claim."at"] as "${name}"`).join(', ')}, null::jsonb as "payload"
+  ) held`
+
 /** Where the work of a run has come from, by the columns of JobRun that say so. */
 export const originOf = (facts: string) => ({
   parentId: `(${facts} ->> 'parent')::uuid`,
   enqueuedBy: `${facts} ->> 'enqueuedBy'`,
   traceId: `nullif(split_part(${facts} #>> '{trace,traceparent}', '-', 2), '')`,
 })
+
+/** The columns of JobRun that a run has from its start, by those of HELD_COLUMNS. */
+export const RECORDED_AT_START = {
+  id: '"runId"',
+  name: '"name"',
+  trigger: `coalesce("facts" ->> 'trigger', 'queue')::"JobTrigger"`,
+  attempt: '"attempt"',
+  scheduledFor: `("facts" ->> 'scheduledFor')::timestamptz`,
+  startedAt: '"startedAt"',
+  dryRun: `coalesce("facts" -> 'dryRun' = 'true', false)`,
+  actor: `"facts" ->> 'actor'`,
+  reason: `"facts" ->> 'reason'`,
+  workId: `case when "origin" <> 'hand' then "workId" end`,
+  workerId: '"workerId"',
+  createdAt: '"createdAt"',
+  label: '"label"',
+  shown: `"facts" -> 'shown'`,
+  dueAt: '"dueAt"',
+  uniqueKey: '"uniqueKey"',
+  key: `nullif("key", '')`,
+  ...originOf('"facts"'),
+}
+
+/** Names of columns, as SQL lists them. */
+export const listColumns = (names: readonly string[]) => names.map((name) => `"${name}"`).join(', ')
 
 /**
  * Whether the run `id` has not ended. Each is looked up by its id: for a `not exists` PostgreSQL may read all runs.

@@ -8,7 +8,7 @@ import type { RescuedRun, WorkerObserver } from '../../src/run/observer.ts'
 import { createSettler } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
-import { openTestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestQueue, toEnd, type TestWork } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
 import { startTestWorker } from '../startTestWorker.ts'
@@ -35,7 +35,7 @@ async function take(
 async function speak(work: TestWork, details: Details = { cleaned: 3 }): Promise<void> {
   await recordRunning(runtime.database, 'w1', work)
   await runtime.rows('update "JobRun" set "details" = $2 where "id" = $1', [work.runId, details])
-  work.hasSpoken = true
+  work.hasRow = true
 }
 
 /** Lets the time of all claims run out. */
@@ -62,8 +62,7 @@ const states = () => readWorkStates(runtime.rows)
 const settle = (taken: TestWork, details: Details | null = null) => {
   const { database, log } = runtime
   const settler = createSettler({ database, workerId: 'w1', log })
-  const { retry } = jobs.find(({ name }) => name === taken.name)!
-  return settler.settle({ taken, retry, endedAt: new Date(), details, failure: null })
+  return settler.settle(toEnd(taken, { details: details && JSON.stringify(details) }))
 }
 
 describe('a last attempt whose claim has expired', () => {

@@ -39,23 +39,12 @@ async function perform(
   { dryRun = false, ...others }: Partial<RunServices & RunManner> & { dryRun?: boolean } = {},
 ) {
   const { database, prisma, log } = runtime
-  const run = {
-    id: uuid(),
-    name: brief.name,
-    trigger: 'cli' as const,
-    attempt: 1,
-    retriesLeft: 0,
-    scheduledFor: null,
-    startedAt: new Date(),
-    dryRun,
-    actor: null,
-    reason: null,
-    workId: null,
+  const asked = {
+    ...{ claimId: uuid(), runId: uuid(), name: brief.name, startedAt: new Date(), payload: {} },
+    ...{ facts: { trigger: 'cli' as const, dryRun }, exclusiveKey: null, expireSeconds: 900 },
   }
-  const held = { id: uuid(), open: 1 }
-  const envelope = { payload: {}, trigger: run.trigger }
-  const claim = { claimId: held.id, run, envelope, exclusiveKey: null, expireSeconds: 900 }
-  await database.transaction((tx) => claimByHand(tx, 'w1', claim))
+  const taken = await database.transaction((tx) => claimByHand(tx, 'w1', asked))
+  if (taken === null || 'full' in taken) throw new Error('The run was not claimed')
   const settler = createSettler({ database, workerId: 'w1', log })
   const services = {
     client: prisma,
@@ -68,18 +57,7 @@ async function perform(
   }
   const ending = await performRun(
     { ...services, now: () => new Date(), ...others },
-    {
-      run,
-      held,
-      envelope,
-      origin: 'hand',
-      failures: 0,
-      losses: 0,
-      lossesAlone: 0,
-      bytes: 2,
-      isReplaced: false,
-      isPlain: false,
-    },
+    taken,
     { job: brief, handler, ...others },
   )
   const error = ending.kind === 'failed' ? ending.details?.['error'] : null

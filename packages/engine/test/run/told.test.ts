@@ -155,7 +155,7 @@ describe('the label of a piece of work', () => {
     // A claim whose answer was lost keeps the label, too.
     await enqueue({ orderId: '8' })
     const [lost] = await claim()
-    const request = { ...claimRequest('order'), claimId: lost!.held.id }
+    const request = { ...claimRequest('order'), claimId: lost!.claim.id }
     const [found] = await findWorkOfClaims(runtime.database, 'w1', [request])
     await recordRunning(runtime.database, 'w1', found!)
     expect(await runtime.rows('select "label" from "JobRun" order by "label"')).toEqual([
