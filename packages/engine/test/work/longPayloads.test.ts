@@ -305,8 +305,8 @@ describe('a piece whose payload is missing', () => {
       return await carryOut()
     })
     const { work } = await (await openClaimer('w1', database)).claim(plain, 10)
-    const missing = most === Infinity ? 'missing chunk' : undefined
-    expect(work.map(({ payloadMissing }) => payloadMissing)).toEqual([missing, undefined])
+    const missing = most === Infinity ? 'missing chunk' : null
+    expect(work.map(({ payloadMissing }) => payloadMissing)).toEqual([missing, null])
     expect(payloadOf(work[1]!).n).toBe(2)
     expect(refused).toBe(2)
   })
