@@ -88,12 +88,9 @@ export async function executeRun(execution: Execution): Promise<RunResult> {
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
 
-  const timer = setTimeout(
-    () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
-    job.timeoutMs,
-  )
+  const timer = setTimeout(endLate, job.timeoutMs, abort, job)
   const known: Known = {
-    rehearsed: Object.create(null) as Counts,
+    rehearsed: execution.taken.facts.dryRun ? (Object.create(null) as Counts) : NOTHING,
     facts: {},
     isBlocked: false,
     counted: null,
@@ -109,6 +106,12 @@ export async function executeRun(execution: Execution): Promise<RunResult> {
     if (known.progress !== null) await known.progress.stop()
   }
 }
+
+export function endLate(abort: Abort, { timeoutMs }: Job): void {
+  abort.abort(new JobError('timeout', `The run took longer than ${timeoutMs} ms`))
+}
+
+const NOTHING: Counts = Object.freeze({})
 
 /** What the engine knows of a run beside what its handler returns. Most runs do without what may be null. */
 interface Known {
@@ -203,11 +206,11 @@ function fail(
  */
 function callHandler(execution: Execution, payload: unknown, known: Known): Promise<unknown> {
   const { handler, abort } = execution
-  const call = async (context: unknown): Promise<unknown> => await handler(context as never)
+  const call = (context: unknown): unknown => handler(context as never)
   return execution.taken.facts.dryRun
     ? rehearse(
         execution,
-        (transactions) => call(openContext(execution, payload, known, transactions)),
+        async (transactions) => await call(openContext(execution, payload, known, transactions)),
         known.rehearsed,
       )
     : untilAborted(abort, () => call(openContext(execution, payload, known, null)))
@@ -220,11 +223,11 @@ function openContext(
   known: Known,
   rehearsal: Transactions | null,
 ): RunContext<unknown, unknown> {
-  const { job, abort } = execution
-  const run = describeRun(execution)
+  const { job, abort, taken } = execution
   const context = {
     [LAZY]: { execution, log: null },
-    run,
+    // A copy: a handler that changes it does not change the run.
+    run: describeRun(execution),
     payload,
     now: execution.now,
     batch(work: (tx: unknown) => Promise<Counts>) {
@@ -241,7 +244,7 @@ function openContext(
         })
       } catch (error) {
         known.isBlocked = isJobError(error) && error.code === 'guard_blocked'
-        if (!(run.dryRun && isJobError(error))) throw error
+        if (!(taken.facts.dryRun && isJobError(error))) throw error
         Object.assign(known.facts, storableDetails(readPart(error, 'details')))
       }
     },
@@ -283,11 +286,14 @@ const LOG: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {
   },
 }
 
-/** The run as its handler sees it, frozen. */
-export function describeRun({ taken, retriesLeft }: Pick<Execution, 'taken' | 'retriesLeft'>): RunInfo {
+/** The run as its handler and observers see it. */
+export function describeRun({
+  taken,
+  retriesLeft,
+}: Pick<Execution, 'taken' | 'retriesLeft'>): RunInfo {
   const { id, name, attempt } = taken
   const { trigger = 'queue', scheduledFor, schedule, dryRun = false } = taken.facts
-  return Object.freeze({
+  return {
     id,
     name,
     trigger,
@@ -296,17 +302,11 @@ export function describeRun({ taken, retriesLeft }: Pick<Execution, 'taken' | 'r
     scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
     schedule: schedule === undefined ? null : readSchedule(schedule),
     dryRun,
-  })
+  }
 }
 
-function readSchedule({
-  previousAt,
-  ...schedule
-}: NonNullable<Facts['schedule']>): RunSchedule {
-  return Object.freeze({
-    ...schedule,
-    previousAt: previousAt === null ? null : new Date(previousAt),
-  })
+function readSchedule({ previousAt, ...schedule }: NonNullable<Facts['schedule']>): RunSchedule {
+  return { ...schedule, previousAt: previousAt === null ? null : new Date(previousAt) }
 }
 
 interface Transactions {
@@ -405,11 +405,11 @@ async function rehearse(
  * Settles as the handler does, or rejects with the abort's reason ABORT_GRACE_MS after the abort. A handler that goes on
  * regardless can commit no further batch: its run has ended.
  */
-function untilAborted<Value>(
+function untilAborted(
   abort: Abort,
-  start: () => Promise<Value>,
+  start: () => unknown,
   onGivenUp: (reason: unknown) => void = () => undefined,
-): Promise<Value> {
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     const leave = () => {
@@ -425,16 +425,19 @@ function untilAborted<Value>(
         abort.isAtOnce ? 0 : ABORT_GRACE_MS,
       )
     })
-    start().then(
-      (value) => {
-        leave()
-        resolve(value)
-      },
-      (error: unknown) => {
-        leave()
-        // A handler that stops because of the abort usually throws an error of its own. The reason says more.
-        reject(abort.isAborted ? abort.reason : error)
-      },
-    )
+    const onReturned = (value: unknown) => {
+      leave()
+      resolve(value)
+    }
+    const onThrown = (error: unknown) => {
+      leave()
+      // A handler that stops because of the abort usually throws an error of its own. The reason says more.
+      reject(abort.isAborted ? abort.reason : error)
+    }
+    try {
+      Promise.resolve(start()).then(onReturned, onThrown)
+    } catch (error) {
+      onThrown(error)
+    }
   })
 }

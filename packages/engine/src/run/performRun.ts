@@ -103,11 +103,7 @@ export function performRun(
 }
 
 /** Tells observers and the log that the run begins. */
-function observe(
-  { observers, log }: RunServices,
-  taken: Taken,
-  { job }: RunManner,
-): Observation {
+function observe({ observers, log }: RunServices, taken: Taken, { job }: RunManner): Observation {
   const { workId, startedAt, facts } = taken
   const observation = observers?.runStarted({
     ...describeRun({ taken, retriesLeft: countRetriesLeft(taken, job) }),
@@ -215,8 +211,9 @@ function findUnwanted(
 ): { result: RunResult; after: AfterFailure } | null {
   const again = attempt === 1 ? '' : ' again'
   if (isReplaced) return drop(`${again}: newer work has taken its unique key`)
-  const at = Date.parse(expiresAt ?? '')
-  if (at < now().getTime()) return drop(`: it was to be started by ${new Date(at).toISOString()}`)
+  const at = expiresAt === undefined ? Infinity : Date.parse(expiresAt)
+  if (at < Infinity && at < now().getTime())
+    return drop(`: it was to be started by ${new Date(at).toISOString()}`)
   if (payloadMissing === null) return null
   const why = `: its payload could not be read (${payloadMissing})`
   return { result: notStarted('payload_missing', why), after: 'payloadMissing' }
@@ -247,12 +244,7 @@ class OwnExecution implements Execution {
   kept: RunLog | null = null
   #writing: Promise<void> | null = null
 
-  constructor(
-    services: RunServices,
-    taken: Taken,
-    manner: RunManner,
-    observation: Observation,
-  ) {
+  constructor(services: RunServices, taken: Taken, manner: RunManner, observation: Observation) {
     this.services = services
     this.taken = taken
     this.manner = manner
@@ -368,16 +360,24 @@ function afterFailure(
 function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailure): End {
   const { services, taken, kept, hasRow } = execution
   const { id: runId, claim, startedAt, isPlain } = taken
-  return {
-    ...{ runId, claim, startedAt, isPlain, hasRow },
+  const now = services.now()
+  const success: End = {
+    runId,
+    claim,
+    startedAt,
     // The clock may have been set back meanwhile.
-    endedAt: new Date(Math.max(services.now().getTime(), startedAt.getTime())),
+    endedAt: now < startedAt ? startedAt : now,
+    error: null,
+    details: toText(result.details),
     logs: kept?.close() ?? null,
+    result: null,
+    hasRow,
+    isPlain,
+    next: DONE,
     unstorable: giveUp(taken, 'details_unstorable'),
-    ...(result.status === 'success'
-      ? { error: null, result: result.result ?? null, details: toText(result.details), next: DONE }
-      : toFailure(execution, result, unwanted)),
   }
+  if (result.status === 'failed') return { ...success, ...toFailure(execution, result, unwanted) }
+  return result.result === undefined ? success : { ...success, result: result.result }
 }
 
 const DONE = { kind: 'done' } as const
@@ -392,7 +392,6 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
     // The queue's rows get no stack: the run has it.
     error: { code, message },
     details: toText({ ...result.details, error: result.error }),
-    result: null,
     ...decideNext(failed, manner.job.retry, after, code, services.random),
     ...(refusal && { refusal }),
   }

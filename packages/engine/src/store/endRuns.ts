@@ -74,8 +74,7 @@ export async function endRuns(
   } catch (error) {
     // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it. Ends of runs
     // with rows meet no such row: the rescue, whose transaction an error aborts, gets the first error.
-    if (!hasSqlState(error, UNIQUE_VIOLATION) || ends.every(({ hasRow }) => hasRow))
-      throw error
+    if (!hasSqlState(error, UNIQUE_VIOLATION) || ends.every(({ hasRow }) => hasRow)) throw error
     const careful = ends.map((end) => ({ ...end, hasRow: true }))
     return await endAny(connection, workerId, careful, over)
   }
@@ -240,7 +239,9 @@ const END_RUNS = `
   ), inserted as (${recordSql('not "hasRow"')}
     returning "id", "details"
   ), updated as (${recordSql('"hasRow"')}
-    on conflict ("id") do update set ${Object.keys(RECORDED_AT_END).map((name) => `"${name}" = excluded."${name}"`).join(', ')},
+    on conflict ("id") do update set ${Object.keys(RECORDED_AT_END)
+      .map((name) => `"${name}" = excluded."${name}"`)
+      .join(', ')},
       "details" = coalesce("JobRun"."details" || excluded."details", "JobRun"."details", excluded."details")
     where "JobRun"."status" = 'running' and "JobRun"."workerId" = excluded."workerId"
     returning "id", "details"

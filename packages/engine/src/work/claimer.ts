@@ -235,10 +235,7 @@ export function createClaimer({
   ): Promise<readonly Taken[]> {
     if (work.length === 1) return work.map((one) => ({ ...one, payloadMissing: message }))
     const middle = Math.ceil(work.length / 2)
-    return [
-      ...(await readBeside(work.slice(0, middle))),
-      ...(await readBeside(work.slice(middle))),
-    ]
+    return [...(await readBeside(work.slice(0, middle))), ...(await readBeside(work.slice(middle)))]
   }
 
   /** Claims under the job's limits over all workers, and by its keys. */

@@ -24,7 +24,10 @@ export function createHoldings(): Holdings {
       for (const { claimId } of requests) claims.set(claimId, null)
       try {
         const claimed = await claim()
-        for (const { claim: { id: claimId }, id } of claimed.work) {
+        for (const {
+          claim: { id: claimId },
+          id,
+        } of claimed.work) {
           const runs = claims.get(claimId) ?? new Set()
           claims.set(claimId, runs.add(id))
         }

@@ -55,11 +55,11 @@ async function perform(
     workerId: 'w1',
     log,
   }
-  const ending = await performRun(
-    { ...services, now: () => new Date(), ...others },
-    taken,
-    { job: brief, handler, ...others },
-  )
+  const ending = await performRun({ ...services, now: () => new Date(), ...others }, taken, {
+    job: brief,
+    handler,
+    ...others,
+  })
   const error = ending.kind === 'failed' ? ending.details?.['error'] : null
   const failure = error ? { error: error as { message: string } } : null
   return {

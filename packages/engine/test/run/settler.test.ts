@@ -267,9 +267,7 @@ describe('a group that is refused', () => {
     const work = await take(50)
     await speak(work, { cleaned: 3, batches: 1 })
     const outcomes = await Promise.all(
-      work.map((one, at) =>
-        settler.settle(settlement(one, undefined, at === 17 ? NUL : { at })),
-      ),
+      work.map((one, at) => settler.settle(settlement(one, undefined, at === 17 ? NUL : { at }))),
     )
     const guilty = outcomes[17]
     expect(guilty).toMatchObject({

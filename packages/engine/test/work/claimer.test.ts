@@ -3,11 +3,7 @@ import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
-import {
-  claimWork,
-  dropClosedClaims,
-  MAX_CLAIM_BYTES,
-} from '../../src/store/claimWork.ts'
+import { claimWork, dropClosedClaims, MAX_CLAIM_BYTES } from '../../src/store/claimWork.ts'
 import type { Taken } from '../../src/store/taken.ts'
 import type { Connection, Database } from '../../src/store/database.ts'
 import { createClaimer } from '../../src/work/claimer.ts'

@@ -88,8 +88,7 @@ describe('a claim that waits while its work is replaced', () => {
     const late = new pg.Client(runtime.url)
     await late.connect()
     onTestFinished(() => late.end())
-    const told = (work: readonly Taken[]) =>
-      work.map((one) => [payloadOf(one).n, one.isReplaced])
+    const told = (work: readonly Taken[]) => work.map((one) => [payloadOf(one).n, one.isReplaced])
     await untilInTime(async () => {
       await runtime.clear()
       const claimer = await openClaimer()

@@ -8,7 +8,7 @@ import { createMask, type Mask } from '../../job/maskText.ts'
 import type { Schema } from '../../store/schema.ts'
 import { createProgress } from '../progress.ts'
 import { describeError } from '../describeError.ts'
-import { ABORT_GRACE_MS, type Execution, type RunResult } from '../executeRun.ts'
+import { ABORT_GRACE_MS, endLate, type Execution, type RunResult } from '../executeRun.ts'
 import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
 
 export interface Isolation {
@@ -154,10 +154,7 @@ export function createIsolation(options: {
   return {
     async execute(execution) {
       const { abort, job } = execution
-      const timer = setTimeout(
-        () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
-        job.timeoutMs,
-      )
+      const timer = setTimeout(endLate, job.timeoutMs, abort, job)
       try {
         if (abort.isAborted) throw abort.reason
         return await perform(execution, job.isolate as IsolationLimits)
