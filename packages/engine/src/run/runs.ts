@@ -1,5 +1,6 @@
 import { GIVES_WAY } from '../store/giveWay.ts'
-import { HELD_AT, HELD_COLUMNS, listColumns, RECORDED_AT_START } from '../store/heldRuns.ts'
+import { listColumns } from '../store/carried.ts'
+import { HELD_AT, HELD_COLUMNS, RECORDED_AT_START } from '../store/heldRuns.ts'
 import type { Counts } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'

@@ -1,3 +1,4 @@
+import { CARRIED, listColumns } from './carried.ts'
 import type { Connection } from './database.ts'
 import type { LetterTaken } from './deadLetterSql.ts'
 import { readPayload, type Facts } from './envelope.ts'
@@ -45,6 +46,11 @@ export async function claimByHand(
   const { failures = 0, losses = 0, lossesAlone = 0 } = letter ?? {}
   const limits = await lockLimits(tx, name, key)
   if (!Array.isArray(limits)) return { full: limits }
+  const carried: Readonly<Record<string, unknown>> = {
+    ...{ attempt, failures, losses, lossesAlone, uniqueKey, key, label, bytes, payloadId },
+    ...{ rank: letter?.rank ?? 0, needs: letter?.needs ?? 0, facts: JSON.stringify(facts) },
+    enqueuedAt: letter?.enqueuedAt ?? startedAt,
+  }
   const { rowCount } = await tx.query(CLAIM_BY_HAND_SQL, [
     claimId,
     name,
@@ -55,22 +61,11 @@ export async function claimByHand(
     expireSeconds,
     runId,
     workId,
-    attempt,
-    letter?.rank ?? 0,
-    failures,
-    losses,
-    lossesAlone,
-    letter?.needs ?? 0,
-    uniqueKey,
-    key,
-    label,
-    JSON.stringify(facts),
-    bytes,
-    letter?.enqueuedAt ?? startedAt,
-    payload,
     limits.length > 0 ? limits : null,
+    payload,
     payloadId,
     isLong,
+    ...CARRIED.map((column) => carried[column.name]),
   ])
   if (rowCount !== 1) return null
   return {
@@ -83,17 +78,15 @@ export async function claimByHand(
 
 const CLAIM_BY_HAND_SQL = `
   with claimed as (
-    insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "workIds", "attempts",
-      "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "facts", "bytes", "enqueuedAts", "payloads", "limits", "place", "payloadIds")
+    insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "workIds",
+      "limits", "place", "payloads", ${listColumns(CARRIED.map(({ list }) => list))})
     values ($1::uuid, $2::text, $3, $4, $5, $6::timestamptz, now() + $7::int * interval '1 second', array[$8::uuid], array[$9::uuid],
-      array[$10::int], array[$11::int], array[$12::int], array[$13::int], array[$14::int], array[$15::int::smallint], array[$16::text],
-      array[$17::text], array[$18::text], array[$19::text::jsonb], array[$20::int], array[$21::timestamptz],
-      case when $24::uuid is null then array[$22::text::jsonb] end,
-      $23::text[], case when $23::text[] is not null then nextval('roundsman."JobPlace"') end,
-      case when $24::uuid is not null then array[$24::uuid] end)
+      $10::text[], case when $10::text[] is not null then nextval('roundsman."JobPlace"') end,
+      case when $12::uuid is null then array[$11::text::jsonb] end,
+      ${CARRIED.map(({ type }, at) => `array[$${at + 14}::${type}]`).join(', ')})
     on conflict ("exclusiveKey") do nothing
     returning 1
   ), long as (
-    insert into "JobPayload" ("id", "workId", "payload") select $24::uuid, $8::uuid, $22::text::jsonb from claimed where $25::boolean
+    insert into "JobPayload" ("id", "workId", "payload") select $12::uuid, $8::uuid, $11::text::jsonb from claimed where $13::boolean
   )
   select 1 from claimed`

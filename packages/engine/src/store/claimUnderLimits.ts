@@ -3,6 +3,7 @@ import {
   claimSql,
   foundFrom,
   IS_WANTED,
+  lastRow,
   rangeValues,
   requestValues,
   toRanges,
@@ -94,7 +95,7 @@ const UNDER: UnderLimits = {
     on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"
   )`,
   key: ', "key"',
-  told: `null, null, null, null, null, null, null, case when "isAlive" then jsonb_build_object(
+  told: `${lastRow(`case when "isAlive" then jsonb_build_object(
       'known', (
         select jsonb_build_object('server', "server", 'seen', greatest("seen", "own")::text, 'living', to_jsonb(array_remove("living" || "own", null)::text[]))
         from state left join claimed on true where "server" is not null
@@ -107,7 +108,7 @@ const UNDER: UnderLimits = {
         select jsonb_object_agg("key", jsonb_build_array("free", ${msUntil('"openAt"')}, "startMs"))
         from state where "key" is not null and "free" is not null
       )
-    ) end, ${Array.from({ length: 10 }, () => 'null').join(', ')}`,
+    ) end`)}, null`,
   isTold: 'true',
 }
 

@@ -1,10 +1,11 @@
 import pg from 'pg'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
+import { CARRIED, CARRIED_COLUMNS, listColumns } from './carried.ts'
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { readPayload, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { GREATEST_RANK, LEAST_RANK } from './place.ts'
-import { ARRAYS, HELD_COLUMNS, hasNotEnded, heldSql } from './heldRuns.ts'
+import { HELD_COLUMNS, hasNotEnded, heldSql, LISTS } from './heldRuns.ts'
 import { NO_FACTS, type Behind, type HeldClaim, type Taken } from './taken.ts'
 
 /*
@@ -65,6 +66,52 @@ export const UNDERSTANDS = 0
 /** How a statement names a parameter that is an array. */
 export type ArrayOf = (array: string) => string
 
+/** How many bytes each of the requests may bring. */
+const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
+/** How many pieces were found, if that may be too many bytes. Only then are they summed up one by one, which takes as long as to find them. */
+const TOO_MANY = '(select "tooMany" from whole)'
+
+const OF_EACH = CARRIED.filter(({ isRare }) => !isRare)
+
+/**
+ * What few pieces of work have, and which: the list of JobClaim, and what an element says. Where none of a claim has it, the list is
+ * null; where none of all has any of them, PostgreSQL does not even begin to make them.
+ */
+const RARE = [
+  { list: 'workIds', value: '"id"', when: '"attempt" > 1' },
+  { list: 'dueAts', value: 'case when "isDelayed" then "dueAt" end', when: '"isDelayed"' },
+  ...CARRIED.filter(({ isRare }) => isRare).map(({ list, name, absent }) => ({
+    ...{ list, value: `"${name}"` },
+    when: `"${name}" is distinct from ${absent}`,
+  })),
+]
+
+const rareSql = ({ list, value, when }: (typeof RARE)[number]) =>
+  `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${list}"`
+
+/** Carried columns that no worker needs; and the key, which it needs under limits alone. */
+const NOT_ANSWERED = ['needs', 'enqueuedAt', 'key']
+
+/** The columns of the answer. Null is what most say: most of a worker's time goes into reading it. */
+const ANSWERED: readonly (readonly [name: string, value: string])[] = [
+  ['request', '"request"::int'],
+  ['id', '"id"::text'],
+  ['runId', 'case when "attempt" > 1 then "runId"::text end'],
+  ['place', '"place"::text'],
+  ['payload', '"payload"'],
+  ['isDelayed', 'nullif("isDelayed", false)'],
+  ['tooMany', TOO_MANY],
+  ...CARRIED.filter(({ name }) => !NOT_ANSWERED.includes(name)).map(
+    ({ name, absent, isRare }) =>
+      [name, isRare && absent !== 'null' ? `nullif("${name}", ${absent})` : `"${name}"`] as const,
+  ),
+]
+
+/** The last row of an answer. It has nothing but `facts`. */
+export function lastRow(facts: string): string {
+  return ANSWERED.map(([name]) => (name === 'facts' ? facts : 'null')).join(', ')
+}
+
 /**
  * The statement by which a worker takes work. Its steps, each a CTE:
  *
@@ -98,7 +145,7 @@ export const claimSql = (
     from wanted cross join lateral (${found(array)}
     ) work
   ), whole as materialized (
-    select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(([, , when]) => when).join(' or ')}) as "hasMore" from found
+    select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(({ when }) => when).join(' or ')}) as "hasMore" from found
   ), taken as materialized (
     select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from found
     where case when ${TOO_MANY} is null then true else "id" in (
@@ -110,15 +157,15 @@ export const claimSql = (
     delete from "JobWork" work where work."id" = any(array(select "id" from taken))
   ), claimed as (
     insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt",
-      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')}${under.columns})
+      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}${under.columns})
     select wanted."claimId", wanted."name", $1,
       -- Dry runs go on beside the job's real run.
       case when not "isDry" then wanted."exclusiveKey" end, ${isAlone}, $2, now() + wanted."expireSeconds" * interval '1 second',
-      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')}${under.values}
+      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}${under.values}
     from wanted join (
       select "request", bool_or(coalesce("facts" -> 'dryRun' = 'true', false)) as "isDry", array_agg("runId") as "runIds",
-        array_agg("bytes") as "bytes", array_agg("enqueuedAt") as "enqueuedAts", case when count("payload") > 0 then array_agg("payload") end as "payloads",
-        ${RARE.map(rareSql).join(',\n        ')}
+        case when count("payload") > 0 then array_agg("payload") end as "payloads",
+        ${[...OF_EACH.map(({ list, name }) => `array_agg("${name}") as "${list}"`), ...RARE.map(rareSql)].join(',\n        ')}
       from whole cross join taken group by "request"
     ) held on held."request" = wanted."request"
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
@@ -126,12 +173,7 @@ export const claimSql = (
     -- It may have waited for another claim of its exclusive key, and the queue may be paused since.
     returning case when "exclusiveKey" is not null then roundsman."JobExpectOpen"("name") end${under.returning}
   )${under.charged}
-  select "request"::int as "request", "id"::text as "id", "bytes", "place"::text as "place", "payload", "payloadId"::text as "payloadId",
-         "label", "facts",
-         case when "attempt" > 1 then "runId"::text end as "runId", nullif("attempt", 1) as "attempt", nullif("rank", 0) as "rank",
-         nullif("failures", 0) as "failures", nullif("losses", 0) as "losses", nullif("lossesAlone", 0) as "lossesAlone",
-         "uniqueKey",
-         nullif("isDelayed", false) as "isDelayed", ${TOO_MANY} as "tooMany"${under.key}
+  select ${ANSWERED.map(([name, value]) => `${value} as "${name}"`).join(', ')}${under.key}
   from taken
   union all
   select ${under.told} from alive where ${under.isTold}`
@@ -153,8 +195,6 @@ export interface UnderLimits {
   isTold: string
 }
 
-/** How many columns the answer has. */
-const ANSWERED = 17
 const FREELY: UnderLimits = {
   state: '',
   wanted: 'wanted.*',
@@ -163,40 +203,12 @@ const FREELY: UnderLimits = {
   returning: '',
   charged: '',
   key: '',
-  told: Array.from({ length: ANSWERED }, () => 'null').join(', '),
+  told: lastRow('null'),
   isTold: 'not "isAlive"',
 }
 
 const isOpen = (name: string) =>
   `not coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
-
-/** How many bytes each of the requests may bring. */
-const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
-/** How many pieces were found, if that may be too many bytes. Only then are they summed up one by one, which takes as long as to find them. */
-const TOO_MANY = '(select "tooMany" from whole)'
-
-/**
- * What few pieces of work have: an array of JobClaim, what of a piece it says, and which pieces have something to say there. Where
- * none of a claim has, it is null; where none of all has any of them, PostgreSQL does not even begin to make them.
- */
-const RARE = [
-  ['workIds', '"id"', '"attempt" > 1'],
-  ['attempts', '"attempt"', '"attempt" > 1'],
-  ['ranks', '"rank"', '"rank" <> 0'],
-  ['failures', '"failures"', '"failures" > 0'],
-  ['losses', '"losses"', '"losses" > 0'],
-  ['lossesAlone', '"lossesAlone"', '"lossesAlone" > 0'],
-  ['needs', '"needs"', '"needs" > 0'],
-  ['uniqueKeys', '"uniqueKey"', '"uniqueKey" is not null'],
-  ['keys', '"key"', '"key" is not null'],
-  ['labels', '"label"', '"label" is not null'],
-  ['dueAts', 'case when "isDelayed" then "dueAt" end', '"isDelayed"'],
-  ['facts', '"facts"', '"facts" is not null'],
-  ['payloadIds', '"payloadId"', '"payloadId" is not null'],
-] as const
-
-const rareSql = ([column, value, when]: (typeof RARE)[number]) =>
-  `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${column}"`
 
 /** Of an exclusive job nothing is taken while a run of it is under way. Dry runs change nothing. */
 export const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
@@ -382,9 +394,8 @@ const CLOSE_CLAIMS_SQL = `
   on conflict ("id") do nothing`
 
 const WORK_OF_CLAIMS_SQL = `
-  select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "attempt", "failures", "losses", "lossesAlone", "label", "facts",
-         "payload", "payloadId"::text as "payloadId", "bytes", "rank", "key", "dueAt" is not null as "isDelayed", "startedAt",
-         "uniqueKey"
+  select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "startedAt",
+         "dueAt" is not null as "isDelayed", ${CARRIED_COLUMNS}
   from (
     select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')}
     where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
@@ -455,7 +466,7 @@ const COMPACTED_AFTER_S = 10
 /** Each time, so much of a claim has ended at least, so that what goes on is not written again and again. */
 const LEAST_ENDED = 0.1
 
-const COMPACTED = [...ARRAYS.map(([column]) => column), 'payloads']
+const COMPACTED = [...LISTS.map(([list]) => list), 'payloads']
 
 /**
  * Takes the runs that have ended out of this worker's claims, which the slowest keep: whoever looks for what runs reads them all.
@@ -478,8 +489,8 @@ const COMPACT_CLAIMS_SQL = `
           between 1 and cardinality("runIds") * ${1 - LEAST_ENDED}
       for no key update skip locked
     ) claim
-      cross join lateral unnest(${COMPACTED.map((column) => `claim."${column}"`).join(', ')})
-        with ordinality as held(${COMPACTED.map((column) => `"${column}"`).join(', ')}, "at")
+      cross join lateral unnest(${COMPACTED.map((list) => `claim."${list}"`).join(', ')})
+        with ordinality as held(${listColumns(COMPACTED)}, "at")
     where ${hasNotEnded('held."runIds"')}
     group by claim."id"
   ) kept

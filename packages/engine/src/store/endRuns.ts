@@ -1,8 +1,9 @@
 import type { Details } from '../job/handler.ts'
 import type { Refusal } from '../job/rateLimited.ts'
+import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
 import type { Connection } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
-import { HELD_COLUMNS, heldSql, listColumns, RECORDED_AT_START } from './heldRuns.ts'
+import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
 import type { HeldClaim } from './taken.ts'
@@ -199,12 +200,14 @@ const recordSql = (which: string) => `
     insert into "JobRun" (${listColumns(Object.keys(RECORD))})
     select ${Object.values(RECORD).join(', ')} from ended where ${which}`
 
-/** What a piece of work takes along when it is tried again or given up, beside its payload. */
-const CARRIED = ['needs', 'bytes', 'uniqueKey', 'key', 'label', 'enqueuedAt', 'rank', 'payloadId']
-const WORK = listColumns(CARRIED)
 const IN_A_ROW = `array['refused', 'payloadMissing']`
 /** A dead letter that was tried by hand is again what it was. */
 const FACTS = `nullif("facts" - case when "origin" = 'deadLetter' then array['trigger', 'actor', 'reason'] else ${IN_A_ROW} end, '{}')`
+const COUNTED = {
+  failures: '"failures" + "failure"',
+  losses: '"losses" + "loss"',
+  lossesAlone: '"lossesAlone" + "lossAlone"',
+}
 const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesce("facts" - ${IN_A_ROW}, '{}') || "inARow", '{}') end`
 
 /*
@@ -250,14 +253,13 @@ const END_RUNS = `
   ), final as materialized (
     select ended.* from ended join recorded on recorded."id" = ended."runId"
   ), again as (
-    insert into "JobWork" ("id", "name", "place", "dueAt", "attempt", "failures", "losses", "lossesAlone", "payload", "facts", ${WORK})
+    insert into "JobWork" ("id", "name", "place", "dueAt", ${CARRIED_COLUMNS})
     select "workId", "name", case when "delayMs" <= 0 then ${PLACE_SQL} end, now() + "delayMs" * interval '1 millisecond',
-      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "payload", ${FACTS_AGAIN}, ${WORK}
+      ${carriedValues({ ...COUNTED, attempt: '"attempt" + 1', facts: FACTS_AGAIN })}
     from final where "next" = 'again'
   ), dead as (
-    insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "losses", "lossesAlone", "errorCode", "errorMessage", "payload", "facts", ${WORK})
-    select "workId", "name", "attempt", "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "code", "message",
-      "payload", ${FACTS}, ${WORK}
+    insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", ${CARRIED_COLUMNS})
+    select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: FACTS })}
     from final where "next" = 'dead'
   ), kept as (
     insert into "JobPayload" ("id", "workId", "payload")

@@ -1,48 +1,35 @@
+import { CARRIED, listColumns } from './carried.ts'
+
 /*
  * What claims hold. A run is under way while its claim lists it and JobRun has no end of it.
  */
 
-/** The columns of JobClaim that have an element for each run, except payloads, which are long. */
-export const ARRAYS = [
+/** The columns of JobClaim that have an element for each run, except payloads, which are long; and what an element is. */
+export const LISTS: readonly (readonly [list: string, name: string])[] = [
   ['runIds', 'runId'],
   ['workIds', 'workId'],
-  ['attempts', 'attempt'],
-  ['ranks', 'rank'],
-  ['failures', 'failures'],
-  ['losses', 'losses'],
-  ['lossesAlone', 'lossesAlone'],
-  ['needs', 'needs'],
-  ['uniqueKeys', 'uniqueKey'],
-  ['keys', 'key'],
-  ['labels', 'label'],
   ['dueAts', 'dueAt'],
-  ['facts', 'facts'],
-  ['bytes', 'bytes'],
-  ['enqueuedAts', 'enqueuedAt'],
-  ['payloadIds', 'payloadId'],
-] as const
+  ...CARRIED.map(({ list, name }) => [list, name] as const),
+]
 
 /**
  * `claim` and `held` for each run of the claims in `from`, which selects from JobClaim as `claim`. Whoever needs payloads has them
  * unnested with the rest: PostgreSQL would compare each with each to join two lists.
  */
 export const heldSql = (payloads = 'null::jsonb[]') => `
-  claim cross join lateral unnest(${ARRAYS.map(([column]) => `claim."${column}"`).join(', ')}, ${payloads})
-    as held(${ARRAYS.map(([, name]) => `"${name}"`).join(', ')}, "payload")`
+  claim cross join lateral unnest(${LISTS.map(([list]) => `claim."${list}"`).join(', ')}, ${payloads})
+    as held(${listColumns(LISTS.map(([, name]) => name))}, "payload")`
 
 /** What `held` says, with what a null stands for. Work by hand has no id. */
 export const HELD_COLUMNS = `
   claim."id" as "claimId", claim."name", claim."workerId", claim."origin", claim."isAlone", claim."startedAt", claim."createdAt",
-  held."runId", coalesce(held."workId", held."runId") as "workId", coalesce(held."attempt", 1) as "attempt",
-  coalesce(held."rank", 0) as "rank", coalesce(held."failures", 0) as "failures", coalesce(held."losses", 0) as "losses",
-  coalesce(held."lossesAlone", 0) as "lossesAlone", coalesce(held."needs", 0) as "needs", held."uniqueKey", held."key",
-  held."label", held."dueAt", held."facts", coalesce(held."bytes", 2) as "bytes", held."enqueuedAt",
-  held."payload", held."payloadId"`
+  held."runId", coalesce(held."workId", held."runId") as "workId", held."dueAt", held."payload",
+  ${CARRIED.map(({ name, absent }) => `coalesce(held."${name}", ${absent}) as "${name}"`).join(', ')}`
 
-/** \`held\` for the run \`"at"\` of a claim alone: a claim may have thousands. */
+/** `held` for the run `"at"` of a claim alone: a claim may have thousands. */
 export const HELD_AT = `
   claim cross join lateral (
-    select ${ARRAYS.map(([column, name]) => `claim."${column}"[claim."at"] as "${name}"`).join(', ')}, null::jsonb as "payload"
+    select ${LISTS.map(([list, name]) => `claim."${list}"[claim."at"] as "${name}"`).join(', ')}, null::jsonb as "payload"
   ) held`
 
 /** Where the work of a run has come from, by the columns of JobRun that say so. */
@@ -73,9 +60,6 @@ export const RECORDED_AT_START = {
   key: `nullif("key", '')`,
   ...originOf('"facts"'),
 }
-
-/** Names of columns, as SQL lists them. */
-export const listColumns = (names: readonly string[]) => names.map((name) => `"${name}"`).join(', ')
 
 /**
  * Whether the run `id` has not ended. Each is looked up by its id: for a `not exists` PostgreSQL may read all runs.
