@@ -300,7 +300,8 @@ export function describeRun({
     attempt,
     retriesLeft,
     scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
-    schedule: schedule === undefined ? null : readSchedule(schedule),
+    // Somebody may have written anything there by hand.
+    schedule: schedule ? readSchedule(schedule) : null,
     dryRun,
   }
 }

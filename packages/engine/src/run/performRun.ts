@@ -7,6 +7,7 @@ import { createMask } from '../job/maskText.ts'
 import type { Refusal } from '../job/rateLimited.ts'
 import { parkWork } from '../store/parkWork.ts'
 import type { Database } from '../store/database.ts'
+import type { Schema } from '../store/schema.ts'
 import type { End } from '../store/endRuns.ts'
 import { countRetriesLeft, type Taken } from '../store/taken.ts'
 import type { Enqueue } from '../job/enqueue.ts'
@@ -95,23 +96,18 @@ export function performRun(
 ): Promise<RunEnding> {
   const { id, name, attempt, label } = taken
   const run: NamedRun = { id, name, attempt, label }
-  services.onChange?.(run)
-  const observation = observe(services, taken, manner)
-  return carryOut(services, taken, manner, observation).then((end) =>
-    settleRun(services, run, end, observation),
-  )
+  return carryOut(services, taken, manner).then((ended) => settleRun(services, run, ended))
 }
 
 /** Tells observers and the log that the run begins. */
 function observe({ observers, log }: RunServices, taken: Taken, { job }: RunManner): Observation {
-  const { workId, startedAt, facts } = taken
+  const { workId, startedAt, facts, label } = taken
   const observation = observers?.runStarted({
     ...describeRun({ taken, retriesLeft: countRetriesLeft(taken, job) }),
     ...{ workId, startedAt, trace: facts.trace ?? null },
   })
   if (isLevelOn(log, 'info')) {
     const { trigger = 'queue', scheduledFor } = facts
-    const { label } = taken
     log.info(
       { ...fieldsOf(taken, observation), trigger, scheduledFor, ...(label && { label }) },
       'job run started',
@@ -125,12 +121,14 @@ async function carryOut(
   services: RunServices,
   taken: Taken,
   manner: RunManner,
-  observation: Observation,
-): Promise<End> {
-  const { cancellations, now } = services
+): Promise<{ end: End; observation: Observation }> {
+  const { cancellations, now, onChange } = services
+  onChange?.(taken)
+  const observation = observe(services, taken, manner)
   const unwanted = findUnwanted(taken, now)
   const execution = new OwnExecution(services, taken, manner, observation)
-  if (unwanted !== null) return toEnd(execution, unwanted.result, unwanted.after)
+  if (unwanted !== null)
+    return { end: toEnd(execution, unwanted.result, unwanted.after), observation }
   const { execute = executeRun } = manner
   let result: RunResult
   try {
@@ -147,15 +145,14 @@ async function carryOut(
   } finally {
     cancellations.forget(taken.id)
   }
-  return toEnd(execution, result)
+  return { end: toEnd(execution, result), observation }
 }
 
 /** Records the end, and has observers and the log know of it. */
 async function settleRun(
   services: RunServices,
   run: NamedRun,
-  end: End,
-  observation: Observation,
+  { end, observation }: { end: End; observation: Observation },
 ): Promise<RunEnding> {
   const { log, settler, onChange } = services
   if (end.refusal !== undefined) await park(services, run, end)
@@ -233,10 +230,16 @@ function notStarted(code: string, why: string): RunResult {
 class OwnExecution implements Execution {
   readonly services: RunServices
   readonly taken: Taken
-  readonly manner: RunManner
   readonly observation: Observation
+  readonly isAlone: boolean
   readonly retriesLeft: number
   readonly abort = new Abort()
+  readonly job: Job
+  readonly handler: Handler<never, never>
+  readonly client: HostClient
+  readonly workerId: string
+  readonly schema: Schema
+  readonly now: () => Date
   approvedRows: number | null = null
   /** Whether JobRun may have it: it has stored a batch or its progress. */
   hasRow = false
@@ -244,32 +247,25 @@ class OwnExecution implements Execution {
   kept: RunLog | null = null
   #writing: Promise<void> | null = null
 
-  constructor(services: RunServices, taken: Taken, manner: RunManner, observation: Observation) {
+  constructor(
+    services: RunServices,
+    taken: Taken,
+    { job, handler, isAlone = false }: RunManner,
+    observation: Observation,
+  ) {
     this.services = services
     this.taken = taken
-    this.manner = manner
     this.observation = observation
-    this.retriesLeft = countRetriesLeft(taken, manner.job)
+    this.isAlone = isAlone
+    this.retriesLeft = countRetriesLeft(taken, job)
+    this.job = job
+    this.handler = handler
+    this.client = services.client
+    this.workerId = services.workerId
+    this.schema = services.database.schema
+    this.now = services.now
   }
 
-  get job() {
-    return this.manner.job
-  }
-  get handler() {
-    return this.manner.handler
-  }
-  get client() {
-    return this.services.client
-  }
-  get workerId() {
-    return this.services.workerId
-  }
-  get schema() {
-    return this.services.database.schema
-  }
-  get now() {
-    return this.services.now
-  }
   get enqueue() {
     return this.services.enqueueFrom(this.taken.id)
   }
@@ -344,14 +340,14 @@ const MAX_LOOKS = 64
 type Failed = Extract<RunResult, { status: 'failed' }>
 
 function afterFailure(
-  { abort, manner }: OwnExecution,
+  { abort, isAlone }: OwnExecution,
   { error, retryable, refusal }: Failed,
 ): AfterFailure {
   // A handler may throw any code. Only an abort by its worker makes these two count.
   const { isAborted, reason } = abort
   const code = isAborted && isJobError(reason) && error.code === reason.code ? reason.code : null
   if (code === DRAINED) return 'redeliver'
-  if (code === WORKER_LOST) return manner.isAlone === true ? 'lostAlone' : 'lost'
+  if (code === WORKER_LOST) return isAlone ? 'lostAlone' : 'lost'
   if (refusal !== undefined) return 'refused'
   return retryable ? 'retry' : 'giveUp'
 }
@@ -383,7 +379,7 @@ function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailu
 const DONE = { kind: 'done' } as const
 
 function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFailure) {
-  const { services, taken, manner, hasRow: hasProgress } = execution
+  const { services, taken, job, hasRow: hasProgress } = execution
   const { code, message } = result.error
   const after = unwanted ?? afterFailure(execution, result)
   const refusal = after === 'refused' ? result.refusal : undefined
@@ -392,7 +388,7 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
     // The queue's rows get no stack: the run has it.
     error: { code, message },
     details: toText({ ...result.details, error: result.error }),
-    ...decideNext(failed, manner.job.retry, after, code, services.random),
+    ...decideNext(failed, job.retry, after, code, services.random),
     ...(refusal && { refusal }),
   }
 }

@@ -240,14 +240,12 @@ export function createSettler(options: {
         ends,
         over.map(({ id }) => id),
       )
-      const missing = again.filter(({ end }) => !recorded.has(end.runId))
-      // Of an earlier try that was committed, whose answer was lost.
-      for (const [id, details] of await findEnded(
-        database,
-        workerId,
-        missing.map(({ end }) => end),
-      ))
-        recorded.set(id, details)
+      const missing = again.flatMap(({ end }) => (recorded.has(end.runId) ? [] : [end]))
+      if (missing.length > 0) {
+        // Of an earlier try that was committed, whose answer was lost.
+        const found = await findEnded(database, workerId, missing)
+        for (const [id, details] of found) recorded.set(id, details)
+      }
     } catch (error) {
       // Giving up would leave the runs to the rescue, and others would do their work again. If the commit did go through,
       // the next try finds the runs ended by this worker: nothing settles twice.

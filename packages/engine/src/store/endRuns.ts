@@ -287,7 +287,6 @@ export async function findEnded(
   workerId: string,
   ends: readonly Pick<End, 'runId' | 'endedAt' | 'error'>[],
 ): Promise<Map<string, Details | null>> {
-  if (ends.length === 0) return new Map()
   const { rows } = await connection.query<{ id: string; details: Details | null }>(FIND_ENDED_SQL, [
     workerId,
     toColumn(ends.map(({ runId }) => runId)),
