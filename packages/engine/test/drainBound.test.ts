@@ -185,16 +185,14 @@ describe(
 describe('a start that fails midway', () => {
   it('leaves nothing open', { timeout: 30_000 }, async () => {
     const runtime = await openTestRuntime()
-    await runtime.rows(`
-      create function refuse() returns trigger language plpgsql as $$ begin raise 'no schedules'; end $$;
-      create trigger refuse before insert on "JobSchedule" for each row execute function refuse()`)
+    await runtime.rows('alter table "JobSchedule" rename column "cursor" to "away"')
     const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 3 * * *' } })
     const worker = createWorker({
       ...runtime.workerOptions,
       jobs: [nightly],
       handlers: { nightly: async () => undefined },
     })
-    await expect(worker.start()).rejects.toThrow('no schedules')
+    await expect(worker.start()).rejects.toThrow('cursor')
     expect(worker.connections()).toMatchObject({ total: 0 })
     await waitFor(
       async () =>

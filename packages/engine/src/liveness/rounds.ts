@@ -1,10 +1,11 @@
 import type { Logger } from '../job/logger.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
-import type { Cancellations } from '../run/cancellations.ts'
+import { ownRunsSql, type Cancellations, type OwnRun } from '../run/cancellations.ts'
 import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
-import { LONG, type Database } from '../store/database.ts'
+import { LONG, type Connection, type Database, type PreparedStatement } from '../store/database.ts'
 import { mendPlaces } from '../store/mendPlaces.ts'
+import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
 import { dropUnsetKeys, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
@@ -19,12 +20,14 @@ import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
   start(): void
-  /** Makes no more rounds. Resolves once the one under way is over. */
+  /** Makes no more rounds. Resolves once the one under way and its housekeeping are over. */
   stop(): Promise<void>
 }
 
 /** How often a worker looks for lost runs and for work that sent no notification. */
 const ROUND_MS = 1_000
+/** How long a part waits for a table that another session has locked. */
+const PART_LOCK_TIMEOUT_MS = 100
 /** Every tenth round looks for what is rare: strays, claims that have expired, or whose workers left no trace, and keys of nobody's. */
 const ROUNDS_PER_SEARCH = 10
 /** After a deploy, limits loosen within so many rounds. */
@@ -41,7 +44,7 @@ export function createRounds(options: {
   floors: Floors
   holdings: Pick<Holdings, 'has' | 'lacks'>
   limits: Pick<Limits, 'note'>
-  cancellations: Pick<Cancellations, 'check'>
+  cancellations: Pick<Cancellations, 'watched' | 'note'>
   workerId: string
   /** The jobs whose work this worker takes. */
   jobs: readonly Job[]
@@ -62,9 +65,13 @@ export function createRounds(options: {
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
   const { session, database, floors, workerId, jobs, log, now, observers, onReady } = options
+  const { roundMs = ROUND_MS } = options
   const retryOf = new Map(jobs.map(({ name, retry }) => [name, retry]))
   let timer: NodeJS.Timeout | undefined
   let round: Promise<void> = Promise.resolve()
+  let housekeeping: Promise<void> | null = null
+  /** The parts that wait for a lock of another session. */
+  const leftOut = new Set<Part>()
   let roundsMade = 0
   let looks = 0
   let lastKey: KeyPosition | null = null
@@ -78,11 +85,15 @@ export function createRounds(options: {
   async function makeRound(): Promise<void> {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
-    await attempt(async () => {
-      if (++looks % ROUNDS_PER_START === 0) floors.forget()
-      const requests = jobs.map(({ name }) => floors.look(name))
-      const seen = await readRound(session, workerId, requests, options.scheduled)
-      const { lost, isIdle, isListed } = seen
+    if (++looks % ROUNDS_PER_START === 0) floors.forget()
+    const requests = jobs.map(({ name }) => floors.look(name))
+    const runIds = options.cancellations.watched()
+    const seen = await read([workerId, requests, options.scheduled, runIds])
+    if (seen.ticks) options.onTicks(seen.ticks)
+    if (seen.runs) options.cancellations.note(runIds, seen.runs)
+    if (seen.rules) options.limits.note(seen.rules)
+    if (seen.isIdle) hasStrays = false
+    if (hasWork(seen)) {
       if (seen.server !== (server ??= seen.server)) {
         await attempt(() => database.transaction(mendPlaces, LONG))
         floors.forget()
@@ -91,50 +102,86 @@ export function createRounds(options: {
       server = seen.server
       for (const request of requests)
         floors.move(request, seen, seen.firsts.get(request.name) ?? new Map())
-      options.limits.note(seen.rules)
-      // First what concerns this worker's own work: rescuing what others have locked takes time.
       for (const name of seen.ready) onReady(name, seen.placed.includes(name))
       for (const name of seen.suspects) options.onSuspect(name)
-      options.onTicks(seen.ticks)
-      await attempt(() => options.cancellations.check())
-      if (!isListed) await attempt(() => session.signUp())
-      const rescue = { database, log, now, observers }
-      if (isIdle) hasStrays = false
-      else if (hasStrays || roundsMade % ROUNDS_PER_SEARCH === 0)
-        await attempt(async () => {
-          const { holdings } = options
-          const strays = await giveBackStrays({ ...rescue, workerId, holdings })
-          hasStrays = strays.areLeft
-          for (const run of strays.ended) hasEnded(run)
-        })
-      if (connectedForMs < RESCUE_GRACE_MS) return
-      await attempt(async () => {
-        for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
-      })
-      if (roundsMade % ROUNDS_PER_SETTLING === 0) await attempt(options.settleLimits)
-      if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
-      const keyed = Object.entries(seen.rules).flatMap(([name, { order }]) =>
-        order === null ? [] : [name],
-      )
-      const isForAll = roundsMade % ROUNDS_PER_START === 1
-      if (keyed.length > 0) {
-        await attempt(() => giveEmptyKeys(database, keyed, isForAll ? null : FIRST_WORK))
-        await attempt(() => dropUnsetKeys(database))
+    }
+    housekeeping ??= attempt(() => keepHouse(seen, connectedForMs)).finally(
+      () => (housekeeping = null),
+    )
+  }
+
+  /** Where a table is locked, the parts that need it are left out. */
+  async function read(asked: Asked): Promise<Partial<Round>> {
+    try {
+      const seen = await readRound(session, ...asked)
+      leftOut.clear()
+      return seen
+    } catch (error) {
+      if (!hasSqlState(error, LOCK_NOT_AVAILABLE)) throw error
+    }
+    const seen: Partial<Round> = {}
+    for (const part of PARTS) {
+      try {
+        const ask = (tx: Connection) => readColumns(tx, partSql(part), ...asked)
+        Object.assign(
+          seen,
+          await database.transaction(ask, { lockTimeoutMs: PART_LOCK_TIMEOUT_MS }),
+        )
+        leftOut.delete(part)
+      } catch (error) {
+        if (!hasSqlState(error, LOCK_NOT_AVAILABLE)) throw error
+        if (!leftOut.has(part))
+          log.warn(
+            { err: error, part },
+            'another session has locked a table: rounds leave a part out',
+          )
+        leftOut.add(part)
       }
+    }
+    return seen
+  }
+
+  /** What may wait for locks, and takes as long as it does. Rounds go on beside it. */
+  async function keepHouse(
+    { lost = [], isIdle = false, isListed = true, rules = {} }: Partial<Round>,
+    connectedForMs: number,
+  ): Promise<void> {
+    if (!isListed) await attempt(() => session.signUp())
+    const rescue = { database, log, now, observers }
+    if (!isIdle && (hasStrays || roundsMade % ROUNDS_PER_SEARCH === 0))
       await attempt(async () => {
-        lastKey = await freeUniqueKeys(database, lastKey)
+        const { holdings } = options
+        const strays = await giveBackStrays({ ...rescue, workerId, holdings })
+        hasStrays = strays.areLeft
+        for (const run of strays.ended) hasEnded(run)
       })
-      if (isForAll) {
-        await attempt(async () => {
-          lastPayload = await dropPayloadsOfNobody(database, lastPayload)
-        })
-      }
-      if (isIdle) return
-      await attempt(() => dropClosedClaims(database, workerId))
-      await attempt(() => compactClaims(database, workerId))
-      const stale = { ...rescue, workerId, retryOf, expiredSince }
-      for (const run of await endStaleClaims(stale)) hasEnded(run)
+    if (connectedForMs < RESCUE_GRACE_MS) return
+    await attempt(async () => {
+      for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
     })
+    if (roundsMade % ROUNDS_PER_SETTLING === 0) await attempt(options.settleLimits)
+    if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
+    const keyed = Object.entries(rules).flatMap(([name, { order }]) =>
+      order === null ? [] : [name],
+    )
+    const isForAll = roundsMade % ROUNDS_PER_START === 1
+    if (keyed.length > 0) {
+      await attempt(() => giveEmptyKeys(database, keyed, isForAll ? null : FIRST_WORK))
+      await attempt(() => dropUnsetKeys(database))
+    }
+    await attempt(async () => {
+      lastKey = await freeUniqueKeys(database, lastKey)
+    })
+    if (isForAll) {
+      await attempt(async () => {
+        lastPayload = await dropPayloadsOfNobody(database, lastPayload)
+      })
+    }
+    if (isIdle) return
+    await attempt(() => dropClosedClaims(database, workerId))
+    await attempt(() => compactClaims(database, workerId))
+    const stale = { ...rescue, workerId, retryOf, expiredSince }
+    for (const run of await endStaleClaims(stale)) hasEnded(run)
   }
 
   /** One part that fails holds no other back. */
@@ -152,80 +199,111 @@ export function createRounds(options: {
     onReady(run.name, true)
   }
 
-  function schedule(): void {
+  function schedule(afterMs: number): void {
     timer = setTimeout(() => {
-      round = makeRound().finally(() => {
-        if (!isStopped) schedule()
+      round = attempt(makeRound).finally(() => {
+        if (!isStopped) schedule(roundMs)
       })
-    }, options.roundMs ?? ROUND_MS)
+    }, afterMs)
   }
 
   return {
-    start: schedule,
+    // Workers that start at one instant make their rounds at different ones.
+    start: () => schedule(Math.random() * roundMs),
     async stop() {
       isStopped = true
       clearTimeout(timer)
       await round
+      await housekeeping
     },
   }
 }
 
-interface Round extends Seen {
+type Asked = [
+  workerId: string,
+  requests: readonly LookRequest[],
+  /** The jobs of which it decides ticks. */
+  scheduled: readonly Job[],
+  /** The runs of which it asks whether they are still its own, and whether they are cancelled. */
+  runIds?: readonly string[],
+]
+
+/** What a round has to do. */
+interface Round extends Work {
+  ticks: TicksSeen
+  /** Of the jobs under limits. */
+  rules: RulesByJob
   /** Claims whose workers seem to be dead. */
   lost: LostClaim[]
   /** Whether no worker holds anything. */
   isIdle: boolean
   /** Whether the list of workers has this one. */
   isListed: boolean
-  ticks: TicksSeen
-  /** Of the jobs under limits. */
-  rules: RulesByJob
+  /** Null: it asked for none. */
+  runs: OwnRun[] | null
 }
 
-/** One statement, the only one that an idle worker sends. `$1` is the worker's id, `$8` the jobs that it knows. */
-const ROUND_SQL = `
-  with beat as (${BEAT_SQL}), ${placeDueSql('$2')}
-  select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
-         not exists (select from "JobClaim") as "isIdle",
-         exists (select from "JobWorker" where "id" = $1) as "isListed",
-         ${ticksSql('$8')} as "ticks", ${rulesSql('$2')} as "rules", ${SEEN}`
-
-/** What a round has to do, and the jobs with work to take now. */
-type WhatToDo = Omit<Round, 'firsts' | 'paused'> & {
+interface Work extends Omit<Seen, 'firsts' | 'paused'> {
+  /** The jobs with work to take now. */
   ready: string[]
   /** For each job and each rank that the worker knows of it, the place of the first work behind its floor. */
   firsts: Map<string, Map<number, string | null>>
 }
 
-/** Reads what a round has to do, gives places to what is due, and writes the worker's heartbeat, in one statement. */
+const hasWork = (seen: Partial<Round>): seen is Partial<Round> & Work => seen.ready !== undefined
+
+/** The columns of a round by what they are for. `$1` is the worker's id, `$8` the jobs that it knows, `$9` its runs. */
+const COLUMNS = {
+  ticks: `${ticksSql('$8')} as "ticks"`,
+  work: SEEN,
+  limits: `${rulesSql('$2')} as "rules"`,
+  'lost claims': `(select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
+    not exists (select from "JobClaim") as "isIdle", exists (select from "JobWorker" where "id" = $1) as "isListed"`,
+  cancellations: `case when cardinality($9::uuid[]) > 0 then ${ownRunsSql('$1', '$9')} end as "runs"`,
+}
+type Part = keyof typeof COLUMNS
+const PARTS = Object.keys(COLUMNS) as Part[]
+
+/** PostgreSQL wants to know the types of all parameters, whichever part uses them. */
+const TYPES =
+  'asked as (select $1::text, $2::text[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::int, $8::text, $9::uuid[])'
+/** One statement, the only one that an idle worker sends each second. It writes the worker's heartbeat. */
+const ROUND: PreparedStatement = {
+  name: 'roundsman_round',
+  text: `with beat as (${BEAT_SQL}), ${placeDueSql('$2')} select ${Object.values(COLUMNS).join(', ')}`,
+}
+const partSql = (part: Part) =>
+  `with ${part === 'work' ? `${TYPES}, ${placeDueSql('$2')}` : TYPES} select ${COLUMNS[part]}`
+
+/** Reads what a round has to do, and gives places to what is due, in one statement. */
 export async function readRound(
   connection: Pick<Session, 'query'>,
-  workerId: string,
-  requests: readonly LookRequest[],
-  scheduled: readonly Job[],
-): Promise<WhatToDo> {
+  ...asked: Asked
+): Promise<Round> {
+  return (await readColumns(connection, ROUND, ...asked)) as Round
+}
+
+async function readColumns(
+  connection: Pick<Session, 'query'>,
+  statement: string | PreparedStatement,
+  ...[workerId, requests, scheduled, runIds = []]: Asked
+): Promise<Partial<Round>> {
   const { values, ranges } = lookValues(requests)
-  const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [
-    workerId,
-    ...values,
-    toDefinitions(scheduled),
-  ])
+  const all = [workerId, ...values, toDefinitions(scheduled), runIds]
+  const { rows } = await connection.query<Partial<Omit<Round, keyof Work> & Seen>>(statement, all)
   // A statement without a table answers with one row.
-  const row = rows[0] as Round
+  const { firsts: places, ...row } = rows[0] ?? {}
+  if (places === undefined) return row
+  const { placed = [], paused = [], suspects = [] } = row
   const firsts = new Map(requests.map(({ name }) => [name, new Map<number, string | null>()]))
-  const ready = new Set(row.placed)
+  const ready = new Set(placed)
   for (const [at, { request, rank, end }] of ranges.entries()) {
     const { name } = requests[request - 1] as LookRequest
-    const first = row.firsts[at] ?? null
+    const first = places[at] ?? null
     if (first !== null) ready.add(name)
     // Also ranges of one rank between two that the worker knows. floors.move passes over those.
     if (rank === end) firsts.get(name)?.set(rank, first)
   }
-  const isOpen = (name: string) => !row.paused.includes(name)
-  return {
-    ...row,
-    firsts,
-    ready: [...ready].filter(isOpen),
-    suspects: row.suspects.filter(isOpen),
-  }
+  const isOpen = (name: string) => !paused.includes(name)
+  return { ...row, firsts, ready: [...ready].filter(isOpen), suspects: suspects.filter(isOpen) }
 }

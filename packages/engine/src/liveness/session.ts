@@ -2,7 +2,13 @@ import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
 import { answerInTime, socketOf } from '../store/answerInTime.ts'
-import type { Connection, Result } from '../store/database.ts'
+import {
+  KEEP_TO_INDEXES,
+  toSettings,
+  type Connection,
+  type PreparedStatement,
+  type Result,
+} from '../store/database.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'
 import { createListener } from './listener.ts'
@@ -42,7 +48,7 @@ export interface Session {
    * that does not shows that the connection is lost.
    */
   query<Row extends pg.QueryResultRow>(
-    text: string,
+    statement: string | PreparedStatement,
     values?: readonly unknown[],
   ): Promise<Result<Row>>
   /** Puts the worker into the list of workers anew: somebody has removed its row. */
@@ -225,9 +231,16 @@ export function createSession({
     try {
       await client.connect()
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
+      const settings = {
+        lock_timeout: LOCK_TIMEOUT_MS,
+        statement_timeout: STATEMENT_TIMEOUT_MS,
+        ...KEEP_TO_INDEXES,
+      }
       await ask(
         client,
-        `set lock_timeout = ${LOCK_TIMEOUT_MS}; set statement_timeout = ${STATEMENT_TIMEOUT_MS}`,
+        toSettings(settings)
+          .map((one) => `set ${one}`)
+          .join('; '),
       )
       await takeLock(client)
       isSignedUp = true
@@ -328,10 +341,12 @@ export function createSession({
 
   async function ask<Row extends pg.QueryResultRow>(
     client: pg.Client,
-    text: string,
+    statement: string | PreparedStatement,
     values?: readonly unknown[],
   ): Promise<Result<Row>> {
-    const answer = client.query<Row>(database.schema.sql(text), values as unknown[])
+    const { text, ...name } = typeof statement === 'string' ? { text: statement } : statement
+    const asked = { ...name, text: database.schema.sql(text), values: values as unknown[] }
+    const answer = client.query<Row>(asked)
     return await answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
   }
 
@@ -349,13 +364,13 @@ export function createSession({
   }
 
   async function query<Row extends pg.QueryResultRow>(
-    text: string,
+    statement: string | PreparedStatement,
     values?: readonly unknown[],
   ): Promise<Result<Row>> {
     const current = link
-    if (current === null) return await database.query<Row>(text, values)
+    if (current === null) return await database.query<Row>(statement, values)
     try {
-      const result = await ask<Row>(current.client, text, values)
+      const result = await ask<Row>(current.client, statement, values)
       if (link === current) scheduleBeat()
       return result
     } catch (error) {

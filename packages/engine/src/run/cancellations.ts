@@ -14,11 +14,26 @@ export interface Cancellations {
   /** Aborts a run of which the database has lost the claim. Resolves once its handler has ended. */
   lose(runId: string): Promise<void>
   forget(runId: string): void
-  /** Looks for cancellations whose notification was lost, as with a connection. */
+  /** The runs to look for. */
+  watched(): string[]
+  /** Takes note of what `ownRunsSql` has found of `asked`, also where a notification was lost. */
+  note(asked: readonly string[], found: readonly OwnRun[]): void
   check(): Promise<void>
   /** Aborts all runs that are watched now or later. */
   abortAll(reason: unknown): void
 }
+
+export interface OwnRun {
+  id: string
+  isCancelled: boolean
+}
+
+/** Those of the runs `ids` that are under way at the worker, as JSON of OwnRun. */
+export const ownRunsSql = (workerId: string, ids: string) => `(
+    select coalesce(jsonb_agg(jsonb_build_object('id', run."id", 'isCancelled', cancel."runId" is not null)), '[]')
+    from ${RUNS_UNDER_WAY} left join "JobCancel" cancel on cancel."runId" = run."id"
+    where run."workerId" = ${workerId} and run."id" = any(${ids}::uuid[])
+  )`
 
 /** Passes a request to stop a run, from this or another process, on to the run. */
 export function createCancellations(options: {
@@ -36,17 +51,19 @@ export function createCancellations(options: {
   async function check(): Promise<void> {
     if (watched.size === 0) return
     const asked = [...watched.keys()]
-    const { rows } = await database.query<{ id: string; isCancelled: boolean }>(
-      `select run."id", cancel."runId" is not null as "isCancelled"
-       from ${RUNS_UNDER_WAY} left join "JobCancel" cancel on cancel."runId" = run."id"
-       where run."workerId" = $1 and run."id" = any($2)`,
+    const { rows } = await database.query<{ runs: OwnRun[] }>(
+      `select ${ownRunsSql('$1', '$2')} as "runs"`,
       [workerId, asked],
     )
-    const own = new Set(rows.map(({ id }) => id))
+    note(asked, rows[0]?.runs ?? [])
+  }
+
+  function note(asked: readonly string[], found: readonly OwnRun[]): void {
+    const own = new Set(found.map(({ id }) => id))
     for (const id of asked) {
       if (!own.has(id)) watched.get(id)?.abort(lost())
     }
-    for (const { id, isCancelled } of rows) {
+    for (const { id, isCancelled } of found) {
       if (!isCancelled) continue
       const reason = new JobError('cancelled', 'Somebody cancelled the run', { retryable: false })
       watched.get(id)?.abort(reason)
@@ -75,6 +92,8 @@ export function createCancellations(options: {
       forgotten.get(runId)?.resolve()
       forgotten.delete(runId)
     },
+    watched: () => [...watched.keys()],
+    note,
     check,
     abortAll(reason) {
       ending ??= { reason }

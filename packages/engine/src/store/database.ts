@@ -119,7 +119,7 @@ export interface DatabaseOptions {
 }
 
 /** A kept plan must not read a table from end to end: the table may have been short when PostgreSQL made the plan. */
-const KEEP_TO_INDEXES = { enable_seqscan: 'off', enable_bitmapscan: 'off' }
+export const KEEP_TO_INDEXES = { enable_seqscan: 'off', enable_bitmapscan: 'off' }
 
 /** How many connections keep plans: as many as a worker sends claims at once. */
 const MAX_PREPARING = 3
@@ -343,7 +343,9 @@ const answerTimeoutOf = (statementTimeoutMs: number | null) =>
   statementTimeoutMs === null ? null : statementTimeoutMs + MORE_MS
 
 /** What `set` takes, of the settings that have a value. */
-const toSettings = (settings: Readonly<Record<string, string | number | null | undefined>>) =>
+export const toSettings = (
+  settings: Readonly<Record<string, string | number | null | undefined>>,
+) =>
   Object.entries(settings).flatMap(([name, value]) => (value == null ? [] : `${name} = ${value}`))
 
 /** The same database, all of whose statements may take long. Each is a transaction. */

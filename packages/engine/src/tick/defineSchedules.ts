@@ -78,6 +78,8 @@ export const ticksSql = (definitions: string) => `(
              ${IS_CHANGED} as "isChanged"
       from ${mineFrom(definitions)}
       left join "JobSchedule" schedule on schedule."name" = mine."name" and schedule."key" = ''
+      -- Otherwise PostgreSQL reads the indexes at each mention of "dueAt".
+      offset 0
     ) one
   )`
 

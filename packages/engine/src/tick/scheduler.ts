@@ -78,7 +78,8 @@ export function createScheduler(options: {
     ticking = clock(() => performance.now() >= nextAtMs && void wake())
     // A worker may be stopped while it starts.
     if (isStopped) return ticking.stop()
-    void wake()
+    // One after the other: workers of one deploy share the server's connections.
+    recomputing = wake()
     recompute()
     recomputeTimer = setInterval(recompute, RECOMPUTE_MS)
   }

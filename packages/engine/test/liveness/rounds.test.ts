@@ -1,6 +1,7 @@
 // Not quick: waits for rounds, one a second.
 import { waitFor, useLivingWorkers } from '@roundsman/testing'
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { v7 as uuid } from 'uuid'
 import { defineJob } from '../../src/index.ts'
 import { createRounds, readRound, type Rounds } from '../../src/liveness/rounds.ts'
 import type { Session } from '../../src/liveness/session.ts'
@@ -82,8 +83,9 @@ describe('createRounds', () => {
   let asked: number
   let looked: number
   let failsWith: Error | null
-  /** What looking for cancelled runs fails with. */
-  let partsFailWith: Error | null
+  let ticks: number
+  /** How the housekeeping of limits ends. */
+  let settle: () => Promise<void>
   let calls: string[]
   let floors: Floors
   /** Where the statements of a session look for functions first. */
@@ -97,21 +99,19 @@ describe('createRounds', () => {
       holdings: createHoldings(),
       limits: createLimits(),
       observers: combineObservers([{ runRescued: () => void calls.push('lost') }], runtime.log),
-      cancellations: {
-        check: async () => {
-          await Promise.resolve(calls.push('check'))
-          if (partsFailWith) throw partsFailWith
-        },
-      },
+      cancellations: { watched: () => [uuid()], note: () => void calls.push('cancellations') },
       workerId: 'w1',
       jobs: [now],
       log: runtime.log,
       now: () => new Date(),
       scheduled: [],
-      onTicks: () => undefined,
+      onTicks: () => void ticks++,
       onReady: (name) => calls.push(`ready ${name}`),
       onSuspect: (name) => calls.push(`suspect ${name}`),
-      settleLimits: async () => undefined,
+      settleLimits: async () => {
+        calls.push('limits')
+        await settle()
+      },
       onEnded: ({ name }) => calls.push(`ended ${name}`),
     })
 
@@ -120,7 +120,8 @@ describe('createRounds', () => {
     asked = 0
     looked = 0
     failsWith = null
-    partsFailWith = null
+    ticks = 0
+    settle = async () => undefined
     calls = []
     floors = createFloors()
     searchPath = 'pg_catalog, public'
@@ -177,9 +178,9 @@ describe('createRounds', () => {
     await waitFor(() => calls.includes('lost'))
     expect(await states()).toEqual([{ workerId: 'gone', errorCode: 'worker_lost' }])
     // What people cancelled has been looked at, and whoever is woken finds the run ended.
-    const check = calls.indexOf('lost') - 1
-    await waitFor(() => calls.length > check + 3)
-    expect(calls.slice(check, check + 4)).toEqual(['check', 'lost', 'ended now', 'ready now'])
+    const at = calls.indexOf('lost') - 1
+    await waitFor(() => calls.length > at + 3)
+    expect(calls.slice(at, at + 4)).toEqual(['cancellations', 'lost', 'ended now', 'ready now'])
   })
 
   it('ends no run while nobody could see its own worker live', async () => {
@@ -205,7 +206,7 @@ describe('createRounds', () => {
   })
 
   it('takes work that is ready, ends expired runs and rescues, whichever of these fails', async () => {
-    partsFailWith = new Error('no answer')
+    settle = async () => await Promise.reject(new Error('no answer'))
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
     await holdRun('gone')
     await holdRun('hangs')
@@ -216,7 +217,7 @@ describe('createRounds', () => {
       when (new."workerId" = 'gone') execute function refuse()`)
     rounds.start()
     await waitFor(() => calls.includes('ended now'), { message: 'the expired run is ended' })
-    expect(calls.slice(0, 2)).toEqual(['ready now', 'check'])
+    expect(calls.slice(0, 3)).toEqual(['cancellations', 'ready now', 'limits'])
     expect(await states()).toEqual([
       { workerId: 'gone', errorCode: null },
       { workerId: 'hangs', errorCode: 'expired' },
@@ -263,6 +264,31 @@ describe('createRounds', () => {
     expect(await states()).toEqual([drained, drained])
   })
 
+  it('looks for ticks, cancellations and work while its housekeeping waits', async () => {
+    const gate = Promise.withResolvers<void>()
+    settle = async () => await gate.promise
+    rounds.start()
+    await waitFor(() => calls.includes('limits'))
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
+    const before = ticks
+    calls = []
+    await waitFor(() => ticks > before + 1).finally(gate.resolve)
+    expect(calls).toContain('cancellations')
+    expect(calls).toContain('ready now')
+  })
+
+  it('begins at an instant of its own, so that workers of one deploy do not ask at once', () => {
+    vi.useFakeTimers()
+    vi.spyOn(Math, 'random').mockReturnValue(0.25)
+    onTestFinished(() => void vi.useRealTimers().restoreAllMocks())
+    connectedForMs = null
+    rounds.start()
+    vi.advanceTimersByTime(249)
+    expect(looked).toBe(0)
+    vi.advanceTimersByTime(1)
+    expect(looked).toBe(1)
+  })
+
   it('wakes those that run work alone which has lost several workers', async () => {
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
     await runtime.rows('update "JobWork" set "losses" = 2')
@@ -280,7 +306,7 @@ describe('createRounds', () => {
       {},
     ])
     failsWith = null
-    await waitFor(() => calls.includes('check'))
+    await waitFor(() => calls.includes('cancellations'))
   })
 
   it('asks nothing more once it has stopped, also in the middle of a round', async () => {

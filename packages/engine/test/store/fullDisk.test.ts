@@ -68,7 +68,10 @@ it('a disk that was full for a while costs no work, no tick and no count', async
   await fill()
   await expect(enqueue(PARCELS)).rejects.toThrow('No space left on device')
   opened.resolve()
-  for (const line of ['settling failed, trying again', 'deciding due ticks failed, trying again']) {
+  for (const line of [
+    'settling failed, trying again',
+    'the schedule of a job failed, trying again',
+  ]) {
     await waitFor(() => lines.some(({ msg }) => msg === line), { ...PATIENCE, message: line })
   }
   await free()

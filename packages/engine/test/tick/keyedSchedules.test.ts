@@ -268,21 +268,6 @@ describe('a change', () => {
     await rows(`update roundsman."testTime" set at = $1`, [at])
   }
 
-  it('that leaves cron and zone alone leaves what is due alone', async () => {
-    await schedules.upsert(null, report, hourly())
-    await pass('2026-10-22T13:00:05Z')
-    const changed = await schedules.upsert(null, report, hourly({ payload: { tenantId: 7 } }))
-    expect(changed).toEqual({
-      kind: 'changed',
-      version: 2,
-      nextAt: new Date('2026-10-22T13:00:00Z'),
-    })
-    expect(await ledger()).toEqual([])
-    await workerOf([report]).wake()
-    expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v2'])
-    expect((await test.enqueued(report)).map(({ payload }) => payload)).toEqual([{ tenantId: 7 }])
-  })
-
   it('that changes them decides what is due by what it was, in the same transaction', async () => {
     await schedules.upsert(null, report, hourly())
     await pass('2026-10-22T13:00:05Z')
@@ -297,15 +282,6 @@ describe('a change', () => {
     expect(changed).toMatchObject({ version: 2, nextAt: new Date('2026-10-22T13:30:00Z') })
     expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v1'])
     expect(await test.enqueued(report)).toHaveLength(1)
-  })
-
-  it('such as a deletion too, after which nothing is due', async () => {
-    await schedules.upsert(null, report, hourly({ overlap: 'allow' }))
-    await pass('2026-10-22T13:00:05Z')
-    expect(await schedules.delete(null, report, 'tenant-1', by)).toBe('deleted')
-    expect(await schedules.delete(null, report, 'tenant-1', by)).toBe('notFound')
-    await test.advance({ hours: 5 })
-    expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v1'])
   })
 
   it('that changes nothing changes no version, and is not on record', async () => {
@@ -425,22 +401,6 @@ describe('a change', () => {
 })
 
 describe('paused', () => {
-  it('its ticks are skipped, also those that nobody had decided when it was resumed', async () => {
-    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
-    expect(await schedules.pause(null, report, 'tenant-1', by)).toBe('paused')
-    expect(await schedules.pause(null, report, 'tenant-1', by)).toBe('alreadyPaused')
-    await test.advance({ hours: 1 })
-    await rows(`update roundsman."testTime" set at = at + interval '1 hour'`)
-    expect(await schedules.resume(null, report, 'tenant-1', by)).toBe('resumed')
-    expect(await schedules.resume(null, report, 'tenant-1', by)).toBe('notPaused')
-    await test.advance(new Date('2026-10-22T15:00:00Z'))
-    expect(await ledger()).toEqual([
-      'tenant-1 10-22T13:00 skipped v1',
-      'tenant-1 10-22T14:00 skipped v1',
-      'tenant-1 10-22T15:00 enqueued v1',
-    ])
-  })
-
   it('it can be triggered, and one that runs so is not run beside itself', async () => {
     await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
     await schedules.pause(null, report, 'tenant-1', by)
@@ -577,7 +537,7 @@ describe('a worker', () => {
       [toDefinitions([report])],
     )
     const plan = found.map((line) => line['QUERY PLAN']).join('\n')
-    expect(plan).toMatch(/Index.* Scan using "JobSchedule_name_lookAt_idx"/)
+    expect(plan.match(/Index.* Scan using "JobSchedule_name_lookAt_idx"/g)).toHaveLength(1)
     expect(plan).not.toMatch(/Seq Scan|Rows Removed|rows=2000/)
   })
 
@@ -665,37 +625,6 @@ describe('jitter', () => {
       many.map((one) => ({ ...one, payload: { tenantId: 5 } })),
     )
     expect(await delays()).toEqual(spread)
-  })
-
-  it('loses no tick of a schedule that changes in between', async () => {
-    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *', jitterMs: 1_700_000 }))
-    await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
-    await workerOf([report]).wake()
-    expect(await ledger()).toEqual([])
-    await schedules.upsert(null, report, weekly(1, { cron: '30 * * * *' }))
-    expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v1'])
-  })
-})
-
-describe('from and to', () => {
-  it('it has no tick before it starts, and none after it ends', async () => {
-    const made = await schedules.upsert(
-      null,
-      report,
-      weekly(1, {
-        cron: '0 * * * *',
-        overlap: 'allow',
-        startsAt: new Date('2026-10-22T14:00:00Z'),
-        endsAt: new Date('2026-10-22T15:00:00Z'),
-      }),
-    )
-    expect(made.nextAt).toEqual(new Date('2026-10-22T14:00:00Z'))
-    for (let hour = 13; hour < 18; hour++) await test.advance(new Date(`2026-10-22T${hour}:30:00Z`))
-    expect(await ledger()).toEqual([
-      'tenant-1 10-22T14:00 enqueued v1',
-      'tenant-1 10-22T15:00 enqueued v1',
-    ])
-    expect((await schedules.get({ name: 'report', key: 'tenant-1' }))?.nextAt).toBeNull()
   })
 })
 

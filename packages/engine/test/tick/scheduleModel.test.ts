@@ -167,6 +167,18 @@ const SPREAD: Step[] = [
   { do: 'upsert', of, to: { ...EVERY_QUARTER, jitterMs: 29_000 } },
   ...[pass(29.4), decided(0.15), decided(0.5)],
 ]
+const doTo = (what: 'delete' | 'pause' | 'resume'): Step => ({ do: what, of })
+/** What is due, or waits for its jitter, when a schedule changes, is paused and resumed, and goes. */
+const CHANGED: Step[] = [
+  start('one', 0),
+  { do: 'upsert', of, to: { ...EVERY_QUARTER, jitterMs: 29_000 } },
+  pass(14.55),
+  { do: 'upsert', of, to: { ...EVERY_QUARTER, cron: '20 * * * *' } },
+  pass(15),
+  { do: 'change', of, part: { v: 2, missed: 'once', overlap: 'allow' } },
+  ...[decided(0), doTo('pause'), doTo('pause'), pass(61), doTo('resume'), doTo('resume')],
+  ...[decided(61), pass(61), doTo('delete'), doTo('delete'), decided(61)],
+]
 /** The last version defines, is killed amid its work, and the one before defines again, what was due meanwhile first. */
 const ROLLED_BACK: Step[] = [
   ...[start('one', 0), decided(0), start('two', 2), start('two', 2), decided(61)],
@@ -226,6 +238,7 @@ it('each due instant of each version of each schedule has its one row of the led
         [QUIET, REFUSED],
         [QUIET, SPREAD],
         [QUIET, ROLLED_BACK],
+        [QUIET, CHANGED],
       ],
     },
   )
@@ -534,6 +547,13 @@ function openHistory(from: Date, id: string) {
           : await test.resumeSchedule(which.name, by)
     if (entry === undefined || entry.isRetired)
       return expect(answer).toBe(which.key === '' ? 'notScheduled' : 'notFound')
+    const wasPaused = entry.isPaused && (what === 'resume' || entry.refusals < 3)
+    const [before, after] = {
+      delete: ['deleted', 'deleted'],
+      pause: ['paused', 'alreadyPaused'],
+      resume: ['notPaused', 'resumed'],
+    }[what] as [string, string]
+    expect(answer).toBe(wasPaused ? after : before)
     if (what === 'delete') {
       decide(entry, now, null)
       entries.delete(place)

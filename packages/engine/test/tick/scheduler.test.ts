@@ -281,6 +281,21 @@ it('an idle second costs no statement beyond the round, which knows the next tic
   await scheduler.stop()
 })
 
+it('a worker that starts uses one connection at a time: those of one deploy share what the server has', async () => {
+  let [open, most] = [0, 0]
+  const counting =
+    <Asked extends unknown[], Answer>(ask: (...asked: Asked) => Promise<Answer>) =>
+    async (...asked: Asked) => {
+      most = Math.max(most, ++open)
+      return await ask(...asked).finally(() => open--)
+    }
+  const { query, transaction } = fleet.own
+  const database = { ...fleet.own, query: counting(query), transaction: counting(transaction) }
+  const worker = await start('w1', both, { database: database as Database })
+  await worker.stop()
+  expect(most).toBe(1)
+})
+
 it('a worker that stops waits for what it is deciding', async () => {
   const gate = Promise.withResolvers<void>()
   const sending = Promise.withResolvers<void>()
