@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { PrismaClient } from '@roundsman/db'
 import { openForTests, waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
@@ -10,7 +12,9 @@ import { performRun, type RunManner, type RunServices } from '../../src/run/perf
 import { createSettler } from '../../src/run/settler.ts'
 import { claimByHand } from '../../src/store/claimByHand.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
+import { openBeside } from '../openBeside.ts'
 import { openTestQueue } from '../openTestQueue.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const brief = defineJob({ name: 'brief', timeoutMs: 4_321 })
@@ -160,4 +164,39 @@ it('an execution that breaks its promise of a result leaves a run that has faile
   const execute = () => Promise.reject(new Error('broken'))
   const { settlement, outcome } = await perform(async () => undefined, { execute })
   expect([settlement.failure?.error.message, outcome.kind]).toEqual(['broken', 'settled'])
+})
+
+it('a run that waits for its end to be recorded keeps neither its payload nor its context', async () => {
+  const kept: WeakRef<object>[] = []
+  await startTestWorker(runtime, {
+    jobs: [brief],
+    handlers: {
+      async brief(context) {
+        kept.push(new WeakRef(context), new WeakRef(context.payload))
+      },
+    },
+  })
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const free = Promise.withResolvers<void>()
+  const locked = openBeside(runtime).transaction(async (tx) => {
+    await tx.query('lock table "JobRun" in share mode')
+    await opened.client.enqueueNow(brief, {})
+    await free.promise
+  })
+  try {
+    await waitFor(() => kept.length === 2)
+    await waitFor(() => {
+      collect()
+      return kept.every((one) => one.deref() === undefined)
+    })
+    expect(await runtime.rows('select from "JobClaim" where "name" = \'brief\'')).toHaveLength(1)
+  } finally {
+    free.resolve()
+    await locked
+  }
+  await waitFor(
+    async () =>
+      (await runtime.rows('select from "JobClaim" where "name" = \'brief\'')).length === 0,
+  )
 })
