@@ -4,6 +4,7 @@ import type { PrismaClient } from '@roundsman/db'
 import { openForTests, waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { z } from 'zod'
 import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createCancellations, type Cancellations } from '../../src/run/cancellations.ts'
@@ -168,11 +169,13 @@ it('an execution that breaks its promise of a result leaves a run that has faile
 
 it('a run that waits for its end to be recorded keeps neither its payload nor its context', async () => {
   const kept: WeakRef<object>[] = []
+  // Its schema hands on the payload itself.
+  const any = defineJob({ name: 'any', payload: z.unknown() })
   await startTestWorker(runtime, {
-    jobs: [brief],
+    jobs: [any],
     handlers: {
-      async brief(context) {
-        kept.push(new WeakRef(context), new WeakRef(context.payload))
+      async any(context) {
+        kept.push(new WeakRef(context), new WeakRef(context.payload as object))
       },
     },
   })
@@ -181,7 +184,7 @@ it('a run that waits for its end to be recorded keeps neither its payload nor it
   const free = Promise.withResolvers<void>()
   const locked = openBeside(runtime).transaction(async (tx) => {
     await tx.query('lock table "JobRun" in share mode')
-    await opened.client.enqueueNow(brief, {})
+    await opened.client.enqueueNow(any, { text: 'long' })
     await free.promise
   })
   try {
@@ -190,13 +193,12 @@ it('a run that waits for its end to be recorded keeps neither its payload nor it
       collect()
       return kept.every((one) => one.deref() === undefined)
     })
-    expect(await runtime.rows('select from "JobClaim" where "name" = \'brief\'')).toHaveLength(1)
+    expect(await runtime.rows('select from "JobClaim" where "name" = \'any\'')).toHaveLength(1)
   } finally {
     free.resolve()
     await locked
   }
   await waitFor(
-    async () =>
-      (await runtime.rows('select from "JobClaim" where "name" = \'brief\'')).length === 0,
+    async () => (await runtime.rows('select from "JobClaim" where "name" = \'any\'')).length === 0,
   )
 })
