@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { PrismaClient } from '@roundsman/db'
 import { openForTests, waitFor } from '@roundsman/testing'
+import pg from 'pg'
 import { v7 as uuid } from 'uuid'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
@@ -13,6 +14,7 @@ import { performRun, type RunManner, type RunServices } from '../../src/run/perf
 import { createSettler } from '../../src/run/settler.ts'
 import { claimByHand } from '../../src/store/claimByHand.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
+import { interceptQueries, textOf } from '../interceptQueries.ts'
 import { openBeside } from '../openBeside.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { startTestWorker } from '../startTestWorker.ts'
@@ -201,4 +203,27 @@ it('a run that waits for its end to be recorded keeps neither its payload nor it
   await waitFor(
     async () => (await runtime.rows('select from "JobClaim" where "name" = \'any\'')).length === 0,
   )
+})
+
+it('a run that a person has started has no retries left', async () => {
+  expect(brief.retry.limit).toBeGreaterThan(0)
+  let left: number | undefined
+  await perform(async ({ run }) => void (left = run.retriesLeft))
+  expect(left).toBe(0)
+})
+
+it('a run that could not be recorded before a batch is recorded before the next', async () => {
+  let refusals = 0
+  const database = interceptQueries(runtime.database, async (carryOut, statement) => {
+    const isOfRun = textOf(statement).includes('on conflict ("id") do nothing')
+    if (isOfRun && refusals++ === 0)
+      throw Object.assign(new pg.DatabaseError('denied', 0, 'error'), { code: '42501' })
+    return await carryOut()
+  })
+  const handler: BriefHandler = async ({ batch }) => {
+    await expect(batch(async () => ({ done: 1 }))).rejects.toThrow('denied')
+    await batch(async () => ({ done: 1 }))
+  }
+  expect((await perform(handler, { database })).settlement).toEqual({ failure: null })
+  expect(refusals).toBe(2)
 })
