@@ -355,7 +355,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       handler: own?.handler ?? handlerOf(job),
       execute: job.isolate === null ? guard.execute : isolation.execute,
     }
-    return (taken: Taken) => performRun(its, taken, manner)
+    return (work: Taken) => performRun(its, work, manner)
   }
 
   /** A host may load its handlers when they are read. Read at the call, so that where that fails the run does, and no other. */

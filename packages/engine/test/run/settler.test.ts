@@ -46,7 +46,7 @@ const settlement = (
 }
 
 /** What was recorded, however long the run took. */
-const recorded = ({ durationMs: _, ...ending }: RunEnding) => ending
+const recorded = (ending: RunEnding) => ({ ...ending, durationMs: undefined })
 const SUCCESS = { kind: 'success', details: null }
 const LOST = { kind: 'lost' }
 

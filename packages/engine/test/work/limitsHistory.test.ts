@@ -325,8 +325,8 @@ async function end(
   taken: Taken,
   how: 'done' | 'again' | 'dead',
 ): Promise<number> {
-  const { claim } = taken
-  claim.open--
+  const held = taken.claim
+  held.open--
   const ended = await endRuns(
     runtime.database,
     workerId,
@@ -337,7 +337,7 @@ async function end(
         next: how === 'again' ? { kind: how, delayMs: 0 } : { kind: how },
       }),
     ],
-    claim.open === 0 ? [claim.id] : [],
+    held.open === 0 ? [held.id] : [],
   )
   return ended.size
 }
