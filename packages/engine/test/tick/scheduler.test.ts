@@ -291,7 +291,7 @@ it('a worker that starts uses one connection at a time: those of one deploy shar
     }
   const { query, transaction } = fleet.own
   const database = { ...fleet.own, query: counting(query), transaction: counting(transaction) }
-  const worker = await start('w1', both, { database: database as Database })
+  const worker = await start('w1', both, { database })
   await worker.stop()
   expect(most).toBe(1)
 })

@@ -34,7 +34,8 @@ const SETTINGS = {
 } as const
 
 const OURS = Object.fromEntries(Object.entries(SETTINGS).map(([name, [, value]]) => [name, value]))
-const SESSION = { ...OURS, lock_timeout: '800ms', statement_timeout: '8s' }
+const BY_INDEX = { enable_seqscan: 'off', enable_bitmapscan: 'off' }
+const SESSION = { ...OURS, ...BY_INDEX, lock_timeout: '800ms', statement_timeout: '8s' }
 const POOL = {
   ...OURS,
   statement_timeout: '10s',
@@ -43,7 +44,7 @@ const POOL = {
   tcp_keepalives_idle: '10',
   tcp_keepalives_interval: '5',
 }
-const OWN = { ...POOL, enable_seqscan: 'off', enable_bitmapscan: 'off' }
+const OWN = { ...POOL, ...BY_INDEX }
 
 /** PostgreSQL itself writes down the settings: as a connection begins, and at its statements that write to these tables. */
 const WRITE_DOWN = `
