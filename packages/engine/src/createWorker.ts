@@ -12,11 +12,16 @@ import { expectSession } from './liveness/findPooler.ts'
 import { createRounds } from './liveness/rounds.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
-import { DRAINED, performRun, WORKER_LOST, type RunServices } from './run/performRun.ts'
+import {
+  DRAINED,
+  performRun,
+  WORKER_LOST,
+  type RunManner,
+  type RunServices,
+} from './run/performRun.ts'
 import { createSettler } from './run/settler.ts'
 import { recogniseHost } from './store/callersTransaction.ts'
 import { WORK_CHANNEL } from './store/channels.ts'
-import type { TakenWork } from './store/claimWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { GIVING_WAY } from './store/giveWay.ts'
 import { LONG } from './store/database.ts'
@@ -25,6 +30,7 @@ import { mendPlaces } from './store/mendPlaces.ts'
 import { createSchema } from './store/schema.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
+import type { Taken } from './store/taken.ts'
 import { tryUntilFree } from './store/waitForLocks.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { nodeCronClock } from './tick/clock.ts'
@@ -174,7 +180,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     log,
     observers,
     turns,
-    execute: perform,
+    executeOf,
   })
 
   const registering = { workerId, jobs, version }
@@ -338,20 +344,18 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     await postgres.close()
   }
 
-  /**
-   * Carries out what a lane has taken: in this process, in a child process, or, with `isAlone`, while nothing else runs here. It is
-   * not async: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
-   */
-  function perform(job: Job, work: TakenWork, isAlone: boolean): Promise<unknown> {
+  /** Runs of the job go on in this process, in a child process, or, with `isAlone`, while nothing else runs here. */
+  function executeOf(job: Job, isAlone: boolean) {
     // The engine's own jobs do not use the host's client.
     const own = isEngineJob(job) ? ownManner : null
     const its = own === null ? services : { ...services, client: own.client }
-    return performRun(its, work, {
+    const manner: RunManner = {
       job,
       isAlone,
       handler: own?.handler ?? handlerOf(job),
       execute: job.isolate === null ? guard.execute : isolation.execute,
-    })
+    }
+    return (work: Taken) => performRun(its, work, manner)
   }
 
   /** A host may load its handlers when they are read. Read at the call, so that where that fails the run does, and no other. */

@@ -24,7 +24,7 @@ import { pauseAfter } from './run/pauseAfter.ts'
 import { performRun, type RunServices } from './run/performRun.ts'
 import { takeDeadLetter, type TakenDeadLetter } from './control/deadLetters.ts'
 import { claimByHand } from './store/claimByHand.ts'
-import { labelOfEnvelope, toEnvelope, type Envelope } from './store/envelope.ts'
+import { readPayload } from './store/envelope.ts'
 import { expireSeconds } from './store/expireSeconds.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
 import { exclusiveKey } from './run/runs.ts'
@@ -32,10 +32,10 @@ import { checkTables } from './store/tablesState.ts'
 import { LONG } from './store/database.ts'
 import { mendPlaces } from './store/mendPlaces.ts'
 import { createSchema } from './store/schema.ts'
-import type { NewRun, TakenWork } from './store/claimWork.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
 import type { FullLimit } from './store/limitSql.ts'
+import type { Taken } from './store/taken.ts'
 import { tryUntilFree } from './store/waitForLocks.ts'
 import { openPostgres } from './worker/openPostgres.ts'
 import { registerLimits } from './worker/registerLimits.ts'
@@ -150,22 +150,23 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   const observers = combineObservers(given.observers ?? [], log)
   let full: FullLimit | undefined
   let letter = { kind: 'notFound' } as TakenDeadLetter
-  let envelope: Envelope = { payload: stored?.payload, trigger: 'cli' }
-  let run: NewRun = {
-    id: uuid(),
+  const { actor, dryRun = false } = given
+  const { label, shown } = stored === null ? {} : labelWork(job, stored.accepted, log)
+  const asked = {
+    claimId: uuid(),
+    runId: uuid(),
     name: job.name,
-    trigger: 'cli',
-    attempt: 1,
-    retriesLeft: 0,
-    scheduledFor: null,
-    startedAt: now(),
-    dryRun: given.dryRun ?? false,
-    actor: given.actor === undefined ? null : storableText(given.actor, 500),
-    reason: null,
-    workId: null,
-    ...(stored !== null && labelWork(job, stored.accepted, log)),
+    exclusiveKey: exclusiveKey(job, dryRun),
+    expireSeconds: expireSeconds(job),
+    facts: {
+      trigger: 'cli' as const,
+      ...(actor !== undefined && { actor: storableText(actor, 500) }),
+      ...(dryRun && { dryRun }),
+      ...(shown && { shown }),
+    },
+    payload: stored?.payload,
+    label,
   }
-  const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {
     await expectSession(databaseUrl)
     await checkTables(database)
@@ -199,7 +200,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     if (taken === null) {
       const { rows } = await database.query<{ id: string; workerId: string }>(
         `select "runIds"[1] as "id", "workerId" from "JobClaim" where "exclusiveKey" = $1`,
-        [claim.exclusiveKey],
+        [asked.exclusiveKey],
       )
       return {
         kind: 'alreadyRunning',
@@ -220,7 +221,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   }
 
   /** Records the run, but only while others can see that this process lives: else they would end the run at once. */
-  async function record(): Promise<TakenWork | null> {
+  async function record(): Promise<Taken | null> {
     for (let tries = 1; ; tries++) {
       const askedAt = performance.now()
       const taken = await onceFree(tryToRecord)
@@ -236,9 +237,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   }
 
   /** `notAlive`: others cannot see that this process lives. Null: there is nothing to take, or another run holds the job. */
-  async function tryToRecord(): Promise<TakenWork | 'notAlive' | null> {
-    // The run starts when it is recorded: connecting, and ending a lost run, do not count as its time.
-    run = { ...run, startedAt: now() }
+  async function tryToRecord(): Promise<Taken | 'notAlive' | null> {
     return await database
       .transaction(async (tx) => {
         const isAlive = `select ${isAliveSql('$1')} as "isAlive"`
@@ -247,18 +246,14 @@ export async function runOnce<J extends Job, Client extends HostClient>(
         if (given.deadLetter !== undefined) {
           letter = await takeDeadLetter(tx, job.name, given.deadLetter)
           if (letter.kind !== 'taken') return null
-          const { id: workId, attempt } = letter.work
-          envelope = toEnvelope(letter.work)
-          run = { ...run, workId, attempt, ...labelOfEnvelope(envelope) }
-        } else envelope = { ...envelope, ...labelOfEnvelope(run) }
+        }
+        const work = letter.kind === 'taken' ? letter.work : undefined
         const taken = await claimByHand(tx, workerId, {
-          claimId: claim.id,
-          exclusiveKey: claim.exclusiveKey,
-          expireSeconds: expireSeconds(job),
-          run,
-          envelope,
-          key: keyOfPayload(job, envelope.payload),
-          ...(letter.kind === 'taken' && { letter: letter.work }),
+          ...asked,
+          // Connecting, and ending a lost run, do not count as its time.
+          startedAt: now(),
+          key: keyOfPayload(job, work === undefined ? asked.payload : readPayload(work)),
+          letter: work,
         })
         full = taken !== null && 'full' in taken ? taken.full : undefined
         if (taken !== null && !('full' in taken)) return taken
@@ -271,7 +266,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       })
   }
 
-  async function execute(taken: TakenWork): Promise<RunOnceResult> {
+  async function execute(taken: Taken): Promise<RunOnceResult> {
     const its = isEngineJob(job)
       ? openRetention(retention, [job], database)
       : { client: options.client, handler: given.handler }
@@ -292,8 +287,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       handler: its.handler as Handler<never, never>,
       execute: isolation?.execute,
     })
-    if (ending.kind === 'lost') return { kind: 'lost', runId: run.id }
-    const { id, name, dryRun, startedAt } = run
+    const { id, name, startedAt } = taken
+    if (ending.kind === 'lost') return { kind: 'lost', runId: id }
     const { kind: status, durationMs, details } = ending
     const endedAt = new Date(startedAt.getTime() + durationMs)
     return {

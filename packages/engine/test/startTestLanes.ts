@@ -1,5 +1,5 @@
 import type { Job } from '../src/index.ts'
-import type { TakenWork } from '../src/store/claimWork.ts'
+import type { Taken } from '../src/store/taken.ts'
 import type { Database } from '../src/store/database.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane, type Lane } from '../src/work/lane.ts'
@@ -11,7 +11,7 @@ export function startTestLanes(
   { log }: TestRuntime,
   jobs: readonly Job[],
   database: Database,
-  onExecute: (taken: TakenWork) => void,
+  onExecute: (taken: Taken) => void,
   limits?: Limits,
 ): Lane[] {
   const claimer = createClaimer({

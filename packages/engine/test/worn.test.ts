@@ -23,7 +23,7 @@ import {
   type Counted,
   type Used,
 } from './countCosts.ts'
-import { openTestQueue } from './openTestQueue.ts'
+import { openTestQueue, toEnd } from './openTestQueue.ts'
 import { useTestRuntime } from './useTestRuntime.ts'
 import { registeredLimits } from './registeredLimits.ts'
 import { openProxyTo } from './openProxyTo.ts'
@@ -238,13 +238,12 @@ function useSettler({ database, log }: Counted): Used {
       const work = await opened.take('letter', 20)
       const outcomes = await Promise.all(
         work.map((taken, at) =>
-          settler.settle({
-            taken,
-            retry: letter.retry,
-            endedAt: new Date(),
-            details: { at },
-            failure: at % 4 === 0 ? { error, next: 'giveUp' } : null,
-          }),
+          settler.settle(
+            toEnd(taken, {
+              details: JSON.stringify({ at }),
+              ...(at % 4 === 0 && { error, next: { kind: 'dead' } }),
+            }),
+          ),
         ),
       )
       // A claim that a divided group has left goes a moment later, and is asked for again where no answer came.

@@ -5,7 +5,7 @@ import {
   REDRIVE_REQUEST,
 } from '../arguments/actions.ts'
 import type { Job } from '../job/defineJob.ts'
-import { readBesideClaim, type Unread } from '../store/claimWork.ts'
+import { readBesideClaim } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'
 import {
   DISCARD_DEAD_LETTERS_SQL,
@@ -147,12 +147,8 @@ export async function takeDeadLetter(
     TAKE_DEAD_LETTER_SQL,
     [name, workId],
   )
-  const [letter] = letters
-  if (letter) {
-    const taken: Unread = { payloadId: letter.payloadId, envelope: letter }
-    await readBesideClaim(tx, [taken])
-    return { kind: 'taken', work: { ...letter, payloadMissing: taken.payloadMissing } }
-  }
+  const [work] = await readBesideClaim(tx, letters)
+  if (work) return { kind: 'taken', work }
   const { rows } = await tx.query<{ workId: string }>(FIND_HOLDER_SQL, [name, workId])
   return rows[0] ? { kind: 'alreadyQueued', workId: rows[0].workId } : { kind: 'notFound' }
 }

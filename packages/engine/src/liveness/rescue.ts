@@ -1,26 +1,24 @@
 import pg from 'pg'
 import type { RetryPolicy } from '../job/defineJob.ts'
-import type { JobTrigger, Details } from '../job/handler.ts'
 import type { Logger } from '../job/logger.ts'
-import { decideNext, type AfterFailure, type FailedWork } from '../run/afterFailure.ts'
+import { decideNext, type AfterFailure } from '../run/afterFailure.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { DRAINED, WORKER_LOST } from '../run/performRun.ts'
 import type { Database } from '../store/database.ts'
-import { endRuns, type RunEnd } from '../store/endRuns.ts'
+import { endRuns, type End } from '../store/endRuns.ts'
 import { HELD_COLUMNS, heldSql, hasNotEnded } from '../store/heldRuns.ts'
+import { NO_FACTS, type Taken } from '../store/taken.ts'
 import type { Holdings } from '../work/holdings.ts'
 import { findLostClaims, gaveSignSql, isAliveSql, type LostClaim } from './whoIsLost.ts'
 
 /** A run under way of a claim that its worker can do nothing more with. */
-interface LostRun extends Pick<FailedWork, 'origin' | 'failures' | 'losses' | 'lossesAlone'> {
-  id: string
+interface LostRun extends Pick<
+  Taken,
+  'id' | 'name' | 'attempt' | 'startedAt' | 'origin' | 'failures' | 'losses' | 'lossesAlone'
+> {
   claimId: string
-  name: string
-  attempt: number
+  facts: Taken['facts'] | null
   workerId: string
-  trigger: JobTrigger
-  dryRun: boolean
-  startedAt: Date
   /** Nothing else ran in its worker's process. */
   wasAlone: boolean
   hasProgress: boolean
@@ -49,8 +47,7 @@ const LOST_RUNS_SQL = `
     select "id" from "JobRun" where "id" = any(array(select "id" from written where "status" = 'running')) for update skip locked
   )
   select held."runId"::text as "id", held."claimId"::text as "claimId", held."name", held."attempt", held."workerId", held."startedAt",
-         coalesce(held."facts" ->> 'trigger', 'queue') as "trigger", coalesce(held."facts" -> 'dryRun' = 'true', false) as "dryRun",
-         held."isAlone" as "wasAlone", held."origin", held."failures", held."losses", held."lossesAlone",
+         held."facts", held."isAlone" as "wasAlone", held."origin", held."failures", held."losses", held."lossesAlone",
          coalesce(written."hasProgress", false) as "hasProgress"
   from held left join written on written."id" = held."runId"
   where written."id" is null or written."id" in (select "id" from free)
@@ -97,11 +94,11 @@ export async function rescueClaims(
   return await endClaims(options, ofWorkers(claims), error, after, NO_RETRIES, (run) => {
     const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
     log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
-    observers?.runRescued(run)
+    observers?.runRescued(toObserved(run))
   })
 }
 
-/** A lost worker costs no retry, so the job's own say nothing. */
+/** The retry policy does not apply to lost workers. */
 const NO_RETRIES = () => ({ limit: 0, delayMs: 0, maxDelayMs: 0 })
 
 /**
@@ -165,7 +162,7 @@ export async function endStaleClaims(
     (run) => {
       const { id, name, attempt, workerId: hungWorkerId } = run
       log.warn({ name, runId: id, attempt, hungWorkerId }, 'job run expired')
-      observers?.runExpired(run)
+      observers?.runExpired(toObserved(run))
     },
   )
   return [...ended, ...(await rescueClaims(options, gone))]
@@ -247,7 +244,7 @@ const ofWorkers = (claims: readonly LostClaim[]): Group[] =>
 async function endClaims(
   { database, log, now }: RescueOptions,
   groups: Group[],
-  errorOf: (run: LostRun) => NonNullable<RunEnd['error']>,
+  errorOf: (run: LostRun) => NonNullable<End['error']>,
   after: (run: LostRun) => AfterFailure,
   retryOf: (run: LostRun) => RetryPolicy,
   onEnded: (run: LostRun) => void,
@@ -283,17 +280,22 @@ async function endClaims(
   }
   return ended
 
-  function toEnd(run: LostRun, endedAt: Date): RunEnd {
+  function toEnd(run: LostRun, endedAt: Date): End {
+    const { id: runId, claimId, startedAt } = run
     const error = errorOf(run)
+    const facts = run.facts ?? NO_FACTS
     return {
-      runId: run.id,
-      claimId: run.claimId,
-      endedAt,
-      error,
-      details: JSON.stringify({ error } satisfies Details),
+      ...{ runId, claim: { id: claimId, open: 0 }, startedAt, endedAt, error },
+      details: JSON.stringify({ error }),
+      logs: null,
+      result: null,
       // Its worker may have written it at any moment.
-      hasSpoken: true,
-      ...decideNext(run, retryOf(run), after(run), error.code),
+      hasRow: true,
+      isPlain: false,
+      unstorable: 'over',
+      ...decideNext({ ...run, facts }, retryOf(run), after(run), error.code),
     }
   }
 }
+
+const toObserved = ({ facts, ...run }: LostRun) => ({ ...run, dryRun: facts?.dryRun ?? false })

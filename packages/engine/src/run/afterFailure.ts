@@ -1,7 +1,7 @@
 import { MAX_BACK_OFF_MS } from '../store/waitingSql.ts'
 import type { RetryPolicy } from '../job/defineJob.ts'
-import type { JobTrigger } from '../job/handler.ts'
-import type { RunEnd } from '../store/endRuns.ts'
+import type { End, Next } from '../store/endRuns.ts'
+import type { Taken } from '../store/taken.ts'
 
 /**
  * What follows a run that failed.
@@ -25,21 +25,14 @@ export type AfterFailure =
   | 'drop'
 
 /** What decides about a failed run's work. */
-export interface FailedWork {
-  /** Where it came from: the queue, a person's hand, or the dead letters. */
-  origin: 'queue' | 'hand' | 'deadLetter'
-  trigger: JobTrigger
-  dryRun: boolean
-  /** How long a service that has refused takes no more, and how many attempts in a row it had refused before. Default: none. */
-  retryAfterMs?: number | undefined
-  refused?: number | undefined
-  /** How many attempts in a row had found no payload before. Default: none. */
-  payloadMissing?: number | undefined
-  failures: number
-  losses: number
-  lossesAlone: number
+export interface FailedWork extends Pick<
+  Taken,
+  'origin' | 'facts' | 'failures' | 'losses' | 'lossesAlone'
+> {
+  /** How long a service that has refused takes no more. Default: no time. */
+  readonly retryAfterMs?: number | undefined
   /** Whether the run has committed something. */
-  hasProgress: boolean
+  readonly hasProgress: boolean
 }
 
 /** So many attempts in a row that a service refuses cost nothing. */
@@ -63,20 +56,21 @@ export function decideNext(
   after: AfterFailure,
   code: string,
   random: () => number = Math.random,
-): Pick<RunEnd, 'next' | 'costs'> {
+): Pick<End, 'next' | 'costs'> {
+  const { refused = 0, payloadMissing = 0 } = work.facts
   // What somebody tries by hand is not tried again by itself.
   if (work.origin !== 'queue' && after !== 'drop') return { next: { kind: giveUp(work, code) } }
   switch (after) {
     case 'retry': {
       const costs = {
         failure: true,
-        ...((work.refused || work.payloadMissing) && { inARow: {} }),
+        ...((refused || payloadMissing) && { inARow: {} }),
       }
       if (work.failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
       return { next: { kind: 'again', delayMs: backOffMs(retry, work.failures, random) }, costs }
     }
     case 'refused': {
-      const { refused = 0, retryAfterMs: delayMs = 0 } = work
+      const { retryAfterMs: delayMs = 0 } = work
       if (refused < MAX_REFUSED)
         return { next: { kind: 'again', delayMs }, costs: { inARow: { refused: refused + 1 } } }
       const costs = { failure: true }
@@ -97,10 +91,10 @@ export function decideNext(
     case 'giveUp':
       return { next: { kind: giveUp(work, code) } }
     case 'payloadMissing': {
-      const payloadMissing = (work.payloadMissing ?? 0) + 1
-      if (payloadMissing >= MAX_PAYLOAD_MISSING) return { next: { kind: giveUp(work, code) } }
-      const next = { kind: 'again' as const, delayMs: PAYLOAD_MISSING_DELAY_MS }
-      return { next, costs: { inARow: { payloadMissing } } }
+      const inARow = { payloadMissing: payloadMissing + 1 }
+      if (inARow.payloadMissing >= MAX_PAYLOAD_MISSING)
+        return { next: { kind: giveUp(work, code) } }
+      return { next: { kind: 'again', delayMs: PAYLOAD_MISSING_DELAY_MS }, costs: { inARow } }
     }
     case 'drop':
       return { next: { kind: 'over' } }
@@ -113,7 +107,10 @@ export function decideNext(
  * Only work that a program enqueued or a person requested becomes a dead letter. Dry runs do not, nor do requested runs that
  * somebody cancelled or may still approve. Work of ticks does not either: the next tick makes up for it.
  */
-function giveUp({ origin, trigger, dryRun }: FailedWork, code: string): 'dead' | 'over' | 'keep' {
+export function giveUp(
+  { origin, facts: { trigger = 'queue', dryRun } }: Pick<Taken, 'origin' | 'facts'>,
+  code: string,
+): 'dead' | 'over' | 'keep' {
   if (origin === 'deadLetter' || trigger === 'queue') return 'dead'
   if (code === 'guard_blocked' && trigger !== 'schedule' && !dryRun) return 'keep'
   return trigger === 'manual' && !dryRun && code !== 'cancelled' ? 'dead' : 'over'
@@ -131,7 +128,7 @@ function backOffMs(
 }
 
 /** At once after its first loss, ever later after each further one. */
-function afterLoss({ losses }: FailedWork): RunEnd['next'] {
+function afterLoss({ losses }: FailedWork): Next {
   const beyond = losses + 1 - LOSSES_BEFORE_ALONE
   const delayMs =
     beyond < 0 ? 0 : Math.min(MAX_BACK_OFF_MS, FIRST_BACK_OFF_MS * 4 ** Math.min(beyond, 10))

@@ -1,4 +1,4 @@
-import type { Envelope } from '../store/envelope.ts'
+import type { Facts } from '../store/envelope.ts'
 import type { Schema } from '../store/schema.ts'
 import type { HostTransaction, HostClient } from '../job/hostTypes.ts'
 import type { Logger } from '../job/logger.ts'
@@ -15,6 +15,7 @@ import type {
 import type { Enqueue } from '../job/enqueue.ts'
 import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
+import type { Taken } from '../store/taken.ts'
 import { isOutcomeCode } from '../read/runOutcome.ts'
 import { describeIssues, judge } from '../job/askSchema.ts'
 import { readRefusal, type Refusal } from '../job/rateLimited.ts'
@@ -35,33 +36,30 @@ import {
   storableProgress,
 } from './storableValues.ts'
 
-/** Its schedule as JSON has it. */
-export type ExecutedRun = Omit<RunInfo, 'schedule'> & { schedule?: Envelope['schedule'] }
-
 /** A run while its handler runs, with all that the handler needs. */
-export interface RunningRun {
-  run: ExecutedRun
-  job: Job
-  handler: Handler<never, never>
-  /** As it came from the queue or the command line. executeRun validates it. */
-  payload: unknown
-  client: HostClient
-  workerId: string
-  schema: Schema
-  /** Makes the run's own logger. Called at most once, when the handler first logs. */
-  openLog: () => Logger
-  now: () => Date
-  /** The worker also aborts it, on drain, cancellation and loss of the run. The reason should be a JobError. */
-  abort: Abort
+export interface Execution {
+  /** What of it an isolated run's process gets, too. */
+  readonly taken: Pick<Taken, 'id' | 'name' | 'attempt' | 'payload' | 'facts'>
+  readonly retriesLeft: number
   /** How many rows somebody has approved, or null. */
-  approvedRows: number | null
-  keepProgress: (progress: Progress) => Promise<void>
-  /** Writes the run out, if it is not written. Called before each batch. Default: the run is written. */
-  write?: () => Promise<void>
-  enqueue: Enqueue<HostTransaction>
+  readonly approvedRows: number | null
+  readonly job: Job
+  readonly handler: Handler<never, never>
+  readonly client: HostClient
+  readonly workerId: string
+  readonly schema: Schema
+  readonly now: () => Date
+  /** The worker also aborts it, on drain, cancellation and loss of the run. The reason should be a JobError. */
+  readonly abort: Abort
+  readonly enqueue: Enqueue<HostTransaction>
+  /** Makes the run's own logger. Called at most once, when the handler first logs. */
+  openLog(): Logger
+  keepProgress(progress: Progress): Promise<void>
+  /** Writes the run into JobRun, if it is not there. Called before each batch. */
+  write(): Promise<void>
 }
 
-/** How a handler ended. performRun makes the run's end of it. */
+/** What a handler led to. performRun makes the run's End of it. */
 export type RunResult =
   | {
       status: 'success'
@@ -85,32 +83,35 @@ export const ABORT_GRACE_MS = 5_000
  * Runs one handler to its end, and never throws: every end is a result. It copies what the handler hands over at once, so
  * that nothing foreign is called after it has returned.
  */
-export async function executeRun(running: RunningRun): Promise<RunResult> {
-  const { job, abort } = running
-  const parsed = parsePayload(running)
+export async function executeRun(execution: Execution): Promise<RunResult> {
+  const { job, abort } = execution
+  const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
 
-  const timer = setTimeout(
-    () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
-    job.timeoutMs,
-  )
+  const timer = setTimeout(endLate, job.timeoutMs, abort, job)
   const known: Known = {
-    rehearsed: Object.create(null) as Counts,
+    rehearsed: execution.taken.facts.dryRun ? (Object.create(null) as Counts) : NOTHING,
     facts: {},
     isBlocked: false,
     counted: null,
     progress: null,
   }
   try {
-    const returned = await callHandler(running, parsed.payload, known)
-    return succeed(running, known, returned)
+    const returned = await callHandler(execution, parsed.payload, known)
+    return succeed(execution, known, returned)
   } catch (error) {
-    return fail(running, known, error)
+    return fail(execution, known, error)
   } finally {
     clearTimeout(timer)
     if (known.progress !== null) await known.progress.stop()
   }
 }
+
+export function endLate(abort: Abort, { timeoutMs }: Job): void {
+  abort.abort(new JobError('timeout', `The run took longer than ${timeoutMs} ms`))
+}
+
+const NOTHING: Counts = Object.freeze({})
 
 /** What the engine knows of a run beside what its handler returns. Most runs do without what may be null. */
 interface Known {
@@ -128,7 +129,7 @@ interface Known {
 
 type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
 
-function parsePayload({ job, payload }: RunningRun): Parsed {
+function parsePayload({ job, taken: { payload } }: Execution): Parsed {
   const answer = judge(job.payload, payload === undefined ? {} : payload)
   if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
   const mask = createMask(job.redact)
@@ -141,8 +142,8 @@ function parsePayload({ job, payload }: RunningRun): Parsed {
 }
 
 /** The result of a handler that returned. Details or a result that can't be stored make it a failure. */
-function succeed(running: RunningRun, known: Known, returned: unknown): RunResult {
-  const { job } = running
+function succeed(execution: Execution, known: Known, returned: unknown): RunResult {
+  const { job } = execution
   // A job that an older version of the engine defined has no `result` at all.
   if ((job.result ?? null) !== null) return succeedWithResult(job, known, returned)
   const details = storableDetails(returned)
@@ -170,11 +171,11 @@ function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unkn
 
 /** The result of a handler that threw. */
 function fail(
-  running: RunningRun,
+  execution: Execution,
   { rehearsed, facts, isBlocked }: Known,
   error: unknown,
 ): RunResult {
-  const { job, abort } = running
+  const { job, abort } = execution
   const description = describeError(error, createMask(job.redact))
   const { code } = description
   // Such a code says by what the engine has ended it: a handler's own "cancelled" is a failure like any other.
@@ -203,55 +204,55 @@ function fail(
 /**
  * Calls the handler with its context, and waits for it or for an abort. `known` collects facts and rehearsed counts.
  */
-function callHandler(running: RunningRun, payload: unknown, known: Known): Promise<unknown> {
-  const { handler, abort } = running
-  const call = async (context: unknown): Promise<unknown> => await handler(context as never)
-  return running.run.dryRun
+function callHandler(execution: Execution, payload: unknown, known: Known): Promise<unknown> {
+  const { handler, abort } = execution
+  const call = (context: unknown): unknown => handler(context as never)
+  return execution.taken.facts.dryRun
     ? rehearse(
-        running,
-        (transactions) => call(openContext(running, payload, known, transactions)),
+        execution,
+        async (transactions) => await call(openContext(execution, payload, known, transactions)),
         known.rehearsed,
       )
-    : untilAborted(abort, () => call(openContext(running, payload, known, null)))
+    : untilAborted(abort, () => call(openContext(execution, payload, known, null)))
 }
 
 /** What a handler gets. `rehearsal` has the transactions of a dry run; a real run opens its own. */
 function openContext(
-  running: RunningRun,
+  execution: Execution,
   payload: unknown,
   known: Known,
   rehearsal: Transactions | null,
 ): RunContext<unknown, unknown> {
-  const { job, abort } = running
-  const run = copyForHandler(running.run)
+  const { job, abort, taken } = execution
   const context = {
-    [LAZY]: { abort, openLog: running.openLog, log: null },
-    run,
+    [LAZY]: { execution, log: null },
+    // A copy: a handler that changes it does not change the run.
+    run: describeRun(execution),
     payload,
-    now: running.now,
+    now: execution.now,
     batch(work: (tx: unknown) => Promise<Counts>) {
       if (abort.isAborted) throw abort.signal.reason
-      return (rehearsal ?? openTransactions(running, known)).batch(work)
+      return (rehearsal ?? openTransactions(execution, known)).batch(work)
     },
     async guard(count: GuardCount<unknown>) {
       const { guard } = job
       if (guard === null) return
       try {
-        await (rehearsal ?? openTransactions(running, known)).read(async (tx) => {
-          const found = await checkGuard(tx, guard, count, running.approvedRows)
+        await (rehearsal ?? openTransactions(execution, known)).read(async (tx) => {
+          const found = await checkGuard(tx, guard, count, execution.approvedRows)
           Object.assign(known.facts, storableDetails(found))
         })
       } catch (error) {
         known.isBlocked = isJobError(error) && error.code === 'guard_blocked'
-        if (!(run.dryRun && isJobError(error))) throw error
+        if (!(taken.facts.dryRun && isJobError(error))) throw error
         Object.assign(known.facts, storableDetails(readPart(error, 'details')))
       }
     },
-    enqueue: running.enqueue,
+    enqueue: (...work: Parameters<typeof execution.enqueue>) => execution.enqueue(...work),
     progress(done: number, total?: number) {
       const progress = storableProgress(done, total)
       if (progress === null) return
-      known.progress ??= createProgress(running.keepProgress)
+      known.progress ??= createProgress((reached) => execution.keepProgress(reached))
       known.progress.report(progress)
     },
   }
@@ -262,8 +263,7 @@ function openContext(
 
 /** What a context makes only when the handler asks for it: most runs ask for neither a signal nor a log. */
 interface Lazy {
-  readonly abort: Abort
-  readonly openLog: () => Logger
+  readonly execution: Execution
   log: Logger | null
 }
 
@@ -276,39 +276,38 @@ const LAZY = Symbol('lazy')
 const SIGNAL: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {
   enumerable: true,
   get() {
-    return this[LAZY].abort.signal
+    return this[LAZY].execution.abort.signal
   },
 }
 const LOG: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {
   enumerable: true,
   get() {
-    return (this[LAZY].log ??= this[LAZY].openLog())
+    return (this[LAZY].log ??= this[LAZY].execution.openLog())
   },
 }
 
-/** A frozen copy for the handler, which cannot change the run by it. */
-function copyForHandler(run: ExecutedRun): RunInfo {
-  const { id, name, trigger, attempt, retriesLeft, scheduledFor, schedule, dryRun } = run
-  return Object.freeze({
+/** The run as its handler and observers see it. */
+export function describeRun({
+  taken,
+  retriesLeft,
+}: Pick<Execution, 'taken' | 'retriesLeft'>): RunInfo {
+  const { id, name, attempt } = taken
+  const { trigger = 'queue', scheduledFor, schedule, dryRun = false } = taken.facts
+  return {
     id,
     name,
     trigger,
     attempt,
     retriesLeft,
-    scheduledFor: scheduledFor === null ? null : new Date(scheduledFor),
-    schedule: schedule === undefined ? null : readSchedule(schedule),
+    scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
+    // Somebody may have written anything there by hand.
+    schedule: schedule ? readSchedule(schedule) : null,
     dryRun,
-  })
+  }
 }
 
-function readSchedule({
-  previousAt,
-  ...schedule
-}: NonNullable<ExecutedRun['schedule']>): RunSchedule {
-  return Object.freeze({
-    ...schedule,
-    previousAt: previousAt === null ? null : new Date(previousAt),
-  })
+function readSchedule({ previousAt, ...schedule }: NonNullable<Facts['schedule']>): RunSchedule {
+  return { ...schedule, previousAt: previousAt === null ? null : new Date(previousAt) }
 }
 
 interface Transactions {
@@ -317,12 +316,12 @@ interface Transactions {
 }
 
 /** The transactions of a real run, each by itself. */
-function openTransactions(running: RunningRun, known: Known): Transactions {
-  const { client, schema, abort } = running
+function openTransactions(execution: Execution, known: Known): Transactions {
+  const { client, schema, abort } = execution
   return {
     async batch(work) {
-      await running.write?.()
-      return await commitBatch(running, work, (known.counted ??= new Set()))
+      await execution.write()
+      return await commitBatch(execution, work, (known.counted ??= new Set()))
     },
     read: (work) => inFreeTransaction(recogniseHost(client, schema), abort, work),
   }
@@ -330,7 +329,7 @@ function openTransactions(running: RunningRun, known: Known): Transactions {
 
 /** Commits a batch's changes with its counts, in one transaction that fails when the run is no longer this worker's. */
 async function commitBatch(
-  { client, abort, run, workerId, schema, now }: RunningRun,
+  { client, abort, taken, workerId, schema, now }: Execution,
   work: (tx: unknown) => Promise<Counts>,
   names: Set<string>,
 ): Promise<Counts> {
@@ -342,7 +341,7 @@ async function commitBatch(
     const added = JSON.stringify(countBatch(counts))
     const at = String(now().getTime())
     const { connection } = recogniseHost(tx, schema)
-    const { rows } = await connection.query(ADD_COUNTS_SQL, [run.id, workerId, added, at])
+    const { rows } = await connection.query(ADD_COUNTS_SQL, [taken.id, workerId, added, at])
     if (rows.length > 0) return
     throw new JobError(
       'run_lost',
@@ -363,7 +362,7 @@ class RehearsalOver extends Error {
 
 /** Carries a dry run out inside one transaction that it rolls back: the same predicates and the same code as a real run. */
 async function rehearse(
-  { client, job, abort, schema }: RunningRun,
+  { client, job, abort, schema }: Execution,
   call: (transactions: Transactions) => Promise<unknown>,
   total: Counts,
 ): Promise<unknown> {
@@ -407,11 +406,11 @@ async function rehearse(
  * Settles as the handler does, or rejects with the abort's reason ABORT_GRACE_MS after the abort. A handler that goes on
  * regardless can commit no further batch: its run has ended.
  */
-function untilAborted<Value>(
+function untilAborted(
   abort: Abort,
-  start: () => Promise<Value>,
+  start: () => unknown,
   onGivenUp: (reason: unknown) => void = () => undefined,
-): Promise<Value> {
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     const leave = () => {
@@ -427,16 +426,19 @@ function untilAborted<Value>(
         abort.isAtOnce ? 0 : ABORT_GRACE_MS,
       )
     })
-    start().then(
-      (value) => {
-        leave()
-        resolve(value)
-      },
-      (error: unknown) => {
-        leave()
-        // A handler that stops because of the abort usually throws an error of its own. The reason says more.
-        reject(abort.isAborted ? abort.reason : error)
-      },
-    )
+    const onReturned = (value: unknown) => {
+      leave()
+      resolve(value)
+    }
+    const onThrown = (error: unknown) => {
+      leave()
+      // A handler that stops because of the abort usually throws an error of its own. The reason says more.
+      reject(abort.isAborted ? abort.reason : error)
+    }
+    try {
+      Promise.resolve(start()).then(onReturned, onThrown)
+    } catch (error) {
+      onThrown(error)
+    }
   })
 }

@@ -5,29 +5,32 @@ import type { Job } from '../job/defineJob.ts'
 import type { HostClient, HostTransaction } from '../job/hostTypes.ts'
 import { createMask } from '../job/maskText.ts'
 import type { Refusal } from '../job/rateLimited.ts'
-import type { NewRun, TakenWork } from '../store/claimWork.ts'
 import { parkWork } from '../store/parkWork.ts'
 import type { Database } from '../store/database.ts'
+import type { Schema } from '../store/schema.ts'
+import type { End } from '../store/endRuns.ts'
+import { countRetriesLeft, type Taken } from '../store/taken.ts'
 import type { Enqueue } from '../job/enqueue.ts'
 import { NOT_STARTED } from '../read/runOutcome.ts'
-import type { AfterFailure } from './afterFailure.ts'
+import { decideNext, giveUp, type AfterFailure } from './afterFailure.ts'
 import type { Observers } from './combineObservers.ts'
 import { Abort } from './abort.ts'
 import type { Cancellations } from './cancellations.ts'
-import { describeError, isJobError, toLoggedError } from './describeError.ts'
-import { executeRun, type RunningRun, type RunResult } from './executeRun.ts'
+import { describeError, isJobError, toLoggedError, type ErrorDescription } from './describeError.ts'
+import { describeRun, executeRun, type Execution, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
+import type { Progress } from './progress.ts'
 import { createRunLog, type RunLog } from './runLog.ts'
 import { COUNT_BY_EARLIER_ATTEMPTS_SQL, keepProgress, recordRunning } from './runs.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { classifyFailure, type IntendedEnd, type SettleOutcome, type Settler } from './settler.ts'
+import { classifyFailure, type Settler } from './settler.ts'
 
 /*
  * A run's row in JobRun is in one of these states; performRun carries a run from the first to one of the last two.
  *
  *   (no row)  Its claim alone lists it. Most runs stay so until their end is written.
  *   running   Its worker wrote it before its first batch or progress (recordRunning).
- *   Whichever of these comes first ends both. The others then find the run ended; for its own worker its outcome is `lost`:
+ *   Whichever of these comes first ends both. The others then find the run ended; for its own worker its end is `lost`:
  *               its own worker's settler, once its handler has ended: success or failed;
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
  *               a round of any worker, when its claim has expired: failed with `expired`;
@@ -35,15 +38,14 @@ import { classifyFailure, type IntendedEnd, type SettleOutcome, type Settler } f
  *   success   Final. The job that prunes runs deletes it after the retention's `runDays`.
  *   failed    Final. The same job deletes it after `failedDays`. A retry is another run.
  *
- * In this process it goes from one of these shapes to the next:
+ * In this process it is one of these after the other:
  *
- *   TakenWork      What its claim took: the work, its payload and its run, as a NewRun.
- *   RunningRun     While its handler runs, with all that the handler needs.
- *   RunResult      What the handler led to: details or an error.
- *   IntendedEnd    What the settler is to record of that, and how the job is retried.
- *   RunEnd         The same as endRuns writes it, with what becomes of the work. The rescue makes one of a LostRun.
- *   SettleOutcome  What the settler recorded: that end, or another in its place; or nothing, since the run was lost.
- *   RunEnding      What observers and the log are told of that.
+ *   Taken      What the claim took: the work, its payload and its run.
+ *   Execution  While the handler runs: the above, and what the handler needs. It is dropped when the handler has ended: thousands
+ *              of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
+ *   End        What the settler records, and what becomes of the work. The rescue makes one of a lost run.
+ *
+ * RunEnding is what the settler has recorded, as observers see it.
  */
 
 /** What all runs of a worker share. */
@@ -60,11 +62,13 @@ export interface RunServices {
   observers?: Observers | undefined
   /** Whether JobRun keeps the last lines that a run logs. Default true. */
   keepLogs?: boolean | undefined
+  /** Draws the jitter of pauses before retries. Default: Math.random. */
+  random?: (() => number) | undefined
   /** Called when a run begins, after its progress was stored, and after it was settled. */
-  onChange?: (run: NewRun) => void
+  onChange?: (run: NamedRun) => void
 }
 
-/** What performRun calls for a run, and how. */
+/** How the runs of a job are performed. */
 export interface RunManner {
   job: Job
   handler: Handler<never, never>
@@ -74,118 +78,102 @@ export interface RunManner {
   execute?: Execute | undefined
 }
 
-export type Execute = (running: RunningRun) => Promise<RunResult>
+export type Execute = (execution: Execution) => Promise<RunResult>
 
-/**
- * Carries a run from its first log line to its last, whoever started it, and settles it whatever the handler, the schema,
- * the observers and the logger do.
- */
-export async function performRun(
-  services: RunServices,
-  taken: TakenWork,
-  manner: RunManner,
-): Promise<RunEnding> {
-  const observation = beginRun(services, taken)
-  // Not in here: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
-  const intended = await carryOut(services, taken, manner, observation)
-  const { failure } = intended
-  if (failure?.refusal) await park(services, taken, failure.refusal, failure.error.code)
-  const outcome = await services.settler.settle(intended)
-  return endRun(services, taken.run, observation, intended, outcome)
-}
+/** What log lines need of a run. */
+type NamedRun = Pick<Taken, 'id' | 'name' | 'attempt' | 'label'>
 
 type Observation = ReturnType<Observers['runStarted']> | undefined
 
-function beginRun({ observers, log, onChange }: RunServices, taken: TakenWork): Observation {
-  const { run, envelope } = taken
-  onChange?.(run)
-  const observation = observers?.runStarted({ ...run, trace: envelope.trace ?? null })
+/**
+ * Carries a run from its first log line to its last, whoever started it, and settles it whatever the handler, the schema,
+ * the observers and the logger do. It is not async: its frame would keep the payload until the run is settled.
+ */
+export function performRun(
+  services: RunServices,
+  taken: Taken,
+  manner: RunManner,
+): Promise<RunEnding> {
+  const { id, name, attempt, label } = taken
+  const run: NamedRun = { id, name, attempt, label }
+  return carryOut(services, taken, manner).then((ended) => settleRun(services, run, ended))
+}
+
+/** Tells observers and the log that the run begins. */
+function observe({ observers, log }: RunServices, taken: Taken, { job }: RunManner): Observation {
+  const { workId, startedAt, facts, label } = taken
+  const observation = observers?.runStarted({
+    ...describeRun({ taken, retriesLeft: countRetriesLeft(taken, job) }),
+    ...{ workId, startedAt, trace: facts.trace ?? null },
+  })
   if (isLevelOn(log, 'info')) {
-    const { trigger, scheduledFor, label } = run
-    const fields = fieldsOf(run, observation)
+    const { trigger = 'queue', scheduledFor } = facts
     log.info(
-      { ...fields, trigger, scheduledFor: scheduledFor ?? undefined, ...(label && { label }) },
+      { ...fieldsOf(taken, observation), trigger, scheduledFor, ...(label && { label }) },
       'job run started',
     )
   }
   return observation
 }
 
-/** Calls the handler, unless nobody wants that any more, and says what is to be settled. */
+/** Calls the handler, unless nobody wants that any more, and decides what is to be recorded. */
 async function carryOut(
   services: RunServices,
-  taken: TakenWork,
+  taken: Taken,
   manner: RunManner,
-  observation: Observation,
-): Promise<IntendedEnd> {
-  const { log, now } = services
-  const { run } = taken
-  const abort = new Abort()
-  // Most runs log nothing of their own.
-  let kept: RunLog | undefined
-  const openLog = () => {
-    const own = log.child(fieldsOf(run, observation))
-    if (services.keepLogs === false) return own
-    kept ??= createRunLog(own, now, createMask(manner.job.redact))
-    return kept.log
-  }
-  const execute = () => executeCancellably(services, taken, manner, abort, openLog)
+): Promise<{ end: End; observation: Observation }> {
+  const { cancellations, now, onChange } = services
+  onChange?.(taken)
+  const observation = observe(services, taken, manner)
   const unwanted = findUnwanted(taken, now)
-  const result = unwanted
-    ? notStarted(unwanted)
-    : await (observation ? observation.within(execute) : execute())
-  const intended = toIntendedEnd(taken, manner, result, now(), findAbortCode(abort))
-  if (kept) intended.logs = kept.close()
-  if (unwanted !== null) intended.failure = unwanted
-  return intended
+  const execution = new OwnExecution(services, taken, manner, observation)
+  if (unwanted !== null)
+    return { end: toEnd(execution, unwanted.result, unwanted.after), observation }
+  const { execute = executeRun } = manner
+  let result: RunResult
+  try {
+    // The database has lost the claim of a run that has not ended here, and this worker has claimed the work again.
+    while (cancellations.isWatched(taken.id)) await cancellations.lose(taken.id)
+    cancellations.watch(taken.id, execution.abort)
+    if (taken.facts.approvedRows !== undefined)
+      execution.approvedRows = await findApprovedRows(services, taken)
+    result = await (observation ? observation.within(() => execute(execution)) : execute(execution))
+  } catch (error) {
+    // `execute` promises never to reject. Without this the run would stay running until its worker stops.
+    const description = describeError(error, createMask(manner.job.redact))
+    result = { status: 'failed', error: description, retryable: true, details: {} }
+  } finally {
+    cancellations.forget(taken.id)
+  }
+  return { end: toEnd(execution, result), observation }
 }
 
-/** Before the end, which makes room for what is to wait. Where the database is away, the work itself waits all the same. */
-async function park(
-  { database, log }: RunServices,
-  { run, held }: TakenWork,
-  refusal: Refusal,
-  reason: string,
-): Promise<void> {
-  const of = { id: run.id, name: run.name, claimId: held.id }
-  await parkWork(database, of, refusal, reason).catch((error: unknown) =>
-    log.warn(
-      { err: error, ...fieldsOf(run, undefined) },
-      'what a service refuses could not be parked',
-    ),
-  )
-}
-
-function endRun(
-  { log, onChange }: RunServices,
-  run: NewRun,
-  observation: Observation,
-  intended: IntendedEnd,
-  outcome: SettleOutcome,
-): RunEnding {
-  const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
+/** Records the end, and has observers and the log know of it. */
+async function settleRun(
+  services: RunServices,
+  run: NamedRun,
+  { end, observation }: { end: End; observation: Observation },
+): Promise<RunEnding> {
+  const { log, settler, onChange } = services
+  if (end.refusal !== undefined) await park(services, run, end)
+  const ending = await settler.settle(end)
   onChange?.(run)
-
-  const durationMs = ended.endedAt.getTime() - run.startedAt.getTime()
-  const ending = toEnding(ended, outcome, durationMs)
   // A copy: an observer may change what it gets.
   observation?.ended({ ...ending })
   if (ending.kind === 'lost') {
     log.warn(fieldsOf(run, observation), 'job run lost: another worker has ended it')
     return ending
   }
-  const { failure } = ended
-  const level = failure?.next === 'refused' ? 'warn' : failure ? 'error' : 'info'
+  const level = end.refusal !== undefined ? 'warn' : ending.kind === 'failed' ? 'error' : 'info'
   if (isLevelOn(log, level)) {
-    const { label } = run
+    const { kind: status, durationMs, details } = ending
+    const error = status === 'failed' && (details?.['error'] as ErrorDescription | undefined)
     log[level](
       {
         ...fieldsOf(run, observation),
-        ...(label && { label }),
-        status: ending.kind,
-        durationMs,
-        details: toLogged(ending.details),
-        ...(failure && { err: toLoggedError(failure.error) }),
+        ...(run.label && { label: run.label }),
+        ...{ status, durationMs, details: toLogged(details) },
+        ...(error && { err: toLoggedError(error) }),
       },
       'job run finished',
     )
@@ -193,108 +181,141 @@ function endRun(
   return ending
 }
 
+/** Before the end, which makes room for what is to wait. Where the database is away, the work itself waits all the same. */
+async function park(
+  { database, log }: RunServices,
+  run: NamedRun,
+  { claim, refusal, error }: End,
+): Promise<void> {
+  const of = { id: run.id, name: run.name, claimId: claim.id }
+  await parkWork(database, of, refusal as Refusal, error?.code ?? '').catch((err: unknown) =>
+    log.warn({ err, ...fieldsOf(run, undefined) }, 'what a service refuses could not be parked'),
+  )
+}
+
 /** The fields of all that is logged about a run. */
-function fieldsOf({ name, id: runId, attempt }: NewRun, observation: Observation): object {
+function fieldsOf({ name, id: runId, attempt }: NamedRun, observation: Observation): object {
   return { ...observation?.logFields, name, runId, attempt }
 }
 
-type Unwanted = NonNullable<IntendedEnd['failure']>
-
 /**
- * The failure of an attempt whose work has expired, was replaced, or has no payload; null for others. An expiry that is no instant
+ * The result of an attempt whose work has expired, was replaced, or has no payload; null for others. An expiry that is no instant
  * is none.
  */
 function findUnwanted(
-  { run, envelope: { expiresAt }, isReplaced, payloadMissing }: TakenWork,
+  { attempt, facts: { expiresAt }, isReplaced, payloadMissing }: Taken,
   now: () => Date,
-): Unwanted | null {
-  const unwanted = (message: string): Unwanted => ({
-    error: { code: 'expired', message },
-    next: 'drop',
-  })
-  const again = run.attempt === 1 ? '' : ' again'
-  if (isReplaced) return unwanted(`${NOT_STARTED}${again}: newer work has taken its unique key`)
-  const at = Date.parse(expiresAt ?? '')
-  if (at < now().getTime())
-    return unwanted(`${NOT_STARTED}: it was to be started by ${new Date(at).toISOString()}`)
-  if (payloadMissing === undefined) return null
-  const message = `${NOT_STARTED}: its payload could not be read (${payloadMissing})`
-  return { error: { code: 'payload_missing', message }, next: 'payloadMissing' }
+): { result: RunResult; after: AfterFailure } | null {
+  const again = attempt === 1 ? '' : ' again'
+  if (isReplaced) return drop(`${again}: newer work has taken its unique key`)
+  const at = expiresAt === undefined ? Infinity : Date.parse(expiresAt)
+  if (at < Infinity && at < now().getTime())
+    return drop(`: it was to be started by ${new Date(at).toISOString()}`)
+  if (payloadMissing === null) return null
+  const why = `: its payload could not be read (${payloadMissing})`
+  return { result: notStarted('payload_missing', why), after: 'payloadMissing' }
 }
 
-function notStarted({ error }: Unwanted): RunResult {
+const drop = (why: string) => ({
+  result: notStarted('expired', why),
+  after: 'drop' as const,
+})
+
+function notStarted(code: string, why: string): RunResult {
+  const error = { code, message: `${NOT_STARTED}${why}` }
   return { status: 'failed', error, retryable: false, details: {} }
 }
 
-/** Executes a run, open to cancellation meanwhile. */
-async function executeCancellably(
-  services: RunServices,
-  taken: TakenWork,
-  { job, handler, execute = executeRun }: RunManner,
-  abort: Abort,
-  openLog: () => Logger,
-): Promise<RunResult> {
-  const { run, envelope } = taken
-  const { cancellations } = services
-  const { payload } = envelope
-  const write = once(() => speak(services, taken))
-  try {
-    // The database has lost the claim of a run that has not ended here, and this worker has claimed the work again.
-    while (cancellations.isWatched(run.id)) await cancellations.lose(run.id)
-    cancellations.watch(run.id, abort)
-    return await execute({
-      run,
-      job,
-      handler,
-      payload,
-      approvedRows:
-        envelope.approvedRows === undefined ? null : await findApprovedRows(services, taken),
-      client: services.client,
-      workerId: services.workerId,
-      schema: services.database.schema,
-      now: services.now,
-      abort,
-      openLog,
-      enqueue: services.enqueueFrom(run.id),
-      write,
-      keepProgress: async (progress) => {
-        await write()
-        await keepProgress(services.database, services.workerId, run.id, progress)
-        services.onChange?.(run)
-      },
-    })
-  } catch (error) {
-    // `execute` promises never to reject. If it does all the same, the run would stay running until its worker stops.
-    return {
-      status: 'failed',
-      error: describeError(error, createMask(job.redact)),
-      retryable: true,
-      details: {},
+/** A run of this worker. It is a class because every run has one: objects with functions of their own take longer to make. */
+class OwnExecution implements Execution {
+  readonly services: RunServices
+  readonly taken: Taken
+  readonly observation: Observation
+  readonly isAlone: boolean
+  readonly retriesLeft: number
+  readonly abort = new Abort()
+  readonly job: Job
+  readonly handler: Handler<never, never>
+  readonly client: HostClient
+  readonly workerId: string
+  readonly schema: Schema
+  readonly now: () => Date
+  approvedRows: number | null = null
+  /** Whether JobRun may have it: it has stored a batch or its progress. */
+  hasRow = false
+  /** Most runs log nothing of their own. */
+  kept: RunLog | null = null
+  #writing: Promise<void> | null = null
+
+  constructor(
+    services: RunServices,
+    taken: Taken,
+    { job, handler, isAlone = false }: RunManner,
+    observation: Observation,
+  ) {
+    this.services = services
+    this.taken = taken
+    this.observation = observation
+    this.isAlone = isAlone
+    this.retriesLeft = countRetriesLeft(taken, job)
+    this.job = job
+    this.handler = handler
+    this.client = services.client
+    this.workerId = services.workerId
+    this.schema = services.database.schema
+    this.now = services.now
+  }
+
+  get enqueue() {
+    return this.services.enqueueFrom(this.taken.id)
+  }
+
+  openLog(): Logger {
+    const { log, now, keepLogs } = this.services
+    const own = log.child(fieldsOf(this.taken, this.observation))
+    if (keepLogs === false) return own
+    this.kept ??= createRunLog(own, now, createMask(this.job.redact))
+    return this.kept.log
+  }
+
+  /** Writes it once. After a failure the next call tries again. */
+  async write(): Promise<void> {
+    this.hasRow = true
+    this.#writing ??= writeRow(this.services, this.taken)
+    try {
+      await this.#writing
+    } catch (error) {
+      this.#writing = null
+      throw error
     }
-  } finally {
-    cancellations.forget(run.id)
+  }
+
+  async keepProgress(progress: Progress): Promise<void> {
+    const { database, workerId, onChange } = this.services
+    await this.write()
+    await keepProgress(database, workerId, this.taken.id, progress)
+    onChange?.(this.taken)
   }
 }
 
 /** How many rows are left of the approval of a run's work: what its earlier attempts have counted in batches is used up. */
 async function findApprovedRows(
   { database, now }: RunServices,
-  { run, envelope: { approvedRows, approvedUntil } }: TakenWork,
+  { workId, attempt, facts: { approvedRows, approvedUntil } }: Taken,
 ): Promise<number | null> {
   // A client of an older version says no end.
   if (typeof approvedRows !== 'number' || Date.parse(approvedUntil ?? '') < now().getTime())
     return null
-  if (run.attempt === 1) return approvedRows
+  if (attempt === 1) return approvedRows
   const { rows } = await database.query<{ count: number }>(COUNT_BY_EARLIER_ATTEMPTS_SQL, [
-    run.workId,
-    run.attempt,
+    workId,
+    attempt,
   ])
   return Math.max(0, approvedRows - (rows[0]?.count ?? 0))
 }
 
 /** Writes the run into JobRun, before anything is stored in its row. It tries again while the database is away. */
-async function speak({ database, workerId, log }: RunServices, taken: TakenWork): Promise<void> {
-  taken.hasSpoken = true
+async function writeRow({ database, workerId, log }: RunServices, taken: Taken): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       return await recordRunning(database, workerId, taken)
@@ -303,7 +324,7 @@ async function speak({ database, workerId, log }: RunServices, taken: TakenWork)
       if (failure === 'refused' || tries === (failure === 'contended' ? MAX_LOOKS : MAX_TRIES))
         throw error
       log.warn(
-        { err: error, runId: taken.run.id },
+        { err: error, runId: taken.id },
         'a run that has started could not be recorded, trying again',
       )
       await pauseAfter(tries)
@@ -316,62 +337,64 @@ const MAX_TRIES = 9
 /** With the pauses between them some five minutes, for which it waits while somebody has locked what it needs. */
 const MAX_LOOKS = 64
 
-/** Runs `work` once; after a failure the next call tries again. */
-function once(work: () => Promise<void>): () => Promise<void> {
-  let done: Promise<void> | undefined
-  return async () => {
-    done ??= work()
-    try {
-      await done
-    } catch (error) {
-      done = undefined
-      throw error
-    }
-  }
-}
-
-/** The code with which its worker has aborted it, or null. */
-function findAbortCode({ isAborted, reason }: Abort): string | null {
-  return isAborted && isJobError(reason) ? reason.code : null
-}
-
-function toEnding({ failure }: IntendedEnd, outcome: SettleOutcome, durationMs: number): RunEnding {
-  if (outcome.kind === 'lost') return { kind: 'lost', durationMs }
-  const { details } = outcome
-  if (failure === null) return { kind: 'success', durationMs, details }
-  return { kind: 'failed', durationMs, details, code: failure.error.code }
-}
-
-/** What the settler has to record of a result. */
-function toIntendedEnd(
-  taken: TakenWork,
-  { job, isAlone = false }: RunManner,
-  result: RunResult,
-  now: Date,
-  reason: string | null,
-): IntendedEnd {
-  // The clock may have been set back meanwhile.
-  const endedAt = new Date(Math.max(now.getTime(), taken.run.startedAt.getTime()))
-  const of = { taken, retry: job.retry, endedAt }
-  if (result.status === 'success')
-    return { ...of, details: result.details, failure: null, result: result.result }
-  const { error, details, refusal } = result
-  const next = afterFailure(result, isAlone, reason)
-  const failure = { error, next, ...(next === 'refused' && refusal && { refusal }) }
-  return { ...of, details: { ...details, error }, failure }
-}
+type Failed = Extract<RunResult, { status: 'failed' }>
 
 function afterFailure(
-  { error, retryable, refusal }: Extract<RunResult, { status: 'failed' }>,
-  isAlone: boolean,
-  reason: string | null,
+  { abort, isAlone }: OwnExecution,
+  { error, retryable, refusal }: Failed,
 ): AfterFailure {
   // A handler may throw any code. Only an abort by its worker makes these two count.
-  const code = error.code === reason ? reason : null
+  const { isAborted, reason } = abort
+  const code = isAborted && isJobError(reason) && error.code === reason.code ? reason.code : null
   if (code === DRAINED) return 'redeliver'
   if (code === WORKER_LOST) return isAlone ? 'lostAlone' : 'lost'
   if (refusal !== undefined) return 'refused'
   return retryable ? 'retry' : 'giveUp'
+}
+
+/** What the settler has to record of a result. */
+function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailure): End {
+  const { services, taken, kept, hasRow } = execution
+  const { id: runId, claim, startedAt, isPlain } = taken
+  const now = services.now()
+  const success: End = {
+    runId,
+    claim,
+    startedAt,
+    // The clock may have been set back meanwhile.
+    endedAt: now < startedAt ? startedAt : now,
+    error: null,
+    details: toText(result.details),
+    logs: kept?.close() ?? null,
+    result: null,
+    hasRow,
+    isPlain,
+    next: DONE,
+    unstorable: giveUp(taken, 'details_unstorable'),
+  }
+  if (result.status === 'failed') return { ...success, ...toFailure(execution, result, unwanted) }
+  return result.result === undefined ? success : { ...success, result: result.result }
+}
+
+const DONE = { kind: 'done' } as const
+
+function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFailure) {
+  const { services, taken, job, hasRow: hasProgress } = execution
+  const { code, message } = result.error
+  const after = unwanted ?? afterFailure(execution, result)
+  const refusal = after === 'refused' ? result.refusal : undefined
+  const failed = { ...taken, hasProgress, retryAfterMs: refusal?.retryAfterMs }
+  return {
+    // The queue's rows get no stack: the run has it.
+    error: { code, message },
+    details: toText({ ...result.details, error: result.error }),
+    ...decideNext(failed, job.retry, after, code, services.random),
+    ...(refusal && { refusal }),
+  }
+}
+
+function toText(details: Details): string | null {
+  return Object.keys(details).length === 0 ? null : JSON.stringify(details)
 }
 
 /** Details without the error's stack and cause: the log line has the whole error as `err`. */

@@ -1,9 +1,10 @@
-import type { TakenWork } from '../store/claimWork.ts'
 import { GIVES_WAY } from '../store/giveWay.ts'
-import { originOf } from '../store/heldRuns.ts'
+import { listColumns } from '../store/carried.ts'
+import { HELD_AT, HELD_COLUMNS, RECORDED_AT_START } from '../store/heldRuns.ts'
 import type { Counts } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
+import type { Taken } from '../store/taken.ts'
 
 /** The key that keeps two runs of an exclusive job apart; null for dry runs, which change nothing. */
 export function exclusiveKey(job: Job, dryRun: boolean): string | null {
@@ -81,35 +82,19 @@ export function countBatch(counts: Counts): Counts {
 export async function recordRunning(
   connection: Connection,
   workerId: string,
-  { run, held }: TakenWork,
+  { id, claim }: Pick<Taken, 'id' | 'claim'>,
 ): Promise<void> {
-  await connection.query(RECORD_RUNNING_SQL, [
-    workerId,
-    held.id,
-    run.id,
-    run.trigger,
-    run.attempt,
-    run.scheduledFor,
-    run.dryRun,
-    run.actor,
-    run.reason,
-    run.workId,
-    run.label ?? null,
-    run.shown === undefined ? null : JSON.stringify(run.shown),
-  ])
+  await connection.query(RECORD_RUNNING_SQL, [workerId, claim.id, id])
 }
 
-const ORIGIN = originOf(`claim."facts"["at"]`)
-
 const RECORD_RUNNING_SQL = `
-  insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason", "workId",
-    "workerId", "createdAt", "label", "shown", "dueAt", "uniqueKey", "key", ${Object.keys(ORIGIN)
-      .map((name) => `"${name}"`)
-      .join(', ')})
-  select $3::uuid, claim."name", $4::text::"JobTrigger", $5::int, $6::timestamptz, claim."startedAt", $7::boolean, $8::text, $9::text,
-         $10::uuid, claim."workerId", claim."createdAt", $11::text, $12::text::jsonb,
-         claim."dueAts"["at"], claim."uniqueKeys"["at"], nullif(claim."keys"["at"], ''), ${Object.values(ORIGIN).join(', ')}
+  insert into "JobRun" (${listColumns(Object.keys(RECORDED_AT_START))})
+  select ${Object.values(RECORDED_AT_START).join(', ')}
   from (
-    select *, array_position("runIds", $3::uuid) as "at" from "JobClaim" where "id" = $2::uuid and "workerId" = $1 and "runIds" @> array[$3::uuid] and ${GIVES_WAY} for key share
-  ) claim
+    select ${HELD_COLUMNS}
+    from (
+      select *, array_position("runIds", $3::uuid) as "at" from "JobClaim"
+      where "id" = $2::uuid and "workerId" = $1 and "runIds" @> array[$3::uuid] and ${GIVES_WAY} for key share
+    ) ${HELD_AT}
+  ) held
   on conflict ("id") do nothing`

@@ -1,52 +1,28 @@
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
 import type { Details } from '../job/handler.ts'
-import type { Refusal } from '../job/rateLimited.ts'
 import { storableText } from '../job/storableText.ts'
 import type { Observers } from './combineObservers.ts'
-import type { RetryPolicy } from '../job/defineJob.ts'
-import type { HeldClaim, TakenWork } from '../store/claimWork.ts'
+import type { HeldClaim } from '../store/taken.ts'
 import type { Connection, Database } from '../store/database.ts'
-import type { ErrorDescription } from './describeError.ts'
-import { decideNext, type AfterFailure } from './afterFailure.ts'
+import type { RunEnding } from './observer.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import type { Holdings } from '../work/holdings.ts'
-import { endRuns, findEnded, letGo, type RunEnd } from '../store/endRuns.ts'
-
-/** A run whose handler has ended, as the settler is to record it. */
-export interface IntendedEnd {
-  taken: TakenWork
-  /** How its job is tried again. */
-  retry: RetryPolicy
-  endedAt: Date
-  /** The settler merges them into what the run's batches have counted. */
-  details: Details | null
-  failure: { error: ErrorDescription; next: AfterFailure; refusal?: Refusal } | null
-  /** Its log lines and its result, as JSON. Default: none. */
-  logs?: string | null | undefined
-  result?: string | null | undefined
-}
-
-/** `instead` is what was settled when PostgreSQL refused the intended end. */
-export type SettleOutcome =
-  | { kind: 'settled'; details: Details | null; instead?: IntendedEnd }
-  | { kind: 'lost' }
+import { endRuns, findEnded, letGo, type End } from '../store/endRuns.ts'
 
 export interface Settler {
   /** Records the run's end and settles its work, both or neither. Waits while the database is away. */
-  settle(ended: IntendedEnd): Promise<SettleOutcome>
+  settle(end: End): Promise<RunEnding>
   /** Stops trying. Runs that are not settled by then resolve as `lost`, and the rescue ends them. */
   stop(): void
 }
 
 interface Waiting {
-  ended: IntendedEnd
-  /** The same, as it is stored. */
-  end: RunEnd
+  end: End
   /** Whether this end replaces one that PostgreSQL refused. */
   isInstead: boolean
   tries: number
-  resolve: (outcome: SettleOutcome) => void
+  resolve: (ending: RunEnding) => void
 }
 
 /**
@@ -84,10 +60,8 @@ export function createSettler(options: {
   observers?: Observers | undefined
   /** What the worker holds. Default: nothing else reads it. */
   holdings?: Pick<Holdings, 'settled'> | undefined
-  /** Draws the jitter of pauses before retries. Default: Math.random. */
-  random?: (() => number) | undefined
 }): Settler {
-  const { database, workerId, log, random } = options
+  const { database, workerId, log } = options
   const waiting: Waiting[] = []
   // Claims without an open run. The next group deletes their rows.
   let left: HeldClaim[] = []
@@ -179,7 +153,7 @@ export function createSettler(options: {
         return
       }
       const [one] = group
-      const instead = last === 'refused' && one ? toInstead(one, random) : null
+      const instead = last === 'refused' && one ? toInstead(one) : null
       // From now on: the answer to it may be lost, and only the same end is found again.
       if (instead !== null) group = [instead]
       else await pauseAfter(tries)
@@ -216,7 +190,7 @@ export function createSettler(options: {
   async function divideByLocks(
     group: readonly Waiting[],
   ): Promise<[free: readonly Waiting[], others: readonly Waiting[]]> {
-    const held = [...new Set([...group.map(({ ended }) => ended.taken.held), ...left])]
+    const held = [...new Set([...group.map(({ end }) => end.claim), ...left])]
     let found: Locked
     try {
       found = await findLocked(database, {
@@ -230,12 +204,12 @@ export function createSettler(options: {
     }
     const { unending, staying } = found
     for (const claim of held) if (staying.has(claim.id)) locked.add(claim)
-    const isFree = ({ end }: Waiting) => !unending.has(end.runId) && !unending.has(end.claimId)
+    const isFree = ({ end }: Waiting) => !unending.has(end.runId) && !unending.has(end.claim.id)
     return [group.filter(isFree), group.filter((one) => !isFree(one))]
   }
 
   function leaveToRescue(group: readonly Waiting[]): void {
-    for (const { resolve } of group) resolve({ kind: 'lost' })
+    for (const { end, resolve } of group) resolve(toEnding(end, undefined))
   }
 
   /** Tries a part once fewer than MAX_PARTS are under way. */
@@ -266,14 +240,12 @@ export function createSettler(options: {
         ends,
         over.map(({ id }) => id),
       )
-      const missing = again.filter(({ end }) => !recorded.has(end.runId))
-      // Of an earlier try that was committed, whose answer was lost.
-      for (const [id, details] of await findEnded(
-        database,
-        workerId,
-        missing.map(({ end }) => end),
-      ))
-        recorded.set(id, details)
+      const missing = again.flatMap(({ end }) => (recorded.has(end.runId) ? [] : [end]))
+      if (missing.length > 0) {
+        // Of an earlier try that was committed, whose answer was lost.
+        const found = await findEnded(database, workerId, missing)
+        for (const [id, details] of found) recorded.set(id, details)
+      }
     } catch (error) {
       // Giving up would leave the runs to the rescue, and others would do their work again. If the commit did go through,
       // the next try finds the runs ended by this worker: nothing settles twice.
@@ -281,28 +253,26 @@ export function createSettler(options: {
       const runId = group.length === 1 ? group[0]?.end.runId : undefined
       log.warn({ err: error, runs: group.length, runId }, 'settling failed, trying again')
       if (!isStopped) return failure
-      for (const { resolve } of group) resolve({ kind: 'lost' })
+      leaveToRescue(group)
       return null
     }
     options.observers?.runsSettled(group.length)
     left = left.filter((held) => !over.includes(held))
-    for (const { ended, end, isInstead, resolve } of group) {
-      const { held } = ended.taken
-      options.holdings?.settled(ended.taken)
+    for (const { end, resolve } of group) {
+      const { claim } = end
+      options.holdings?.settled(end)
       // Two groups settled the last runs of a claim at the same time: neither knew that it could delete the row.
-      if (--held.open === 0 && !over.includes(held)) left.push(held)
-      if (held.open === 0 && locked.has(held)) void letLeftGo()
-      const details = recorded.get(end.runId)
-      if (details === undefined) resolve({ kind: 'lost' })
-      else resolve({ kind: 'settled', details, ...(isInstead && { instead: ended }) })
+      if (--claim.open === 0 && !over.includes(claim)) left.push(claim)
+      if (claim.open === 0 && locked.has(claim)) void letLeftGo()
+      resolve(toEnding(end, recorded.get(end.runId)))
     }
     return null
   }
 
   return {
-    settle: (ended) =>
+    settle: (end) =>
       new Promise((resolve) => {
-        waiting.push(toWaiting(ended, resolve, random))
+        waiting.push({ end, isInstead: false, tries: 0, resolve })
         if (busy === 0 || (busy < MAX_GROUPS && waiting.length >= MAX_GROUP)) startGroups()
       }),
     stop() {
@@ -323,72 +293,35 @@ function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   return waiting.splice(0, count)
 }
 
-type Random = (() => number) | undefined
-
-function toWaiting(ended: IntendedEnd, resolve: Waiting['resolve'], random: Random): Waiting {
-  try {
-    return { ended, end: toRunEnd(ended, random), isInstead: false, tries: 0, resolve }
-  } catch {
-    // JSON.stringify refuses it, so settle what PostgreSQL's refusal would lead to.
-    const instead = toStorable(ended)
-    return { ended: instead, end: toRunEnd(instead, random), isInstead: true, tries: 0, resolve }
-  }
+/** What the settler has recorded. `details` are the whole ones of the run; undefined: somebody else has ended it. */
+function toEnding(
+  { startedAt, endedAt, error }: End,
+  details: Details | null | undefined,
+): RunEnding {
+  const durationMs = endedAt.getTime() - startedAt.getTime()
+  if (details === undefined) return { kind: 'lost', durationMs }
+  if (error === null) return { kind: 'success', durationMs, details }
+  return { kind: 'failed', durationMs, details, code: error.code }
 }
 
 /** The end to settle in place of a refused one; null when nothing in it could be refused. */
-function toInstead(one: Waiting, random: Random): Waiting | null {
-  const { details, failure, logs = null, result = null } = one.ended
-  const isPlain = [details, failure, logs, result].every((part) => part === null)
-  if (one.isInstead || isPlain) return null
-  const ended = toStorable(one.ended)
-  return { ...one, ended, end: toRunEnd(ended, random), isInstead: true }
-}
-
-function toRunEnd(
-  { taken, retry, endedAt, failure, ...said }: IntendedEnd,
-  random: Random,
-): RunEnd {
-  const { run, held, isPlain, hasSpoken = false } = taken
-  return {
-    runId: run.id,
-    claimId: held.id,
-    endedAt,
-    details: toText(said),
-    logs: said.logs,
-    result: said.result,
-    hasSpoken,
-    isPlain,
-    // The queue's rows get no stack: the run has it.
-    error: failure && { code: failure.error.code, message: failure.error.message },
-    ...(failure === null ? { next: { kind: 'done' } } : decide(failure)),
-  }
-
-  function decide({ error, next, refusal }: NonNullable<typeof failure>) {
-    const { trigger, dryRun } = run
-    const { retryAfterMs } = refusal ?? {}
-    const { refused, payloadMissing } = taken.envelope
-    const inARow = { refused, payloadMissing }
-    const failed = { ...taken, trigger, dryRun, retryAfterMs, ...inARow, hasProgress: hasSpoken }
-    return decideNext(failed, retry, next, error.code, random)
-  }
+function toInstead(one: Waiting): Waiting | null {
+  const { details, error, logs, result } = one.end
+  if (one.isInstead || (details ?? error ?? logs ?? result) === null) return null
+  return { ...one, end: withoutDetails(one.end), isInstead: true }
 }
 
 /** The same end without anything that the handler handed over. */
-function toStorable(ended: IntendedEnd): IntendedEnd {
-  const { failure } = ended
-  const what = failure === null ? 'The handler finished, but' : 'The run failed, and'
-  const error: ErrorDescription = {
+function withoutDetails(end: End): End {
+  const what = end.error === null ? 'The handler finished, but' : 'The run failed, and'
+  const error = {
     code: 'details_unstorable',
     message:
       `${what} PostgreSQL refused to store its details` +
-      (failure === null ? '' : ` (the run failed with ${storableText(failure.error.code, 64)})`),
+      (end.error === null ? '' : ` (the run failed with ${storableText(end.error.code, 64)})`),
   }
-  const next = failure?.next ?? 'giveUp'
-  return { ...ended, details: { error }, failure: { error, next }, logs: null, result: null }
-}
-
-function toText({ details }: Pick<IntendedEnd, 'details'>): string | null {
-  return details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details)
+  const next = end.error === null ? { kind: end.unstorable } : end.next
+  return { ...end, error, next, details: JSON.stringify({ error }), logs: null, result: null }
 }
 
 /** Drivers and Node have many errors for a lost connection, so any that is not from PostgreSQL or a programming mistake is. */
@@ -409,9 +342,8 @@ export function classifyFailure(error: unknown): Failure {
 /** The claims whose last open runs are in this group. */
 function heldByThese(group: readonly Waiting[]): HeldClaim[] {
   const counts = new Map<HeldClaim, number>()
-  for (const { ended } of group)
-    counts.set(ended.taken.held, (counts.get(ended.taken.held) ?? 0) + 1)
-  return [...counts].flatMap(([held, count]) => (held.open === count ? [held] : []))
+  for (const { end } of group) counts.set(end.claim, (counts.get(end.claim) ?? 0) + 1)
+  return [...counts].flatMap(([claim, count]) => (claim.open === count ? [claim] : []))
 }
 
 /** Of these rows, those that somebody has locked against the lock `lock`. */

@@ -1,21 +1,27 @@
+import { CARRIED, listColumns } from './carried.ts'
 import type { Connection } from './database.ts'
 import type { LetterTaken } from './deadLetterSql.ts'
-import { toFacts, type Envelope } from './envelope.ts'
-import type { NewRun, TakenWork } from './claimWork.ts'
+import { readPayload, type Facts } from './envelope.ts'
 import { lockLimits, type FullLimit } from './limitSql.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
+import type { Taken } from './taken.ts'
 
-/** A run that a person starts: of a payload of their own, as `storablePayload` returns it, or of a dead letter. */
+/** A run that a person starts: of a payload of their own, or of a dead letter. */
 export interface RunByHand {
   claimId: string
-  run: NewRun
-  envelope: Envelope
+  runId: string
+  name: string
+  startedAt: Date
   exclusiveKey: string | null
   expireSeconds: number
-  /** As JobWork has it. Default: that of the dead letter, or none. */
+  /** Who starts it and how. With a dead letter, beside what that has. */
+  facts: Facts
+  /** As `storablePayload` returns it, with its label and its key as JobWork has it. A dead letter has its own. */
+  payload?: unknown
+  label?: string | undefined
   key?: string | undefined
   /** The work that was a dead letter. Default: none. */
-  letter?: LetterTaken
+  letter?: LetterTaken | undefined
 }
 
 /**
@@ -25,77 +31,62 @@ export interface RunByHand {
 export async function claimByHand(
   tx: Connection,
   workerId: string,
-  { claimId, run, envelope, exclusiveKey, expireSeconds, key, letter }: RunByHand,
-): Promise<TakenWork | { full: FullLimit } | null> {
+  { claimId, runId, name, startedAt, exclusiveKey, expireSeconds, letter, ...own }: RunByHand,
+): Promise<Taken | { full: FullLimit } | null> {
   const origin = letter === undefined ? 'hand' : 'deadLetter'
-  const { actor, reason, scheduledFor, dryRun } = run
-  const facts = toFacts({
-    ...envelope,
-    trigger: run.trigger,
-    ...(actor !== null && { actor }),
-    ...(reason !== null && { reason }),
-    ...(scheduledFor !== null && { scheduledFor: scheduledFor.toISOString() }),
-    ...(dryRun && { dryRun }),
-  })
-  const { payload: given = {} } = envelope
-  const payload = JSON.stringify(given)
-  const ownKey = letter?.key ?? key ?? null
+  const facts = { ...letter?.facts, ...own.facts }
+  const given = letter === undefined ? own.payload : readPayload(letter)
+  const payload = JSON.stringify(given === undefined ? {} : given)
+  const label = (letter === undefined ? own.label : letter.label) ?? null
+  const key = letter?.key ?? own.key ?? null
   const bytes = letter?.bytes ?? Buffer.byteLength(payload)
   const isLong = letter === undefined && bytes > MAX_INLINE_BYTES
-  const payloadId = isLong ? run.id : (letter?.payloadId ?? null)
-  const limits = await lockLimits(tx, run.name, ownKey)
+  const payloadId = isLong ? runId : (letter?.payloadId ?? null)
+  const { id: workId = null, attempt = 1, uniqueKey = null } = letter ?? {}
+  const { failures = 0, losses = 0, lossesAlone = 0 } = letter ?? {}
+  const limits = await lockLimits(tx, name, key)
   if (!Array.isArray(limits)) return { full: limits }
+  const carried: Readonly<Record<string, unknown>> = {
+    ...{ attempt, failures, losses, lossesAlone, uniqueKey, key, label, bytes, payloadId },
+    ...{ rank: letter?.rank ?? 0, needs: letter?.needs ?? 0, facts: JSON.stringify(facts) },
+    enqueuedAt: letter?.enqueuedAt ?? startedAt,
+  }
   const { rowCount } = await tx.query(CLAIM_BY_HAND_SQL, [
     claimId,
-    run.name,
+    name,
     workerId,
     origin,
     exclusiveKey,
-    run.startedAt,
+    startedAt,
     expireSeconds,
-    run.id,
-    run.workId,
-    run.attempt,
-    letter?.rank ?? 0,
-    letter?.failures ?? 0,
-    letter?.losses ?? 0,
-    letter?.lossesAlone ?? 0,
-    letter?.needs ?? 0,
-    letter?.uniqueKey ?? null,
-    ownKey,
-    run.label ?? null,
-    facts === null ? null : JSON.stringify(facts),
-    bytes,
-    letter?.enqueuedAt ?? run.startedAt,
-    payload,
+    runId,
+    workId,
     limits.length > 0 ? limits : null,
+    payload,
     payloadId,
     isLong,
+    ...CARRIED.map((column) => carried[column.name]),
   ])
   if (rowCount !== 1) return null
-  const { failures = 0, losses = 0, lossesAlone = 0 } = letter ?? {}
   return {
-    ...{ run, origin, failures, losses, lossesAlone, bytes, isReplaced: false, isPlain: false },
-    held: { id: claimId, open: 1 },
-    envelope: { ...envelope, trigger: run.trigger },
-    ...(payloadId !== null && { payloadId }),
-    ...(letter?.payloadMissing !== undefined && { payloadMissing: letter.payloadMissing }),
+    ...{ id: runId, name, attempt, startedAt, workId, claim: { id: claimId, open: 1 }, origin },
+    ...{ payload: given, bytes, payloadId, payloadMissing: letter?.payloadMissing ?? null },
+    ...{ label, facts, failures, losses, lossesAlone, uniqueKey },
+    ...{ isReplaced: false, key: null, from: null, isPlain: false },
   }
 }
 
 const CLAIM_BY_HAND_SQL = `
   with claimed as (
-    insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "workIds", "attempts",
-      "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "facts", "bytes", "enqueuedAts", "payloads", "limits", "place", "payloadIds")
+    insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "workIds",
+      "limits", "place", "payloads", ${listColumns(CARRIED.map(({ list }) => list))})
     values ($1::uuid, $2::text, $3, $4, $5, $6::timestamptz, now() + $7::int * interval '1 second', array[$8::uuid], array[$9::uuid],
-      array[$10::int], array[$11::int], array[$12::int], array[$13::int], array[$14::int], array[$15::int::smallint], array[$16::text],
-      array[$17::text], array[$18::text], array[$19::text::jsonb], array[$20::int], array[$21::timestamptz],
-      case when $24::uuid is null then array[$22::text::jsonb] end,
-      $23::text[], case when $23::text[] is not null then nextval('roundsman."JobPlace"') end,
-      case when $24::uuid is not null then array[$24::uuid] end)
+      $10::text[], case when $10::text[] is not null then nextval('roundsman."JobPlace"') end,
+      case when $12::uuid is null then array[$11::text::jsonb] end,
+      ${CARRIED.map(({ type }, at) => `array[$${at + 14}::${type}]`).join(', ')})
     on conflict ("exclusiveKey") do nothing
     returning 1
   ), long as (
-    insert into "JobPayload" ("id", "workId", "payload") select $24::uuid, $8::uuid, $22::text::jsonb from claimed where $25::boolean
+    insert into "JobPayload" ("id", "workId", "payload") select $12::uuid, $8::uuid, $11::text::jsonb from claimed where $13::boolean
   )
   select 1 from claimed`

@@ -3,12 +3,12 @@ import {
   claimSql,
   foundFrom,
   IS_WANTED,
+  lastRow,
   rangeValues,
   requestValues,
   toRanges,
-  toTakenWork,
+  toTaken,
   type ArrayOf,
-  type Behind,
   type Claimed,
   type ClaimOptions,
   type ClaimRequest,
@@ -19,6 +19,7 @@ import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { keyOpensAt, throttleOf, type JobRules } from './limitSql.ts'
 import { LEAST_RANK } from './place.ts'
+import type { Behind } from './taken.ts'
 
 /** What a worker knows of the claims under the limits of a job. */
 export interface KnownClaims {
@@ -94,7 +95,7 @@ const UNDER: UnderLimits = {
     on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"
   )`,
   key: ', "key"',
-  told: `null, null, null, null, null, null, null, case when "isAlive" then jsonb_build_object(
+  told: `${lastRow(`case when "isAlive" then jsonb_build_object(
       'known', (
         select jsonb_build_object('server', "server", 'seen', greatest("seen", "own")::text, 'living', to_jsonb(array_remove("living" || "own", null)::text[]))
         from state left join claimed on true where "server" is not null
@@ -107,7 +108,7 @@ const UNDER: UnderLimits = {
         select jsonb_object_agg("key", jsonb_build_array("free", ${msUntil('"openAt"')}, "startMs"))
         from state where "key" is not null and "free" is not null
       )
-    ) end, ${Array.from({ length: 10 }, () => 'null').join(', ')}`,
+    ) end`)}, null`,
   isTold: 'true',
 }
 
@@ -223,7 +224,7 @@ export async function claimUnderLimits(
   const told = rows.pop()?.facts as (Partial<LimitState> & object) | null
   const isKnown = told != null && told.known != null
   return {
-    work: toTakenWork(rows, requests, startedAt),
+    work: toTaken(rows, requests, startedAt),
     isAlive: told !== null,
     isCut: (rows[0]?.tooMany ?? 0) > rows.length,
     state: isKnown

@@ -1,12 +1,12 @@
 import pg from 'pg'
-import type { JobTrigger } from '../job/handler.ts'
-import type { WorkLabel } from '../job/labelWork.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
+import { CARRIED, CARRIED_COLUMNS, listColumns } from './carried.ts'
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
-import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
+import { readPayload, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { GREATEST_RANK, LEAST_RANK } from './place.ts'
-import { ARRAYS, HELD_COLUMNS, hasNotEnded, heldSql } from './heldRuns.ts'
+import { HELD_COLUMNS, hasNotEnded, heldSql, LISTS } from './heldRuns.ts'
+import { NO_FACTS, type Behind, type HeldClaim, type Taken } from './taken.ts'
 
 /*
  * A claim is a row of JobClaim that lists what one statement has taken of one job.
@@ -38,71 +38,8 @@ export interface ClaimRequest {
   hasBacklog?: boolean
 }
 
-/** The place behind which there is work of this rank that the worker has not dealt with. */
-export interface Behind {
-  rank: number
-  place: string
-}
-
-/** A run as it is recorded. */
-export interface NewRun extends WorkLabel {
-  id: string
-  name: string
-  trigger: JobTrigger
-  attempt: number
-  /** How often its work is tried again if this attempt fails. */
-  retriesLeft: number
-  scheduledFor: Date | null
-  /** Absent: no keyed schedule's. */
-  schedule?: Envelope['schedule']
-  startedAt: Date
-  dryRun: boolean
-  actor: string | null
-  reason: string | null
-  /** Null when it did not come from the queue. */
-  workId: string | null
-}
-
-/** A claim that this worker holds, and how many of its runs it has not settled yet. */
-export interface HeldClaim {
-  readonly id: string
-  open: number
-}
-
-/** A piece of work that this worker has taken, with its run. performRun.ts lists what becomes of it. */
-export interface TakenWork {
-  run: NewRun
-  /** The claim by which the worker holds it, maybe with other runs. */
-  held: HeldClaim
-  envelope: Envelope
-  /** Where it came from. */
-  origin: 'queue' | 'hand' | 'deadLetter'
-  /** How many attempts have cost a retry, and how often its worker was lost, also while it ran alone. */
-  failures: number
-  losses: number
-  lossesAlone: number
-  /** How many bytes its payload has as JSON. */
-  bytes: number
-  /** The row of JobPayload that has its payload. Absent: its own row had the payload. */
-  payloadId?: string
-  /** Why its payload could not be read: the handler is not called. Absent: it could. */
-  payloadMissing?: string
-  /** Absent: it has none. */
-  uniqueKey?: string
-  /** Newer work has taken its unique key: the handler is not called. */
-  isReplaced: boolean
-  /** Whether it is the first attempt of work that was due at once, without anything beside its payload, which is short. */
-  isPlain: boolean
-  /** Where the queue had it. Absent when it did not come from there. */
-  from?: Behind
-  /** Absent: it has none, or its job has no keys. */
-  key?: string
-  /** Whether it stored a batch or its progress in JobRun before its end. */
-  hasSpoken?: boolean
-}
-
 export interface Claimed {
-  work: TakenWork[]
+  work: readonly Taken[]
   /**
    * False: others cannot see that this worker lives, so the claim took nothing. They would rescue what it took while it
    * carries it out.
@@ -128,6 +65,52 @@ export const UNDERSTANDS = 0
 
 /** How a statement names a parameter that is an array. */
 export type ArrayOf = (array: string) => string
+
+/** How many bytes each of the requests may bring. */
+const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
+/** How many pieces were found, if that may be too many bytes. Only then are they summed up one by one, which takes as long as to find them. */
+const TOO_MANY = '(select "tooMany" from whole)'
+
+const OF_EACH = CARRIED.filter(({ isRare }) => !isRare)
+
+/**
+ * What few pieces of work have, and which: the list of JobClaim, and what an element says. Where none of a claim has it, the list is
+ * null; where none of all has any of them, PostgreSQL does not even begin to make them.
+ */
+const RARE = [
+  { list: 'workIds', value: '"id"', when: '"attempt" > 1' },
+  { list: 'dueAts', value: 'case when "isDelayed" then "dueAt" end', when: '"isDelayed"' },
+  ...CARRIED.filter(({ isRare }) => isRare).map(({ list, name, absent }) => ({
+    ...{ list, value: `"${name}"` },
+    when: `"${name}" is distinct from ${absent}`,
+  })),
+]
+
+const rareSql = ({ list, value, when }: (typeof RARE)[number]) =>
+  `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${list}"`
+
+/** Carried columns that no worker needs; and the key, which it needs under limits alone. */
+const NOT_ANSWERED = ['needs', 'enqueuedAt', 'key']
+
+/** The columns of the answer. Null is what most say: most of a worker's time goes into reading it. */
+const ANSWERED: readonly (readonly [name: string, value: string])[] = [
+  ['request', '"request"::int'],
+  ['id', '"id"::text'],
+  ['runId', 'case when "attempt" > 1 then "runId"::text end'],
+  ['place', '"place"::text'],
+  ['payload', '"payload"'],
+  ['isDelayed', 'nullif("isDelayed", false)'],
+  ['tooMany', TOO_MANY],
+  ...CARRIED.filter(({ name }) => !NOT_ANSWERED.includes(name)).map(
+    ({ name, absent, isRare }) =>
+      [name, isRare && absent !== 'null' ? `nullif("${name}", ${absent})` : `"${name}"`] as const,
+  ),
+]
+
+/** The last row of an answer. It has nothing but `facts`. */
+export function lastRow(facts: string): string {
+  return ANSWERED.map(([name]) => (name === 'facts' ? facts : 'null')).join(', ')
+}
 
 /**
  * The statement by which a worker takes work. Its steps, each a CTE:
@@ -162,7 +145,7 @@ export const claimSql = (
     from wanted cross join lateral (${found(array)}
     ) work
   ), whole as materialized (
-    select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(([, , when]) => when).join(' or ')}) as "hasMore" from found
+    select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(({ when }) => when).join(' or ')}) as "hasMore" from found
   ), taken as materialized (
     select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from found
     where case when ${TOO_MANY} is null then true else "id" in (
@@ -174,15 +157,15 @@ export const claimSql = (
     delete from "JobWork" work where work."id" = any(array(select "id" from taken))
   ), claimed as (
     insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt",
-      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')}${under.columns})
+      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}${under.columns})
     select wanted."claimId", wanted."name", $1,
       -- Dry runs go on beside the job's real run.
       case when not "isDry" then wanted."exclusiveKey" end, ${isAlone}, $2, now() + wanted."expireSeconds" * interval '1 second',
-      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')}${under.values}
+      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}${under.values}
     from wanted join (
       select "request", bool_or(coalesce("facts" -> 'dryRun' = 'true', false)) as "isDry", array_agg("runId") as "runIds",
-        array_agg("bytes") as "bytes", array_agg("enqueuedAt") as "enqueuedAts", case when count("payload") > 0 then array_agg("payload") end as "payloads",
-        ${RARE.map(rareSql).join(',\n        ')}
+        case when count("payload") > 0 then array_agg("payload") end as "payloads",
+        ${[...OF_EACH.map(({ list, name }) => `array_agg("${name}") as "${list}"`), ...RARE.map(rareSql)].join(',\n        ')}
       from whole cross join taken group by "request"
     ) held on held."request" = wanted."request"
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
@@ -190,12 +173,7 @@ export const claimSql = (
     -- It may have waited for another claim of its exclusive key, and the queue may be paused since.
     returning case when "exclusiveKey" is not null then roundsman."JobExpectOpen"("name") end${under.returning}
   )${under.charged}
-  select "request"::int as "request", "id"::text as "id", "bytes", "place"::text as "place", "payload", "payloadId"::text as "payloadId",
-         "label", "facts",
-         case when "attempt" > 1 then "runId"::text end as "runId", nullif("attempt", 1) as "attempt", nullif("rank", 0) as "rank",
-         nullif("failures", 0) as "failures", nullif("losses", 0) as "losses", nullif("lossesAlone", 0) as "lossesAlone",
-         "uniqueKey",
-         nullif("isDelayed", false) as "isDelayed", ${TOO_MANY} as "tooMany"${under.key}
+  select ${ANSWERED.map(([name, value]) => `${value} as "${name}"`).join(', ')}${under.key}
   from taken
   union all
   select ${under.told} from alive where ${under.isTold}`
@@ -217,8 +195,6 @@ export interface UnderLimits {
   isTold: string
 }
 
-/** How many columns the answer has. */
-const ANSWERED = 17
 const FREELY: UnderLimits = {
   state: '',
   wanted: 'wanted.*',
@@ -227,40 +203,12 @@ const FREELY: UnderLimits = {
   returning: '',
   charged: '',
   key: '',
-  told: Array.from({ length: ANSWERED }, () => 'null').join(', '),
+  told: lastRow('null'),
   isTold: 'not "isAlive"',
 }
 
 const isOpen = (name: string) =>
   `not coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
-
-/** How many bytes each of the requests may bring. */
-const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
-/** How many pieces were found, if that may be too many bytes. Only then are they summed up one by one, which takes as long as to find them. */
-const TOO_MANY = '(select "tooMany" from whole)'
-
-/**
- * What few pieces of work have: an array of JobClaim, what of a piece it says, and which pieces have something to say there. Where
- * none of a claim has, it is null; where none of all has any of them, PostgreSQL does not even begin to make them.
- */
-const RARE = [
-  ['workIds', '"id"', '"attempt" > 1'],
-  ['attempts', '"attempt"', '"attempt" > 1'],
-  ['ranks', '"rank"', '"rank" <> 0'],
-  ['failures', '"failures"', '"failures" > 0'],
-  ['losses', '"losses"', '"losses" > 0'],
-  ['lossesAlone', '"lossesAlone"', '"lossesAlone" > 0'],
-  ['needs', '"needs"', '"needs" > 0'],
-  ['uniqueKeys', '"uniqueKey"', '"uniqueKey" is not null'],
-  ['keys', '"key"', '"key" is not null'],
-  ['labels', '"label"', '"label" is not null'],
-  ['dueAts', 'case when "isDelayed" then "dueAt" end', '"isDelayed"'],
-  ['facts', '"facts"', '"facts" is not null'],
-  ['payloadIds', '"payloadId"', '"payloadId" is not null'],
-] as const
-
-const rareSql = ([column, value, when]: (typeof RARE)[number]) =>
-  `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${column}"`
 
 /** Of an exclusive job nothing is taken while a run of it is under way. Dry runs change nothing. */
 export const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
@@ -347,7 +295,7 @@ export async function claimWork(
   const [first] = rows
   if (first?.id === null) return { work: [], isAlive: false, isCut: false }
   return {
-    work: toTakenWork(rows, requests, startedAt),
+    work: toTaken(rows, requests, startedAt),
     isAlive: true,
     isCut: (first?.tooMany ?? 0) > rows.length,
   }
@@ -424,7 +372,7 @@ export async function findWorkOfClaims(
   connection: Connection,
   workerId: string,
   requests: readonly ClaimRequest[],
-): Promise<TakenWork[]> {
+): Promise<Taken[]> {
   const claimIds = requests.map(({ claimId }) => claimId)
   const names = requests.map(({ name }) => name)
   await connection.query(CLOSE_CLAIMS_SQL, [claimIds, names, workerId])
@@ -432,7 +380,7 @@ export async function findWorkOfClaims(
     claimIds,
   ])
   return [...Map.groupBy(rows, ({ request }) => request).values()].flatMap((ofClaim) =>
-    toTakenWork(ofClaim, requests, (ofClaim[0] as { startedAt: Date }).startedAt),
+    toTaken(ofClaim, requests, (ofClaim[0] as { startedAt: Date }).startedAt),
   )
 }
 
@@ -446,55 +394,50 @@ const CLOSE_CLAIMS_SQL = `
   on conflict ("id") do nothing`
 
 const WORK_OF_CLAIMS_SQL = `
-  select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "attempt", "failures", "losses", "lossesAlone", "label", "facts",
-         "payload", "payloadId"::text as "payloadId", "bytes", "rank", "key", "dueAt" is not null as "isDelayed", "startedAt",
-         "uniqueKey"
+  select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "startedAt",
+         "dueAt" is not null as "isDelayed", ${CARRIED_COLUMNS}
   from (
     select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')}
     where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
   ) work`
 
-/** What was taken, and what the statement that took it could not see. */
-export interface Unread {
-  payloadId?: string | null
-  payloadMissing?: string
-  uniqueKey?: string | null
-  isReplaced?: boolean
-  envelope: Pick<Envelope, 'payload'>
-  run?: Pick<NewRun, 'name' | 'workId'>
+/** What of a piece of work the statement that took it could not see. */
+type Unread = Pick<Taken, 'name' | 'payload' | 'payloadId' | 'uniqueKey'> & {
+  workId?: string | null
 }
 
-export const hasMoreToRead = ({ payloadId, uniqueKey }: Unread) =>
-  (payloadId ?? uniqueKey ?? null) !== null
+const isKeyed = ({ uniqueKey, workId = null }: Unread) => uniqueKey !== null && workId !== null
 
 /**
  * Reads long payloads, and whether newer work has taken a unique key, by a statement after that which took the work: the
  * snapshot of that one may be older than the row that it took.
  */
-export async function readBesideClaim(
+export async function readBesideClaim<One extends Unread>(
   connection: Connection,
-  taken: readonly Unread[],
-): Promise<void> {
-  const more = taken.filter(hasMoreToRead)
-  if (more.length === 0) return
-  const keyed = more.filter(({ uniqueKey, run }) => uniqueKey != null && run?.workId != null)
+  work: readonly One[],
+): Promise<readonly One[]> {
+  const long = work.filter(({ payloadId }) => payloadId !== null)
+  const keyed = work.filter(isKeyed)
+  if (long.length + keyed.length === 0) return work
   const { rows } = await connection.query<{ id: string; isPayload: boolean; payload: unknown }>(
     READ_BESIDE_CLAIM,
     [
-      more.flatMap(({ payloadId }) => payloadId ?? []),
-      keyed.map(({ run }) => run?.name),
+      long.map(({ payloadId }) => payloadId),
+      keyed.map(({ name }) => name),
       keyed.map(({ uniqueKey }) => uniqueKey),
     ],
   )
   const payloads = new Map(rows.flatMap((row) => (row.isPayload ? [[row.id, row.payload]] : [])))
   const holders = new Set(rows.flatMap(({ id, isPayload }) => (isPayload ? [] : [id])))
-  for (const one of more) {
-    const { payloadId } = one
-    if (payloadId == null) continue
-    if (payloads.has(payloadId)) one.envelope.payload = payloads.get(payloadId)
-    else one.payloadMissing = `JobPayload has no row ${payloadId}`
-  }
-  for (const one of keyed) one.isReplaced = !holders.has(one.run?.workId as string)
+  const readLong = (payloadId: string) =>
+    payloads.has(payloadId)
+      ? { payload: payloads.get(payloadId) }
+      : { payloadMissing: `JobPayload has no row ${payloadId}` }
+  return work.map((one) => ({
+    ...one,
+    ...(one.payloadId !== null && readLong(one.payloadId)),
+    ...(isKeyed(one) && { isReplaced: !holders.has(one.workId as string) }),
+  }))
 }
 
 const READ_BESIDE_CLAIM: PreparedStatement = {
@@ -523,7 +466,7 @@ const COMPACTED_AFTER_S = 10
 /** Each time, so much of a claim has ended at least, so that what goes on is not written again and again. */
 const LEAST_ENDED = 0.1
 
-const COMPACTED = [...ARRAYS.map(([column]) => column), 'payloads']
+const COMPACTED = [...LISTS.map(([list]) => list), 'payloads']
 
 /**
  * Takes the runs that have ended out of this worker's claims, which the slowest keep: whoever looks for what runs reads them all.
@@ -546,8 +489,8 @@ const COMPACT_CLAIMS_SQL = `
           between 1 and cardinality("runIds") * ${1 - LEAST_ENDED}
       for no key update skip locked
     ) claim
-      cross join lateral unnest(${COMPACTED.map((column) => `claim."${column}"`).join(', ')})
-        with ordinality as held(${COMPACTED.map((column) => `"${column}"`).join(', ')}, "at")
+      cross join lateral unnest(${COMPACTED.map((list) => `claim."${list}"`).join(', ')})
+        with ordinality as held(${listColumns(COMPACTED)}, "at")
     where ${hasNotEnded('held."runIds"')}
     group by claim."id"
   ) kept
@@ -584,63 +527,41 @@ export interface TakenRow {
   key?: string | null
 }
 
-/** Turns rows into work for lanes, and counts it to its claims. `retriesLeft` is as the job of the worker has it: see claimer.ts. */
-export function toTakenWork(
+/** Makes of rows what lanes take, and counts it to its claims. */
+export function toTaken(
   rows: readonly TakenRow[],
   requests: readonly ClaimRequest[],
   startedAt: Date,
-): TakenWork[] {
+): Taken[] {
   const claims: HeldClaim[] = requests.map(({ claimId }) => ({ id: claimId, open: 0 }))
   return rows.map((row) => {
-    const { request, bytes, place } = row
-    const { name } = requests[request - 1] as ClaimRequest
-    const held = claims[request - 1] as HeldClaim
-    held.open += 1
+    const { request, id, payloadId, label, facts, uniqueKey } = row
+    const claim = claims[request - 1] as HeldClaim
+    claim.open++
     const attempt = row.attempt ?? 1
-    const envelope = toEnvelope(row)
-    const {
-      trigger,
-      scheduledFor,
-      schedule,
-      dryRun = false,
-      actor = null,
-      reason = null,
-    } = envelope
+    const isBare = facts === null && label === null && uniqueKey === null && payloadId === null
     return {
-      held,
-      envelope,
-      origin: 'queue' as const,
+      id: row.runId ?? (id as string),
+      name: (requests[request - 1] as ClaimRequest).name,
+      attempt,
+      startedAt,
+      workId: id,
+      claim,
+      origin: 'queue',
+      payload: readPayload(row),
+      bytes: row.bytes,
+      payloadId,
+      payloadMissing: null,
+      label,
+      facts: facts ?? NO_FACTS,
       failures: row.failures ?? 0,
       losses: row.losses ?? 0,
       lossesAlone: row.lossesAlone ?? 0,
-      bytes,
+      uniqueKey,
       isReplaced: false,
-      isPlain:
-        attempt === 1 &&
-        row.facts === null &&
-        row.label === null &&
-        row.uniqueKey === null &&
-        row.isDelayed !== true &&
-        row.payloadId === null,
-      ...(row.payloadId !== null && { payloadId: row.payloadId }),
-      ...(row.uniqueKey !== null && { uniqueKey: row.uniqueKey }),
-      ...(place !== undefined && { from: { rank: row.rank ?? 0, place } }),
-      ...(row.key != null && { key: row.key }),
-      run: {
-        id: row.runId ?? (row.id as string),
-        name,
-        trigger,
-        attempt,
-        retriesLeft: 0,
-        scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
-        ...(schedule !== undefined && { schedule }),
-        startedAt,
-        dryRun,
-        actor,
-        reason,
-        workId: row.id,
-        ...labelOfEnvelope(envelope),
-      },
+      key: row.key ?? null,
+      from: row.place === undefined ? null : { rank: row.rank ?? 0, place: row.place },
+      isPlain: isBare && attempt === 1 && row.isDelayed !== true,
     }
   })
 }

@@ -1,3 +1,4 @@
+import { CARRIED_COLUMNS, carriedValues } from './carried.ts'
 import type { EnvelopeRow } from './envelope.ts'
 import { isAboutSql } from './pieceFilter.ts'
 
@@ -135,10 +136,11 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
   with chosen as materialized (
     select * from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) for update skip locked
   ), ${TAKE_KEYS}, redriven as (
-    insert into "JobWork" ("id", "name", "rank", "attempt", "losses", "needs", "bytes", "uniqueKey", "key", "label",
-      "enqueuedAt", "facts", "payload", "payloadId")
-    select "id", "name", "rank", "attempt" + 1, "losses", "needs", "bytes", "uniqueKey", "key", "label", "enqueuedAt",
-           ${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text), "payload", "payloadId"
+    insert into "JobWork" ("id", "name", ${CARRIED_COLUMNS})
+    select "id", "name", ${carriedValues({
+      ...{ attempt: '"attempt" + 1', failures: '0', lossesAlone: '0' },
+      facts: `${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text)`,
+    })}
     from free order by "failedAt", "id"
     returning "name", "id"
   )
@@ -177,8 +179,10 @@ export const TAKE_DEAD_LETTER_SQL = `
   with chosen as materialized (
     select * from "JobDeadLetter" where "name" = $1 and "id" = $2::uuid for update
   ), ${TAKE_KEYS}
-  select "id"::text as "id", "name", "rank", "attempt" + 1 as "attempt", "failures", "losses", "lossesAlone", "needs", "bytes",
-         "uniqueKey", "key", "label", "enqueuedAt", nullif(${FACTS} - 'trigger', '{}') as "facts", "payload", "payloadId"::text as "payloadId"
+  select "id"::text as "id", "name", ${carriedValues({
+    attempt: '"attempt" + 1 as "attempt"',
+    facts: `nullif(${FACTS} - 'trigger', '{}') as "facts"`,
+  })}
   from free`
 
 /** Finds the work that holds the unique key of the dead letter `$2` of job `$1`. */

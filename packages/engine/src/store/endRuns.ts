@@ -1,9 +1,12 @@
 import type { Details } from '../job/handler.ts'
+import type { Refusal } from '../job/rateLimited.ts'
+import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
 import type { Connection } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
-import { HELD_COLUMNS, heldSql, originOf } from './heldRuns.ts'
+import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
+import type { HeldClaim } from './taken.ts'
 import { toColumn } from './toColumn.ts'
 import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
 
@@ -18,33 +21,39 @@ import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
  */
 export type Next = { kind: 'done' | 'dead' | 'over' | 'keep' } | { kind: 'again'; delayMs: number }
 
-/** The end of a run that a claim holds. */
-export interface RunEnd {
-  runId: string
-  claimId: string
-  endedAt: Date
+/** How a run has ended. It is plain data, and nothing changes it. */
+export interface End {
+  readonly runId: string
+  /** The claim that holds the run. */
+  readonly claim: HeldClaim
+  readonly startedAt: Date
+  readonly endedAt: Date
   /** Null: it has succeeded. */
-  error: { code: string; message: string } | null
+  readonly error: { readonly code: string; readonly message: string } | null
   /** As JSON, merged into what the run's batches have counted; null when there are none. */
-  details: string | null
-  /** Its log lines and its result, as JSON. Default: none. */
-  logs?: string | null | undefined
-  result?: string | null | undefined
-  /** Whether JobRun may have it, as running: it has stored a batch or its progress. Default: no. */
-  hasSpoken?: boolean | undefined
-  next: Next
-  /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. Default: no. */
-  isPlain?: boolean | undefined
+  readonly details: string | null
+  /** Its log lines and its result, as JSON. */
+  readonly logs: string | null
+  readonly result: string | null
+  /** Whether JobRun may have the run, as running: it has stored a batch or its progress. */
+  readonly hasRow: boolean
+  /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
+  readonly isPlain: boolean
+  readonly next: Next
   /**
    * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone; and how many attempts in a row a
    * service has refused, or had no payload, by now. Default: none of it, and as many as before.
    */
-  costs?: {
+  readonly costs?: {
     failure?: boolean
     loss?: boolean
     lossAlone?: boolean
     inARow?: { refused?: number; payloadMissing?: number }
   }
+  /** What becomes of the work of a success whose details PostgreSQL refuses to store. */
+  readonly unstorable: 'dead' | 'over' | 'keep'
+  /** What has to wait first, since a service has refused more. Absent: nothing. */
+  readonly refusal?: Refusal
 }
 
 /**
@@ -55,7 +64,7 @@ export interface RunEnd {
 export async function endRuns(
   connection: Connection,
   workerId: string,
-  ends: readonly RunEnd[],
+  ends: readonly End[],
   over: readonly string[] = [],
 ): Promise<Map<string, Details | null>> {
   try {
@@ -64,41 +73,40 @@ export async function endRuns(
       : null
     return written ?? (await endAny(connection, workerId, ends, over))
   } catch (error) {
-    // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it. Runs that
-    // have spoken meet no such row: the rescue, whose transaction an error aborts, gets the first error.
-    if (!hasSqlState(error, UNIQUE_VIOLATION) || ends.every(({ hasSpoken }) => hasSpoken))
-      throw error
-    const careful = ends.map((end) => ({ ...end, hasSpoken: true }))
+    // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it. Ends of runs
+    // with rows meet no such row: the rescue, whose transaction an error aborts, gets the first error.
+    if (!hasSqlState(error, UNIQUE_VIOLATION) || ends.every(({ hasRow }) => hasRow)) throw error
+    const careful = ends.map((end) => ({ ...end, hasRow: true }))
     return await endAny(connection, workerId, careful, over)
   }
 }
 
-const hasOnlyDetails = ({ isPlain = false, hasSpoken = false, error, logs, result }: RunEnd) =>
-  isPlain && !hasSpoken && error === null && (logs ?? result ?? null) === null
+const hasOnlyDetails = ({ isPlain, hasRow, error, logs, result }: End) =>
+  isPlain && !hasRow && (error ?? logs ?? result) === null
 
 const columnOf =
-  (ends: readonly RunEnd[]) =>
-  <Value extends string | number | boolean | Date | null>(of: (end: RunEnd) => Value) =>
+  (ends: readonly End[]) =>
+  <Value extends string | number | boolean | Date | null>(of: (end: End) => Value) =>
     toColumn(ends.map(of))
 
 async function endAny(
   connection: Connection,
   workerId: string,
-  ends: readonly RunEnd[],
+  ends: readonly End[],
   over: readonly string[],
 ): Promise<Map<string, Details | null>> {
   const column = columnOf(ends)
   const { rows } = await connection.query<{ id: string; details: Details | null }>(END_RUNS, [
     workerId,
-    [...new Set(ends.map(({ claimId }) => claimId))],
+    [...new Set(ends.map(({ claim }) => claim.id))],
     column(({ runId }) => runId),
     column(({ endedAt }) => endedAt.getTime()),
     column(({ error }) => error?.code ?? null),
     column(({ error }) => error?.message ?? null),
     column(({ details }) => details),
-    column(({ logs = null }) => logs),
-    column(({ result = null }) => result),
-    column(({ hasSpoken = false }) => hasSpoken),
+    column(({ logs }) => logs),
+    column(({ result }) => result),
+    column(({ hasRow }) => hasRow),
     column(({ next }) => next.kind),
     column(({ next }) => (next.kind === 'again' ? next.delayMs : 0)),
     column(({ costs }) => Number(costs?.failure ?? false)),
@@ -108,7 +116,7 @@ async function endAny(
     // Their payloads are needed only where the work goes on, or somebody may want it to.
     ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
     column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
-    column(({ claimId }) => claimId),
+    column(({ claim }) => claim.id),
   ])
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
@@ -120,10 +128,10 @@ async function endAny(
 async function writePlain(
   connection: Connection,
   workerId: string,
-  ends: readonly RunEnd[],
+  ends: readonly End[],
   over: readonly string[],
 ): Promise<Map<string, Details | null> | null> {
-  const claims = [...new Set(ends.map(({ claimId }) => claimId))]
+  const claims = [...new Set(ends.map(({ claim }) => claim.id))]
   const placeOf = new Map(claims.map((id, at) => [id, at + 1]))
   const column = columnOf(ends)
   const { rows } = await connection.query<{
@@ -136,7 +144,7 @@ async function writePlain(
     column(({ runId }) => runId),
     column(({ endedAt }) => endedAt.getTime()),
     column(({ details }) => details),
-    column(({ claimId }) => placeOf.get(claimId) ?? null),
+    column(({ claim }) => placeOf.get(claim.id) ?? null),
     over,
   ])
   const [{ isAsked, ended, details } = { isAsked: false, ended: [], details: null }] = rows
@@ -173,72 +181,42 @@ const WRITE_PLAIN = `
          jsonb_object_agg("id", "details") filter (where "details" is not null) as "details"
   from ended`
 
-/** The columns of JobRun, and what an ended run says there. */
-const RECORD = {
-  id: '"runId"',
-  name: '"name"',
+/** Columns that the end updates when the run's row exists. */
+const RECORDED_AT_END = {
   status: `(case when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
-  trigger: `coalesce("facts" ->> 'trigger', 'queue')::"JobTrigger"`,
-  attempt: '"attempt"',
-  scheduledFor: `("facts" ->> 'scheduledFor')::timestamptz`,
-  startedAt: '"startedAt"',
   endedAt: `greatest("startedAt", to_timestamp("atMs" / 1000))`,
-  details: '"details"',
-  dryRun: `coalesce("facts" -> 'dryRun' = 'true', false)`,
-  actor: `"facts" ->> 'actor'`,
+  errorCode: '"code"',
   reason: `coalesce("facts" ->> 'reason', "cancelReason")`,
   workId: `case when "origin" <> 'hand' or "next" = 'keep' then "workId" end`,
-  workerId: '"workerId"',
-  errorCode: '"code"',
-  createdAt: '"createdAt"',
-  label: '"label"',
-  shown: `"facts" -> 'shown'`,
-  dueAt: '"dueAt"',
   logs: '"logs"',
   result: '"result"',
   cancelRequestedAt: '"cancelledAt"',
   cancelRequestedBy: '"cancelledBy"',
-  uniqueKey: '"uniqueKey"',
-  key: `nullif("key", '')`,
   payloadId: '"keptId"',
-  ...originOf('"facts"'),
 }
-/** What a run that has spoken says only now. */
-const LAST_SAID = [
-  'status',
-  'endedAt',
-  'errorCode',
-  'reason',
-  'workId',
-  'logs',
-  'result',
-  'cancelRequestedAt',
-  'cancelRequestedBy',
-  'payloadId',
-]
+const RECORD = { ...RECORDED_AT_START, ...RECORDED_AT_END, details: '"details"' }
 
 const recordSql = (which: string) => `
-    insert into "JobRun" (${Object.keys(RECORD)
-      .map((name) => `"${name}"`)
-      .join(', ')})
+    insert into "JobRun" (${listColumns(Object.keys(RECORD))})
     select ${Object.values(RECORD).join(', ')} from ended where ${which}`
 
-/** What a piece of work takes along when it is tried again or given up, beside its payload. */
-const WORK = ['needs', 'bytes', 'uniqueKey', 'key', 'label', 'enqueuedAt', 'rank', 'payloadId']
-  .map((name) => `"${name}"`)
-  .join(', ')
 const IN_A_ROW = `array['refused', 'payloadMissing']`
 /** A dead letter that was tried by hand is again what it was. */
 const FACTS = `nullif("facts" - case when "origin" = 'deadLetter' then array['trigger', 'actor', 'reason'] else ${IN_A_ROW} end, '{}')`
+const COUNTED = {
+  failures: '"failures" + "failure"',
+  losses: '"losses" + "loss"',
+  lossesAlone: '"lossesAlone" + "lossAlone"',
+}
 const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesce("facts" - ${IN_A_ROW}, '{}') || "inARow", '{}') end`
 
 /*
  *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
  *   ended      The runs that they hold. Where work with a unique key has lost that, newer work has replaced it.
- *   silent     A row in JobRun for each run that has none yet; without a clause for conflicts, which costs a tenth of the statement.
- *   spoken     The same for those that have one.
+ *   inserted   A row in JobRun for each run that has none yet; without a clause for conflicts, which costs a tenth of the statement.
+ *   updated    The same for those that have one.
  *   final      Those of which this statement has recorded the end.
- *   again, dead, kept, freed, forgotten, heard   What becomes of the work, its payload, its unique key, and a request to cancel.
+ *   again, dead, kept, freed, forgotten, obeyed   What becomes of the work, its payload, its unique key, and a request to cancel.
  *   let_go     The claims without a run under way go.
  * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
  */
@@ -249,38 +227,39 @@ const END_RUNS = `
   ), ended as materialized (
     select ended.*, case when "next" = 'keep' then coalesce("payloadId", case when "payload" is not null then gen_random_uuid() end) end as "keptId"
     from (select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
-      "end"."result"::jsonb as "result", "end"."hasSpoken", "end"."delayMs",
+      "end"."result"::jsonb as "result", "end"."hasRow", "end"."delayMs",
       "end"."failure", "end"."loss", "end"."lossAlone", "end"."inARow"::jsonb as "inARow", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
       case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
                   $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[], $19::uuid[])
-        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone", "inARow", "claimId")
+        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasRow", "next", "delayMs", "failure", "loss", "lossAlone", "inARow", "claimId")
         -- Where the database has lost a claim, a later one may hold the same run. PostgreSQL expects one row of an equality here,
         -- and would then compare each run with each.
         on "end"."runId" = work."runId" and case when "end"."claimId" = work."claimId" then true end
       left join "JobCancel" cancel on cancel."runId" = work."runId") ended
-  ), silent as (${recordSql('not "hasSpoken"')}
+  ), inserted as (${recordSql('not "hasRow"')}
     returning "id", "details"
-  ), spoken as (${recordSql('"hasSpoken"')}
-    on conflict ("id") do update set ${LAST_SAID.map((name) => `"${name}" = excluded."${name}"`).join(', ')},
+  ), updated as (${recordSql('"hasRow"')}
+    on conflict ("id") do update set ${Object.keys(RECORDED_AT_END)
+      .map((name) => `"${name}" = excluded."${name}"`)
+      .join(', ')},
       "details" = coalesce("JobRun"."details" || excluded."details", "JobRun"."details", excluded."details")
     where "JobRun"."status" = 'running' and "JobRun"."workerId" = excluded."workerId"
     returning "id", "details"
   ), recorded as (
-    select * from silent union all select * from spoken
+    select * from inserted union all select * from updated
   ), final as materialized (
     select ended.* from ended join recorded on recorded."id" = ended."runId"
   ), again as (
-    insert into "JobWork" ("id", "name", "place", "dueAt", "attempt", "failures", "losses", "lossesAlone", "payload", "facts", ${WORK})
+    insert into "JobWork" ("id", "name", "place", "dueAt", ${CARRIED_COLUMNS})
     select "workId", "name", case when "delayMs" <= 0 then ${PLACE_SQL} end, now() + "delayMs" * interval '1 millisecond',
-      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "payload", ${FACTS_AGAIN}, ${WORK}
+      ${carriedValues({ ...COUNTED, attempt: '"attempt" + 1', facts: FACTS_AGAIN })}
     from final where "next" = 'again'
   ), dead as (
-    insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "losses", "lossesAlone", "errorCode", "errorMessage", "payload", "facts", ${WORK})
-    select "workId", "name", "attempt", "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "code", "message",
-      "payload", ${FACTS}, ${WORK}
+    insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", ${CARRIED_COLUMNS})
+    select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: FACTS })}
     from final where "next" = 'dead'
   ), kept as (
     insert into "JobPayload" ("id", "workId", "payload")
@@ -292,7 +271,7 @@ const END_RUNS = `
   ), keyed as (
     select "name", "uniqueKey", "workId" from final where "uniqueKey" is not null and "next" <> 'again'
   ), freed as (${releaseKeysSql('keyed', 'workId')}
-  ), heard as (
+  ), obeyed as (
     delete from "JobCancel" where "runId" in (select "runId" from final where "cancelledAt" is not null)
   ), let_go as (
     delete from "JobClaim" where "id" = any($16::uuid[]) and "workerId" = $1
@@ -306,9 +285,8 @@ const END_RUNS = `
 export async function findEnded(
   connection: Connection,
   workerId: string,
-  ends: readonly RunEnd[],
+  ends: readonly Pick<End, 'runId' | 'endedAt' | 'error'>[],
 ): Promise<Map<string, Details | null>> {
-  if (ends.length === 0) return new Map()
   const { rows } = await connection.query<{ id: string; details: Details | null }>(FIND_ENDED_SQL, [
     workerId,
     toColumn(ends.map(({ runId }) => runId)),

@@ -1,6 +1,6 @@
 import type { TraceContext } from '../job/enqueue.ts'
 import type { JobTrigger } from '../job/handler.ts'
-import type { Shown, WorkLabel } from '../job/labelWork.ts'
+import type { WorkLabel } from '../job/labelWork.ts'
 
 /** A payload with what its runs need. */
 export interface Envelope extends Partial<WorkLabel> {
@@ -58,17 +58,7 @@ export function toFacts({
 /** How long JSON's null is. A shorter payload that is missing is that of a row which somebody made without one. */
 const NULL_BYTES = 4
 
-export function toEnvelope({ payload, bytes, label, facts }: EnvelopeRow): Envelope {
-  const given = payload === null && bytes < NULL_BYTES ? {} : payload
-  return {
-    payload: bytes === 0 ? undefined : given,
-    trigger: 'queue',
-    ...(label !== null && { label }),
-    ...facts,
-  }
-}
-
-/** What people see of the work. */
-export function labelOfEnvelope({ label, shown }: { label?: string; shown?: Shown }): WorkLabel {
-  return { ...(label !== undefined && { label }), ...(shown !== undefined && { shown }) }
+export function readPayload({ payload, bytes }: Pick<EnvelopeRow, 'payload' | 'bytes'>): unknown {
+  if (bytes === 0) return undefined
+  return payload === null && bytes < NULL_BYTES ? {} : payload
 }

@@ -1,43 +1,36 @@
+import { CARRIED, listColumns } from './carried.ts'
+
 /*
  * What claims hold. A run is under way while its claim lists it and JobRun has no end of it.
  */
 
-/** The columns of JobClaim that have an element for each run, except payloads, which are long. */
-export const ARRAYS = [
+/** The columns of JobClaim that have an element for each run, except payloads, which are long; and what an element is. */
+export const LISTS: readonly (readonly [list: string, name: string])[] = [
   ['runIds', 'runId'],
   ['workIds', 'workId'],
-  ['attempts', 'attempt'],
-  ['ranks', 'rank'],
-  ['failures', 'failures'],
-  ['losses', 'losses'],
-  ['lossesAlone', 'lossesAlone'],
-  ['needs', 'needs'],
-  ['uniqueKeys', 'uniqueKey'],
-  ['keys', 'key'],
-  ['labels', 'label'],
   ['dueAts', 'dueAt'],
-  ['facts', 'facts'],
-  ['bytes', 'bytes'],
-  ['enqueuedAts', 'enqueuedAt'],
-  ['payloadIds', 'payloadId'],
-] as const
+  ...CARRIED.map(({ list, name }) => [list, name] as const),
+]
 
 /**
  * `claim` and `held` for each run of the claims in `from`, which selects from JobClaim as `claim`. Whoever needs payloads has them
  * unnested with the rest: PostgreSQL would compare each with each to join two lists.
  */
 export const heldSql = (payloads = 'null::jsonb[]') => `
-  claim cross join lateral unnest(${ARRAYS.map(([column]) => `claim."${column}"`).join(', ')}, ${payloads})
-    as held(${ARRAYS.map(([, name]) => `"${name}"`).join(', ')}, "payload")`
+  claim cross join lateral unnest(${LISTS.map(([list]) => `claim."${list}"`).join(', ')}, ${payloads})
+    as held(${listColumns(LISTS.map(([, name]) => name))}, "payload")`
 
 /** What `held` says, with what a null stands for. Work by hand has no id. */
 export const HELD_COLUMNS = `
   claim."id" as "claimId", claim."name", claim."workerId", claim."origin", claim."isAlone", claim."startedAt", claim."createdAt",
-  held."runId", coalesce(held."workId", held."runId") as "workId", coalesce(held."attempt", 1) as "attempt",
-  coalesce(held."rank", 0) as "rank", coalesce(held."failures", 0) as "failures", coalesce(held."losses", 0) as "losses",
-  coalesce(held."lossesAlone", 0) as "lossesAlone", coalesce(held."needs", 0) as "needs", held."uniqueKey", held."key",
-  held."label", held."dueAt", held."facts", coalesce(held."bytes", 2) as "bytes", held."enqueuedAt",
-  held."payload", held."payloadId"`
+  held."runId", coalesce(held."workId", held."runId") as "workId", held."dueAt", held."payload",
+  ${CARRIED.map(({ name, absent }) => `coalesce(held."${name}", ${absent}) as "${name}"`).join(', ')}`
+
+/** `held` for the run `"at"` of a claim alone: a claim may have thousands. */
+export const HELD_AT = `
+  claim cross join lateral (
+    select ${LISTS.map(([list, name]) => `claim."${list}"[claim."at"] as "${name}"`).join(', ')}, null::jsonb as "payload"
+  ) held`
 
 /** Where the work of a run has come from, by the columns of JobRun that say so. */
 export const originOf = (facts: string) => ({
@@ -45,6 +38,28 @@ export const originOf = (facts: string) => ({
   enqueuedBy: `${facts} ->> 'enqueuedBy'`,
   traceId: `nullif(split_part(${facts} #>> '{trace,traceparent}', '-', 2), '')`,
 })
+
+/** The columns of JobRun that a run has from its start, by those of HELD_COLUMNS. */
+export const RECORDED_AT_START = {
+  id: '"runId"',
+  name: '"name"',
+  trigger: `coalesce("facts" ->> 'trigger', 'queue')::"JobTrigger"`,
+  attempt: '"attempt"',
+  scheduledFor: `("facts" ->> 'scheduledFor')::timestamptz`,
+  startedAt: '"startedAt"',
+  dryRun: `coalesce("facts" -> 'dryRun' = 'true', false)`,
+  actor: `"facts" ->> 'actor'`,
+  reason: `"facts" ->> 'reason'`,
+  workId: `case when "origin" <> 'hand' then "workId" end`,
+  workerId: '"workerId"',
+  createdAt: '"createdAt"',
+  label: '"label"',
+  shown: `"facts" -> 'shown'`,
+  dueAt: '"dueAt"',
+  uniqueKey: '"uniqueKey"',
+  key: `nullif("key", '')`,
+  ...originOf('"facts"'),
+}
 
 /**
  * Whether the run `id` has not ended. Each is looked up by its id: for a `not exists` PostgreSQL may read all runs.

@@ -1,6 +1,7 @@
-import { rangeValues, toRanges, UNDERSTANDS, type Behind, type RankRange } from './claimWork.ts'
+import { rangeValues, toRanges, UNDERSTANDS, type RankRange } from './claimWork.ts'
 import type { Connection } from './database.ts'
 import { PLACE_SQL } from './place.ts'
+import type { Behind } from './taken.ts'
 
 /*
  * What a round sees of the work that waits for its worker, however much that is: a look reads the first piece behind each floor.

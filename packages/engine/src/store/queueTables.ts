@@ -1,3 +1,4 @@
+import { CARRIED } from './carried.ts'
 import { originOf } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 
@@ -20,25 +21,11 @@ import { PLACE_SQL } from './place.ts'
 /** A payload of more bytes is in JobPayload, and not in the rows that move. */
 export const MAX_INLINE_BYTES = 1_000
 
-/** What little work has beside its payload is in `facts`, the rest of its envelope. Null: it has nothing of it. */
-const WORK_COLUMNS = `
-          "attempt" INTEGER NOT NULL DEFAULT 1,
-          -- How many attempts have cost one of the job's retries.
-          "failures" INTEGER NOT NULL DEFAULT 0,
-          -- How often its worker was lost while it ran, and how often of these while nothing else ran in the process.
-          "losses" INTEGER NOT NULL DEFAULT 0,
-          "lossesAlone" INTEGER NOT NULL DEFAULT 0,
-          -- What a worker has to understand to take it.
-          "needs" SMALLINT NOT NULL DEFAULT 0,
-          "bytes" INTEGER NOT NULL,
-          "uniqueKey" TEXT,
-          "key" TEXT,
-          "label" TEXT,
-          "enqueuedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-          "facts" JSONB,
-          -- Where "payloadId" names a row of JobPayload, that has it.
-          "payload" JSONB,
-          "payloadId" UUID,`
+/** What JobWork and JobDeadLetter have in common. Where `payloadId` names a row of JobPayload, that has the payload. */
+const WORK_COLUMNS = CARRIED.map(
+  ({ name, type, constraint }) => `
+          "${name}" ${type} ${constraint},`,
+).join('')
 
 /** Rows come and go by the thousand: vacuum has to follow, and not in naps. Without a large column `toast.…` does nothing. */
 const BUSY = ['', 'toast.']
@@ -54,11 +41,10 @@ export const QUEUE_TABLES_SQL = `
       CREATE TABLE "JobWork" (
           "id" UUID NOT NULL,
           "name" TEXT NOT NULL,
-          -- The priority, negated: what is greater starts later.
-          "rank" INTEGER NOT NULL DEFAULT 0,
           -- Null: it is not due yet.
           "place" BIGINT DEFAULT ${PLACE_SQL},
           "dueAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,${WORK_COLUMNS}
+          "payload" JSONB,
 
           CONSTRAINT "JobWork_pkey" PRIMARY KEY ("id")
       ) WITH (${BUSY});
@@ -73,8 +59,8 @@ export const QUEUE_TABLES_SQL = `
 
       CREATE TABLE "JobDeadLetter" (
           "id" UUID NOT NULL,
-          "name" TEXT NOT NULL,
-          "rank" INTEGER NOT NULL DEFAULT 0,${WORK_COLUMNS}
+          "name" TEXT NOT NULL,${WORK_COLUMNS}
+          "payload" JSONB,
           "failedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           "errorCode" TEXT NOT NULL,
           "errorMessage" TEXT NOT NULL,
@@ -132,22 +118,12 @@ export const QUEUE_TABLES_SQL = `
           "runIds" UUID[] NOT NULL,
           -- Each of these is null where it would say the same of all: that the run has the id of its work, attempt 1, 0, or null.
           "workIds" UUID[],
-          "attempts" INTEGER[],
-          "ranks" INTEGER[],
-          "failures" INTEGER[],
-          "losses" INTEGER[],
-          "lossesAlone" INTEGER[],
-          "needs" SMALLINT[],
-          "uniqueKeys" TEXT[],
-          "keys" TEXT[],
-          "labels" TEXT[],
           -- When the attempt was due, where that was not when its work was enqueued.
-          "dueAts" TIMESTAMPTZ(3)[],
-          "facts" JSONB[],
-          "bytes" INTEGER[],
-          "enqueuedAts" TIMESTAMPTZ(3)[] NOT NULL,
+          "dueAts" TIMESTAMPTZ(3)[],${CARRIED.map(
+            ({ list, type }) => `
+          "${list}" ${type}[],`,
+          ).join('')}
           "payloads" JSONB[],
-          "payloadIds" UUID[],
           -- The limits under which its runs go on, and its place: for one limit places ascend in the order of commits. Null for
           -- jobs without limits.
           "limits" TEXT[],

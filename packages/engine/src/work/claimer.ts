@@ -6,11 +6,9 @@ import {
   ClaimConflict,
   claimWork,
   findWorkOfClaims,
-  hasMoreToRead,
   readBesideClaim,
   type Claimed,
   type ClaimRequest,
-  type TakenWork,
 } from '../store/claimWork.ts'
 import {
   claimUnderLimits,
@@ -18,6 +16,7 @@ import {
   type AskedKey,
   type LimitState,
 } from '../store/claimUnderLimits.ts'
+import type { Taken } from '../store/taken.ts'
 import { createFloors, type Floors } from './floors.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
@@ -37,7 +36,7 @@ export interface Claimer {
   /** Whether the job is under limits over all workers, which `ended` is to hear of its runs. */
   isLimited(job: Job): boolean
   /** The end of a run of such a job is recorded. Returns the other jobs for which the end may have made room. */
-  ended(job: Job, work: TakenWork): readonly string[]
+  ended(job: Job, work: Pick<Taken, 'key'>): readonly string[]
   /** Lets claims under way end soon, even when the database does not answer. */
   stop(): void
 }
@@ -52,7 +51,7 @@ export interface ClaimManner {
 }
 
 export interface ClaimAnswer {
-  work: TakenWork[]
+  work: readonly Taken[]
   /** False: others cannot see that this worker lives. It gets no work until they can. */
   isAlive: boolean
   /** The claim brought as much as it asked for, or as many bytes as it may, so there may be more. */
@@ -140,11 +139,11 @@ export function createClaimer({
       const taken = await claimWithRetry(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now() }),
       )
-      const byClaim = Map.groupBy(taken.work, ({ held }) => held.id)
+      const byClaim = Map.groupBy(taken.work, ({ claim }) => claim.id)
       for (const { job, request, resolve } of group) {
         const work = byClaim.get(request.claimId) ?? []
         floors.note(job.name, work)
-        resolve(toAnswer({ ...taken, work }, job, request.limit))
+        resolve(toAnswer({ ...taken, work }, request.limit))
       }
     } catch (error) {
       // After a lost answer these claim ids are closed: do not try them again. A lane asks anew, with another id.
@@ -169,8 +168,7 @@ export function createClaimer({
     return await holdings.claiming(requests, async () => {
       const taken = await claimOnce(requests, attempt)
       // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
-      await readBeside(taken.work)
-      return taken
+      return { ...taken, work: await readBeside(taken.work) }
     })
   }
 
@@ -204,7 +202,7 @@ export function createClaimer({
   async function findClaimAfterLostAnswer(
     requests: readonly ClaimRequest[],
     error: unknown,
-  ): Promise<TakenWork[]> {
+  ): Promise<readonly Taken[]> {
     for (let looks = 1; !isOver(); looks++) {
       const work = await findWorkOfClaims(database, workerId, requests).catch(() => null)
       if (work === null) await pauseToLook(looks)
@@ -219,7 +217,7 @@ export function createClaimer({
   const pauseToLook = (looks: number) => pauseAfter(stoppedAt < Infinity ? 1 : looks)
 
   /** Tries again until it is read, or PostgreSQL has refused it for a single piece. */
-  async function readBeside(work: readonly TakenWork[]): Promise<void> {
+  async function readBeside(work: readonly Taken[]): Promise<readonly Taken[]> {
     for (let looks = 1; ; looks++) {
       try {
         return await readBesideClaim(database, work)
@@ -231,12 +229,13 @@ export function createClaimer({
     }
   }
 
-  async function readInParts(work: readonly TakenWork[], { message }: Error): Promise<void> {
-    const more = work.filter(hasMoreToRead)
-    const middle = Math.ceil(more.length / 2)
-    const [one] = more
-    if (one && more.length === 1) one.payloadMissing = message
-    else for (const part of [more.slice(0, middle), more.slice(middle)]) await readBeside(part)
+  async function readInParts(
+    work: readonly Taken[],
+    { message }: Error,
+  ): Promise<readonly Taken[]> {
+    if (work.length === 1) return work.map((one) => ({ ...one, payloadMissing: message }))
+    const middle = Math.ceil(work.length / 2)
+    return [...(await readBeside(work.slice(0, middle))), ...(await readBeside(work.slice(middle)))]
   }
 
   /** Claims under the job's limits over all workers, and by its keys. */
@@ -296,7 +295,7 @@ export function createClaimer({
     if (keys !== null) shares?.note(keys, taken.work, taken.isCut ? null : state, limit)
     const free = state?.free ?? Infinity
     const isFull = taken.work.length >= free && state?.isRated !== true
-    const answer = toAnswer(taken, job, Math.min(limit, free))
+    const answer = toAnswer(taken, Math.min(limit, free))
     if (free <= 0) {
       const freeInMs = state?.openInMs ?? null
       // Before that no end of a run makes room.
@@ -350,13 +349,13 @@ export function createClaimer({
       const taken = await claimWithRetry(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now(), suspects }),
       )
-      return toAnswer(taken, job, 1)
+      return toAnswer(taken, 1)
     },
     isLimited: ({ name }) => limits.of(name) !== null,
-    ended({ name }, { key = '' }) {
+    ended({ name }, { key }) {
       const rules = limits.of(name)
-      rules?.shares?.ended(key)
-      room?.ended(name, rules?.limits ?? [], key)
+      rules?.shares?.ended(key ?? '')
+      room?.ended(name, rules?.limits ?? [], key ?? '')
       return limits.besides(name)
     },
     stop() {
@@ -382,8 +381,7 @@ function isCertainFailure(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }
 
-/** What a lane gets. How often the work is tried again is as this worker knows its job. */
-function toAnswer({ work, isAlive, isCut }: Claimed, { retry }: Job, limit: number): ClaimAnswer {
-  for (const { run, failures } of work) run.retriesLeft = Math.max(0, retry.limit - failures)
+/** What a lane gets. */
+function toAnswer({ work, isAlive, isCut }: Claimed, limit: number): ClaimAnswer {
   return { work, isAlive, mayBeMore: isCut || work.length === limit, freeInMs: null }
 }

@@ -1,4 +1,4 @@
-import type { Behind, TakenWork } from '../store/claimWork.ts'
+import type { Behind, Taken } from '../store/taken.ts'
 import type { LookRequest, Seen } from '../store/looks.ts'
 
 /*
@@ -46,7 +46,7 @@ export interface Floors {
   /** Where a claim begins: behind what this worker's claims have taken, or at the floor, below which there is nothing. */
   behind(name: string, from: 'hint' | 'floor'): Behind[]
   /** A claim has committed that took this work of the job, in the order of places. */
-  note(name: string, work: readonly Pick<TakenWork, 'from'>[]): void
+  note(name: string, work: readonly Pick<Taken, 'from'>[]): void
   /** Where a look begins. `move` gets it back with what the look has seen: by rank, the place of the first work behind the floor. */
   look(name: string): LookRequest
   move(

@@ -1,4 +1,5 @@
-import type { Claimed, ClaimRequest, TakenWork } from '../store/claimWork.ts'
+import type { Claimed, ClaimRequest } from '../store/claimWork.ts'
+import type { End } from '../store/endRuns.ts'
 
 /** What this worker holds by its own memory. The database may have gone back since, as after a fail-over: see rescue.ts. */
 export interface Holdings {
@@ -8,7 +9,7 @@ export interface Holdings {
     claim: () => Promise<Claimed>,
   ): Promise<Claimed>
   /** The run's end is recorded, or somebody else has ended it. */
-  settled(taken: Pick<TakenWork, 'run' | 'held'>): void
+  settled(end: Pick<End, 'runId' | 'claim'>): void
   /** Whether the claim is being made, or has runs that are not settled. */
   has(claimId: string): boolean
   /** Whether the claim was made, and holds no such run, or not any more. */
@@ -23,19 +24,22 @@ export function createHoldings(): Holdings {
       for (const { claimId } of requests) claims.set(claimId, null)
       try {
         const claimed = await claim()
-        for (const { held, run } of claimed.work) {
-          const runs = claims.get(held.id) ?? new Set()
-          claims.set(held.id, runs.add(run.id))
+        for (const {
+          claim: { id: claimId },
+          id,
+        } of claimed.work) {
+          const runs = claims.get(claimId) ?? new Set()
+          claims.set(claimId, runs.add(id))
         }
         return claimed
       } finally {
         for (const { claimId } of requests) if (claims.get(claimId) === null) claims.delete(claimId)
       }
     },
-    settled({ held, run }) {
-      const runs = claims.get(held.id)
-      runs?.delete(run.id)
-      if (runs?.size === 0) claims.delete(held.id)
+    settled({ claim, runId }) {
+      const runs = claims.get(claim.id)
+      runs?.delete(runId)
+      if (runs?.size === 0) claims.delete(claim.id)
     },
     has: (claimId) => claims.has(claimId),
     lacks(claimId, runId) {

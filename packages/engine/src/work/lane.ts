@@ -1,6 +1,7 @@
 import type { Logger } from '../job/logger.ts'
 import type { Job } from '../job/defineJob.ts'
-import { ClaimConflict, MAX_CLAIM_BYTES, type TakenWork } from '../store/claimWork.ts'
+import { ClaimConflict, MAX_CLAIM_BYTES } from '../store/claimWork.ts'
+import type { Taken } from '../store/taken.ts'
 import type { ClaimAnswer, Claimer } from './claimer.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { MAX_TIMER_MS } from '../arguments/argument.ts'
@@ -49,7 +50,7 @@ export interface LaneOptions {
   /** What all lanes of the process may hold together. Default: anything. */
   budget?: PayloadBudget | undefined
   /** Carries a run to its end; the lane counts it as running until then. */
-  execute: (taken: TakenWork) => Promise<unknown>
+  execute: (taken: Taken) => Promise<unknown>
 }
 
 const MAX_CLAIM = 2_000
@@ -170,7 +171,7 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   /** Lets short runs end before others begin: what thousands hold at once, the garbage collector copies again and again. */
-  async function beginAll(work: readonly TakenWork[]): Promise<void> {
+  async function beginAll(work: readonly Taken[]): Promise<void> {
     for (let at = 0; at < work.length; at += MAX_BEGIN) {
       if (at > 0) await afterMicrotasks()
       for (const taken of work.slice(at, at + MAX_BEGIN)) begin(taken)
@@ -195,19 +196,20 @@ export function createLane(options: LaneOptions): Lane {
     pump()
   }
 
-  function begin(taken: TakenWork): void {
-    const isBeside = job.isExclusive && taken.run.dryRun
+  /** No function here holds the work: it would keep the payload until the run is settled. */
+  function begin(taken: Taken): void {
+    const { id: runId, name, attempt, bytes } = taken
+    const isBeside = job.isExclusive && taken.facts.dryRun === true
     claimed--
     running++
     if (isBeside) rehearsing++
     turns?.enter()
     const end = () => {
       turns?.leave()
-      budget?.give(taken.bytes)
+      budget?.give(bytes)
       leave(isBeside)
     }
     execute(taken).then(end, (error: unknown) => {
-      const { id: runId, name, attempt } = taken.run
       log.error({ err: error, name, runId, attempt }, 'the end of a job run could not be handled')
       end()
     })

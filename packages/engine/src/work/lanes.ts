@@ -1,5 +1,5 @@
 import type { Job } from '../job/defineJob.ts'
-import type { TakenWork } from '../store/claimWork.ts'
+import type { Taken } from '../store/taken.ts'
 import { createLane, type Lane, type LaneOptions } from './lane.ts'
 import { createPayloadBudget } from './payloadBudget.ts'
 import { createSuspectLane } from './suspectLane.ts'
@@ -14,21 +14,22 @@ export function createLanes(
     /** How many runs of a job that is not exclusive go on at once. */
     countLanes: (job: Job) => number
     turns: Turns
-    /** Carries a run to its end, beside others or alone in the process. */
-    execute: (job: Job, work: TakenWork, isAlone: boolean) => Promise<unknown>
+    /** Returns what carries runs of the job to their ends, beside others or alone in the process. */
+    executeOf: (job: Job, isAlone: boolean) => (taken: Taken) => Promise<unknown>
   },
 ) {
-  const { claimer, log, observers, countLanes, turns, execute } = options
+  const { claimer, log, observers, countLanes, turns } = options
   const lanes = new Map<string, Lane>()
   const budget = createPayloadBudget()
-  const carryOut: typeof execute = (job, work, isAlone) =>
-    claimer.isLimited(job) ? makeRoomAfter(job, work, isAlone) : execute(job, work, isAlone)
 
-  const makeRoomAfter: typeof execute = async (job, work, isAlone) => {
-    try {
-      return await execute(job, work, isAlone)
-    } finally {
-      for (const name of claimer.ended(job, work)) lanes.get(name)?.makeRoom()
+  function executeOf(job: Job, isAlone: boolean): (taken: Taken) => Promise<unknown> {
+    const execute = options.executeOf(job, isAlone)
+    return (taken) => {
+      if (!claimer.isLimited(job)) return execute(taken)
+      const { key } = taken
+      return execute(taken).finally(() => {
+        for (const name of claimer.ended(job, { key })) lanes.get(name)?.makeRoom()
+      })
     }
   }
 
@@ -42,7 +43,7 @@ export function createLanes(
       // Isolated runs go on in other processes, also while a suspect runs alone in this one.
       turns: job.isolate === null ? turns : undefined,
       budget,
-      execute: (work) => carryOut(job, work, false),
+      execute: executeOf(job, false),
     })
     lanes.set(job.name, lane)
   }
@@ -51,7 +52,7 @@ export function createLanes(
     turns,
     log,
     observers,
-    execute: (job, work) => carryOut(job, work, job.isolate === null),
+    execute: (job, taken) => executeOf(job, job.isolate === null)(taken),
   })
   const jobOf = new Map(options.jobs.map((job) => [job.name, job]))
   const own = [...lanes.values()]

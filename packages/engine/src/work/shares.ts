@@ -1,5 +1,5 @@
 import type { AskedKey, FoundKey, LimitState } from '../store/claimUnderLimits.ts'
-import type { Behind, TakenWork } from '../store/claimWork.ts'
+import type { Behind, Taken } from '../store/taken.ts'
 
 /*
  * The keys of one job that have work, as this worker knows them, and how much each had of it. The key with the least service is
@@ -34,7 +34,7 @@ export interface Shares {
   /** What became of that. */
   note(
     asked: readonly AskedKey[],
-    work: readonly TakenWork[],
+    work: readonly Taken[],
     state: Pick<LimitState, 'free' | 'keys'> | null,
     limit: number,
   ): void

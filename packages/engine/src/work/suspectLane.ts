@@ -1,7 +1,7 @@
 import type { Job } from '../job/defineJob.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Observers } from '../run/combineObservers.ts'
-import type { TakenWork } from '../store/claimWork.ts'
+import type { Taken } from '../store/taken.ts'
 import type { Claimer } from './claimer.ts'
 import type { Lane } from './lane.ts'
 import type { Turns } from './turns.ts'
@@ -25,7 +25,7 @@ export function createSuspectLane(options: {
   log: Logger
   observers?: Observers | undefined
   /** Carries a run to its end. */
-  execute: (job: Job, taken: TakenWork) => Promise<unknown>
+  execute: (job: Job, taken: Taken) => Promise<unknown>
 }): SuspectLane {
   const { claimer, turns, log, observers, execute } = options
   /** By the job's name. */
@@ -56,7 +56,7 @@ export function createSuspectLane(options: {
     claims.add(claiming)
     const { taken, endTurn } = await claiming.finally(() => claims.delete(claiming))
     if (taken === undefined) return false
-    const { name, id: runId, attempt } = taken.run
+    const { name, id: runId, attempt } = taken
     log.info({ name, runId, attempt }, 'job run is alone: its work has lost several workers')
     running++
     try {
@@ -69,7 +69,7 @@ export function createSuspectLane(options: {
   }
 
   /** Claims a piece once nothing else runs here. Its turn is over where that brings nothing. */
-  async function claimAlone(job: Job): Promise<{ taken?: TakenWork; endTurn: () => void }> {
+  async function claimAlone(job: Job): Promise<{ taken?: Taken; endTurn: () => void }> {
     const { name } = job
     // An isolated run cannot harm this process, so it needs no turn.
     if (job.isolate !== null) return { ...(await claim(job)), endTurn: () => undefined }
@@ -79,7 +79,7 @@ export function createSuspectLane(options: {
       log.info({ name, reason: turn.kind }, 'work that is to run alone was left to other workers')
       return { endTurn: () => undefined }
     }
-    let claimed: { taken?: TakenWork } = {}
+    let claimed: { taken?: Taken } = {}
     try {
       claimed = await claim(job)
     } finally {
@@ -88,7 +88,7 @@ export function createSuspectLane(options: {
     return { ...claimed, endTurn: turn.end }
   }
 
-  async function claim(job: Job): Promise<{ taken?: TakenWork }> {
+  async function claim(job: Job): Promise<{ taken?: Taken }> {
     const [taken] = (await claimer.claimSuspect(job)).work
     if (taken === undefined) return {}
     observers?.workClaimed(job.name, 1)

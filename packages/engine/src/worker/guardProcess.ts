@@ -210,20 +210,20 @@ export function guardProcess(
   }
 
   return {
-    async execute(running) {
+    async execute(execution) {
       const run: TracedRun = {
-        name: running.run.name,
-        runId: running.run.id,
-        timeoutMs: running.job.timeoutMs,
+        name: execution.taken.name,
+        runId: execution.taken.id,
+        timeoutMs: execution.job.timeoutMs,
         worker,
-        abort: running.abort,
+        abort: execution.abort,
         isOver: false,
         strays: 0,
       }
       runs.add(run)
       watchdog?.watch(run)
       try {
-        return await currentRun.run(run, executeRun, running)
+        return await currentRun.run(run, executeRun, execution)
       } finally {
         run.isOver = true
         runs.delete(run)

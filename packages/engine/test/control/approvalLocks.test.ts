@@ -7,7 +7,7 @@ import { claimWork } from '../../src/store/claimWork.ts'
 import { endRuns } from '../../src/store/endRuns.ts'
 import { claimRequest } from '../claimRequest.ts'
 import { countLockWaits } from '../countLockWaits.ts'
-import { openTestQueue } from '../openTestQueue.ts'
+import { openTestQueue, toEnd } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const sweep = defineJob({ name: 'sweep' })
@@ -27,7 +27,7 @@ it('a transaction that wanted to approve a run under way holds up neither its en
     // A claim alone lists it.
     expect(await approveRun(tx, taken.runId, by, enqueue)).toEqual({ kind: 'notBlocked' })
     await recordRunning(database, 'w1', taken)
-    taken.hasSpoken = true
+    taken.hasRow = true
     expect(await approveRun(tx, taken.runId, by, enqueue)).toEqual({ kind: 'notBlocked' })
     await queue.fail([taken], { code: 'broken', message: '' }, 'redeliver')
     expect(await rows('select "status"::text as "status" from "JobRun"')).toEqual([
@@ -46,12 +46,11 @@ it('an approval that waits while a claim takes the work of its run knows that it
   await runtime.clear()
   await queue.client.enqueueNow(sweep, {}, { uniqueKey: 'k' })
   const [blocked] = await queue.take('sweep')
-  const { runId, workId, held } = blocked!
+  const { runId, workId, claimId } = blocked!
   const error = { code: 'guard_blocked', message: '' }
   const details = JSON.stringify({ error, guard: { due: 1 } })
   const next = { kind: 'dead' } as const
-  const of = { runId, claimId: held.id, endedAt: new Date(), error, details, next }
-  await endRuns(database, 'w1', [of], [held.id])
+  await endRuns(database, 'w1', [toEnd(blocked!, { error, details, next })], [claimId])
   await queue.client.redriveDeadLetters({ ids: [workId] }, by)
   let approving: Promise<unknown> | undefined
   await database.transaction(async (tx) => {

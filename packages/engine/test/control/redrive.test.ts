@@ -205,7 +205,7 @@ describe('redriving', () => {
     const ids = [await fail(undefined, parcel, payload), await fail(undefined, parcel, payload)]
     await redrive({ ids: [ids[0]!] })
     const [work] = await opened.take('parcel')
-    expect(work).toMatchObject({ workId: ids[0], attempt: 2, envelope: { payload } })
+    expect(work).toMatchObject({ workId: ids[0], attempt: 2, payload })
     await opened.client.discardDeadLetters({ ids: [ids[1]!] }, by)
     expect(await runtime.rows('select "workId" from "JobPayload"')).toEqual([{ workId: ids[0] }])
   })

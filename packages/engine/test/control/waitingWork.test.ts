@@ -28,7 +28,7 @@ let wakeUps = 0
 const enqueue = (n: number, options?: EnqueueOptions) =>
   opened.client.enqueueNow(parcel, { n }, options)
 const numbersOf = (work: readonly TestWork[]) =>
-  work.map(({ envelope }) => (envelope.payload as { n: number }).n)
+  work.map(({ payload }) => (payload as { n: number }).n)
 const take = async (limit = 100) => await opened.take('parcel', limit)
 const states = () =>
   runtime.column<string>(
@@ -80,7 +80,7 @@ describe('a queue that is paused', () => {
     expect((await claim(requests.slice(0, 1))).work).toEqual([])
     expect((await claim(requests.slice(0, 1), { isAlone: true })).work).toEqual([])
     await runtime.rows('update "JobWork" set "losses" = 0')
-    expect((await claim(requests)).work.map(({ run }) => run.name)).toEqual(['other'])
+    expect((await claim(requests)).work.map(({ name }) => name)).toEqual(['other'])
     expect(await ready()).toEqual([])
     await opened.complete([running!])
     expect(await states()).toEqual(['retry 2', 'created 3'])

@@ -55,7 +55,7 @@ describe('a claim of which a part has ended', () => {
     const work = await take(40)
     const [over, goesOn] = [work.slice(0, 25), work.slice(25)]
     await recordRunning(runtime.database, 'w1', goesOn[0]!)
-    goesOn[0]!.hasSpoken = true
+    goesOn[0]!.hasRow = true
     await complete(over)
     const before = await heldOf(goesOn)
     await compact()
@@ -80,7 +80,7 @@ describe('a claim of which a part has ended', () => {
     await rescueLostRuns({ database, log, now: () => new Date(), workerId: 'w1' })
     const again = await opened.take('parcel')
     const payloadsOf = (these: readonly TestWork[]) =>
-      new Map(these.map(({ workId, envelope }) => [workId, envelope.payload]))
+      new Map(these.map(({ workId, payload }) => [workId, payload]))
     expect(payloadsOf(again)).toEqual(payloadsOf(work.slice(18)))
   })
 
@@ -110,7 +110,7 @@ describe('a claim is left as it is', () => {
     expect(await sizes()).toEqual([20])
     await runtime.rows(`update "JobClaim" set "createdAt" = now() - interval '11 seconds'`)
     // Somebody else is to let it go.
-    for (const { held } of work) held.open++
+    for (const { claim } of work) claim.open++
     await complete(work.slice(10))
     await compact()
     expect(await sizes()).toEqual([20])

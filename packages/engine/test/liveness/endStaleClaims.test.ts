@@ -8,7 +8,7 @@ import type { RescuedRun, WorkerObserver } from '../../src/run/observer.ts'
 import { createSettler } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
-import { openTestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestQueue, toEnd, type TestWork } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
 import { startTestWorker } from '../startTestWorker.ts'
@@ -35,7 +35,7 @@ async function take(
 async function speak(work: TestWork, details: Details = { cleaned: 3 }): Promise<void> {
   await recordRunning(runtime.database, 'w1', work)
   await runtime.rows('update "JobRun" set "details" = $2 where "id" = $1', [work.runId, details])
-  work.hasSpoken = true
+  work.hasRow = true
 }
 
 /** Lets the time of all claims run out. */
@@ -62,8 +62,7 @@ const states = () => readWorkStates(runtime.rows)
 const settle = (taken: TestWork, details: Details | null = null) => {
   const { database, log } = runtime
   const settler = createSettler({ database, workerId: 'w1', log })
-  const { retry } = jobs.find(({ name }) => name === taken.name)!
-  return settler.settle({ taken, retry, endedAt: new Date(), details, failure: null })
+  return settler.settle(toEnd(taken, { details: details && JSON.stringify(details) }))
 }
 
 describe('a last attempt whose claim has expired', () => {
@@ -80,7 +79,7 @@ describe('a last attempt whose claim has expired', () => {
     ])
     expect(await runtime.rows('select from "JobClaim"')).toEqual([])
 
-    expect(await settle(work, { sent: 1 })).toEqual({ kind: 'lost' })
+    expect(await settle(work, { sent: 1 })).toMatchObject({ kind: 'lost' })
     expect(await runs()).toEqual([{ status: 'failed', errorCode: 'expired' }])
     const { deadLetters } = await listDeadLetters(runtime.reader, { limit: 10 })
     expect(deadLetters).toMatchObject([{ workId: work.workId, error: { code: 'expired' } }])
@@ -108,10 +107,10 @@ describe('a last attempt whose claim has expired', () => {
       await tx.query('select from "JobRun" for update')
       expect((await end()).map(({ id }) => id)).toEqual([silent.runId])
       await recordRunning(runtime.database, 'w1', silent)
-      expect(await settle(silent, { sent: 1 })).toEqual({ kind: 'lost' })
+      expect(await settle(silent, { sent: 1 })).toMatchObject({ kind: 'lost' })
     })
     expect(await runtime.rows('select from "JobClaim"')).toHaveLength(1)
-    expect(await settle(spoken!, { sent: 1 })).toMatchObject({ kind: 'settled' })
+    expect(await settle(spoken!, { sent: 1 })).toMatchObject({ kind: 'success' })
     expect(await runtime.rows('select "status", "details" from "JobRun" order by 1')).toEqual([
       { status: 'success', details: { cleaned: 3, sent: 1 } },
       {
@@ -125,7 +124,7 @@ describe('a last attempt whose claim has expired', () => {
   it('succeeds where it is late, but nobody has noticed', async () => {
     const [work] = await take(letter)
     await expire()
-    expect(await settle(work, { sent: 1 })).toEqual({ kind: 'settled', details: { sent: 1 } })
+    expect(await settle(work, { sent: 1 })).toMatchObject({ kind: 'success', details: { sent: 1 } })
     expect(await runs()).toEqual([{ status: 'success', errorCode: null }])
     expect(await states()).toEqual(['completed'])
     expect(await end()).toEqual([])
@@ -205,7 +204,7 @@ describe('a run under way when the clock of the database steps ahead by hours', 
     const [work] = await take(letter)
     await step()
     expect([await end(), await end()]).toEqual([[], []])
-    expect(await settle(work)).toMatchObject({ kind: 'settled' })
+    expect(await settle(work)).toMatchObject({ kind: 'success' })
     await end()
     expect(expiredSince.size).toBe(0)
   })
@@ -235,12 +234,12 @@ describe('an attempt that is to be followed by another', () => {
     await expire()
     await end()
     expect(await runs()).toEqual([{ status: 'failed', errorCode: 'expired' }])
-    expect(await settle(work)).toEqual({ kind: 'lost' })
+    expect(await settle(work)).toMatchObject({ kind: 'lost' })
     expect(await states()).toEqual(['retry'])
     await runtime.rows(`update "JobWork" set "dueAt" = now() - interval '1 second'`)
     const [second] = await opened.take('letter')
     expect(second).toMatchObject({ workId: work.workId, attempt: 2, failures: 1, losses: 0 })
-    expect(await settle(second!)).toEqual({ kind: 'settled', details: null })
+    expect(await settle(second!)).toMatchObject({ kind: 'success', details: null })
     expect((await runs()).map(({ status }) => status)).toEqual(['failed', 'success'])
     expect(await states()).toEqual(['completed'])
   })

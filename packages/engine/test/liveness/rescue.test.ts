@@ -8,7 +8,8 @@ import { createSession, type Session } from '../../src/liveness/session.ts'
 import { runOnce } from '../../src/worker.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { findLostClaims } from '../../src/liveness/whoIsLost.ts'
-import { claimWork, readBesideClaim, type TakenWork } from '../../src/store/claimWork.ts'
+import { claimWork, readBesideClaim } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
@@ -77,7 +78,7 @@ describe('rescueLostRuns', () => {
     limit: number,
     suspects?: { isAlone: boolean },
     workerId = 'gone',
-  ): Promise<TakenWork[]> {
+  ): Promise<readonly Taken[]> {
     const { database } = runtime
     await placeDue(database, [name])
     const claimId = crypto.randomUUID()
@@ -89,8 +90,7 @@ describe('rescueLostRuns', () => {
         suspects,
       }),
     )
-    await readBesideClaim(database, work)
-    return work
+    return await readBesideClaim(database, work)
   }
 
   const rescue = () =>
@@ -150,7 +150,7 @@ describe('rescueLostRuns', () => {
       const taken = await takeAndVanish('drip', 4)
       expect(
         taken
-          .map(({ isReplaced, run }) => [run.attempt, isReplaced] as const)
+          .map(({ attempt, isReplaced }) => [attempt, isReplaced] as const)
           .toSorted(([a], [b]) => a - b),
       ).toEqual([
         [1, false],
@@ -166,7 +166,7 @@ describe('rescueLostRuns', () => {
       await loseRuns(LOST_RUNS)
       await foreign.query(`select from "JobClaim" where "name" = 'drip' for update`)
       const rescued = await rescue()
-      expect(new Set(rescued.map(({ id }) => id))).toEqual(new Set(others.map(({ run }) => run.id)))
+      expect(new Set(rescued.map(({ id }) => id))).toEqual(new Set(others.map(({ id }) => id)))
       expect(runtime.lines.filter(({ msg }) => msg === REFUSED)).toEqual([])
       await foreign.query('rollback')
       expect(await rescue()).toHaveLength(500)
@@ -265,14 +265,14 @@ describe('rescueLostRuns', () => {
     const { losses } = await workOf(workId)
     const suspects = losses < 2 ? undefined : { isAlone }
     const [taken] = await takeAndVanish('drip', 1, suspects)
-    expect(taken).toMatchObject({ run: { workId } })
+    expect(taken).toMatchObject({ workId })
     // So early nothing is taken alone.
     if (losses < 2) await runtime.rows('update "JobClaim" set "isAlone" = $1', [isAlone])
     if (hasProgress) {
       await recordRunning(runtime.database, 'gone', taken!)
       await runtime.rows(`update "JobRun" set "batchMarks" = '[]' where "status" = 'running'`)
     }
-    expect(await rescue()).toMatchObject([{ id: taken!.run.id, wasAlone: isAlone }])
+    expect(await rescue()).toMatchObject([{ id: taken!.id, wasAlone: isAlone }])
     return await workOf(workId)
   }
 

@@ -4,15 +4,14 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createWorkerThatWaits } from '../../src/createWorker.ts'
 import { defineJob, type Job } from '../../src/index.ts'
 import { giveBackStrays } from '../../src/liveness/rescue.ts'
-import type { IntendedEnd } from '../../src/run/settler.ts'
 import { createSettler } from '../../src/run/settler.ts'
-import type { TakenWork } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import type { Database } from '../../src/store/database.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createHoldings, type Holdings } from '../../src/work/holdings.ts'
 import { enqueueSilently } from '../countCosts.ts'
 import { interceptQueries, isClaim } from '../interceptQueries.ts'
-import { openTestQueue } from '../openTestQueue.ts'
+import { openTestQueue, toEnd } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
@@ -36,18 +35,11 @@ const compare = async (database: Database = runtime.database) => {
   return { ended: ended.length, areLeft }
 }
 
-const success = (taken: TakenWork): IntendedEnd => ({
-  taken,
-  retry: parcel.retry,
-  endedAt: new Date(),
-  details: null,
-  failure: null,
-})
 const settlerOf = () =>
   createSettler({ database: runtime.database, workerId: 'w1', log: runtime.log, holdings })
-const settle = async (work: readonly TakenWork[]) => {
+const settle = async (work: readonly Taken[]) => {
   const settler = settlerOf()
-  return await Promise.all(work.map((taken) => settler.settle(success(taken))))
+  return await Promise.all(work.map((taken) => settler.settle(toEnd(taken))))
 }
 /** Has the database go back to how it is now once `later` is over, as far as ends and claims are concerned. */
 async function goBackAfter(later: () => Promise<unknown>): Promise<void> {
@@ -66,8 +58,8 @@ const readEnds = () =>
 describe('a database that has lost ends', () => {
   it('gets the work of all of them back, which has lost neither a retry nor a worker', async () => {
     await enqueueSilently(runtime, parcel, 1_200)
-    const work = await take(1_200)
-    const goesOn = work.splice(0, 100)
+    const taken = await take(1_200)
+    const [goesOn, work] = [taken.slice(0, 100), taken.slice(100)]
     await goBackAfter(() => settle(work))
     // What a look leaves for want of time the next one finds.
     await waitFor(async () => !(await compare()).areLeft)
@@ -77,7 +69,7 @@ describe('a database that has lost ends', () => {
         'select "attempt", "failures", "losses", count(*)::int from "JobWork" group by 1, 2, 3',
       ),
     ).toEqual([{ attempt: 2, failures: 0, losses: 0, count: 1_100 }])
-    expect((await settle(goesOn)).map(({ kind }) => kind)).toEqual(goesOn.map(() => 'settled'))
+    expect((await settle(goesOn)).map(({ kind }) => kind)).toEqual(goesOn.map(() => 'success'))
     expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   })
 
@@ -88,7 +80,7 @@ describe('a database that has lost ends', () => {
     await runtime.rows(
       `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "startedAt", "expiresAt", "runIds", "enqueuedAts")
        values ($1, 'only', 'w1', 'only', now(), now() + interval '1 hour', array[$2::uuid], array[now()])`,
-      [first!.held.id, first!.run.id],
+      [first!.claim.id, first!.id],
     )
     expect(await compare()).toEqual({ ended: 0, areLeft: false })
     expect(await take(1, only)).toHaveLength(1)
@@ -118,7 +110,7 @@ describe('a run is not given back', () => {
     const { work } = await claiming
     expect(work).toHaveLength(1)
     expect(await compare()).toEqual({ ended: 0, areLeft: false })
-    expect(await settle(work)).toEqual([{ kind: 'settled', details: null }])
+    expect(await settle(work)).toMatchObject([{ kind: 'success', details: null }])
   })
 
   it('while the answer to its end is on its way, nor when it has ended since the look', async () => {
@@ -184,15 +176,15 @@ describe('work that is taken again while a run of a lost claim goes on', () => {
          "bytes" = null, "payloads" = null`,
     )
     const [other] = await runtime.column<string>('delete from "JobWork" returning "id"')
-    const lost = { ...first!, held: { id: crypto.randomUUID(), open: 1 } }
-    const beside = { ...first!, run: { ...first!.run, id: other!, workId: other! } }
+    const lost = { ...first!, claim: { id: crypto.randomUUID(), open: 1 } }
+    const beside = { ...first!, id: other!, workId: other! }
     const settler = settlerOf()
-    const failed = { error: { code: 'run_lost', message: 'Lost' }, next: 'retry' as const }
+    const error = { code: 'run_lost', message: 'Lost' }
     const outcomes = await Promise.all([
-      settler.settle({ ...success(lost), failure: failed }),
-      settler.settle(success(beside)),
+      settler.settle(toEnd(lost, { error, next: { kind: 'again', delayMs: 0 } })),
+      settler.settle(toEnd(beside)),
     ])
-    expect(outcomes.map(({ kind }) => kind)).toEqual(['lost', 'settled'])
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['lost', 'success'])
     expect(await runtime.column('select "id" from "JobRun"')).toEqual([other])
   })
 })

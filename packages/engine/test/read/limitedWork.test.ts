@@ -7,7 +7,8 @@ import { explainWork, WAIT_REASONS, type WaitReason } from '../../src/read/expla
 import { listKeys } from '../../src/read/listKeys.ts'
 import { listLimits } from '../../src/read/listLimits.ts'
 import { claimUnderLimits } from '../../src/store/claimUnderLimits.ts'
-import { ClaimConflict, claimWork, type TakenWork } from '../../src/store/claimWork.ts'
+import { ClaimConflict, claimWork } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { giveEmptyKeys, readRules } from '../../src/store/limitSql.ts'
 import { placeDue } from '../../src/store/looks.ts'
@@ -272,7 +273,7 @@ async function isTaken(id: string, drawn: State): Promise<boolean> {
         [id],
       )
       const piece = rows[0]
-      isIt = (await claim(tx, piece!, drawn)).some(({ run }) => run.workId === id)
+      isIt = (await claim(tx, piece!, drawn)).some(({ workId }) => workId === id)
       throw new Undone()
     })
     .catch((error: unknown) => {
@@ -285,7 +286,7 @@ async function claim(
   tx: Connection,
   piece: { key: string | null; losses: number },
   { isExclusive }: State,
-): Promise<TakenWork[]> {
+): Promise<readonly Taken[]> {
   const request = claimRequest('sync', { limit: 1, exclusiveKey: isExclusive ? 'sync' : null })
   const suspects = piece.losses >= 2 ? { isAlone: true } : undefined
   const of = { workerId: 'w1', startedAt: new Date(), suspects }

@@ -49,11 +49,11 @@ describe('the run of work with a key', () => {
     for (const { runId } of work)
       keyOf.set(runId, (await getJobRun(runtime.reader, runId))?.key ?? null)
     expect([...keyOf.values()].map(String).toSorted()).toEqual([ODD, 'a', 'a', 'b', 'null'])
-    // One has spoken, one fails, the others succeed by the statement for plain ends.
+    // One has a row, one fails, the others succeed by the statement for plain ends.
     const [spoken, failed, ...plain] = work as [TestWork, TestWork, ...TestWork[]]
     expect(plain.every(({ isPlain }) => isPlain)).toBe(true)
     await recordRunning(runtime.database, 'w1', spoken)
-    await queue.complete([{ ...spoken, isPlain: false, hasSpoken: true }])
+    await queue.complete([{ ...spoken, isPlain: false, hasRow: true }])
     await queue.fail([failed], { code: 'broken', message: '' }, 'giveUp')
     await queue.complete(plain)
     const stored = await runtime.rows<{ id: string; key: string | null }>(

@@ -1,7 +1,11 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { PrismaClient } from '@roundsman/db'
 import { openForTests, waitFor } from '@roundsman/testing'
+import pg from 'pg'
 import { v7 as uuid } from 'uuid'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { z } from 'zod'
 import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createCancellations, type Cancellations } from '../../src/run/cancellations.ts'
@@ -10,7 +14,10 @@ import { performRun, type RunManner, type RunServices } from '../../src/run/perf
 import { createSettler } from '../../src/run/settler.ts'
 import { claimByHand } from '../../src/store/claimByHand.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
+import { interceptQueries, textOf } from '../interceptQueries.ts'
+import { openBeside } from '../openBeside.ts'
 import { openTestQueue } from '../openTestQueue.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const brief = defineJob({ name: 'brief', timeoutMs: 4_321 })
@@ -39,23 +46,12 @@ async function perform(
   { dryRun = false, ...others }: Partial<RunServices & RunManner> & { dryRun?: boolean } = {},
 ) {
   const { database, prisma, log } = runtime
-  const run = {
-    id: uuid(),
-    name: brief.name,
-    trigger: 'cli' as const,
-    attempt: 1,
-    retriesLeft: 0,
-    scheduledFor: null,
-    startedAt: new Date(),
-    dryRun,
-    actor: null,
-    reason: null,
-    workId: null,
+  const asked = {
+    ...{ claimId: uuid(), runId: uuid(), name: brief.name, startedAt: new Date(), payload: {} },
+    ...{ facts: { trigger: 'cli' as const, dryRun }, exclusiveKey: null, expireSeconds: 900 },
   }
-  const held = { id: uuid(), open: 1 }
-  const envelope = { payload: {}, trigger: run.trigger }
-  const claim = { claimId: held.id, run, envelope, exclusiveKey: null, expireSeconds: 900 }
-  await database.transaction((tx) => claimByHand(tx, 'w1', claim))
+  const taken = await database.transaction((tx) => claimByHand(tx, 'w1', asked))
+  if (taken === null || 'full' in taken) throw new Error('The run was not claimed')
   const settler = createSettler({ database, workerId: 'w1', log })
   const services = {
     client: prisma,
@@ -66,22 +62,11 @@ async function perform(
     workerId: 'w1',
     log,
   }
-  const ending = await performRun(
-    { ...services, now: () => new Date(), ...others },
-    {
-      run,
-      held,
-      envelope,
-      origin: 'hand',
-      failures: 0,
-      losses: 0,
-      lossesAlone: 0,
-      bytes: 2,
-      isReplaced: false,
-      isPlain: false,
-    },
-    { job: brief, handler, ...others },
-  )
+  const ending = await performRun({ ...services, now: () => new Date(), ...others }, taken, {
+    job: brief,
+    handler,
+    ...others,
+  })
   const error = ending.kind === 'failed' ? ending.details?.['error'] : null
   const failure = error ? { error: error as { message: string } } : null
   return {
@@ -182,4 +167,63 @@ it('an execution that breaks its promise of a result leaves a run that has faile
   const execute = () => Promise.reject(new Error('broken'))
   const { settlement, outcome } = await perform(async () => undefined, { execute })
   expect([settlement.failure?.error.message, outcome.kind]).toEqual(['broken', 'settled'])
+})
+
+it('a run that waits for its end to be recorded keeps neither its payload nor its context', async () => {
+  const kept: WeakRef<object>[] = []
+  // Its schema hands on the payload itself.
+  const any = defineJob({ name: 'any', payload: z.unknown() })
+  await startTestWorker(runtime, {
+    jobs: [any],
+    handlers: {
+      async any(context) {
+        kept.push(new WeakRef(context), new WeakRef(context.payload as object))
+      },
+    },
+  })
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const free = Promise.withResolvers<void>()
+  const locked = openBeside(runtime).transaction(async (tx) => {
+    await tx.query('lock table "JobRun" in share mode')
+    await opened.client.enqueueNow(any, { text: 'long' })
+    await free.promise
+  })
+  try {
+    await waitFor(() => kept.length === 2)
+    await waitFor(() => {
+      collect()
+      return kept.every((one) => one.deref() === undefined)
+    })
+    expect(await runtime.rows('select from "JobClaim" where "name" = \'any\'')).toHaveLength(1)
+  } finally {
+    free.resolve()
+    await locked
+  }
+  await waitFor(
+    async () => (await runtime.rows('select from "JobClaim" where "name" = \'any\'')).length === 0,
+  )
+})
+
+it('a run that a person has started has no retries left', async () => {
+  expect(brief.retry.limit).toBeGreaterThan(0)
+  let left: number | undefined
+  await perform(async ({ run }) => void (left = run.retriesLeft))
+  expect(left).toBe(0)
+})
+
+it('a run that could not be recorded before a batch is recorded before the next', async () => {
+  let refusals = 0
+  const database = interceptQueries(runtime.database, async (carryOut, statement) => {
+    const isOfRun = textOf(statement).includes('on conflict ("id") do nothing')
+    if (isOfRun && refusals++ === 0)
+      throw Object.assign(new pg.DatabaseError('denied', 0, 'error'), { code: '42501' })
+    return await carryOut()
+  })
+  const handler: BriefHandler = async ({ batch }) => {
+    await expect(batch(async () => ({ done: 1 }))).rejects.toThrow('denied')
+    await batch(async () => ({ done: 1 }))
+  }
+  expect((await perform(handler, { database })).settlement).toEqual({ failure: null })
+  expect(refusals).toBe(2)
 })

@@ -131,8 +131,8 @@ describe('a run that a service refuses', () => {
     const after = (refused: number, failures: number, how: 'refused' | 'retry' = 'refused') =>
       decideNext(
         {
-          ...{ origin: 'queue', trigger: 'queue', dryRun: false, losses: 0, lossesAlone: 0 },
-          ...{ attempt: 50, refused, failures, hasProgress: false, retryAfterMs: 5_000 },
+          ...{ origin: 'queue', facts: { refused }, failures, losses: 0, lossesAlone: 0 },
+          ...{ hasProgress: false, retryAfterMs: 5_000 },
         },
         retry,
         how,

@@ -6,9 +6,12 @@ import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import type { Database } from '../../src/store/database.ts'
-import { createSettler, type IntendedEnd } from '../../src/run/settler.ts'
+import { decideNext, type AfterFailure } from '../../src/run/afterFailure.ts'
+import type { RunEnding } from '../../src/run/observer.ts'
+import { createSettler } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
-import { openTestQueue, type TestWork } from '../openTestQueue.ts'
+import type { End } from '../../src/store/endRuns.ts'
+import { openTestQueue, toEnd, type TestWork } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { interceptQueries } from '../interceptQueries.ts'
 import { openBeside } from '../openBeside.ts'
@@ -28,18 +31,29 @@ async function take(count: number): Promise<TestWork[]> {
   return await opened.take('parcel', count)
 }
 
-const settlement = (taken: TestWork, failure: IntendedEnd['failure'] = null): IntendedEnd => ({
-  taken,
-  retry: parcel.retry,
-  endedAt: new Date(),
-  details: null,
-  failure,
-})
+/** The end of a run, that has succeeded unless told otherwise. */
+const settlement = (
+  one: TestWork,
+  failed?: { error: { code: string; message: string }; next: AfterFailure },
+  details?: object,
+): End => {
+  const { error, next } = failed ?? {}
+  const work = { ...one, hasProgress: one.hasRow === true }
+  return toEnd(one, {
+    ...(error && next && { error, ...decideNext(work, parcel.retry, next, error.code) }),
+    ...(details && { details: JSON.stringify(details) }),
+  })
+}
+
+/** What was recorded, however long the run took. */
+const recorded = (ending: RunEnding) => ({ ...ending, durationMs: undefined })
+const SUCCESS = { kind: 'success', details: null }
+const LOST = { kind: 'lost' }
 
 /** Has runs store something before their ends, as a batch does. */
 async function speak(work: readonly TestWork[], details: object | null = null): Promise<void> {
   for (const one of work) {
-    one.hasSpoken = true
+    one.hasRow = true
     await recordRunning(runtime.database, 'w1', one)
   }
   await runtime.rows('update "JobRun" set "details" = $2 where "id" = any($1)', [
@@ -75,7 +89,7 @@ describe('a claim', () => {
     const work = await take(3_000)
     const outcomes = await Promise.all(work.map((one) => settler.settle(settlement(one))))
     expect(most).toBe(2)
-    expect(outcomes.every(({ kind }) => kind === 'settled')).toBe(true)
+    expect(outcomes.every(({ kind }) => kind === 'success')).toBe(true)
     await waitForNone()
     expect(await count('"JobWork"')).toBe(0)
     expect(await count(`"JobRun" where "status" = 'success'`)).toBe(3_000)
@@ -90,7 +104,7 @@ describe('a claim', () => {
       }),
     )
     const [one] = await take(1)
-    expect(await settler.settle(settlement(one!))).toEqual({ kind: 'settled', details: null })
+    expect(recorded(await settler.settle(settlement(one!)))).toEqual(SUCCESS)
     expect(failures).toBeLessThan(0)
     expect(await claims()).toEqual([])
     expect(await count('"JobWork"')).toBe(0)
@@ -105,11 +119,11 @@ describe('a run that is settled', () => {
     await speak([counted!, both!], { cleaned: 3 })
     const outcomes = await Promise.all([
       settler.settle(settlement(counted!)),
-      settler.settle({ ...settlement(both!), details: { seen: 5 } }),
-      settler.settle({ ...settlement(none!), details: { seen: 5 } }),
+      settler.settle(settlement(both!, undefined, { seen: 5 })),
+      settler.settle(settlement(none!, undefined, { seen: 5 })),
     ])
     const details = [{ cleaned: 3 }, { cleaned: 3, seen: 5 }, { seen: 5 }]
-    expect(outcomes).toEqual(details.map((of) => ({ kind: 'settled', details: of })))
+    expect(outcomes.map(recorded)).toEqual(details.map((of) => ({ kind: 'success', details: of })))
     for (const [at, { runId }] of work.entries()) {
       expect(await runtime.rows('select "details" from "JobRun" where "id" = $1', [runId])).toEqual(
         [{ details: details[at] }],
@@ -124,14 +138,17 @@ describe('a run that is settled', () => {
     const error = { code: 'broken', message: 'broken' }
     // As a rescue does.
     await opened.fail([lost!], { code: 'worker_lost', message: '' }, 'redeliver')
-    lost!.held.open++
+    lost!.claim.open++
     const readLost = () => runtime.rows('select * from "JobWork" where "id" = $1', [lost!.workId])
     const before = await readLost()
     expect(before).toHaveLength(1)
     const outcomes = await Promise.all(
       [lost!, own!].map((one) => settler.settle(settlement(one, { error, next: 'giveUp' }))),
     )
-    expect(outcomes).toEqual([{ kind: 'lost' }, { kind: 'settled', details: null }])
+    expect(outcomes.map(recorded)).toEqual([
+      LOST,
+      { kind: 'failed', details: null, code: 'broken' },
+    ])
     expect(await readLost()).toEqual(before)
     expect(await runtime.rows('select "id" from "JobDeadLetter"')).toEqual([{ id: own!.workId }])
     expect(await runtime.rows('select "errorCode" from "JobRun" order by "errorCode"')).toEqual([
@@ -157,7 +174,7 @@ describe('a group', () => {
       })
       const work = await take(3)
       const text = 'x'.repeat(2_100_000)
-      const long = part === 'details' ? { details: { text } } : { [part]: JSON.stringify([text]) }
+      const long = { [part]: JSON.stringify(part === 'details' ? { text } : [text]) }
       await Promise.all(work.map((one) => settler.settle({ ...settlement(one), ...long })))
       expect(sizes).toEqual([1, 1, 1])
     },
@@ -193,22 +210,16 @@ describe('a settlement whose answer was lost', () => {
     const [one] = await take(1)
     await speak([one!], { cleaned: 3 })
     const settler = settlerOf(deafOnce())
-    const outcome = await settler.settle({
-      ...settlement(one!),
-      details: { seen: 5 },
-    })
-    expect(outcome).toEqual({ kind: 'settled', details: { cleaned: 3, seen: 5 } })
+    const outcome = await settler.settle(settlement(one!, undefined, { seen: 5 }))
+    expect(recorded(outcome)).toEqual({ kind: 'success', details: { cleaned: 3, seen: 5 } })
     expect(await readWork()).toEqual([])
   })
 
   it('is taken for settled where it stands for one that was refused', async () => {
     const [one] = await take(1)
     const settler = settlerOf(deafOnce())
-    const outcome = await settler.settle({ ...settlement(one!), details: { text: 'a\0b' } })
-    expect(outcome).toMatchObject({
-      kind: 'settled',
-      instead: { failure: { error: { code: 'details_unstorable' } } },
-    })
+    const outcome = await settler.settle(settlement(one!, undefined, { text: 'a\0b' }))
+    expect(outcome).toMatchObject({ kind: 'failed', code: 'details_unstorable' })
     expect(await runtime.rows('select "errorCode" from "JobRun"')).toEqual([
       { errorCode: 'details_unstorable' },
     ])
@@ -223,7 +234,8 @@ describe('a settlement whose answer was lost', () => {
       const outcomes = await Promise.all(
         work.map((one) => settler.settle(settlement(one, { error, next }))),
       )
-      expect(outcomes).toEqual(work.map(() => ({ kind: 'settled', details: null })))
+      const failed = { kind: 'failed', details: null, code: 'broken' }
+      expect(outcomes.map(recorded)).toEqual(work.map(() => failed))
       expect(before).toHaveLength(3)
       expect(await readWork()).toEqual(before)
       expect(await claims()).toEqual([])
@@ -238,9 +250,8 @@ describe('a settlement whose answer was lost', () => {
     const [one] = await take(1)
     const other = () => runtime.rows(`update "JobRun" set ${assignment}`)
     const settler = settlerOf(deafOnce(other))
-    expect(await settler.settle(settlement(one!, { error, next: 'giveUp' }))).toEqual({
-      kind: 'lost',
-    })
+    const outcome = await settler.settle(settlement(one!, { error, next: 'giveUp' }))
+    expect(recorded(outcome)).toEqual(LOST)
   })
 })
 
@@ -256,19 +267,18 @@ describe('a group that is refused', () => {
     const work = await take(50)
     await speak(work, { cleaned: 3, batches: 1 })
     const outcomes = await Promise.all(
-      work.map((one, at) =>
-        settler.settle({ ...settlement(one), details: at === 17 ? NUL : { at } }),
-      ),
+      work.map((one, at) => settler.settle(settlement(one, undefined, at === 17 ? NUL : { at }))),
     )
     const guilty = outcomes[17]
     expect(guilty).toMatchObject({
-      kind: 'settled',
+      kind: 'failed',
       details: { cleaned: 3, batches: 1, error: { code: 'details_unstorable' } },
-      instead: { failure: { error: { code: 'details_unstorable' }, next: 'giveUp' } },
+      code: 'details_unstorable',
     })
     const others = outcomes.flatMap((outcome, at) => (at === 17 ? [] : [{ outcome, at }]))
     for (const { outcome, at } of others) {
-      expect(outcome).toEqual({ kind: 'settled', details: { cleaned: 3, batches: 1, at } })
+      const details = { cleaned: 3, batches: 1, at }
+      expect(recorded(outcome)).toEqual({ kind: 'success', details })
     }
     const failed = (await states()).filter(({ errorCode }) => errorCode !== null)
     expect(failed).toMatchObject([{ id: work[17]!.runId, errorCode: 'details_unstorable' }])
@@ -276,34 +286,6 @@ describe('a group that is refused', () => {
       { id: work[17]!.workId },
     ])
     await waitForNone()
-  })
-
-  it.each([
-    { it: 'a bigint', value: 1n },
-    {
-      it: 'a toJSON that throws',
-      value: {
-        toJSON: () => {
-          throw new Error('no')
-        },
-      },
-    },
-  ])('is refused by JSON itself: $it', async ({ value }) => {
-    const settler = settlerOf()
-    const work = await take(3)
-    const outcomes = await Promise.all(
-      work.map((one, at) =>
-        settler.settle({
-          ...settlement(one),
-          details: at === 1 ? { value: value as never } : null,
-        }),
-      ),
-    )
-    expect(outcomes.map((one) => one.kind === 'settled' && one.instead !== undefined)).toEqual([
-      false,
-      true,
-      false,
-    ])
   })
 
   it('is tried again for ever where it holds nothing that could be left out', async () => {
@@ -319,7 +301,7 @@ describe('a group that is refused', () => {
     const settled = settler.settle(settlement(one!))
     await waitFor(() => failures().length > 2)
     isRefused = false
-    expect(await settled).toEqual({ kind: 'settled', details: null })
+    expect(recorded(await settled)).toEqual(SUCCESS)
   })
 })
 
@@ -343,12 +325,10 @@ describe('a run that somebody has locked', () => {
     expect(await count(`"JobRun" where "status" = 'running'`)).toBe(1)
     // What ends now need not wait for the blocked one.
     const [later] = await take(1)
-    expect(await settler.settle(settlement(later!))).toMatchObject({
-      kind: 'settled',
-    })
+    expect(recorded(await settler.settle(settlement(later!)))).toEqual(SUCCESS)
     free()
     await locked
-    expect(await ends[4]).toEqual({ kind: 'settled', details: null })
+    expect(recorded(await ends[4]!)).toEqual(SUCCESS)
     await waitForNone()
   })
 })
@@ -375,7 +355,7 @@ describe('a database that is away', () => {
     // The pauses between the four tries are at least 50, 100 and 200 ms, however slow the machine is.
     expect(performance.now() - startedAt).toBeGreaterThanOrEqual(345)
     isAway = false
-    expect((await ends).every(({ kind }) => kind === 'settled')).toBe(true)
+    expect((await ends).every(({ kind }) => kind === 'success')).toBe(true)
     expect(failures()).toHaveLength(4)
     expect(await claims()).toEqual([])
   })
@@ -396,7 +376,7 @@ describe('a database that is away', () => {
     const ends = work.map((one) => settler.settle(settlement(one)))
     await Promise.all(ends.filter((_, at) => at !== 3))
     isBroken = false
-    expect(await ends[3]).toEqual({ kind: 'settled', details: null })
+    expect(recorded(await ends[3]!)).toEqual(SUCCESS)
     await waitForNone()
   })
 
@@ -410,7 +390,7 @@ describe('a database that is away', () => {
     )
     settler.stop()
     const [one] = await take(1)
-    expect(await settler.settle(settlement(one!))).toEqual({ kind: 'lost' })
+    expect(recorded(await settler.settle(settlement(one!)))).toEqual(LOST)
     expect(tries).toBe(0)
   })
 })

@@ -155,7 +155,7 @@ describe('the label of a piece of work', () => {
     // A claim whose answer was lost keeps the label, too.
     await enqueue({ orderId: '8' })
     const [lost] = await claim()
-    const request = { ...claimRequest('order'), claimId: lost!.held.id }
+    const request = { ...claimRequest('order'), claimId: lost!.claim.id }
     const [found] = await findWorkOfClaims(runtime.database, 'w1', [request])
     await recordRunning(runtime.database, 'w1', found!)
     expect(await runtime.rows('select "label" from "JobRun" order by "label"')).toEqual([
@@ -316,7 +316,7 @@ describe('the attempts at a piece of work', () => {
     )
     await placeDue(runtime.database, ['plain'])
     const [taken] = await claim('plain')
-    expect(taken).toMatchObject({ run: { workId } })
+    expect(taken).toMatchObject({ workId })
     await recordRunning(runtime.database, 'w1', taken!)
     const [run] = await runtime.rows<{ late: number }>(
       `select round(extract(epoch from now() - "dueAt"))::int as "late" from "JobRun"`,
@@ -341,7 +341,7 @@ describe('the attempts at a piece of work', () => {
     await queue.client.enqueueNow(plain, {})
     await queue.fail(await queue.take('plain'), { code: 'drained', message: '' }, 'redeliver')
     const [taken] = await claim('plain')
-    expect(taken).toMatchObject({ run: { attempt: 2 } })
+    expect(taken).toMatchObject({ attempt: 2 })
     await recordRunning(runtime.database, 'w1', taken!)
     const [{ dueAt }, ...others] = (await runtime.rows<{ dueAt: Date }>(
       'select "dueAt" from "JobRun" where "dueAt" is not null',

@@ -2,7 +2,7 @@ import { openForTests } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { endRuns } from '../../src/store/endRuns.ts'
-import { openTestQueue } from '../openTestQueue.ts'
+import { openTestQueue, toEnd } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
@@ -51,14 +51,11 @@ describe('completed work', () => {
     const [work] = await take()
     const end = (workerId: string, code: string | null) =>
       endRuns(runtime.database, workerId, [
-        {
-          runId: work!.runId,
-          claimId: work!.claimId,
-          endedAt: new Date(),
+        toEnd(work!, {
+          isPlain: false,
           error: code === null ? null : { code, message: '' },
-          details: null,
           next: { kind: code === null ? 'done' : 'dead' },
-        },
+        }),
       ])
     expect(await end('w2', null)).toEqual(new Map())
     expect(await states()).toEqual(['runs'])

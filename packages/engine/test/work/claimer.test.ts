@@ -3,12 +3,8 @@ import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
-import {
-  claimWork,
-  dropClosedClaims,
-  MAX_CLAIM_BYTES,
-  type TakenWork,
-} from '../../src/store/claimWork.ts'
+import { claimWork, dropClosedClaims, MAX_CLAIM_BYTES } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import type { Connection, Database } from '../../src/store/database.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import type { Lane } from '../../src/work/lane.ts'
@@ -34,7 +30,7 @@ const jobs = [echo, other, limited, first, second]
 const runtime = useTestRuntime()
 const opened = openForTests(() => openTestQueue(runtime, jobs))
 let lanes: Lane[] = []
-let executed: TakenWork[]
+let executed: Taken[]
 
 beforeEach(async () => {
   executed = []
@@ -51,7 +47,7 @@ function startLanes(of: readonly Job[], database: Database): void {
 }
 
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
-const names = () => executed.map(({ run }) => run.name)
+const names = () => executed.map(({ name }) => name)
 
 async function refuseClaimsOfEcho(): Promise<void> {
   await runtime.rows(`alter table "JobClaim" add constraint refused check ("name" <> 'echo')`)
@@ -77,7 +73,7 @@ describe('claims that are asked for at the same moment', () => {
 
     expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
     const taken = answers.flatMap((each) => (each.status === 'fulfilled' ? each.value.work : []))
-    expect(taken.map(({ run }) => run.workId)).toEqual(ids)
+    expect(taken.map(({ workId }) => workId)).toEqual(ids)
   })
 })
 
@@ -118,7 +114,7 @@ describe('a claim of work of which others have locked some', () => {
   it('takes the rest, and leaves the place of what it has passed over to the next that looks for all', async () => {
     const claimer = claimerOf()
     const take = async (hasBacklog: boolean) =>
-      (await claimer.claim(echo, 10, { hasBacklog })).work.map(({ run }) => run.workId)
+      (await claimer.claim(echo, 10, { hasBacklog })).work.map(({ workId }) => workId)
     const [locked, ...others] = await enqueueSilently(runtime, echo, 3)
     await runtime.database.transaction(async (tx) => {
       await tx.query('select from "JobWork" where "id" = $1 for update', [locked])
@@ -198,7 +194,7 @@ describe('a claim whose connection breaks', () => {
       // The claim waits for this lock; reading statements go on.
       await tx.query('lock table "JobClaim" in share mode')
       claimed = claimer.claim(echo, 1).then(
-        ({ work }) => work.map(({ run }) => run.id),
+        ({ work }) => work.map(({ id }) => id),
         () => [],
       )
       await waitFor(() => broken.length)
@@ -233,7 +229,7 @@ describe('a claim that the server carried out before it shut down', () => {
     const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date(), limits })
     const { work } = await claimer.claim(job, 1)
 
-    expect(await readRunning()).toEqual(work.map(({ run }) => run.id))
+    expect(await readRunning()).toEqual(work.map(({ id }) => id))
     expect(work).toHaveLength(1)
   })
 })
@@ -310,7 +306,7 @@ describe('a claim whose answer is lost when its worker stops', () => {
       const runs = await readRunning()
       return runs.length > 0 && runs
     })
-    expect((await claimed).work.map(({ run }) => run.id)).toEqual(running)
+    expect((await claimed).work.map(({ id }) => id)).toEqual(running)
   })
 })
 
@@ -389,7 +385,7 @@ it('a claim is bounded by its bytes: it brings the first of each job, and what e
       requests: of.map((name) => claimRequest(name)),
       startedAt: new Date(),
     })
-    return { places: work.map(({ run, from }) => `${run.name} ${from?.place}`), isCut }
+    return { places: work.map(({ name, from }) => `${name} ${from?.place}`), isCut }
   }
   const waiting = await runtime.rows<{ text: string }>(
     `select "name" || ' ' || "place" as text from "JobWork" order by "name", "place"`,

@@ -2,7 +2,8 @@
 import { openForTests, waitFor } from '@roundsman/testing'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
-import { ClaimConflict, type TakenWork } from '../../src/store/claimWork.ts'
+import { ClaimConflict } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import { endStaleClaims } from '../../src/liveness/rescue.ts'
 import type { Database } from '../../src/store/database.ts'
 import { placeDue } from '../../src/store/looks.ts'
@@ -38,7 +39,7 @@ const opened = openForTests(() =>
   openTestQueue(runtime, jobs, () => lanes.forEach((lane) => lane.wake())),
 )
 let lanes: Lane[] = []
-let executed: TakenWork[]
+let executed: Taken[]
 let limits: Limits
 /** The claiming statements that returned work. */
 let statements: string[]
@@ -86,7 +87,7 @@ describe('lanes that look for work at the same moment', () => {
 
     await waitFor(() => executed.length === 2)
     expect(statements).toHaveLength(1)
-    expect(Object.fromEntries(executed.map(({ run }) => [run.name, run.workId]))).toEqual(ids)
+    expect(Object.fromEntries(executed.map(({ name, workId }) => [name, workId]))).toEqual(ids)
     expect(await held()).toEqual([
       { name: 'echo', workerId: 'w1', exclusiveKey: null, runIds: [ids.echo] },
       { name: 'other', workerId: 'w1', exclusiveKey: null, runIds: [ids.other] },
@@ -101,7 +102,7 @@ describe.each([echo, limited])('a lane of $name', (job) => {
       await tx.query('select from "JobWork" where "id" = $1 for update', [taken.workId])
       startLanes([job], runtime.database)
       await waitFor(() => executed.length)
-      expect(executed.map(({ run }) => run.workId)).toEqual([left.workId])
+      expect(executed.map(({ workId }) => workId)).toEqual([left.workId])
     })
   })
 })
@@ -190,8 +191,8 @@ describe('a lane whose claim is under way', () => {
     await stopped
     expect(executed).toHaveLength(2)
     // One claim holds both, and is released with the last of them.
-    expect(executed[0]!.held).toBe(executed[1]!.held)
-    expect(executed[0]!.held.open).toBe(2)
+    expect(executed[0]!.claim).toBe(executed[1]!.claim)
+    expect(executed[0]!.claim.open).toBe(2)
     await Promise.all(lanes.map((lane) => lane.idle()))
     expect(await runs()).toHaveLength(2)
   })
@@ -384,7 +385,7 @@ describe('a lane that is full', () => {
     expect(lane.running()).toBe(0)
     await lane.stop()
     expect(most).toBe(3)
-    expect(new Set(executed.map(({ run }) => run.id)).size).toBe(8)
+    expect(new Set(executed.map(({ id }) => id)).size).toBe(8)
   })
 })
 
@@ -411,8 +412,8 @@ describe('lanes that may hold only so many bytes together', () => {
           claim: async (_, limit) => {
             const count = Math.min(limit, left.get(name)!)
             left.set(name, left.get(name)! - count)
-            const run = { id: 'r', name, attempt: 1 }
-            const work = Array.from({ length: count }, () => ({ run, bytes: MB }) as TakenWork)
+            const one = { id: 'r', name, attempt: 1, facts: {}, bytes: MB } as Taken
+            const work = Array.from({ length: count }, () => one)
             return { work, mayBeMore: count === limit, freeInMs: null, isAlive: true }
           },
         },
@@ -466,7 +467,7 @@ describe('a lane of a job of which one run may be under way', () => {
     startLanes([exclusive, echo], runtime.database)
 
     await waitFor(() => executed.length)
-    expect(executed.map(({ run }) => run.name)).toEqual(['echo'])
+    expect(executed.map(({ name }) => name)).toEqual(['echo'])
     expect(await readWork()).toEqual(before)
 
     await runtime.rows(`delete from "JobClaim" where "workerId" = 'w2'`)
@@ -493,7 +494,7 @@ describe('a lane of a job of which one run may be under way', () => {
       { attempt: 1, status: 'failed' },
       { attempt: 2, status: 'running' },
     ])
-    expect(await held()).toMatchObject([{ runIds: [executed[1]!.run.id] }])
+    expect(await held()).toMatchObject([{ runIds: [executed[1]!.id] }])
   })
 
   it('takes a rehearsal beside it, which holds no key', async () => {
@@ -505,7 +506,7 @@ describe('a lane of a job of which one run may be under way', () => {
     )
     startLanes([exclusive], runtime.database)
     await waitFor(() => executed.length === 2)
-    expect(executed.map(({ run }) => run.dryRun)).toEqual([false, true])
+    expect(executed.map(({ facts }) => facts.dryRun ?? false)).toEqual([false, true])
     expect(new Set((await held()).map((claim) => claim.exclusiveKey))).toEqual(
       new Set(['exclusive', null]),
     )
@@ -535,7 +536,7 @@ describe('a lane of an exclusive job', () => {
     runtime.prisma.$transaction((tx) =>
       opened.client.requestRun(exclusive, { actor: 'tests', reason: 'look', dryRun }, { tx }),
     )
-  const kinds = () => executed.map(({ run }) => (run.dryRun ? 'dry' : 'real'))
+  const kinds = () => executed.map(({ facts }) => (facts.dryRun ? 'dry' : 'real'))
 
   it('makes no more dry runs at once than its concurrency', async () => {
     for (let n = 0; n < 3; n++) await request(true)

@@ -6,7 +6,7 @@ import pg from 'pg'
 import { defineJob } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
-import type { TakenWork } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import type { Database } from '../../src/store/database.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createFloors } from '../../src/work/floors.ts'
@@ -150,14 +150,14 @@ async function strandNone(): Promise<void> {
       const before = readFloors()
       const { work: brought, mayBeMore } = await (chance(2) ? plain : rated)
         .claim(parcel, 1 + below(4), { hasBacklog })
-        .catch(() => ({ work: [] as TakenWork[], mayBeMore: false }))
-      taken.push(...brought.map(({ run }) => run.workId as string))
-      for (const { run, from } of brought)
+        .catch(() => ({ work: [] as Taken[], mayBeMore: false }))
+      taken.push(...brought.map(({ workId }) => workId as string))
+      for (const { workId, from } of brought)
         if (
           from &&
           before.some((places) => BigInt(places.get(from.rank) ?? 0) >= BigInt(from.place))
         )
-          passedOver.push(run.workId as string)
+          passedOver.push(workId as string)
       hasBacklog = mayBeMore
       if (!chance(3)) continue
       const request = floors.look(parcel.name)

@@ -191,9 +191,9 @@ describe('a claim under a limit', () => {
     await insertOne(first, 'a', "now() + interval '1 hour'")
     const start = async () => {
       const { work } = await take(runtime.database, { keys: asked('a', '') })
-      for (const { held } of work)
-        await runtime.rows('delete from "JobClaim" where "id" = $1', [held.id])
-      return work.map(({ run }) => run.workId)
+      for (const { claim } of work)
+        await runtime.rows('delete from "JobClaim" where "id" = $1', [claim.id])
+      return work.map(({ workId }) => workId)
     }
     expect(await start()).toEqual([])
     await runtime.rows(`update "JobWork" set "place" = 0 where "id" = $1`, [first])
@@ -288,7 +288,7 @@ describe('a claim under a limit', () => {
     for (const key of ['a', 'b', '']) await insert(5, key)
     const keys = asked('a', 'b', '')
     const { work } = await take(runtime.database, { keys, limit: 100 })
-    expect(work.map(({ key = '' }) => key)).toEqual(['a', 'a', 'b', 'b', '', ''])
+    expect(work.map(({ key }) => key)).toEqual(['a', 'a', 'b', 'b', '', ''])
     const { state } = await take(runtime.database, { keys })
     expect(state?.keys).toEqual({
       '': [0, expect.closeTo(3_000, -4), 3_000],

@@ -11,7 +11,7 @@ import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { workerLockKey } from '../../src/liveness/whoIsLost.ts'
 import { explainWork } from '../../src/read/explainWork.ts'
 import { claimByHand } from '../../src/store/claimByHand.ts'
-import type { TakenWork } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import { endRuns } from '../../src/store/endRuns.ts'
 import { giveEmptyKeys, readRules } from '../../src/store/limitSql.ts'
 import { placeDue } from '../../src/store/looks.ts'
@@ -19,6 +19,7 @@ import { PLACE_SQL } from '../../src/store/place.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createLimits, type Limits } from '../../src/work/limits.ts'
 import { registerLimits, settleLimits } from '../../src/worker/registerLimits.ts'
+import { toEnd } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const runtime = useTestRuntime()
@@ -131,12 +132,12 @@ interface TestWorker {
   session: pg.Client
   claimer: Claimer
   limits: Limits
-  held: TakenWork[]
+  held: Taken[]
 }
 
 let workers: TestWorker[] = []
 /** What those held that have been killed. */
-let lost: { id: string; taken: TakenWork }[] = []
+let lost: { id: string; taken: Taken }[] = []
 let started = 0
 /** The rows as the rule has them. */
 let bounds: Bounds = {}
@@ -321,24 +322,22 @@ async function claim(worker: TestWorker, size: number): Promise<number> {
 
 async function end(
   workerId: string,
-  taken: TakenWork,
+  taken: Taken,
   how: 'done' | 'again' | 'dead',
 ): Promise<number> {
-  taken.held.open--
+  const held = taken.claim
+  held.open--
   const ended = await endRuns(
     runtime.database,
     workerId,
     [
-      {
-        runId: taken.run.id,
-        claimId: taken.held.id,
-        endedAt: new Date(),
+      toEnd(taken, {
+        isPlain: false,
         error: how === 'done' ? null : { code: 'broken', message: 'broken' },
-        details: null,
         next: how === 'again' ? { kind: how, delayMs: 0 } : { kind: how },
-      },
+      }),
     ],
-    taken.held.open === 0 ? [taken.held.id] : [],
+    held.open === 0 ? [held.id] : [],
   )
   return ended.size
 }
@@ -418,8 +417,8 @@ async function endOne(at: number, asked: 'done' | 'again' | 'dead'): Promise<voi
 }
 
 /** As its lane does. */
-function tellEnd({ claimer }: TestWorker, taken: TakenWork): void {
-  claimer.ended({ name: taken.run.name } as Job, taken)
+function tellEnd({ claimer }: TestWorker, taken: Taken): void {
+  claimer.ended({ name: taken.name } as Job, taken)
 }
 
 /** Nobody waits for the other's commit, whatever the key. */
@@ -507,7 +506,7 @@ async function rescue(workerId: string): Promise<void> {
   const { database, log } = runtime
   const rescued = await rescueLostRuns({ database, log, workerId, now: () => new Date() })
   expect(rescued.map(({ id }) => id).toSorted()).toEqual(
-    lost.map(({ taken }) => taken.run.id).toSorted(),
+    lost.map(({ taken }) => taken.id).toSorted(),
   )
   // Whoever comes back can end nothing.
   for (const { id, taken } of lost) expect(await end(id, taken, 'done')).toBe(0)
@@ -517,24 +516,14 @@ async function rescue(workerId: string): Promise<void> {
 async function runByHand(at: number, of: string, ownKey: string): Promise<void> {
   const worker = pick(workers, at)
   if (worker === undefined) return
-  const run = {
-    ...{ id: crypto.randomUUID(), name: of, trigger: 'cli' as const, attempt: 1, retriesLeft: 0 },
-    ...{
-      scheduledFor: null,
-      startedAt: new Date(),
-      dryRun: false,
-      actor: null,
-      reason: null,
-      workId: null,
-    },
-  }
   const taken = await runtime.database.transaction((tx) =>
     claimByHand(tx, worker.id, {
-      ...{ claimId: crypto.randomUUID(), run, envelope: { trigger: 'cli', payload: {} } },
+      ...{ claimId: crypto.randomUUID(), runId: crypto.randomUUID(), name: of },
+      ...{ startedAt: new Date(), facts: { trigger: 'cli' }, payload: {} },
       ...{ exclusiveKey: null, expireSeconds: 900, key: of === 'sync' ? ownKey : undefined },
     }),
   )
-  if (taken !== null && 'run' in taken) worker.held.push(taken)
+  if (taken !== null && !('full' in taken)) worker.held.push(taken)
 }
 
 /** Rows of keys are what people and refusals have said, and nothing that runs depends on. */
@@ -589,7 +578,7 @@ async function expectHeld(): Promise<void> {
     select run.id from "JobClaim" cross join unnest("runIds") run(id)
     where not exists (select from "JobRun" ended where ended."id" = run.id and ended."status" <> 'running')`)
   const held = [...workers.flatMap((worker) => worker.held), ...lost.map(({ taken }) => taken)]
-  expect(running.map(({ id }) => id).toSorted()).toEqual(held.map(({ run }) => run.id).toSorted())
+  expect(running.map(({ id }) => id).toSorted()).toEqual(held.map(({ id }) => id).toSorted())
   const above = await runtime.rows(
     `select one."key", count(*) from "Start" one join "Start" other
        on other."key" = one."key" and other."at" >= one."at" and other."at" < one."at" + $1 * interval '1 millisecond'

@@ -7,12 +7,14 @@ import { z } from 'zod'
 import { runOnce } from '../../src/worker.ts'
 import { defineJob, defineLimit, type EnqueueOptions } from '../../src/index.ts'
 import { endRuns, type Next } from '../../src/store/endRuns.ts'
-import { findWorkOfClaims, readBesideClaim, type TakenWork } from '../../src/store/claimWork.ts'
+import { findWorkOfClaims, readBesideClaim } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import { dropPayloadsOfNobody } from '../../src/store/payloadsOfNobody.ts'
 import { tryUntilFree } from '../../src/store/waitForLocks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { claimRequest } from '../claimRequest.ts'
 import { interceptQueries, textOf } from '../interceptQueries.ts'
+import { toEnd } from '../openTestQueue.ts'
 import { registeredLimits } from '../registeredLimits.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { untilInTime, whileClaimWaits } from '../untilInTime.ts'
@@ -38,7 +40,7 @@ useSession(runtime, 'w2')
 
 const enqueue = (job: typeof plain | typeof limited, payload: Payload, options?: EnqueueOptions) =>
   client.enqueueNow(job, payload, options)
-const payloadOf = ({ envelope }: TakenWork) => envelope.payload as Payload
+const payloadOf = ({ payload }: Taken) => payload as Payload
 const payloadIds = () => runtime.column<string>('select "id" from "JobPayload" order by 1')
 /** The payloads that anything names. */
 const namedIds = () =>
@@ -55,11 +57,11 @@ async function openClaimer(workerId = 'w1', database = runtime.database): Promis
   return createClaimer({ database, workerId, now: () => new Date(), limits })
 }
 
-async function end(workerId: string, { run, held }: TakenWork, next: Next, code = 'broken') {
+async function end(workerId: string, taken: Taken, next: Next, code = 'broken') {
   const error = next.kind === 'done' ? null : { code, message: '' }
   const details = JSON.stringify({ guard: { due: 1 } })
-  const of = { runId: run.id, claimId: held.id, endedAt: new Date(), error, details, next }
-  await tryUntilFree(() => endRuns(runtime.database, workerId, [of], [held.id]))
+  const of = toEnd(taken, { isPlain: false, error, details, next })
+  await tryUntilFree(() => endRuns(runtime.database, workerId, [of], [taken.claim.id]))
 }
 
 describe('a claim that waits while its work is replaced', () => {
@@ -86,8 +88,7 @@ describe('a claim that waits while its work is replaced', () => {
     const late = new pg.Client(runtime.url)
     await late.connect()
     onTestFinished(() => late.end())
-    const told = (work: readonly TakenWork[]) =>
-      work.map((one) => [payloadOf(one).n, one.isReplaced])
+    const told = (work: readonly Taken[]) => work.map((one) => [payloadOf(one).n, one.isReplaced])
     await untilInTime(async () => {
       await runtime.clear()
       const claimer = await openClaimer()
@@ -95,7 +96,7 @@ describe('a claim that waits while its work is replaced', () => {
       const first = await claimer.claim(limited, 1)
       await late.query('begin')
       await client.enqueue(late, limited, { n: 2, text: '' }, REPLACES)
-      await end('w1', first.work[0] as TakenWork, AGAIN)
+      await end('w1', first.work[0] as Taken, AGAIN)
       const again = await whileClaimWaits(
         runtime,
         () => claimer.claim(limited, 10),
@@ -150,7 +151,7 @@ describe('a claim that waits while its work is replaced', () => {
           // Replacements that overlap commit in any order: the oldest of the last ones is the bound.
           let newest: Record<string, number> = {}
           let replacing: Record<string, number> = {}
-          const running: { worker: string; taken: TakenWork }[] = []
+          const running: { worker: string; taken: Taken }[] = []
           let waiting: Promise<unknown>[] = []
           let isLocked = false
 
@@ -159,9 +160,9 @@ describe('a claim that waits while its work is replaced', () => {
               const { work } = await claimers[worker].claim(job, 1).catch(() => ({ work: [] }))
               for (const taken of work) {
                 running.push({ worker, taken })
-                expect(taken.payloadMissing).toBeUndefined()
+                expect(taken.payloadMissing).toBeNull()
                 // Whoever redrives a dead letter wants the older.
-                if (taken.isReplaced || taken.envelope.actor !== undefined) continue
+                if (taken.isReplaced || taken.facts.actor !== undefined) continue
                 const { text, n: ran } = payloadOf(taken)
                 expect(ran).toBeGreaterThanOrEqual(newest[text.slice(0, 1)] ?? 0)
               }
@@ -303,8 +304,8 @@ describe('a piece whose payload is missing', () => {
       return await carryOut()
     })
     const { work } = await (await openClaimer('w1', database)).claim(plain, 10)
-    const missing = most === Infinity ? 'missing chunk' : undefined
-    expect(work.map(({ payloadMissing }) => payloadMissing)).toEqual([missing, undefined])
+    const missing = most === Infinity ? 'missing chunk' : null
+    expect(work.map(({ payloadMissing }) => payloadMissing)).toEqual([missing, null])
     expect(payloadOf(work[1]!).n).toBe(2)
     expect(refused).toBe(2)
   })
@@ -333,26 +334,23 @@ describe('a claim whose answer was lost', () => {
     const { work } = await claimer.claim(keyed, 10)
     expect(work.map(({ key }) => key)).toEqual(['k', 'k'])
     expect(work.map(({ isPlain }) => isPlain)).toEqual([false, false])
-    const found: TakenWork[] = []
-    for (const { held } of work) {
-      if (found.some((one) => one.held.id === held.id)) continue
-      const request = { ...claimRequest('keyed'), claimId: held.id }
+    const found: Taken[] = []
+    for (const { claim } of work) {
+      if (found.some((one) => one.claim.id === claim.id)) continue
+      const request = { ...claimRequest('keyed'), claimId: claim.id }
       found.push(...(await findWorkOfClaims(runtime.database, 'w1', [request])))
     }
-    await readBesideClaim(runtime.database, found)
-    const told = ({ key, isPlain, envelope, payloadId }: TakenWork) => ({
-      key,
-      isPlain,
-      envelope,
-      payloadId,
+    const read = await readBesideClaim(runtime.database, found)
+    const told = ({ key, isPlain, payload, label, facts, payloadId }: Taken) => ({
+      ...{ key, isPlain, payload, label, facts, payloadId },
     })
-    expect(found.map(told)).toEqual(work.map(told))
+    expect(read.map(told)).toEqual(work.map(told))
   })
 })
 
 describe('the long payload of a piece', () => {
   const put = async (n: number) => (await enqueue(plain, { n, text: LONG }, REPLACES)).workId
-  const take = async () => (await (await openClaimer()).claim(plain, 1)).work[0] as TakenWork
+  const take = async () => (await (await openClaimer()).claim(plain, 1)).work[0] as Taken
   const named = async () => [await payloadIds(), await namedIds()]
   const nothing = [[], []]
 
@@ -418,7 +416,7 @@ describe('the long payload of a piece', () => {
     await end('w1', blocked, { kind: 'keep' }, 'guard_blocked')
     const [[kept] = [], naming] = await named()
     expect(naming).toEqual([kept])
-    expect((await client.approveRun(blocked.run.id, BY)).kind).toBe('approved')
+    expect((await client.approveRun(blocked.id, BY)).kind).toBe('approved')
     const approved = await take()
     expect(payloadOf(approved)).toEqual({ n: 1, text })
     expect(await payloadIds()).toEqual(text === '' ? [] : [approved.payloadId])

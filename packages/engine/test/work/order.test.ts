@@ -27,7 +27,7 @@ async function enqueue(priority = 0): Promise<string> {
 }
 
 async function claim(limit: number, hasBacklog: boolean): Promise<(string | null)[]> {
-  return (await claimer.claim(parcel, limit, { hasBacklog })).work.map(({ run }) => run.workId)
+  return (await claimer.claim(parcel, limit, { hasBacklog })).work.map(({ workId }) => workId)
 }
 
 async function look() {
@@ -108,7 +108,7 @@ describe('work that needs more than this version understands', () => {
     expect(await look()).toEqual({ ready: ['parcel'], suspects: ['parcel'] })
 
     expect(await claim(10, false)).toEqual(neighbours)
-    const alone = async () => (await claimer.claimSuspect(parcel)).work.map(({ run }) => run.workId)
+    const alone = async () => (await claimer.claimSuspect(parcel)).work.map(({ workId }) => workId)
     expect([await alone(), await alone()]).toEqual([[suspect], []])
     expect(await look()).toEqual({ ready: [], suspects: [] })
     expect(await claim(10, true)).toEqual([])

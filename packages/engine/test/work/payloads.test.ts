@@ -27,7 +27,7 @@ beforeEach(async () => {
 const arrived = async () => {
   const taken = await opened.take('any')
   await runtime.clear()
-  return taken.map(({ envelope }) => envelope.payload)
+  return taken.map(({ payload }) => payload)
 }
 
 /** Where a program passes a payload. */

@@ -1,4 +1,5 @@
-import { toRanges, type Behind } from '../../src/store/claimWork.ts'
+import { toRanges } from '../../src/store/claimWork.ts'
+import type { Behind } from '../../src/store/taken.ts'
 import { createFloors } from '../../src/work/floors.ts'
 
 /*

@@ -24,7 +24,7 @@ let wakeUps = 0
 const enqueue = (n: number, options?: EnqueueOptions) =>
   opened.client.enqueueNow(parcel, { n }, options)
 const numbersOf = (work: readonly TestWork[]) =>
-  work.map(({ envelope }) => (envelope.payload as { n: number }).n)
+  work.map(({ payload }) => (payload as { n: number }).n)
 const take = async (limit = 100) => await opened.take('parcel', limit)
 const fail = (work: readonly TestWork[], next: AfterFailure = 'redeliver') =>
   opened.fail(work, { code: 'broken', message: '' }, next)
@@ -144,9 +144,8 @@ describe('work that replaces what waits with its unique key', () => {
     expect(await replace(2)).toEqual({ ...first, kind: 'replaced' })
     const [work] = await take()
     expect(work).toMatchObject({ workId: first.workId, attempt: 3, failures: 0, losses: 0 })
-    expect(work?.envelope).toEqual({
-      ...{ trigger: 'queue', payload: { n: 2 }, attemptsBefore: 2 },
-    })
+    expect(work).toMatchObject({ payload: { n: 2 }, label: null })
+    expect(work?.facts).toEqual({ attemptsBefore: 2 })
     expect(await runtime.rows('select from "JobClaim" where "losses" is not null')).toEqual([])
   })
 

@@ -1,7 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { TakenWork } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import { createShares } from '../../src/work/shares.ts'
 
 /** A queue of so many pieces of each key, and what is asked of it by shares. */
@@ -40,7 +40,7 @@ function openQueue(waiting: Record<string, number>) {
         running.set(key, (running.get(key) ?? 0) + count)
         taken.push(...Array.from({ length: count }, () => key))
       }
-      const work = taken.map((key) => ({ key })) as TakenWork[]
+      const work = taken.map((key) => ({ key })) as Taken[]
       shares.note(asked, work, { free: null, keys }, room)
       return taken
     },
@@ -138,7 +138,7 @@ describe('shares', () => {
     const shares = createShares()
     await shares.look(async () => [{ key: 'rated', openInMs: null }])
     const asked = shares.ask(5)
-    const work = [{ key: 'rated' }] as TakenWork[]
+    const work = [{ key: 'rated' }] as Taken[]
     shares.note(asked, work, { free: null, keys: { rated: [1, null, 100] } }, 5)
     expect(shares.hasFull()).toBe(false)
     expect(shares.waitMs()).toBeLessThanOrEqual(100)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
-import type { TakenWork } from '../../src/store/claimWork.ts'
+import type { Taken } from '../../src/store/taken.ts'
 import type { ClaimAnswer } from '../../src/work/claimer.ts'
 import { createSuspectLane } from '../../src/work/suspectLane.ts'
 import { createTurns } from '../../src/work/turns.ts'
@@ -13,8 +13,8 @@ const apart = defineJob({ name: 'apart', isolate: true })
 const silent = () => undefined
 const log = containedLog({ info: silent, warn: silent, error: silent, child: () => log })
 
-const workOf = ({ name }: Job) => ({ run: { id: name, name, attempt: 3 } }) as TakenWork
-const answerWith = (...work: TakenWork[]): ClaimAnswer => ({
+const workOf = ({ name }: Job) => ({ id: name, name, attempt: 3 }) as Taken
+const answerWith = (...work: Taken[]): ClaimAnswer => ({
   work,
   isAlive: true,
   mayBeMore: false,

@@ -131,10 +131,7 @@ async function openModule(module: string, setting: HandlersSetting): Promise<Ope
 
 /** Carries out a run as a worker would. It fails when the module could not be opened, or has no such job or handler. */
 async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
-  const run = {
-    ...request.run,
-    scheduledFor: request.run.scheduledFor === null ? null : new Date(request.run.scheduledFor),
-  }
+  const { token, taken, retriesLeft, approvedRows, workerId, timeoutMs, guard } = request
   let found: Opened
   try {
     found = await (opened as Promise<Opened>)
@@ -146,32 +143,30 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
       message: `The handlers' module could not be opened: ${message}`,
     })
   }
-  const job = found.jobs.find(({ name }) => name === run.name)
-  const handler = findHandler(found.handlers, run.name)
+  const job = found.jobs.find(({ name }) => name === taken.name)
+  const handler = findHandler(found.handlers, taken.name)
   if (job === undefined || typeof handler !== 'function') {
     const what = job === undefined ? 'job' : 'handler'
     return failed({
       code: 'handler_missing',
-      message: `The handlers' module has no ${what} ${run.name}`,
+      message: `The handlers' module has no ${what} ${taken.name}`,
     })
   }
-  const { token, timeoutMs, guard } = request
   return await executeRun({
-    run,
+    ...{ taken, retriesLeft, approvedRows, workerId },
     job: { ...job, timeoutMs, guard },
     handler,
-    payload: request.payload,
     client: found.client,
-    workerId: request.workerId,
     schema,
     openLog: () => openLog(token),
     now: () => new Date(),
     abort,
-    approvedRows: request.approvedRows,
+    // The worker has written the run before.
+    write: async () => undefined,
     async keepProgress({ done, total }) {
       send({ kind: 'progress', token, done, total })
     },
-    enqueue: enqueueFrom(run.id),
+    enqueue: enqueueFrom(taken.id),
   })
 }
 

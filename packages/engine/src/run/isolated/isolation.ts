@@ -8,12 +8,12 @@ import { createMask, type Mask } from '../../job/maskText.ts'
 import type { Schema } from '../../store/schema.ts'
 import { createProgress } from '../progress.ts'
 import { describeError } from '../describeError.ts'
-import { ABORT_GRACE_MS, type RunningRun, type RunResult } from '../executeRun.ts'
+import { ABORT_GRACE_MS, endLate, type Execution, type RunResult } from '../executeRun.ts'
 import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
 
 export interface Isolation {
   /** Does what executeRun does, in a child process. */
-  execute(options: RunningRun): Promise<RunResult>
+  execute(execution: Execution): Promise<RunResult>
   /** Ends all child processes. */
   stop(): Promise<void>
 }
@@ -106,19 +106,19 @@ export function createIsolation(options: {
     slot.timer = undefined
   }
 
-  async function perform(running: RunningRun, limits: IsolationLimits): Promise<RunResult> {
-    const { abort, job, payload, approvedRows } = running
-    const { run } = running
+  async function perform(execution: Execution, limits: IsolationLimits): Promise<RunResult> {
+    const { abort, job, retriesLeft, approvedRows } = execution
+    const { id, name, attempt, payload, facts } = execution.taken
     const token = randomUUID()
     // Its process adds what batches count to the run's row, and cannot write that.
-    if (!run.dryRun) await running.write?.()
+    if (!facts.dryRun) await execution.write()
     const slot = await take(job, limits)
     const { child } = slot
     if (abort.isAborted) {
       await child.kill()
       throw abort.reason
     }
-    const progress = createProgress(running.keepProgress)
+    const progress = createProgress((reached) => execution.keepProgress(reached))
     let timer: NodeJS.Timeout | undefined
     abort.onAbort(() => {
       child.abort(token, describeReason(abort.reason))
@@ -127,12 +127,12 @@ export function createIsolation(options: {
     let isReusable = false
     try {
       const result = await child.perform({
-        ...toChildLog(running.openLog()),
+        ...toChildLog(execution.openLog()),
         onProgress: (done, total) => progress.report({ done, total }),
         request: {
           token,
-          run: { ...run, scheduledFor: run.scheduledFor?.getTime() ?? null },
-          payload,
+          taken: { id, name, attempt, payload, facts },
+          retriesLeft,
           timeoutMs: job.timeoutMs,
           guard: job.guard,
           workerId,
@@ -152,15 +152,12 @@ export function createIsolation(options: {
   }
 
   return {
-    async execute(running) {
-      const { abort, job } = running
-      const timer = setTimeout(
-        () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
-        job.timeoutMs,
-      )
+    async execute(execution) {
+      const { abort, job } = execution
+      const timer = setTimeout(endLate, job.timeoutMs, abort, job)
       try {
         if (abort.isAborted) throw abort.reason
-        return await perform(running, job.isolate as IsolationLimits)
+        return await perform(execution, job.isolate as IsolationLimits)
       } catch (error) {
         // We killed it because it did not stop after the abort: the abort's reason counts.
         const isKilled = abort.isAborted && error instanceof ChildCrash

@@ -1,8 +1,8 @@
 import type { Guard } from '../../job/defineJob.ts'
-import type { ExecutedRun } from '../executeRun.ts'
+import type { Execution } from '../executeRun.ts'
 import { isStorableResult } from '../storableResult.ts'
 
-/** Messages to the process of isolated runs. Dates travel as milliseconds. */
+/** Messages to the process of isolated runs. */
 export type ToChild =
   | {
       kind: 'open'
@@ -16,15 +16,14 @@ export type ToChild =
   /** The process closes what it has opened, and ends. */
   | { kind: 'close' }
 
-export interface RunRequest {
+export interface RunRequest extends Pick<
+  Execution,
+  'taken' | 'retriesLeft' | 'workerId' | 'approvedRows'
+> {
   /** New for each run, so that late messages of the run before are not taken for this one's. */
   token: string
-  run: Omit<ExecutedRun, 'scheduledFor'> & { scheduledFor: number | null }
-  payload: unknown
   timeoutMs: number
   guard: Guard | null
-  workerId: string
-  approvedRows: number | null
 }
 
 export type FromChild =

@@ -15,20 +15,14 @@ import { probe } from '../../fixtures/isolated.ts'
 const STARVED = new URL('../../fixtures/starvedProcess.ts', import.meta.url).pathname
 const MODULE = new URL('../../fixtures/isolatedHandlers.ts', import.meta.url)
 
-const RUN = {
-  id: 'a',
-  name: 'probe',
-  trigger: 'queue',
-  attempt: 2,
-  retriesLeft: 1,
-  scheduledFor: new Date('2026-03-29T01:00:00Z'),
+const FACTS = {
+  scheduledFor: '2026-03-29T01:00:00.000Z',
   schedule: {
     key: 'tenant-42',
     timeZone: 'Europe/Lisbon',
     previousAt: '2026-03-28T01:00:00.000Z',
   },
-  dryRun: false,
-} as const
+}
 
 let isolation: Isolation
 let lines: Record<string, unknown>[]
@@ -61,10 +55,10 @@ function run(
   keepProgress: (progress: Progress) => Promise<void> = async () => undefined,
 ): Promise<RunResult> {
   return isolation.execute({
-    run: RUN,
+    taken: { id: 'a', name: 'probe', attempt: 2, payload: { act }, facts: FACTS },
+    retriesLeft: 1,
     job: probe,
     handler: () => Promise.reject(new Error('it ran here')),
-    payload: { act },
     client: { $transaction: () => Promise.reject(new Error('it ran here')) },
     workerId: 'w1',
     schema,
@@ -73,6 +67,7 @@ function run(
     abort,
     approvedRows: null,
     keepProgress,
+    write: async () => undefined,
     enqueue: () => Promise.reject(new Error('it ran here')),
   })
 }
@@ -143,7 +138,10 @@ it('hands the handler its run with its dates', async () => {
   open()
   expect(await run('tellRun')).toMatchObject({
     status: 'success',
-    details: { ...RUN, scheduledFor: '2026-03-29T01:00:00.000Z' },
+    details: {
+      ...{ id: 'a', name: 'probe', trigger: 'queue', attempt: 2, retriesLeft: 1, dryRun: false },
+      ...FACTS,
+    },
   })
 })
 
