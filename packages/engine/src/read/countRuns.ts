@@ -1,7 +1,19 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { NEUTRAL_CODES } from './failureRates.ts'
 import type { JobsReader } from './reader.ts'
 import { NOT_STARTED } from './runOutcome.ts'
+
+/**
+ * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, it
+ * expired, or a service has refused more for now.
+ */
+export const NEUTRAL_CODES = [
+  ...['cancelled', 'guard_blocked', 'drained', 'expired', 'rate_limited'],
+] as const
+
+/** When a run started: by its worker's clock, but no later than the database knew of it. */
+export const STARTED_AT = `least("startedAt", "createdAt")`
+/** When it ended, likewise. */
+export const ENDED_AT = `case when isfinite("startedAt") then "endedAt" - greatest("startedAt" - "createdAt", interval '0') else "endedAt" end`
 
 /** Runs that neither succeeded nor failed by themselves: cancelled, blocked by their guard, expired, or given back. */
 const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.map((code) => `'${code}'`).join(', ')})`

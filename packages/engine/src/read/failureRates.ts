@@ -2,16 +2,8 @@ import { checkDate, checkTexts } from '../arguments/argument.ts'
 import { checkHoursOfJobs } from '../arguments/queries.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, thrownOf } from './bounded.ts'
-import { ENDED_AT, STARTED_AT } from './listClocks.ts'
+import { ENDED_AT, NEUTRAL_CODES, STARTED_AT } from './countRuns.ts'
 import type { JobsReader } from './reader.ts'
-
-/**
- * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, it
- * expired, or a service has refused more for now.
- */
-export const NEUTRAL_CODES = [
-  ...['cancelled', 'guard_blocked', 'drained', 'expired', 'rate_limited'],
-] as const
 
 /** Whether a run says how its job does, where `$3` are NEUTRAL_CODES. */
 export const IS_JUDGED = `"status" <> 'running' and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))`

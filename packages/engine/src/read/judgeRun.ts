@@ -1,7 +1,5 @@
 import type { Job } from '../job/defineJob.ts'
-
-/** How long a due tick may stay undecided, and a run go on beyond its time-out: a worker's restart takes no longer. */
-export const GRACE_MS = 60_000
+import { GRACE_MS } from './listSchedules.ts'
 
 /** A run is slow when it takes longer than nearly all before it by this factor, and at least SLOW_MIN_MS. */
 export const SLOW_FACTOR = 2

@@ -1,11 +1,6 @@
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** When a run started: by its worker's clock, but no later than the database knew of it. */
-export const STARTED_AT = `least("startedAt", "createdAt")`
-/** When it ended, likewise. */
-export const ENDED_AT = `case when isfinite("startedAt") then "endedAt" - greatest("startedAt" - "createdAt", interval '0') else "endedAt" end`
-
 /** A host whose clock is not the database's, by the runs that its workers have recorded. */
 export interface WrongClock {
   host: string

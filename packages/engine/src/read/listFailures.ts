@@ -1,8 +1,7 @@
 import { checkDate, checkTexts } from '../arguments/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, jsonNumber, thrownOf } from './bounded.ts'
-import { NEUTRAL_CODES } from './failureRates.ts'
-import { ENDED_AT, STARTED_AT } from './listClocks.ts'
+import { ENDED_AT, NEUTRAL_CODES, STARTED_AT } from './countRuns.ts'
 import type { JobsReader } from './reader.ts'
 
 export interface FailedRun {

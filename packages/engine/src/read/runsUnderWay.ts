@@ -65,10 +65,10 @@ export async function listLanesInUse(reader: JobsReader): Promise<LanesInUse[]> 
 export async function listOverrunning(
   reader: JobsReader,
   limits: readonly { name: string; before: Date }[],
-): Promise<{ name: string; runId: string; since: string }[]> {
-  return await reader.rows<{ name: string; runId: string; since: string }>({
+): Promise<{ name: string; runId: string; workerId: string; since: string }[]> {
+  return await reader.rows<{ name: string; runId: string; workerId: string; since: string }>({
     text: `select * from (
-       select distinct on (run."name") run."name", run."id" as "runId", run."startedAt" as "since"
+       select distinct on (run."name") run."name", run."id" as "runId", ${boundedText('run."workerId"')} as "workerId", run."startedAt" as "since"
        from ${RUNS_UNDER_WAY} join unnest($1::text[], $2::text[]::timestamptz[]) as job(name, before) on job.name = run."name"
        where run."startedAt" < job.before
        order by run."name", run."startedAt", run."id"
