@@ -98,6 +98,7 @@ export async function findDeadLetters(
       text: `${listed(jobs)} ${jobs.length === 1 ? 'has' : 'have'} ${what}, ${last}, ${count === 1 ? '' : 'most '}${error}.`,
       note: `Retry or discard ${count === 1 ? 'it' : 'them'}. The oldest was given up ${inWords(now.getTime() - Date.parse(since))} ago.`,
       since,
+      lastAt,
       code,
       count,
       isCut,

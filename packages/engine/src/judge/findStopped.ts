@@ -18,7 +18,7 @@ export async function findNoWorker(reader: JobsReader, now: Date): Promise<Found
     ...{ kind: 'noWorker', stage: 'stopped', jobs: [], since, count: 0, isCut: false },
     text: `No worker is running, so no job is scheduled or run.${last}`,
     note: 'Start a worker process, or look into its log. Missed runs follow each job’s policy.',
-    ...{ reach: Infinity, share: 1 },
+    ...{ isUnhealthy: true, reach: Infinity, share: 1 },
   }
 }
 
@@ -63,6 +63,7 @@ export function findUntaken(
       text: isKnown
         ? `No living worker takes ${listed(jobs)}: ${waits(count, isCut)}${oldest}.`
         : `No living worker and no catalogue has ${listed(jobs)}: ${waits(count, isCut)}${oldest}.`,
+      ...(!isKnown && { isUnhealthy: true }),
       note: isKnown
         ? 'Start a worker that takes it, or look why the living ones leave it out.'
         : 'Start a worker that still has the job, or cancel the work.',
@@ -98,7 +99,7 @@ export async function findSilent(
       text: `Worker ${id} lives, but has given no sign for ${spanSince(lastSignAt, now)}, and its runs wait.${beyond}`,
       note: 'It is stopped, or a handler blocks it. If it stays silent, end its process: other workers take over its work.',
       workerId: id,
-      ...{ count: 1, isCut: false, reach: all ? Infinity : Math.max(1, its.length), share: 1 },
+      ...{ count: 1, isCut: false, isUnhealthy: true, reach: all ? Infinity : Math.max(1, its.length), share: 1 },
     }
   })
   const others = overrunning.filter(({ workerId }) => silent.every(({ id }) => id !== workerId))
@@ -107,7 +108,7 @@ export async function findSilent(
       ...{ kind: 'silent', stage: 'waiting', jobs: [name], since, runId, workerId },
       text: `A run of ${name} has been running for ${spanSince(since, now)}, beyond its time-out, and its worker does not end it.`,
       note: 'Its handler blocks the worker, or the worker is cut off. End its process: other workers take over its work.',
-      ...{ count: 1, isCut: false, reach: 1, share: 1 },
+      ...{ count: 1, isCut: false, isUnhealthy: true, reach: 1, share: 1 },
     })
   return found
 }
@@ -158,7 +159,7 @@ function toLate(
       ...{ kind: 'late', stage: 'waiting', jobs, text, since, count: late.length, isCut: false },
       note: 'Look into the log of a worker that has the job. To run it now does not make up for the tick.',
       ...(key !== null && { key }),
-      ...{ reach: jobs.length, share: 1 },
+      ...{ isUnhealthy: true, reach: jobs.length, share: 1 },
     },
   ]
 }
@@ -170,7 +171,7 @@ function toUnscheduled(jobs: readonly string[]): Found[] {
       ...{ kind: 'noWorker', stage: 'waiting', jobs: [...jobs], since: null, isCut: false },
       text: `No worker schedules ${listed(jobs)}: ${many(jobs.length, 'schedule')} of this catalogue ${jobs.length === 1 ? 'is' : 'are'} unknown to the living workers.`,
       note: 'They run another version: deploy the workers too.',
-      ...{ count: jobs.length, reach: jobs.length, share: 1 },
+      ...{ count: jobs.length, isUnhealthy: true, reach: jobs.length, share: 1 },
     },
   ]
 }

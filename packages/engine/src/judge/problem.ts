@@ -49,6 +49,8 @@ export interface Problem {
   note: string | null
   /** ISO 8601 in UTC; null where nobody knows. */
   since: string | null
+  /** When it last happened, of what does not go on all the time. */
+  lastAt?: string
   /** What to look at. Absent where it is about none. */
   runId?: string
   workId?: string
@@ -60,6 +62,8 @@ export interface Problem {
   /** How many runs, pieces of work, workers or sessions it is about. `isCut`: there are more. */
   count: number
   isCut: boolean
+  /** Jobs are not done for it: `GET /health/jobs` fails. */
+  isUnhealthy?: true
 }
 
 /** A problem with what decides its place in the list. */

@@ -1,4 +1,4 @@
-import type { ConsoleOverview } from '@roundsman/admin/contract'
+import type { ConsoleAttention, ConsoleOverview } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -12,7 +12,6 @@ import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
-import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
 import { formatClock, formatShort } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
@@ -43,13 +42,12 @@ export function OverviewScreen(): ReactNode {
   )
 }
 
+/** What names jobs whose work waits. */
+const OF_BACKLOG: readonly ConsoleAttention['kind'][] = ['backlog', 'noWorker', 'paused', 'keyBlocked']
+
 function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
   // The list above names jobs whose backlog needs somebody.
-  const told = overview.attention.flatMap((item) =>
-    item.kind === 'backlog' || item.kind === 'orphaned' || item.kind === 'pausedQueue'
-      ? [item.name]
-      : [],
-  )
+  const told = overview.attention.flatMap(({ kind, jobs }) => (OF_BACKLOG.includes(kind) ? jobs : []))
   const backlog = overview.backlog.filter(({ name }) => !told.includes(name))
   return (
     <div className="columns">
@@ -160,8 +158,7 @@ const MARKS = {
 
 /** The sentence that says whether all is well, with a mark and a colour for its tone. */
 function OverviewSentence({ overview }: { overview: ConsoleOverview }) {
-  const text = useClock((now) => describeOverview(overview, now).text)
-  const tone = useClock((now) => describeOverview(overview, now).tone)
+  const { text, tone } = describeOverview(overview)
   return (
     <p className={`sentence is-${tone}`}>
       <svg viewBox="0 0 24 24" width="28" height="28" aria-hidden="true">

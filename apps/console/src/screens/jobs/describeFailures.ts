@@ -13,12 +13,6 @@ export function describeFailures(
   return `${count(failed)} of ${count(runs)} failed in ${formatRoughDuration(spanMs)}`
 }
 
-/** Says `usually 2 %`; null when there is no week to compare with. */
-export function describeUsual(usual: { runs: number; failed: number } | null): string | null {
-  if (usual === null) return null
-  return usual.failed === 0 ? 'usually none' : `usually ${formatShare(usual)}`
-}
-
 /** The share of failed runs in whole per cent; never 0 or 100 % if that is not exact. */
 export function formatShare({ runs, failed }: { runs: number; failed: number }): string {
   const percent = runs === 0 ? 0 : (failed / runs) * 100
