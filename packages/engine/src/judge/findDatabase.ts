@@ -2,8 +2,7 @@ import { describeConnections, findFewConnections } from '../read/findFewConnecti
 import type { JobsReader } from '../read/reader.ts'
 import type { Found } from './problem.ts'
 
-/** This share of the connections is too much. An alert that was raised ends below the second. */
-const MANY_CONNECTIONS = 0.9
+/** An alert about used connections ends below this share. */
 const MANY_OF_TOLD = 0.8
 
 const DATABASE = { kind: 'database', jobs: [], since: null, isCut: false, reach: Infinity } as const
@@ -27,7 +26,7 @@ export async function findReadOnly(reader: JobsReader): Promise<Found[]> {
 }
 
 export async function findUsedUp(reader: JobsReader, wasTold: boolean): Promise<Found[]> {
-  const few = await findFewConnections(reader, wasTold ? MANY_OF_TOLD : MANY_CONNECTIONS)
+  const few = await findFewConnections(reader, wasTold ? MANY_OF_TOLD : undefined)
   if (few === null) return []
   const stage = few.used >= few.most ? 'stopped' : 'losing'
   const note = 'When none is left, PostgreSQL refuses workers and requests.'

@@ -46,7 +46,7 @@ const MAX_RUNS = 5_000
 const MAX_LAST = 20
 
 /** Runs that people, guards, drains, expiry, rate limits or lost workers have ended say nothing of a job. */
-export const NOT_JUDGED = [...NEUTRAL_CODES, 'worker_lost']
+const NOT_JUDGED = [...NEUTRAL_CODES, 'worker_lost']
 const IS_JUDGED = `"status" <> 'running' and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))`
 const OF = `${equalsInOrder('"name"', 'job.name')} and "name" between job.name and job.name`
 const LATEST = `order by "name", "startedAt" desc, "id" desc`

@@ -99,7 +99,13 @@ export async function findSilent(
       text: `Worker ${id} lives, but has given no sign for ${spanSince(lastSignAt, now)}, and its runs wait.${beyond}`,
       note: 'It is stopped, or a handler blocks it. If it stays silent, end its process: other workers take over its work.',
       workerId: id,
-      ...{ count: 1, isCut: false, isUnhealthy: true, reach: all ? Infinity : Math.max(1, its.length), share: 1 },
+      ...{
+        count: 1,
+        isCut: false,
+        isUnhealthy: true,
+        reach: all ? Infinity : Math.max(1, its.length),
+        share: 1,
+      },
     }
   })
   const others = overrunning.filter(({ workerId }) => silent.every(({ id }) => id !== workerId))

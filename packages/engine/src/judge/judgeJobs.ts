@@ -1,6 +1,7 @@
 import { checkHealthQuery } from '../arguments/queries.ts'
 import type { Job } from '../job/defineJob.ts'
 import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from '../read/getOldestSnapshot.ts'
+import { groupWaitingWork } from '../read/listGroups.ts'
 import { isAnyWorkerAlive, listWorkers, type ListedWorker } from '../read/listWorkers.ts'
 import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from '../read/readQueues.ts'
 import type { JobsReader } from '../read/reader.ts'
@@ -132,7 +133,7 @@ export async function judgeJobs(
         { now, wasTold: (name) => wasTold('backlog', name) },
       ),
     )
-    await addSnapshot(reader, found, now)
+    await explainBehind(reader, found, now)
   }
   const keyBlocked = findKeyBlocked(waiting, blockers, now)
   found.push(...findPaused(waiting, blockers, now), ...keyBlocked)
@@ -203,14 +204,31 @@ function heldBySilent(workers: readonly ListedWorker[], silent: readonly Found[]
     })
 }
 
-/** Names the holder of an old snapshot, where work is behind: the queue's tables grow meanwhile. */
-async function addSnapshot(reader: JobsReader, found: readonly Found[], now: Date): Promise<void> {
-  const behind = found.filter(({ kind }) => kind === 'backlog')
+/** So many jobs that are behind are explained. */
+const MAX_EXPLAINED = 5
+
+/** Says of jobs that are behind whose work most of it is, and who holds an old snapshot: the queue's tables grow meanwhile. */
+async function explainBehind(
+  reader: JobsReader,
+  found: readonly Found[],
+  now: Date,
+): Promise<void> {
+  const behind = found.filter(({ kind }) => kind === 'backlog').slice(0, MAX_EXPLAINED)
   if (behind.length === 0) return
   const snapshot = await getOldestSnapshot(reader)
-  if (snapshot === null || !isSnapshotOld(snapshot, now)) return
-  const cause = `${nameSnapshotHolder(snapshot)} keeps old rows from being removed, which slows the queue.`
-  for (const one of behind) one.note = one.note === null ? cause : `${one.note} ${cause}`
+  const cause =
+    snapshot === null || !isSnapshotOld(snapshot, now)
+      ? null
+      : `${nameSnapshotHolder(snapshot)} keeps old rows from being removed, which slows the queue.`
+  for (const one of behind) {
+    const [name = ''] = one.jobs
+    const { groups, looked, isCut } = await groupWaitingWork(reader, { name, isDue: true })
+    const main = groups.find(({ by, count }) => by !== 'field' && 2 * count > looked)
+    const percent = main && Math.floor((100 * main.count) / looked)
+    const whose =
+      main && `${percent} % of ${isCut ? 'the first' : 'it'} is ${main.by} ${main.value}.`
+    one.note = [one.note, whose, cause].filter((part) => part != null).join(' ') || null
+  }
 }
 
 export interface JobHealth {

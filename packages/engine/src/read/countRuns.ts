@@ -29,7 +29,7 @@ const BY_OUTCOME = `
  * Whether a run ended before its handler began, since its work had expired or was replaced: a moment later, which says nothing
  * of how long runs take.
  */
-export const NEVER_RAN = `("errorCode" = 'expired' and "details" #>> '{error,message}' like '${NOT_STARTED}%') is true`
+const NEVER_RAN = `("errorCode" = 'expired' and "details" #>> '{error,message}' like '${NOT_STARTED}%') is true`
 
 /** How many runs of a job started within a span of time, by outcome. */
 export interface SpanOfRuns {

@@ -19,7 +19,8 @@ import {
   tallyDurationsByHour,
 } from '../../src/internal.ts'
 import { listWorkers } from '../../src/client.ts'
-import { listRecentFailures, NEUTRAL_CODES, sampleFailures } from '../../src/read/failureRates.ts'
+import { NEUTRAL_CODES } from '../../src/read/countRuns.ts'
+import { readFailures } from '../../src/judge/findFailing.ts'
 import { findLastSign } from '../../src/read/listWorkers.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
@@ -206,29 +207,17 @@ it('says of runs what a look through all of them says, in whatever order they we
       }
 
       const since = new Date(START_MS + 2 * HOUR_MS)
-      expect(
-        (await listRecentFailures(reader, NAMES, since)).map(({ isCut: _isCut, ...row }) => row),
-      ).toEqual(modelOfFailures(ended, since))
-      const pairs = [...Array(6).keys()].map((hour) => ({
-        name: 'busy',
-        hour: new Date(START_MS + hour * HOUR_MS),
-      }))
-      expect(
-        (await sampleFailures(reader, pairs))
-          .map(({ hour, ...share }) => ({ ...share, hour: iso(Date.parse(hour)) }))
-          .toSorted((one, other) => compare(one.hour, other.hour)),
-      ).toEqual(
-        pairs.map(({ name, hour }) => {
-          const judged = ended(name)
-            .filter(
-              ({ startedAt, code }) =>
-                startedAt.slice(0, 13) === hour.toISOString().slice(0, 13) && !isNeutral(code),
-            )
-            .slice(0, 30)
-          const failed = judged.filter(({ code }) => code !== null).length
-          return { name, hour: hour.toISOString(), runs: judged.length, failed }
-        }),
-      )
+      const [own] = await readFailures(reader, ['busy'], new Date(since.getTime() + HOUR_MS))
+      const judged = ended('busy').filter(({ code }) => !isNeutral(code))
+      const recent = judged.filter(({ startedAt }) => startedAt >= since.toISOString())
+      const last = judged.slice(0, 3)
+      const inARow = last.findIndex(({ code }) => code === null)
+      if (recent.some(({ code }) => code !== null))
+        expect(own).toMatchObject({
+          runs: recent.length,
+          failed: recent.filter(({ code }) => code !== null).length,
+          inARow: inARow === -1 ? last.length : inARow,
+        })
       const spans = await countRuns(reader, [SPAN.from, since], HOUR_MS)
       for (const from of [SPAN.from, since])
         for (const name of ['busy', 'other'])
@@ -298,35 +287,6 @@ function modelOfSample(ended: readonly Run[]): Run[] {
   return [...new Set(chosen)].toSorted(byStart)
 }
 
-function modelOfFailures(ended: (name: string) => Run[], since: Date) {
-  return NAMES.flatMap((name) => {
-    const judged = ended(name).filter(
-      ({ code, startedAt }) => !isNeutral(code) && startedAt >= since.toISOString(),
-    )
-    const failed = judged.filter(({ code }) => code !== null)
-    const [[code, rows] = []] = [...Map.groupBy(failed, (run) => run.code!)].toSorted(
-      ([one, of], [other, ofOther]) => ofOther.length - of.length || compare(one, other),
-    )
-    if (code === undefined || rows === undefined) return []
-    const { startedAt } = failed[0]!
-    return [
-      {
-        name,
-        runs: judged.length,
-        failed: failed.length,
-        from: judged.at(-1)!.startedAt,
-        code,
-        withCode: rows.length,
-        succeededSince: judged.filter((run) => run.code === null && run.startedAt > startedAt)
-          .length,
-        lastRunId: rows[0]!.id,
-        lastAt: rows[0]!.endedAt,
-        thrown: rows[0]!.workerId,
-      },
-    ]
-  }).toSorted((one, other) => other.failed - one.failed || compare(one.name, other.name))
-}
-
 function modelOfLanes(runs: readonly Run[], of: (name: string) => Run[]) {
   const running = runs.filter(({ status }) => status === 'running').toSorted(byStart)
   const lanes = Map.groupBy(running, ({ workerId, name }) => `${workerId} ${name}`)
@@ -344,9 +304,7 @@ function modelOfLanes(runs: readonly Run[], of: (name: string) => Run[]) {
         oldestRunId: id,
         oldestLabel: label,
         oldestStartedAt: startedAt,
-        youngestStartedAt: rows.at(-1)!.startedAt,
         progress: null,
-        usualMs: percentile(0.95, usual),
       }
     })
     .toSorted(

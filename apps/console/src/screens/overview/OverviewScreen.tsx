@@ -43,11 +43,18 @@ export function OverviewScreen(): ReactNode {
 }
 
 /** What names jobs whose work waits. */
-const OF_BACKLOG: readonly ConsoleAttention['kind'][] = ['backlog', 'noWorker', 'paused', 'keyBlocked']
+const OF_BACKLOG: readonly ConsoleAttention['kind'][] = [
+  'backlog',
+  'noWorker',
+  'paused',
+  'keyBlocked',
+]
 
 function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
   // The list above names jobs whose backlog needs somebody.
-  const told = overview.attention.flatMap(({ kind, jobs }) => (OF_BACKLOG.includes(kind) ? jobs : []))
+  const told = overview.attention.flatMap(({ kind, jobs }) =>
+    OF_BACKLOG.includes(kind) ? jobs : [],
+  )
   const backlog = overview.backlog.filter(({ name }) => !told.includes(name))
   return (
     <div className="columns">

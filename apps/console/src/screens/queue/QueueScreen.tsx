@@ -64,9 +64,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         <span className="stacked">
           <Moment at={oldestWaitingAt} isToCome />
           {backlog !== null && queuePaused === null && (
-            <span className={backlog.isStuck ? 'isBad small' : 'muted small'}>
-              {backlog.state}
-            </span>
+            <span className={backlog.isStuck ? 'isBad small' : 'muted small'}>{backlog.state}</span>
           )}
         </span>
       ),
