@@ -11,8 +11,12 @@ import { createSchema, type Schema } from './schema.ts'
  */
 const ASKS_TIME = /\b(?:now|clock_timestamp|transaction_timestamp)\(\)|\bcurrent_timestamp\b/gi
 
-/** The question of isAliveSql. The worker of a test holds no lock, and whoever is asked about lives. */
-const ASKS_LIFE = /not pg_try_advisory_xact_lock_shared\(hashtextextended\([^()]*\)\)/g
+/** The heartbeat of a test's worker, which holds no lock and lives at any time. */
+const LIVES = '9999-01-01Z'
+
+/** The question of isAliveSql, with the worker's id. */
+const ASKS_LIFE = /not pg_try_advisory_xact_lock_shared\(hashtextextended\(([^(),]*), 0\)\)/g
+const LIVES_OR_HOLDS_LOCK = '($& or roundsman."testLives"($1))'
 
 /** A schema whose statements go by the time of the test, and in which workers live. See setTestTime. */
 export function createTestSchema(name: string): Schema {
@@ -21,7 +25,9 @@ export function createTestSchema(name: string): Schema {
     ...schema,
     // This runs for every statement, which is quick enough for tests; the inner sql() keeps its results.
     sql: (text) =>
-      schema.sql(text.replace(ASKS_TIME, 'roundsman."testNow"()').replace(ASKS_LIFE, 'true')),
+      schema.sql(
+        text.replace(ASKS_TIME, 'roundsman."testNow"()').replace(ASKS_LIFE, LIVES_OR_HOLDS_LOCK),
+      ),
   }
 }
 
@@ -45,8 +51,10 @@ export async function makeTestSchema(
     create function roundsman."testNow"() returns timestamptz language sql stable
       as $$ select at from roundsman."testTime" $$`)
   const worker = schema.sql(`
+    create function roundsman."testLives"(worker text) returns boolean language sql stable
+      as $$ select exists (select from roundsman."JobWorker" where "id" = worker and "heartbeatAt" = '${LIVES}') $$;
     insert into "JobWorker" ("id", "startedAt", "heartbeatAt", "lanes", "jobs")
-    values ('${workerId}', now(), '9999-01-01Z', '{}', '{${jobs.join(',')}}')`)
+    values ('${workerId}', now(), '${LIVES}', '{}', '{${jobs.join(',')}}')`)
   await connection.query({
     foreignText: [makeSchemaSql(schema), clock, newTablesSql(schema), worker].join(';\n'),
   })
