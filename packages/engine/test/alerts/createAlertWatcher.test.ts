@@ -113,9 +113,9 @@ async function raisedBeside(options: Partial<AlertOptions> = {}): Promise<string
     const rows = await runtime.rows<{ kind: string; name: string }>(
       `select "kind", "name" from "JobAlert" where "raisedAt" is not null and "endedAt" is null order by "kind", "name"`,
     )
-    return rows.some(({ kind }) => kind === 'deadLetter') && rows
+    return rows.some(({ kind }) => kind === 'deadLetters') && rows
   })
-  return raised.flatMap(({ kind, name }) => (kind === 'deadLetter' ? [] : [`${kind} ${name}`]))
+  return raised.flatMap(({ kind, name }) => (kind === 'deadLetters' ? [] : [`${kind} ${name}`]))
 }
 
 /** A worker that lives and takes the work of these jobs. */
@@ -130,7 +130,7 @@ async function insertWorker(...names: string[]): Promise<void> {
 async function insertRaised(id: string, endedHoursAgo: number | null = null): Promise<void> {
   await runtime.rows(
     `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt", "endedAt")
-     values ($1, 'deadLetter', 'importFeed', 'feed_broken', '{"count":1}', now(), now() - $2::float8 * interval '1 hour')`,
+     values ($1, 'deadLetters', 'importFeed', '', '{"count":1}', now(), now() - $2::float8 * interval '1 hour')`,
     [id, endedHoursAgo],
   )
 }
@@ -149,7 +149,7 @@ describe('of many watchers', () => {
     await insertDeadLetters('feed_broken', 2)
     await waitFor(() => receiver.requests.length === 1)
     await insertDeadLetters('feed_broken')
-    await insertDeadLetters('timeout')
+    await insertDeadLetters('timeout', 1, 'mailing')
     await waitFor(() => receiver.requests.length === 2)
     await runtime.rows('delete from "JobDeadLetter"')
     await waitFor(() => receiver.requests.length === 4)
@@ -158,14 +158,14 @@ describe('of many watchers', () => {
 
     const told = noticesOf(receiver).map(({ event, kind, job, code }) => [event, kind, job, code])
     expect(told.slice(0, 2)).toEqual([
-      ['began', 'deadLetter', 'importFeed', 'feed_broken'],
-      ['began', 'deadLetter', 'importFeed', 'timeout'],
+      ['began', 'deadLetters', 'importFeed', 'feed_broken'],
+      ['began', 'deadLetters', 'mailing', 'timeout'],
     ])
     expect(told.slice(2, 4).toSorted((a, b) => `${a[3]}`.localeCompare(`${b[3]}`))).toEqual([
-      ['ended', 'deadLetter', 'importFeed', 'feed_broken'],
-      ['ended', 'deadLetter', 'importFeed', 'timeout'],
+      ['ended', 'deadLetters', 'importFeed', 'feed_broken'],
+      ['ended', 'deadLetters', 'mailing', 'timeout'],
     ])
-    expect(told[4]).toEqual(['began', 'deadLetter', 'importFeed', 'feed_broken'])
+    expect(told[4]).toEqual(['began', 'deadLetters', 'importFeed', 'feed_broken'])
     expect((await deliveries()).every(({ attempts }) => attempts === 1)).toBe(true)
     // The last alert is a new one, with an id of its own.
     const ids = new Set(noticesOf(receiver).map(({ id }) => id))
@@ -180,7 +180,7 @@ describe('of many watchers', () => {
         round: 'a',
         everyMs: 60_000,
         names: [],
-        find: async () => ({ causes: [], cutKinds: [], others: [] }),
+        find: async () => ({ causes: [], others: [] }),
       })
     expect(await look()).toEqual({ raised: [], ended: [] })
     expect(await look()).toBeNull()
@@ -207,7 +207,7 @@ describe('of many watchers', () => {
         return waiting.length === 1
       })
     })
-    await insertDeadLetters('timeout')
+    await insertDeadLetters('timeout', 1, 'mailing')
     await waitFor(() => receiver.requests.length > 0)
 
     expect(noticesOf(receiver)).toMatchObject([{ code: 'timeout' }])
@@ -260,7 +260,7 @@ describe('of many watchers', () => {
     await runtime.rows(
       `with alert as (
          insert into "JobAlert" ("id", "kind", "name", "code", "facts", "startedAt", "raisedAt")
-         select gen_random_uuid(), 'deadLetter', 'importFeed', n::text, '{}', now() - interval '1 hour', now()
+         select gen_random_uuid(), 'deadLetters', 'importFeed', n::text, '{}', now() - interval '1 hour', now()
          from generate_series(1, 30) n returning "id"
        )
        insert into "JobAlertDelivery" ("alertId", "event", "channel", "dueAt", "endedAt", "isTaken")
@@ -291,20 +291,6 @@ describe('of many watchers', () => {
     ])
   })
 
-  it('one ends no alert whose dead letters it may not have counted', async () => {
-    await insertRaised(randomUUID())
-    await insertDeadLetters('flood', 10_000)
-    watch({ channels: [] })
-    const openCodes = () =>
-      runtime.column<string>(
-        `select "code" from "JobAlert" where "kind" = 'deadLetter' and "endedAt" is null order by "code"`,
-      )
-    await waitFor(async () => (await openCodes()).includes('flood'))
-    expect(await openCodes()).toEqual(['feed_broken', 'flood'])
-    await runtime.rows('delete from "JobDeadLetter"')
-    await waitFor(async () => (await openCodes()).length === 0)
-  })
-
   it('one of another version leaves alone what it does not know, until nobody has seen it for a day', async () => {
     const receiver = await openMonitor()
     await runtime.rows(
@@ -332,7 +318,6 @@ describe('watchers with other jobs, on one database,', () => {
         causes: found.map((name) => ({
           ...{ kind: 'failing' as const, name, code: '', facts: {}, afterMs: 0 },
         })),
-        cutKinds: [],
         others: [],
       }),
     })
@@ -372,7 +357,7 @@ describe('watchers with other jobs, on one database,', () => {
     await runtime.rows(
       `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt")
        select gen_random_uuid(), kind, 'gone', '', '{}', now()
-       from unnest(array['deadLetter', 'pausedQueue', 'poison', 'refused', 'late']) kind`,
+       from unnest(array['deadLetters', 'paused', 'endedWorkers', 'schedulesRefused', 'late']) kind`,
     )
     await look('a', [], [])
     const open = `select "kind" from "JobAlert" where "endedAt" is null`
@@ -392,7 +377,7 @@ describe('what is told', () => {
     expect(await firstNotice({ limits: { noWorkerMs: 0 } })).toMatchObject({
       kind: 'noWorker',
       job: null,
-      text: 'No worker is alive: no job is scheduled or run',
+      text: 'No worker is running, so no job is scheduled or run.',
       url: null,
     })
   })
@@ -400,13 +385,10 @@ describe('what is told', () => {
   it.each(
     (
       [
-        'failureMinRuns',
-        'failureWindowMs',
         'failureOfOneMs',
         'queueMinWaiting',
         'queueGrowthMs',
         'noWorkerMs',
-        'snapshotMs',
       ] as const
     ).flatMap((limit) =>
       [1e15, Number.MAX_VALUE, Infinity].map((value) => [limit, value] as const),
@@ -419,13 +401,10 @@ describe('what is told', () => {
     })
     const all = ['backlog mailing', 'failing importFeed', 'noWorker ']
     const off = {
-      failureMinRuns: all[1],
-      failureWindowMs: null,
       failureOfOneMs: null,
       noWorkerMs: all[2],
       queueMinWaiting: all[0],
       queueGrowthMs: all[0],
-      snapshotMs: null,
     }
     expect(raised).toEqual(all.filter((one) => one !== off[limit]))
   })
@@ -455,7 +434,7 @@ describe('what is told', () => {
     await insertDeadLetters('feed_broken')
     await waitFor(() => receiver.requests.length > 0)
 
-    expect(noticesOf(receiver)).toMatchObject([{ kind: 'deadLetter' }])
+    expect(noticesOf(receiver)).toMatchObject([{ kind: 'deadLetters' }])
   })
 
   it('that a schedule is late', async () => {
@@ -484,7 +463,7 @@ describe('what is told', () => {
     await waitFor(() => told('began').length > 1)
     const about = { url: null }
     expect(told('began')).toEqual([
-      { ...about, kind: 'deadLetter', text: 'gone gave up work with feed_broken: 1 dead letter' },
+      { ...about, kind: 'deadLetters', text: 'gone gave up work with feed_broken: 1 dead letter' },
       {
         ...about,
         kind: 'orphaned',
@@ -496,7 +475,7 @@ describe('what is told', () => {
     await runtime.rows('delete from "JobDeadLetter"')
     await runtime.rows('delete from "JobWork"')
     await waitFor(() => told('ended').length > 1)
-    expect(told('ended').map(({ kind }) => kind)).toEqual(['deadLetter', 'orphaned'])
+    expect(told('ended').map(({ kind }) => kind)).toEqual(['deadLetters', 'orphaned'])
   })
 
   it('that a transaction keeps old rows from being removed, until it ends', async () => {
@@ -583,7 +562,7 @@ describe('what is told', () => {
           /^importFeed fails: 80 of its last 400 runs, most often with timeout, since \S+Z$/,
         ),
       },
-      { event: 'began', kind: 'deadLetter' },
+      { event: 'began', kind: 'deadLetters' },
       { event: 'ended', kind: 'failing', text: 'Resolved: importFeed does not fail any more' },
     ])
   })
@@ -625,7 +604,7 @@ describe('what is told', () => {
           /^importFeed was blocked by its guard: 1234 rows are due; somebody may approve it until 2/,
         ),
       ],
-      ['deadLetter', 'importFeed', 'importFeed gave up work with feed_broken: 1 dead letter'],
+      ['deadLetters', 'importFeed', 'importFeed gave up work with feed_broken: 1 dead letter'],
       ['silent', null, `Worker still has been silent since ${at}, and its runs wait`],
     ])
   })
@@ -672,7 +651,7 @@ describe('what is told', () => {
       facts: { code: 'feed_broken', thrown },
       text: expect.stringContaining(`most often with feed_broken, ${thrown}`),
     })
-    expect(notices.find(({ kind }) => kind === 'deadLetter')).toMatchObject({
+    expect(notices.find(({ kind }) => kind === 'deadLetters')).toMatchObject({
       code: 'feed_broken',
       facts: { count: 1, thrown },
       text: `importFeed gave up work with feed_broken: 1 dead letter, ${thrown}`,
@@ -687,7 +666,7 @@ describe('what is told', () => {
     watch({ channels: [createAlertWebhook({ url: receiver.url })], limits: { failureRate: 0.3 } })
     await insertDeadLetters('feed_broken')
     await waitFor(() => receiver.requests.length > 0)
-    expect(noticesOf(receiver)).toMatchObject([{ kind: 'deadLetter' }])
+    expect(noticesOf(receiver)).toMatchObject([{ kind: 'deadLetters' }])
   })
 
   it('that more work waits than is done', async () => {
@@ -759,7 +738,7 @@ describe('what is told', () => {
       version: 1,
       id: expect.any(String),
       event: 'began',
-      kind: 'deadLetter',
+      kind: 'deadLetters',
       job: 'importFeed',
       code: 'feed_broken',
       text: 'importFeed gave up work with feed_broken: 1 dead letter',
@@ -989,6 +968,6 @@ describe('a channel of the host', () => {
     })
     await insertDeadLetters('feed_broken')
     await waitFor(() => told.length === 1)
-    expect(told).toMatchObject([{ kind: 'deadLetter', job: 'importFeed' }])
+    expect(told).toMatchObject([{ kind: 'deadLetters', job: 'importFeed' }])
   })
 })
