@@ -43,7 +43,9 @@ describe('describeOverview', () => {
   })
 
   it('leads with the first sentence of the first item, and counts the others', () => {
-    const first = item({ text: '12 of 40 runs of pay failed (CardError at charge (src/pay.ts:3:4)). It began 3 min ago.' })
+    const first = item({
+      text: '12 of 40 runs of pay failed (CardError at charge (src/pay.ts:3:4)). It began 3 min ago.',
+    })
     const text = '12 of 40 runs of pay failed (CardError at charge (src/pay.ts:3:4))'
     expect(describeThem([first])).toEqual({ tone: 'bad', text })
     const blocked = item({ kind: 'blocked', stage: 'waiting' })
