@@ -409,7 +409,7 @@ describe('the queue', () => {
     // The API measures the queue also while nobody asks.
     await waitFor(async () => (await get<ConsoleQueue>('queue')).history.length > 1)
     const overview = await get<ConsoleOverview>('overview')
-    expect(kindsOf(overview)).toContain('deadLetter')
+    expect(kindsOf(overview)).toContain('deadLetters')
   })
 })
 
