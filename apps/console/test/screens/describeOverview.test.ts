@@ -1,7 +1,6 @@
 import type { ConsoleAttention, ConsoleBacklog } from '@roundsman/admin/contract'
 import { describe, expect, it } from 'vitest'
-import { describeRate } from '../../src/screens/overview/Backlog.tsx'
-import { describeOverview } from '../../src/screens/overview/describeOverview.ts'
+import { describeOverview, describeRate } from '../../src/screens/overview/describeOverview.ts'
 
 const JOBS = { total: 5, scheduled: 3, paused: 0, late: 0 }
 

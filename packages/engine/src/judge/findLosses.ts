@@ -54,7 +54,8 @@ export async function findLockWaits(reader: JobsReader, now: Date): Promise<Foun
     const pid = /^pid (\d+)/.exec(holder)?.[1]
     const begun =
       holderSince === null ? '' : ` Its transaction began ${spanSince(holderSince, now)} ago.`
-    const end = pid === undefined ? '' : ` If nobody needs it: select pg_terminate_backend(${pid}).`
+    const end =
+      pid === undefined ? '' : ` If nobody needs it, end it with pg_terminate_backend(${pid}).`
     return {
       ...{ kind: 'lockWait', stage: 'waiting', jobs: [], since, count: waiters, isCut: false },
       text: `${waiter} has waited ${spanSince(since, now)} for a lock of ${holder}.`,

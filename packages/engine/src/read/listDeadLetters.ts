@@ -1,4 +1,4 @@
-import { checkId, checkTexts } from '../arguments/argument.ts'
+import { checkId } from '../arguments/argument.ts'
 import {
   checkLetterFilter,
   checkLetterQuery,

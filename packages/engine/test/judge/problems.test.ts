@@ -1,15 +1,13 @@
 import { useLivingWorkers } from '@roundsman/testing'
-import pg from 'pg'
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { getJobHealth, judgeJobs } from '../../src/judge/judgeJobs.ts'
+import { judgeJobs } from '../../src/judge/judgeJobs.ts'
 import type { ProblemKind, ProblemStage } from '../../src/judge/problem.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const pay = defineJob({ name: 'pay', timeoutMs: 60_000 })
 const report = defineJob({ name: 'report' })
 const mail = defineJob({ name: 'mail' })
-const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 0 * * *' } })
 const jobs = [pay, report, mail]
 const runtime = useTestRuntime({
   cleared: [

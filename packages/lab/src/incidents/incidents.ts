@@ -22,7 +22,7 @@ const [
   countStock,
   sendReceipt,
   renderPoster,
-  sendDigest,
+  ,
   callPartner,
   writeExport,
   sendNewsletter,

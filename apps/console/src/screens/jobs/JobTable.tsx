@@ -10,7 +10,6 @@ import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
 import { formatRoughDuration } from '../../time/formatDuration.ts'
 import { differsFromViewer, formatShort } from '../../time/formatExact.ts'
-import { describeFailures, formatShare } from './describeFailures.ts'
 import { JobMenu } from './JobMenu.tsx'
 
 const COLUMNS: readonly Column<ConsoleJob>[] = [
@@ -176,4 +175,24 @@ function Failures({ job: { name, failures, isFailing } }: { job: ConsoleJob }) {
       <span className="rowNote isBlock">{text.replace(' failed', '')}</span>
     </Link>
   )
+}
+
+const HOUR_MS = 3_600_000
+
+/** Says `14 of 27 failed in 1 h`; of the latest runs alone if there are too many to count. */
+function describeFailures(
+  { runs, failed, from, isCut }: NonNullable<ConsoleJob['failures']>,
+  now: number,
+): string {
+  const spanMs = isCut ? Math.max(1_000, now - Date.parse(from)) : HOUR_MS
+  const count = (value: number) => value.toLocaleString('en')
+  return `${count(failed)} of ${count(runs)} failed in ${formatRoughDuration(spanMs)}`
+}
+
+/** The share of failed runs in whole per cent; never 0 or 100 % if that is not exact. */
+function formatShare({ runs, failed }: { runs: number; failed: number }): string {
+  const percent = runs === 0 ? 0 : (failed / runs) * 100
+  if (percent > 0 && percent < 1) return '< 1 %'
+  if (percent < 100 && percent > 99) return '> 99 %'
+  return `${Math.round(percent)} %`
 }

@@ -13,11 +13,11 @@ import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
 import { formatClock, formatShort } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
-import { Backlog } from './Backlog.tsx'
 import { WorkerList } from './WorkerList.tsx'
-import { describeOverview } from './describeOverview.ts'
+import { describeOverview, describeRate, dueCount } from './describeOverview.ts'
 
 export function OverviewScreen(): ReactNode {
   const { api } = useServices()
@@ -174,5 +174,32 @@ function OverviewSentence({ overview }: { overview: ConsoleOverview }) {
       </svg>
       <span>{text}</span>
     </p>
+  )
+}
+
+/** What waits, and why. */
+function Backlog({ backlog }: { backlog: ConsoleOverview['backlog'] }) {
+  return (
+    <ul className="lines">
+      {backlog.map((row) => (
+        <li key={row.name} className="lineItem isFolding">
+          <span className="isWrapped">
+            <JobLink name={row.name} />{' '}
+            <span className="muted">
+              {dueCount(row)} waiting
+              {row.oldestMs > 0 &&
+                `, the oldest for ${formatDuration(Math.max(1_000, Math.round(row.oldestMs / 1_000) * 1_000))}`}
+            </span>
+          </span>
+          <span
+            className={row.isStuck ? 'lineEnd isBad' : 'lineEnd'}
+            data-tip={describeRate(row)}
+            tabIndex={0}
+          >
+            {row.state}
+          </span>
+        </li>
+      ))}
+    </ul>
   )
 }

@@ -51,3 +51,14 @@ export function dueCount({
 }: Pick<ConsoleOverview['backlog'][number], 'due' | 'isCut'>): string {
   return `${isCut ? 'over ' : ''}${due.toLocaleString('en')}`
 }
+
+/** Says `12 a minute start`, in a unit in which it is at least one. */
+export function describeRate({
+  perSecond,
+}: Pick<ConsoleOverview['backlog'][number], 'perSecond'>): string {
+  if (perSecond === 0) return 'none starts'
+  const [factor, unit] =
+    perSecond >= 1 ? [1, 'a second'] : perSecond * 60 >= 1 ? [60, 'a minute'] : [3_600, 'an hour']
+  const rate = (perSecond * factor).toLocaleString('en', { maximumSignificantDigits: 2 })
+  return `${rate} ${unit} start`
+}
