@@ -207,12 +207,12 @@ it('says of runs what a look through all of them says, in whatever order they we
       }
 
       const since = new Date(START_MS + 2 * HOUR_MS)
-      const [found] = await readFailures(reader, ['busy'], new Date(since.getTime() + HOUR_MS))
+      const [failing] = await readFailures(reader, ['busy'], new Date(since.getTime() + HOUR_MS))
       const judged = ended('busy').filter(({ code }) => !isNeutral(code))
       const recent = judged.filter(({ startedAt }) => startedAt >= since.toISOString())
       const failures = recent.filter(({ code }) => code !== null)
       const lastThree = judged.slice(0, 3).map(({ code }) => code !== null)
-      expect(found && [found.runs, found.failed, found.inARow]).toEqual(
+      expect(failing && [failing.runs, failing.failed, failing.inARow]).toEqual(
         failures.length === 0
           ? undefined
           : [recent.length, failures.length, [...lastThree, false].indexOf(false)],
@@ -254,9 +254,7 @@ it('says of runs what a look through all of them says, in whatever order they we
         )
         expect(found.since).toBe(last.at(-1)!.startedAt)
       }
-      expect((await listLanesInUse(reader)).map(rounded)).toEqual(
-        modelOfLanes(runs, of).map(rounded),
-      )
+      expect((await listLanesInUse(reader)).map(rounded)).toEqual(modelOfLanes(runs).map(rounded))
 
       const [{ id, workId }] = of('busy') as [Run]
       const attempts = runs.filter((run) => run.workId === workId && run.id !== id)
@@ -286,7 +284,7 @@ function modelOfSample(ended: readonly Run[]): Run[] {
   return [...new Set(chosen)].toSorted(byStart)
 }
 
-function modelOfLanes(runs: readonly Run[], of: (name: string) => Run[]) {
+function modelOfLanes(runs: readonly Run[]) {
   const running = runs.filter(({ status }) => status === 'running').toSorted(byStart)
   const lanes = Map.groupBy(running, ({ workerId, name }) => `${workerId} ${name}`)
   return [...lanes.values()]

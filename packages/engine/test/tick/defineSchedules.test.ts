@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { listProblems } from '../../src/client.ts'
 import { defineJob, reschedule, type Job } from '../../src/index.ts'
 import { defineSchedules, definersSql } from '../../src/tick/defineSchedules.ts'
 import { useFleet } from '../useFleet.ts'
