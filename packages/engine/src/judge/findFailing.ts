@@ -2,7 +2,7 @@ import { boundedText, thrownOf } from '../read/bounded.ts'
 import { ENDED_AT, NEUTRAL_CODES, STARTED_AT } from '../read/countRuns.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { findFirstRuns, sayFirstRun, type FirstRun } from './findFirstRun.ts'
+import { findFirstRuns, sayFirstRun } from './findFirstRun.ts'
 import type { Found } from './problem.ts'
 import { counted, listed, many, spanSince } from './words.ts'
 
@@ -135,8 +135,9 @@ export async function findFailing(
     findVersionSplits(reader, looked),
   ])
   const causeOf = (one: JobFailures) => {
-    const version = splits.get(one.name)?.failing ?? newVersion(firsts.get(one.name))
-    if (version !== null) return `version ${version}`
+    // That a version is new alone says nothing: unrelated errors come with it, too.
+    const version = splits.get(one.name)?.failing
+    if (version !== undefined) return `version ${version}`
     return one.thrown.includes('at ') ? `error ${one.code} ${one.thrown}` : `job ${one.name}`
   }
   const groups = Map.groupBy(failing, (one) => `${isOver(one)} ${causeOf(one)}`)
@@ -167,10 +168,6 @@ export async function findFailing(
       share: sum('recentFailed') / Math.max(1, sum('recentRuns')),
     }
   })
-}
-
-function newVersion(first: FirstRun | undefined): string | null {
-  return first?.runsBefore == null ? null : first.version
 }
 
 /** Says `12 of 40 runs of sendReceipt failed in the last hour, 10 with smtp_unavailable (SmtpError at send (src/mail.ts:12:9))`. */

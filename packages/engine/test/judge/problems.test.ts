@@ -213,6 +213,25 @@ const NIGHTS: Night[] = [
       ${min(`min("startedAt") filter (where "errorCode" is not null)`)} || ' ago, with the first run of version 4.11.2.' from "JobRun")`,
   },
   {
+    is: 'two jobs fail by errors of their own, on the only version, which is new',
+    put: async () => {
+      await worker('w1', { version: '4.12' })
+      await runs('pay', 7, '2 minutes', {
+        code: 'refused',
+        at: ['CardError', 'charge (src/pay.ts:3:4)'],
+      })
+      await runs('mail', 6, '2 minutes', {
+        code: 'ENOSPC',
+        at: ['Error', 'write (src/mail.ts:1:2)'],
+      })
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `${failed('pay')} || ' of ' || ${of('pay')} || ' runs of pay failed in the last hour, with refused (CardError at charge (src/pay.ts:3:4)). It began ' ||
+      ${min(`select min("startedAt") from "JobRun" where "name" = 'pay'`)} || ' ago, with the first run of version 4.12.'`,
+    items: 2,
+  },
+  {
     is: 'one error breaks two jobs, and work of one is given up',
     put: async () => {
       await worker('w1')
