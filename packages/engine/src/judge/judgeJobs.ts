@@ -149,12 +149,15 @@ export async function judgeJobs(
   }
 }
 
-/** Dead letters of runs that fail now have the cause of these. */
+/** Dead letters of runs that fail now have the cause of these, where there are no more than failures. */
 function withoutCause(letters: readonly Found[], failing: readonly Found[]): Found[] {
   return letters.flatMap((one) => {
     const cause = failing.find(
-      ({ stage, code, jobs }) =>
-        stage !== 'over' && code === one.code && one.jobs.every((name) => jobs.includes(name)),
+      ({ stage, code, jobs, count }) =>
+        stage !== 'over' &&
+        code === one.code &&
+        one.count <= count &&
+        one.jobs.every((name) => jobs.includes(name)),
     )
     if (cause === undefined) return [one]
     cause.note = `${one.count.toLocaleString('en')} ${one.count === 1 ? 'piece' : 'pieces'} of work ${one.count === 1 ? 'is a dead letter' : 'are dead letters'}.`
