@@ -47,7 +47,7 @@ export async function renderSurface(root: string): Promise<string> {
     ...listRoutes(api),
     ...listErrorCodes(await readFile(join(root, 'docs/runbook.md'), 'utf8')),
     ...listMetrics(sources),
-    ...listKinds(exports.map(([, exported]) => exported)),
+    ...listKinds(sources),
     ...(await listTables(sql)),
     ...listVariables(sources),
   ]
@@ -132,15 +132,12 @@ function listMetrics(sources: readonly string[]): Item[] {
   )
 }
 
-function listKinds(exports: readonly Exported[]): Item[] {
-  const codeOf = (name: string) =>
-    exports.flatMap(({ code }) => code).find((code) => code.startsWith(`${name} = `)) ?? ''
-  const problems = [...`${codeOf('JobProblem')}${codeOf('Problem')}`.matchAll(/kind: '(\w+)'/g)]
-  // It has all kinds of problems but these.
-  const silent = codeOf('AlertKind')
-  return problems.flatMap(([, kind = '']): Item[] => [
+function listKinds(sources: readonly string[]): Item[] {
+  const kinds = sources.flatMap((text) => /PROBLEM_KINDS = \[([^\]]*)\]/.exec(text)?.[1] ?? [])
+  // Each kind is a kind of alert.
+  return [...kinds.join().matchAll(/'(\w+)'/g)].flatMap(([, kind = '']): Item[] => [
     ['problem', kind, ''],
-    ...(silent.includes(`'${kind}'`) ? [] : [['alert', kind, ''] as const]),
+    ['alert', kind, ''],
   ])
 }
 

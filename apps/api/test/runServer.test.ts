@@ -54,7 +54,7 @@ it('tells whom its environment names what is wrong with the jobs, also where no 
   await waitFor(() => receiver.requests.length > 0)
 
   expect(JSON.parse(receiver.requests[0]?.body ?? '')).toMatchObject({
-    kind: 'deadLetter',
+    kind: 'deadLetters',
     job: 'dispatchEmail',
     code: 'pdf_missing',
   })

@@ -41,8 +41,8 @@ it('of an API and a worker that watch, one tells: by webhook, and by mail throug
   await database.prisma.$executeRaw`delete from "JobDeadLetter" where "id" = ${id}::uuid`
   await waitFor(() => receiver.requests.length === 2 && smtp.messages.length === 4)
 
-  const subject = 'dispatchEmail gave up work with smtp_unavailable: 1 dead letter'
-  const over = 'Resolved: dispatchEmail has no dead letters with smtp_unavailable any more'
+  const subject = 'dispatchEmail has 1 dead letter, 1 in the last hour, with smtp_unavailable.'
+  const over = 'Over: dispatchEmail has no dead letters any more, or no new ones for a day.'
   expect(receiver.requests.map(({ body }) => (JSON.parse(body) as { text: string }).text)).toEqual([
     subject,
     over,

@@ -7,6 +7,8 @@ import {
   MISSED_POLICIES,
   OVERLAP_POLICIES,
   PASSED_REASONS,
+  PROBLEM_KINDS,
+  PROBLEM_STAGES,
   TICK_OUTCOMES,
   type JobTrigger,
   RUN_OUTCOMES,
@@ -589,290 +591,55 @@ const worker = workerIdentity.omit({ version: true }).extend({
 /** The class of an error and the first frame, such as `TypeError at send (src/send.ts:3:4)`; empty when not known. */
 const thrown = text
 
-const share = z.object({ runs: count, failed: count })
-
-/**
- * Runs that started in the last hour and have ended, without those that somebody cancelled, which say nothing about the
- * job.
- */
+/** Runs that started in the last hour, and succeeded or failed by themselves. */
 export type ConsoleFailures = z.output<typeof failures>
 const failures = z.object({
-  ...share.shape,
+  runs: count,
+  failed: count,
   // When the first of them started.
   from: at,
   // Whether the hour had more runs than are counted. The latest are.
   isCut: flag,
-  // The code with which most of them failed, how many did, and the last of these with what it has thrown.
+  // The code with which most of them failed, and how many did.
   code: text,
   withCode: count,
-  lastRunId: id,
-  lastAt: at,
-  thrown,
-  // How many have started since the last that failed, and succeeded.
-  succeededSince: count,
-  // A sample of the job's week, until about an hour ago; null when it had no runs.
-  usual: share.nullable(),
 })
 
-/** Work that could be taken, and waits. */
+/** Due work of a job that waits. */
 export type ConsoleBacklog = z.output<typeof backlog>
 const backlog = z.object({
   name: text,
-  ready: count,
+  due: count,
   // Whether there is more: at most 100,000 pieces of all jobs together are counted.
   isCut: flag,
-  // How long ago the oldest could have been taken.
+  // How long ago the oldest that could start became due; 0 where none could.
   oldestMs: ms,
-  // How many pieces are taken and how many come, a second.
-  takenPerSecond: z.number(),
-  comingPerSecond: z.number(),
-  // Whether as much comes as is taken, as far as so few can tell.
-  isEven: flag,
-  // How long it takes at these rates to catch up, or longer when `isCut`; null when it never will.
-  caughtUpInMs: msOrNull,
-  // Somebody has paused its queue: no worker takes its work.
-  isPaused: flag,
-  // Workers live, but none of them takes its work.
-  isUntaken: flag,
-  // Every slot of its workers is held, and none has come free for far longer than is usual: the run that started first.
-  held: z.object({ slots: count, runId: id, since: at }).nullable(),
+  // How many start a second now.
+  perSecond: z.number(),
+  // Why it waits, in words: `paused`, `12 of 19 wait for paused key acme`, `caught up in 47 s`.
+  state: text,
+  // None of it starts, and nobody wants that.
+  isStuck: flag,
 })
 
-/** The first run that showed what is wrong; null where that is further back than the judge looks. */
-export type ConsoleFirstRun = NonNullable<z.output<typeof firstRun>>
-const firstRun = z
-  .object({
-    runId: id,
-    at,
-    // What its worker ran of the product; null when nobody knows.
-    version: textOrNull,
-    // How many runs of the job had started with this version before, while it was new; null without one, and from 20 on.
-    runsBefore: countOrNull,
-  })
-  .nullable()
-
-const problem = <Kind extends string, Facts extends z.ZodRawShape>(kind: Kind, facts: Facts) =>
-  z.object({ kind: z.literal(kind), ...facts })
-
+/** Something that is wrong, with one cause; the engine's `Problem` says what each part means. */
 export type ConsoleAttention = z.output<typeof attention>
-const attention = z.discriminatedUnion('kind', [
-  // A tick is due and was not decided: no worker schedules it.
-  problem('late', {
-    name: text,
-    since: at,
-    // Of the keyed schedule that has been late for longest; absent where it is the job's own.
-    key: text.optional(),
-  }),
-  // Its schema takes the payloads of keyed schedules no more: the one that has been paused for longest.
-  problem('refused', {
-    name: text,
-    key: text,
-    since: at,
-    count,
-    isCut: flag,
-  }),
-  // Workers live, and none of them has started with its schedule.
-  problem('unscheduled', { name: text }),
-  // Each job's longest run under way, when it goes on beyond its time-out.
-  problem('overrunning', { name: text, runId: id, since: at }),
-  // By the runs of its workers its clock is not the database's: by how much for the last (below 0: behind), and when the database saw
-  // that start.
-  problem('clock', { host: text, aheadMs: ms, lastAt: at }),
-  // Work that waits for far longer than is usual for its job holds a unique key. `by`: who has postponed it, or else enqueued it, if known.
-  // How many pieces of the job do so.
-  problem('heldKey', {
-    name: text,
-    workId: id,
-    label: textOrNull,
-    uniqueKey: text,
-    until: at,
-    since: at,
-    isPostponed: flag,
-    by: textOrNull,
-    count,
-  }),
-  // More runs go on than a limit allows: of the job, or where `name` is empty of the jobs that share `limit`; of a key, or in all.
-  problem('limitExceeded', {
-    name: text,
-    limit: textOrNull,
-    key: textOrNull,
-    running: count,
-    most: count,
-  }),
-  // Work of a `fifo` key waits behind a dead letter, since when that was given up. How many keys of the job do so; this has most. `isCut`: there is more.
-  problem('keyBlocked', {
-    name: text,
-    key: text,
-    workId: id,
-    code: text,
-    since: at,
-    waiting: count,
-    isCut: flag,
-    count,
-  }),
-  // Nearly all connections of the database server are used: `97 of 100 …, most by roundsman (42), shop api (31)`.
-  problem('connections', { used: count, most: count, problem: text }),
-  // Many of its runs of the last hour were not started in time. `isCut`: the latest 5,000 are counted. `since`: null where nobody knows.
-  problem('expired', {
-    name: text,
-    expired: count,
-    runs: count,
-    isCut: flag,
-    since: atOrNull,
-    // A sample of the job's week, of which `failed` is what expired.
-    usual: share.nullable(),
-  }),
-  // Its queue is paused for more than a day, or due work has waited for an hour of that. `waiting`: what is due.
-  problem('pausedQueue', {
-    name: text,
-    since: at,
-    by: text,
-    reason: textOrNull,
-    waiting: count,
-    // Whether there is more: at most 100,000 pieces of all jobs together are counted.
-    isCut: flag,
-  }),
-  // It succeeds, and counts nothing in so many runs in a row that it is hardly luck; what it counted before, in the middle.
-  problem('idle', {
-    name: text,
-    runs: count,
-    // Whether there are more: the last 60 are counted.
-    isCut: flag,
-    usual: z.number(),
-    first: firstRun,
-  }),
-  // What half of the last hour's runs took or more, and what half of them take usually.
-  problem('slower', {
-    name: text,
-    runs: count,
-    p50Ms: ms,
-    usualMs: ms,
-    first: firstRun,
-  }),
-  // A worker of another version has changed its schedule within the day, as `0 8 * * * in UTC, before: 0 7 * * * in UTC`.
-  problem('rescheduled', {
-    name: text,
-    since: at,
-    by: text,
-    change: text,
-  }),
-  // A run under way of a job, when it takes longer than nearly all of its runs before, or more than half its time-out.
-  problem('slow', {
-    name: text,
-    runId: id,
-    since: at,
-    usualMs: msOrNull,
-  }),
-  // Workers have died while they ran this work, which waits, or runs again (`nextAt` null).
-  problem('poison', {
-    name: text,
-    workId: id,
-    label: textOrNull,
-    losses: count,
-    since: at,
-    // The last run that lost its worker.
-    runId: id,
-    nextAt: atOrNull,
-    // Whether there may be more such work, which has lost no more.
-    isCut: flag,
-    // How many pieces of the job have done so within seven days; null where the record does not go back so far.
-    inWeek: countOrNull,
-    first: firstRun,
-  }),
-  // Many of its runs fail, or the last one that ended failed. A cancelled run counts neither way.
-  problem('failing', {
-    name: text,
-    // The last run that failed with the code.
-    runId: id,
-    since: at,
-    code: text,
-    thrown,
-    // Those of the last hour; null when the last run failed before.
-    recent: failures.nullable(),
-    // The one host on which all of these failed, beside others on which none did; else null.
-    onHost: z.object({ host: text, others: z.array(text) }).nullable(),
-    // What nearly all of these failures have in common, the label or the value of a field that the job shows, and others that run well have not.
-    ofGroup: z.object({ field: textOrNull, value: text, failed: count, of: count }).nullable(),
-    // The job's last run, when it failed with another code: what is wrong now, and was not for most of the hour.
-    latest: z.object({ runId: id, code: text, thrown }).nullable(),
-    first: firstRun,
-  }),
-  // Many of its runs failed within the hour, and since then so many in a row have succeeded that it is hardly luck.
-  problem('recovered', {
-    name: text,
-    runId: id,
-    since: at,
-    code: text,
-    thrown,
-    recent: failures,
-  }),
-  // Its guard blocked it and nobody has approved it, which is possible until then.
-  problem('blocked', {
-    name: text,
-    runId: id,
-    since: at,
-    due: z.number(),
-    approvableUntil: at,
-  }),
-  // More comes than is taken, or catching up takes hours; and this for more than a minute.
-  problem('backlog', {
-    ...backlog.shape,
-    // What more than half of it is: the key, the label, or the value of a field that the job shows. `isCut`: of the first ones `looked` at.
-    main: z
-      .object({
-        by: z.enum(GROUPED_BY),
-        field: textOrNull,
-        value: text,
-        percent: count,
-        looked: count,
-        isCut: flag,
-      })
-      .nullable(),
-  }),
-  // Work of a job waits that neither the catalogue nor a living worker knows. `isCut`: there may be more.
-  // Since when the longest waiting piece has been due, and the job's last run, with its version: null where there is none.
-  problem('orphaned', {
-    name: text,
-    waiting: count,
-    isCut: flag,
-    since: atOrNull,
-    lastRunAt: atOrNull,
-    version: textOrNull,
-    // How many of its runs started within seven days, up to 10,000; null where the record does not go back so far.
-    runsInWeek: countOrNull,
-  }),
-  problem('deadLetter', {
-    name: text,
-    count,
-    // Whether there are more: of each job an equal part of the latest 10,000 is counted.
-    isCut: flag,
-    // When the first was given up; null where there may be older ones than those counted.
-    since: atOrNull,
-    // The most frequent first.
-    causes: z.array(z.object({ code: text, thrown, count })),
-  }),
-  // It keeps old rows from being removed, such as `pid 4711 (psql, idle in transaction)`. Since when its transaction has been open;
-  // null where nobody can tell.
-  problem('oldSnapshot', {
-    holder: text,
-    since: atOrNull,
-    transactions: count,
-  }),
-  // Sessions of the database have waited for seconds at a lock of the holder, such as `pid 4711 (psql, idle in transaction)`.
-  // `waiter` has waited longest. When the holder's transaction began; null where this role may not see it.
-  problem('lockWait', {
-    waiter: text,
-    waiters: count,
-    since: at,
-    holder: text,
-    holderSince: atOrNull,
-  }),
-  // Autovacuum is off, or does not come to a table of the queue.
-  problem('unvacuumed', { problem: text, remedy: text }),
-  problem('silent', { workerId: text, since: at }),
-  // When any worker has last given a sign of life; null when none is on record.
-  problem('noWorker', { lastSignAt: atOrNull }),
-])
+const attention = z.object({
+  kind: z.enum(PROBLEM_KINDS),
+  stage: z.enum(PROBLEM_STAGES),
+  jobs: z.array(text).readonly(),
+  text,
+  note: textOrNull,
+  since: atOrNull,
+  runId: id.optional(),
+  workId: id.optional(),
+  workerId: text.optional(),
+  key: text.optional(),
+  limit: text.optional(),
+  code: text.optional(),
+  count,
+  isCut: flag,
+})
 
 export type ConsoleVersion = z.output<typeof versionStart>
 const versionStart = z.object({ at, version: text })
@@ -882,6 +649,7 @@ export type ConsoleOverview = z.output<typeof overviewSchema>
 export const overviewSchema = z.object({
   generatedAt: at,
   workers: z.array(worker),
+  // The worst first.
   attention: z.array(attention),
   // For each job whose work has waited for some seconds, the longest first.
   backlog: z.array(backlog),
@@ -993,12 +761,8 @@ const jobSchema = listedJobSchema.extend({
   takesPayload: flag,
   // Those of the last hour; null when none failed.
   failures: failures.nullable(),
-  // A sample of the week, until about an hour ago; null when it had no runs.
-  usual: share.nullable(),
-  // Whether so many fail that the overview lists it under what needs attention, and it has not recovered.
+  // Whether so many fail that the overview lists it under what needs attention.
   isFailing: flag,
-  // What half of the last hour's runs took or more, and what half of them take usually; null unless it takes far longer now.
-  slower: z.object({ p50Ms: ms, usualMs: ms }).nullable(),
 })
 
 /** GET /api/console/jobs */

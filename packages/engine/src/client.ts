@@ -1,6 +1,7 @@
 // Before all else, which may need a newer Node to load.
 import './nodeVersion.ts'
-export { describeProblem } from './alerts/alert.ts'
+export { getJobHealth, type JobHealth, listProblems } from './judge/judgeJobs.ts'
+export type { Problem, ProblemKind, ProblemStage } from './judge/problem.ts'
 export type { ActOnManyOutcome, ActOnManyRequest, PassedReason } from './control/actOnMany.ts'
 export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { KeySettings, LimitSettings, WhichLimit } from './control/controlLimits.ts'
@@ -43,7 +44,6 @@ export { type DeadLetter, type DeadLetterQuery, listDeadLetters } from './read/l
 export { listWaitingWork, type WaitingWork, type WaitingWorkQuery } from './read/listWaitingWork.ts'
 export { type ListedWorker, listWorkers } from './read/listWorkers.ts'
 export { getQueueStats, type QueueStats } from './read/getQueueStats.ts'
-export { type JobHealth, type JobProblem, getJobHealth } from './read/getJobHealth.ts'
 export type { KeyedTickPage, KeyedTickRow } from './read/jobTicks.ts'
 export type {
   KeyedTickQuery,
@@ -53,7 +53,6 @@ export type {
 } from './read/listKeyedSchedules.ts'
 export type { FoundKey, KeyPage, KeyPause, KeyQuery, ListedKey } from './read/listKeys.ts'
 export type { ListedLimit, SlotHolder } from './read/listLimits.ts'
-export { listProblems, type Problem } from './read/listProblems.ts'
 export { listSchedules, type ScheduleRow } from './read/listSchedules.ts'
 export {
   openReader,

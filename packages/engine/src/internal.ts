@@ -30,6 +30,12 @@ export { checkJobs, KEY_ORDERS, MISSED_POLICIES, OVERLAP_POLICIES } from './argu
 export { KEY_SORTS, MAX_COUNTED_LETTERS, RUN_STATUSES, WORK_ORDERS } from './arguments/queries.ts'
 export { keyProblem, type KeyOrder } from './job/limits.ts'
 export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
+export { listBlockedKeys, listStoppedLimits } from './judge/findBlockers.ts'
+export { isFailing, readFailures } from './judge/findFailing.ts'
+export { describeBacklog } from './judge/findWaiting.ts'
+export { judgeJobs } from './judge/judgeJobs.ts'
+export { measureBacklog } from './judge/measureBacklog.ts'
+export { PROBLEM_KINDS, PROBLEM_STAGES } from './judge/problem.ts'
 export { countEqualFailures } from './read/countEqualFailures.ts'
 export { hideMessages } from './read/hideMessages.ts'
 export {
@@ -40,7 +46,6 @@ export {
   type SpanOfRuns,
   tallyDurationsByHour,
 } from './read/countRuns.ts'
-export { createUsualFailures, type UsualFailures } from './read/createUsualFailures.ts'
 export { findPooler, knownPooler, PoolerError } from './liveness/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
@@ -59,8 +64,6 @@ export {
 export type { JobActionKind } from './control/recordActions.ts'
 export { listOtherAttempts, MAX_LOOKED_AT } from './read/jobRuns.ts'
 export { listJobTicks, listRecentKeyedTicks, listRecentTicks } from './read/jobTicks.ts'
-export { judgeFailures, readFailures } from './read/judgeFailures.ts'
-export { listSlower } from './read/judgeRuns.ts'
 export { judgeSchedule } from './read/listSchedules.ts'
 export {
   countLettersOfRuns,
@@ -69,14 +72,6 @@ export {
   listDeadLetterCodes,
 } from './read/listDeadLetters.ts'
 export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
-export { listFailures } from './read/listFailures.ts'
-export {
-  describeBacklog,
-  findFailedLast,
-  findHeldSlots,
-  judgeJobs,
-  type Problem,
-} from './read/listProblems.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export {
   findFormerWorker,
@@ -85,7 +80,6 @@ export {
   listVersionChanges,
   listVersionStarts,
 } from './read/listWorkers.ts'
-export { measureBacklog } from './read/measureBacklog.ts'
 export { countQueue } from './read/getQueueStats.ts'
 export {
   jobsWithoutWorker,

@@ -255,7 +255,7 @@ async function findWrongRules(programs: readonly Program[]) {
 async function toldAndOver(programs: readonly Program[], names: readonly Name[]) {
   const list = (isOver: boolean) =>
     runtime.column<string>(
-      `select "name" from "JobAlert" where "kind" = 'deadLetter' and "raisedAt" is not null
+      `select "name" from "JobAlert" where "kind" = 'deadLetters' and "raisedAt" is not null
          and ("endedAt" is not null) = $1 order by "name"`,
       [isOver],
     )

@@ -1,27 +1,40 @@
 import type { Job } from '@roundsman/engine'
-import { getJobHealth, type JobHealth, type JobsReader } from '@roundsman/engine/client'
+import { getJobHealth, type JobsReader } from '@roundsman/engine/client'
 import { demoJobNames } from '@roundsman/jobs/demo'
+
+/** What keeps jobs from being done, as anybody may know it. */
+export interface UnhealthyJob {
+  kind: 'noWorker' | 'silent' | 'late'
+  /** Empty: all jobs. */
+  jobs: string[]
+  since: string | null
+}
 
 /** What keeps the jobs from being done, for monitors. */
 export async function readHealth(
   reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
-): Promise<JobHealth> {
+): Promise<{ problems: UnhealthyJob[]; paused: string[]; pausedQueues: string[] }> {
   const { problems, paused, pausedQueues } = await getJobHealth(reader, jobs, now)
-  const queues = pausedQueues.map((name) => ({ name }))
   return {
-    problems: withoutDemo(problems, jobs),
+    problems: withoutDemo(problems, jobs).map(({ kind, jobs: names, since }) => ({
+      ...{ kind: kind as UnhealthyJob['kind'], jobs: [...names], since },
+    })),
     paused,
-    pausedQueues: withoutDemo(queues, jobs).map(({ name }) => name),
+    pausedQueues: withoutDemo(
+      pausedQueues.map((name) => ({ name, jobs: [name] })),
+      jobs,
+    ).map(({ name }) => name),
   }
 }
 
 /** What the demo's jobs have left behind is theirs to keep, where DEMO_JOBS=false leaves the jobs out. */
-export function withoutDemo<One extends object>(
+export function withoutDemo<One extends { jobs: readonly string[] }>(
   problems: readonly One[],
   jobs: readonly Job[],
 ): One[] {
   const left = demoJobNames.filter((name) => !jobs.some((job) => job.name === name))
-  return problems.filter((one) => !('name' in one && left.includes(String(one.name))))
+  const isLeft = (name: string) => (left as readonly string[]).includes(name)
+  return problems.filter((one) => one.jobs.length === 0 || !one.jobs.every(isLeft))
 }

@@ -148,8 +148,8 @@ describe('the jobs', () => {
     const response = await ask()
     expectProblem(response, 503)
     expect(response.json()).toMatchObject({
-      detail: `${HOURLY} is late: a tick was due at 2026-11-24T10:00:00.000Z, and no worker has decided it`,
-      problems: [{ kind: 'late', name: HOURLY, since: '2026-11-24T10:00:00.000Z' }],
+      detail: `no worker has decided ticks that are due of ${HOURLY} since 2026-11-24T10:00:00.000Z`,
+      problems: [{ kind: 'late', jobs: [HOURLY], since: '2026-11-24T10:00:00.000Z' }],
     })
     // Once the tick is decided, all is well again.
     const cursor = new Date('2026-11-24T10:00:00.000Z')
@@ -181,7 +181,7 @@ describe('the jobs', () => {
     const [job] = scheduled
     const since = new Date(Date.parse(NOW) - job!.timeoutMs - 60_000)
     const run = { name: job!.name, trigger: 'schedule' as const, workerId: 'w1' }
-    const { id: runId } = await api.prisma.jobRun.create({ data: { ...run, startedAt: since } })
+    await api.prisma.jobRun.create({ data: { ...run, startedAt: since } })
     await api.prisma.jobRun.create({
       data: {
         ...run,
@@ -195,22 +195,22 @@ describe('the jobs', () => {
     expect((await ask()).statusCode).toBe(200)
     api.clock.advance(1)
     expect(await problems()).toEqual([
-      { kind: 'overrunning', name: job!.name, runId, since: since.toISOString() },
+      { kind: 'silent', jobs: [job!.name], since: since.toISOString() },
     ])
   })
 
   it('are not when no worker knows a schedule, as after half a deployment', async () => {
     await api.prisma.jobSchedule.delete({ where: { name_key: { name: HOURLY, key: '' } } })
-    expect(await problems()).toEqual([{ kind: 'unscheduled', name: HOURLY }])
+    expect(await problems()).toEqual([{ kind: 'noWorker', jobs: [HOURLY], since: null }])
   })
 
   it('are not when no worker lives, be it on a database where none ever has', async () => {
     await worker.stop()
     await api.prisma.jobWorker.create({ data: { id: 'killed' } })
-    expect(await problems()).toEqual([{ kind: 'noWorker', lastSignAt: expect.any(String) }])
+    expect(await problems()).toEqual([{ kind: 'noWorker', jobs: [], since: expect.any(String) }])
     await api.prisma.jobWorker.delete({ where: { id: 'killed' } })
     await api.prisma.$executeRaw`truncate "JobSchedule", "JobThrottle"`
-    expect(await problems()).toEqual([{ kind: 'noWorker', lastSignAt: null }])
+    expect(await problems()).toEqual([{ kind: 'noWorker', jobs: [], since: null }])
     worker = await startWorker()
   })
 

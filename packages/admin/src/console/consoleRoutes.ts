@@ -1,5 +1,5 @@
 import type { Job } from '@roundsman/engine'
-import { createUsualFailures, searchRuns } from '@roundsman/engine/internal'
+import { searchRuns } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { Problem } from '../http/problem.ts'
@@ -44,7 +44,6 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
   const countHours = createSpanCounts(reader, DAY)
   const countMinutes = createSpanCounts(reader, HOUR)
   const readDays = createJobDays(reader)
-  const usualFailures = createUsualFailures()
 
   return [
     route('GET /console/access', {
@@ -65,13 +64,13 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
     route('GET /console/overview', {
       summary: 'Show whether all is well, and what needs attention',
       answer: { 200: overviewSchema },
-      handle: () => readOverview({ reader, jobs, now: now(), countHours, usualFailures }),
+      handle: () => readOverview({ reader, jobs, now: now(), countHours }),
     }),
 
     route('GET /console/jobs', {
       summary: 'List all jobs with their latest ticks and runs',
       answer: { 200: jobsSchema },
-      handle: async () => ({ jobs: await readJobs(reader, jobs, now(), usualFailures) }),
+      handle: async () => ({ jobs: await readJobs(reader, jobs, now()) }),
     }),
 
     route('GET /console/jobs/:name', {
@@ -82,7 +81,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
       handle: async ({ params: { name } }) => {
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
-        return await readJobDetail(reader, job, jobs, now(), readDays, usualFailures)
+        return await readJobDetail(reader, job, jobs, now(), readDays)
       },
     }),
 

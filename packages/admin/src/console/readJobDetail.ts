@@ -8,7 +8,6 @@ import {
   listVersionChanges,
   measureDuration,
   sampleRuns,
-  type UsualFailures,
 } from '@roundsman/engine/internal'
 import type { Job, Schedule } from '@roundsman/engine'
 import type { JobsReader } from '@roundsman/engine/client'
@@ -31,7 +30,6 @@ export async function readJobDetail(
   jobs: readonly Job[],
   now: Date,
   readDays: JobDays,
-  usualFailures: UsualFailures,
 ): Promise<ConsoleJobDetail> {
   const { name } = wanted
   const all = jobs.map((each) => each.name)
@@ -45,7 +43,7 @@ export async function readJobDetail(
     changed,
     schedules,
   ] = await Promise.all([
-    readJobs(reader, [wanted], now, usualFailures),
+    readJobs(reader, [wanted], now),
     readQueueJobs(reader, [name], all),
     readDays(name, now),
     measureDuration(reader, name),

@@ -1,14 +1,10 @@
 import {
-  findFailedLast,
-  judgeFailures,
+  isFailing,
   payloadProblem,
   readFailures,
-  listFailures,
   listRecentRuns,
   listRecentTicks,
-  listSlower,
   readPausedQueues,
-  type UsualFailures,
 } from '@roundsman/engine/internal'
 import type { Job } from '@roundsman/engine'
 import type { JobsReader } from '@roundsman/engine/client'
@@ -17,35 +13,28 @@ import { describeSchedules } from './describeSchedules.ts'
 import { presentPause } from './readQueue.ts'
 
 const STRIP = 60
-const HOUR_MS = 3_600_000
 
 /** The given jobs with everything that their rows show, in their order; what else a job has, the schema of the answer leaves out. */
 export async function readJobs(
   reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
-  usualFailures: UsualFailures,
 ): Promise<ConsoleJob[]> {
   const names = jobs.map(({ name }) => name)
-  const [schedules, ticks, ended, last, failures, usual, latest, slower, pauses] =
-    await Promise.all([
-      describeSchedules(reader, jobs, now),
-      listRecentTicks(reader, names, STRIP),
-      listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
-      listRecentRuns(reader, names, { limit: 1 }),
-      readFailures(reader, names, new Date(now.getTime() - HOUR_MS), now, usualFailures),
-      usualFailures(reader, names, now),
-      listFailures(reader, names, now),
-      listSlower(reader, names, now),
-      readPausedQueues(reader),
-    ])
-  const failedLast = await findFailedLast(reader, latest, failures, usualFailures, now)
+  const [schedules, ticks, ended, last, failures, pauses] = await Promise.all([
+    describeSchedules(reader, jobs, now),
+    listRecentTicks(reader, names, STRIP),
+    listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
+    listRecentRuns(reader, names, { limit: 1 }),
+    readFailures(reader, names, now),
+    readPausedQueues(reader),
+  ])
+  const failuresOf = new Map(failures.map((one) => [one.name, one]))
   const ticksOf = Map.groupBy(ticks, ({ name }) => name)
   const endedOf = Map.groupBy(ended, ({ name }) => name)
   const lastOf = new Map(last.map((row) => [row.name, row]))
-  const slowerOf = new Map(slower.map(({ name, p50Ms, usualMs }) => [name, { p50Ms, usualMs }]))
   return jobs.map((job, index) => {
-    const lastHour = failures.get(job.name) ?? null
+    const lastHour = failuresOf.get(job.name) ?? null
     return {
       ...job,
       schedule: schedules[index]?.schedule ?? null,
@@ -69,9 +58,7 @@ export async function readJobs(
       })),
       takesPayload: payloadProblem(job, {}) !== null,
       failures: lastHour,
-      usual: usual.get(job.name) ?? null,
-      isFailing: judgeFailures(lastHour, failedLast.get(job.name) ?? null) === 'failing',
-      slower: slowerOf.get(job.name) ?? null,
+      isFailing: lastHour !== null && isFailing(lastHour),
     }
   })
 }

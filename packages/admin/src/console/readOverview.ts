@@ -2,32 +2,30 @@ import { nextTick, type Job } from '@roundsman/engine'
 import {
   isWorkerSilent,
   judgeJobs,
+  listLanesInUse,
   listVersionStarts,
   type LanesInUse,
-  type Problem,
-  type UsualFailures,
 } from '@roundsman/engine/internal'
 import type { ListedWorker, JobsReader } from '@roundsman/engine/client'
 import { readProgress } from '../jobs/readProgress.ts'
-import type { ConsoleAttention, ConsoleOverview } from '../contract.ts'
+import type { ConsoleOverview } from '../contract.ts'
 import { sumOutcomes, type SpanCounts } from './createSpanCounts.ts'
 import { describeSchedules, type JobSchedule } from './describeSchedules.ts'
 
 const NEXT_TICKS = 10
-const MAX_CAUSES = 3
 
 export interface OverviewOptions {
   reader: JobsReader
   jobs: readonly Job[]
   now: Date
   countHours: SpanCounts
-  usualFailures: UsualFailures
 }
 
 export async function readOverview(options: OverviewOptions): Promise<ConsoleOverview> {
-  const { reader, jobs, now, countHours, usualFailures } = options
-  const [{ problems, workers, lanes, backlog }, schedules, hours] = await Promise.all([
-    judgeJobs(reader, jobs, now, { usualFailures }),
+  const { reader, jobs, now, countHours } = options
+  const [{ problems, workers, backlog }, lanes, schedules, hours] = await Promise.all([
+    judgeJobs(reader, jobs, now),
+    listLanesInUse(reader),
     describeSchedules(reader, jobs, now),
     countHours(now),
   ])
@@ -36,7 +34,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
   return {
     generatedAt: now.toISOString(),
     workers: workers.map((worker) => presentWorker(worker, lanes, jobs, now)),
-    attention: problems.flatMap((problem) => present(problem, problems)),
+    attention: problems,
     backlog,
     nextTicks: schedules
       .flatMap((schedule) => upcoming(schedule, now))
@@ -54,13 +52,6 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
       late: scheduled.filter(({ schedule }) => schedule?.lateMs != null).length,
     },
   }
-}
-
-function present(problem: Problem, all: readonly Problem[]): ConsoleAttention[] {
-  // That no worker lives says more than that a queue grows.
-  if (problem.kind === 'backlog' && all.some(({ kind }) => kind === 'noWorker')) return []
-  if (problem.kind !== 'deadLetter') return [problem]
-  return [{ ...problem, causes: problem.causes.slice(0, MAX_CAUSES) }]
 }
 
 function presentWorker(

@@ -1,9 +1,9 @@
 import {
   countQueue,
   describeBacklog,
-  findHeldSlots,
   jobsWithoutWorker,
-  listLanesInUse,
+  listBlockedKeys,
+  listStoppedLimits,
   measureBacklog,
   readPausedQueues,
   withOtherJobs,
@@ -28,21 +28,16 @@ export async function readQueue(
 ): Promise<ConsoleQueue> {
   const catalogue = jobs.map(({ name }) => name)
   const names = await withOtherJobs(reader, catalogue)
-  const listed = listWorkers(reader)
-  const [rows, waiting, workers, lanes, minutes] = await Promise.all([
-    readQueueJobs(reader, names, catalogue, listed),
-    measureBacklog(reader, names, jobs),
-    listed,
-    listLanesInUse(reader),
+  const [rows, keys, limits, pauses, minutes] = await Promise.all([
+    readQueueJobs(reader, names, catalogue),
+    listBlockedKeys(reader),
+    listStoppedLimits(reader),
+    readPausedQueues(reader),
     countMinutes(now),
   ])
-  const jobOf = new Map(rows.map((row) => [row.name, row]))
-  const backlog = describeBacklog(
-    waiting,
-    (name) => jobOf.get(name)?.queuePaused != null,
-    (name) => jobOf.get(name)?.isUntaken ?? false,
-    (name) => findHeldSlots(name, { workers, lanes, jobs, now }),
-  )
+  const untaken = rows.filter(({ isUntaken }) => isUntaken).map(({ name }) => name)
+  const waiting = await measureBacklog(reader, names, keys)
+  const backlog = describeBacklog(waiting, { pauses, keys, limits, untaken })
   const rowsOf = Map.groupBy(
     minutes.flatMap((minute) => minute.jobs),
     ({ name }) => name,
@@ -72,13 +67,12 @@ export async function readQueueJobs(
   reader: JobsReader,
   names: readonly string[],
   catalogue: readonly string[],
-  listed = listWorkers(reader),
 ): Promise<ConsoleQueueJob[]> {
   const [counts, pauses, untaken, workers] = await Promise.all([
     countQueue(reader, names),
     readPausedQueues(reader),
     jobsWithoutWorker(reader, names),
-    listed,
+    listWorkers(reader),
   ])
   // Where none lives, that is what has to be told.
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)

@@ -70,7 +70,12 @@ const kindsOf = ({ attention }: ConsoleOverview) => attention.map(({ kind }) => 
 describe('the overview', () => {
   it('of an empty database says that no worker lives', async () => {
     const overview = await get<ConsoleOverview>('overview')
-    expect(overview.attention).toEqual([{ kind: 'noWorker', lastSignAt: null }])
+    expect(overview.attention).toMatchObject([
+      {
+        ...{ kind: 'noWorker', stage: 'stopped', jobs: [], since: null },
+        text: 'No worker is running, so no job is scheduled or run.',
+      },
+    ])
     expect(overview.jobs).toEqual({ total: jobs.length, scheduled: 3, paused: 0, late: 0 })
     expect(overview.hours).toHaveLength(25)
     expect(overview.nextTicks).toHaveLength(3)
@@ -93,7 +98,7 @@ describe('the overview', () => {
         { id: 'dead', isAlive: false, lanes: [] },
       ])
       // It has started with none of the schedules.
-      expect(kindsOf(overview)).toEqual(Array(3).fill('unscheduled'))
+      expect(overview.attention).toMatchObject([{ kind: 'noWorker', jobs: { length: 3 } }])
     } finally {
       await worker.stop()
     }
@@ -113,8 +118,8 @@ describe('the overview', () => {
     await killed('b', 5, 40)
     await killed('c', 90, 10)
     const { heartbeatAt } = await api.prisma.jobWorker.findUniqueOrThrow({ where: { id: 'b' } })
-    expect((await get<ConsoleOverview>('overview')).attention).toEqual([
-      { kind: 'noWorker', lastSignAt: heartbeatAt.toISOString() },
+    expect((await get<ConsoleOverview>('overview')).attention).toMatchObject([
+      { kind: 'noWorker', since: heartbeatAt.toISOString() },
     ])
 
     const worker = await api.startWorker()
@@ -126,24 +131,28 @@ describe('the overview', () => {
     await worker.stop()
     const after = await clock()
     const [item] = (await get<ConsoleOverview>('overview')).attention
-    const lastSignMs = Date.parse(item?.kind === 'noWorker' ? item.lastSignAt! : '')
+    const lastSignMs = Date.parse(item?.since ?? '')
     expect(lastSignMs).toBeGreaterThanOrEqual(before - 1)
     expect(lastSignMs).toBeLessThanOrEqual(after + 1)
   })
 
   it('calls a schedule late whose tick nobody has decided, and not one that is paused', async () => {
     await addSchedule({ cursor: new Date('2026-11-23T03:00:00Z') })
-    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      kind: 'late',
-      name: JOB,
-      since: '2026-11-24T03:00:00.000Z',
-    })
+    const worker = await api.startWorker()
+    const late = async () => {
+      const { attention } = await get<ConsoleOverview>('overview')
+      return attention.filter(({ kind }) => kind === 'late')
+    }
+    expect(await late()).toMatchObject([
+      { stage: 'waiting', jobs: [JOB], since: '2026-11-24T03:00:00.000Z' },
+    ])
     await api.prisma.jobSchedule.update({
       where: { name_key: { name: JOB, key: '' } },
       data: { pausedAt: minutesAgo(1) },
     })
     const overview = await get<ConsoleOverview>('overview')
-    expect(kindsOf(overview)).toEqual(['noWorker'])
+    expect(await late()).toEqual([])
+    await worker.stop()
     expect(overview.jobs).toMatchObject({ paused: 1, late: 0 })
     expect(overview.nextTicks.map(({ name }) => name)).not.toContain(JOB)
   })
@@ -157,32 +166,26 @@ describe('the overview', () => {
     for (const startedAt of starts) {
       await addRun({ name: 'sendReport', status: 'success', startedAt, endedAt: startedAt })
     }
-    const { backlog } = await get<ConsoleOverview>('overview')
-    expect(backlog).toMatchObject([
-      { name: 'sendReport', ready: 60, isCut: false, comingPerSecond: 0 },
-    ])
-    // 30 were taken in 100 s, and 60 wait.
-    expect(Math.round((backlog[0]?.caughtUpInMs ?? 0) / 50_000)).toBe(4)
-
-    await api.prisma.$executeRaw`
-      update "JobWork" work set "dueAt" = now() - interval '1 second' * (row.n % 100)
-      from (select "id", row_number() over (order by "place" desc) as n from "JobWork") row where row."id" = work."id"`
-    const growing = await get<ConsoleOverview>('overview')
-    expect(growing.backlog[0]).toMatchObject({ caughtUpInMs: null })
-    // That no worker lives says more than that the queue grows.
-    expect(kindsOf(growing)).toEqual(['noWorker'])
-    expect(growing.backlog[0]).toMatchObject({ isPaused: false, isUntaken: false })
+    const overview = await get<ConsoleOverview>('overview')
+    expect(overview.backlog).toMatchObject([{ name: 'sendReport', due: 60, isCut: false }])
+    // 30 started within half a minute, and 60 wait.
+    expect(overview.backlog[0]!.state).toMatch(/^caught up in (1 min|[5-9]\d s)$/)
+    // That no worker lives says more than that work waits.
+    expect(kindsOf(overview)).toEqual(['noWorker'])
     // A worker that lives, but takes the work of other jobs only.
     await api.prisma.$executeRaw`
       insert into "JobWorker" ("id", "lanes") values ('other', '{"other": 1}')`
-    expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isUntaken: true })
+    expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({
+      state: 'no worker takes it',
+      isStuck: true,
+    })
     const page = (await get<ConsoleQueue>('queue')).jobs.find(({ name }) => name === 'sendReport')
-    expect(page).toMatchObject({ isUntaken: true, backlog: { isUntaken: true } })
+    expect(page).toMatchObject({ isUntaken: true, backlog: { isStuck: true } })
     const { queue } = await get<ConsoleJobDetail>('jobs/sendReport')
     expect(queue).toMatchObject({ isUntaken: true })
     await api.prisma.$executeRaw`delete from "JobWorker"`
     await api.jobsClient.pauseQueue('sendReport', { actor: 'ada@example.com', reason: 'x' })
-    expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isPaused: true })
+    expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ state: 'paused' })
     const { jobs: listed } = await get<ConsoleJobs>('jobs')
     expect(listed.find(({ name }) => name === 'sendReport')).toMatchObject({
       queuePaused: { by: 'ada@example.com', reason: 'x' },
@@ -190,13 +193,16 @@ describe('the overview', () => {
     await api.jobsClient.resumeQueue('sendReport', { actor: 'ada@example.com', reason: 'x' })
   })
 
-  it('names no first dead letter where there may be older ones than it counts', async () => {
+  it('counts all dead letters, and names the first', async () => {
     await api.prisma.$executeRaw`
       insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "failedAt", "errorCode", "errorMessage")
       select gen_random_uuid(), 'sendReport', 2, '{}', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second', 'code' || n, ''
       from generate_series(1, 101) n`
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual(
-      expect.objectContaining({ kind: 'deadLetter', count: 100, isCut: true, since: null }),
+      expect.objectContaining({
+        ...{ kind: 'deadLetters', jobs: ['sendReport'], count: 101, isCut: false },
+        since: '2026-11-24T08:00:01.000Z',
+      }),
     )
   })
 
@@ -209,14 +215,13 @@ describe('the overview', () => {
       startedAt: minutesAgo(9),
       endedAt: minutesAgo(8),
     })
-    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      kind: 'blocked',
-      name: JOB,
-      runId: blocked.id,
-      since: minutesAgo(8).toISOString(),
-      due: 1_234,
-      approvableUntil: new Date(minutesAgo(8).getTime() + 86_400_000).toISOString(),
-    })
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual(
+      expect.objectContaining({
+        ...{ kind: 'blocked', jobs: [JOB], runId: blocked.id, count: 1_234 },
+        since: minutesAgo(8).toISOString(),
+        text: `A run of ${JOB} would change 1,234 rows, more than its guard allows, and waits for an approval.`,
+      }),
+    )
     await api.prisma.jobRun.update({
       where: { id: blocked.id },
       data: { approvedAt: minutesAgo(1) },
@@ -404,7 +409,7 @@ describe('the queue', () => {
     // The API measures the queue also while nobody asks.
     await waitFor(async () => (await get<ConsoleQueue>('queue')).history.length > 1)
     const overview = await get<ConsoleOverview>('overview')
-    expect(kindsOf(overview)).toContain('deadLetter')
+    expect(kindsOf(overview)).toContain('deadLetters')
   })
 })
 

@@ -71,22 +71,24 @@ export async function lookOnce(
     const now = taken[0]?.now
     if (now === undefined) return null
     const { rows: open } = await tx.query<OpenRow>(LIST_OPEN_SQL)
-    const { causes, cutKinds, others } = await find(tx, open, now)
+    const { causes, others } = await find(tx, open, now)
     const causeOf = new Map(causes.map((cause) => [subjectKey(cause), cause]))
     const goesOn = open.filter((row) => causeOf.has(subjectKey(row)))
     // All that the queue holds was judged, except what workers of another version take.
-    const isAnyAlive = !causes.some(({ kind }) => kind === 'noWorker')
+    const isAnyAlive = !causes.some(({ kind, name }) => kind === 'noWorker' && name === '')
     const wasJudged = ({ kind, name }: AlertRow) =>
-      OF_QUEUE.includes(kind) && (!others.includes(name) || (kind === 'orphaned' && isAnyAlive))
+      OF_QUEUE.includes(kind) && (!others.includes(name) || (kind === 'noWorker' && isAnyAlive))
     const over = open.filter(
       (row) =>
         !causeOf.has(subjectKey(row)) &&
         // A job that this watcher does not know belongs to a watcher of another version, until none saw the alert for a day.
-        (row.name === '' || names.includes(row.name) || wasJudged(row) || row.isForgotten) &&
-        !cutKinds.includes(row.kind),
+        (row.name === '' || names.includes(row.name) || wasJudged(row) || row.isForgotten),
     )
     await tx.query(LOCK_SQL)
-    await insertBegun(tx, causes)
+    await insertBegun(
+      tx,
+      causes.filter(({ afterMs }) => afterMs !== null),
+    )
     await tx.query(`update "JobAlert" set "seenAt" = now() where "id" = any($1::uuid[])`, [
       goesOn.map(({ id }) => id),
     ])
@@ -107,15 +109,14 @@ export async function lookOnce(
 }
 
 const OF_QUEUE: readonly AlertKind[] = [
-  'deadLetter',
-  'orphaned',
+  'deadLetters',
+  'noWorker',
   'backlog',
-  'heldKey',
   'limitExceeded',
   'keyBlocked',
-  'pausedQueue',
-  'poison',
-  'refused',
+  'paused',
+  'endedWorkers',
+  'schedulesRefused',
 ]
 
 type OpenRow = AlertRow & { isForgotten: boolean }

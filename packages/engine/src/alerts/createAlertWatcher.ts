@@ -5,14 +5,13 @@ import type { Job } from '../job/defineJob.ts'
 import { checkWatcherOptions, checkWatcherStop } from '../arguments/alerts.ts'
 import { maskText } from '../job/maskText.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
-import { createUsualFailures } from '../read/createUsualFailures.ts'
 import { type JobsReader, readerOf } from '../read/reader.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { GIVE_WAY_AFTER_MS } from '../store/giveWay.ts'
 import { createSchema } from '../store/schema.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
-import { toNotice, type AlertChannel } from './alert.ts'
+import { toNotice, type AlertChannel, type AlertNotice, type AlertRow } from './alert.ts'
 import {
   lookOnce,
   settleDelivery,
@@ -20,6 +19,7 @@ import {
   type DeliveryOutcome,
   type TakenDelivery,
 } from './alertLedger.ts'
+import { createOutage } from './createOutage.ts'
 import { DEFAULT_LIMITS, findCauses, type AlertLimits } from './findCauses.ts'
 
 export interface AlertOptions {
@@ -83,7 +83,12 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
     lockTimeoutMs: GIVE_WAY_AFTER_MS,
     log,
   })
-  const usualFailures = createUsualFailures()
+  const outage = createOutage([...channels.keys()], limits.noWorkerMs, async (name, row, event) => {
+    const reason = await trySend(name, row, event)
+    if (reason !== null)
+      log.warn({ channel: name, event, reason }, 'alert could not be delivered, trying again')
+    return reason === null
+  })
   const stopping = new AbortController()
   let watching: Promise<void> | undefined
 
@@ -92,12 +97,14 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
     while (!stopping.signal.aborted) {
       try {
         await look()
+        await outage.over()
         await deliver()
         isUnreachable = false
       } catch (error) {
         if (!isUnreachable)
           log.warn({ err: error }, 'alerts cannot be checked or sent right now, trying again')
         isUnreachable = true
+        await outage.failed(error)
       }
       await delay(intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined)
     }
@@ -109,7 +116,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
       // A little less than the interval: timers of watchers fire a little early or late.
       everyMs: intervalMs * 0.8,
       names,
-      find: (tx, open, now) => findCauses(oneAtATime(tx), jobs, limits, open, now, usualFailures),
+      find: (tx, open, now) => findCauses(oneAtATime(tx), jobs, limits, open, now),
     })
     for (const { id: alertId, kind, name, code } of changes?.raised ?? [])
       log.warn({ alertId, kind, name, code }, 'alert began')
@@ -147,6 +154,19 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
     attempt,
     sinceMs,
   }: TakenDelivery): Promise<DeliveryOutcome> {
+    const reason = await trySend(channel, alert, event)
+    if (reason === null) return { kind: 'taken' }
+    if (sinceMs >= giveUpAfterMs) return { kind: 'givenUp', error: reason }
+    const retryMs = Math.min(retryDelayMs * 2 ** Math.min(attempt - 1, 20), MAX_RETRY_DELAY_MS)
+    return { kind: 'failed', error: reason, retryMs }
+  }
+
+  /** Sends a notice, and returns why the channel has not taken it; null: it has. */
+  async function trySend(
+    channel: string,
+    alert: AlertRow,
+    event: AlertNotice['event'],
+  ): Promise<string | null> {
     const timeout = AbortSignal.timeout(sendTimeoutMs)
     try {
       const sent = channels.get(channel)?.send(toNotice(alert, event, consoleUrl), timeout)
@@ -154,12 +174,9 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
       // A channel may ignore the signal.
       if (!(await settlesWithin(sending, Infinity, timeout))) throw new Error('no answer in time')
       await sending
-      return { kind: 'taken' }
+      return null
     } catch (error) {
-      const reason = describeFailure(error)
-      if (sinceMs >= giveUpAfterMs) return { kind: 'givenUp', error: reason }
-      const retryMs = Math.min(retryDelayMs * 2 ** Math.min(attempt - 1, 20), MAX_RETRY_DELAY_MS)
-      return { kind: 'failed', error: reason, retryMs }
+      return describeFailure(error)
     }
   }
 

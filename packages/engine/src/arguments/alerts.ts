@@ -37,13 +37,10 @@ const MAX_CHANNELS = 100
 
 const LIMITS = {
   failureRate: optional(numberWithin(0, 1)),
-  failureMinRuns: checkCount,
-  failureWindowMs: checkSpanMs,
   failureOfOneMs: checkSpanMs,
   queueMinWaiting: checkCount,
   queueGrowthMs: checkSpanMs,
   noWorkerMs: checkSpanMs,
-  snapshotMs: checkSpanMs,
 } satisfies Record<keyof AlertLimits, unknown>
 
 const CHANNEL = { name: checkText, send: checkFunction<AlertChannel['send']> }

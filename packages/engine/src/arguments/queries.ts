@@ -255,6 +255,3 @@ export function checkKeyQuery(job: unknown, query: unknown) {
 export function checkKeyOf(job: unknown, key: unknown) {
   return { name: checkJobName('job', job), key: checkText('key', key) }
 }
-
-const HOUR_OF_JOB = { name: checkText, hour: checkDate }
-export const checkHoursOfJobs: Check<{ name: string; hour: Date }[]> = listOf(objectOf(HOUR_OF_JOB))

@@ -3,20 +3,15 @@ import type { MetricsTarget } from '../metrics/prometheus.ts'
 import type { JobHealthWatchOptions } from '../metrics/watchJobHealth.ts'
 import type { OldestSnapshotWatchOptions } from '../metrics/watchOldestSnapshot.ts'
 import type { QueueWatchOptions } from '../metrics/watchQueue.ts'
-import type { JobProblem } from '../read/getJobHealth.ts'
 import {
   checkFunction,
   checkOptions,
   checkParts,
-  checkText,
   checkTexts,
   checkTimerMs,
   checkWaitMs,
   madeElsewhere,
-  nullable,
-  oneOf,
   optional,
-  wholeNumber,
 } from './argument.ts'
 
 /*
@@ -83,17 +78,4 @@ const SNAPSHOT = {
 
 export function checkSnapshotWatch(options: unknown) {
   return checkOptions('options', options, SNAPSHOT)
-}
-
-/** The parts of a problem that describeProblem reads. */
-const PROBLEM = {
-  kind: oneOf<JobProblem['kind']>(['noWorker', 'late', 'unscheduled', 'overrunning', 'orphaned']),
-  name: optional(checkText),
-  since: optional(nullable(checkText)),
-  lastRunAt: optional(nullable(checkText)),
-  waiting: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
-}
-
-export function checkProblem(problem: unknown) {
-  return checkParts('problem', problem, PROBLEM, 'problem.')
 }

@@ -1,17 +1,7 @@
 import { checkHealthWatch } from '../arguments/watches.ts'
-import type { JobProblem } from '../read/getJobHealth.ts'
-import type { Problem } from '../read/listProblems.ts'
+import type { Problem } from '../judge/problem.ts'
 import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
 import { watchGauge } from './prometheus.ts'
-
-/** What GET /health/jobs answers 503 for. */
-const OF_HEALTH: readonly Problem['kind'][] = [
-  'noWorker',
-  'late',
-  'unscheduled',
-  'overrunning',
-  'orphaned',
-] satisfies JobProblem['kind'][]
 
 export interface JobHealthWatchOptions extends FreshnessOptions {
   /** `() => listProblems(reader, jobs, new Date())` */
@@ -37,22 +27,22 @@ export function watchJobHealth(options: JobHealthWatchOptions): void {
     async (gauge) => {
       const fresh = await readFresh()
       gauge.remove()
-      if (fresh) gauge.set(fresh.problems.some(({ kind }) => OF_HEALTH.includes(kind)) ? 0 : 1)
+      if (fresh) gauge.set(fresh.problems.some(({ isUnhealthy }) => isUnhealthy) ? 0 : 1)
     },
   )
   watchGauge(
     checked,
     {
       name: 'roundsman_job_problem',
-      help: '1 for each kind of problem of a job, by the words and limits of the console.',
+      help: '1 for each kind of problem of a job, by the words and limits of the console, without what is over.',
       labelNames: ['kind', 'job_name'],
     },
     async (gauge) => {
       const { problems } = (await readFresh()) ?? { problems: [] }
       gauge.reset()
-      for (const problem of problems) {
-        if (problem.kind === 'recovered') continue
-        gauge.set({ kind: problem.kind, job_name: 'name' in problem ? problem.name : '' }, 1)
+      for (const { kind, stage, jobs } of problems) {
+        if (stage === 'over') continue
+        for (const job_name of jobs.length === 0 ? [''] : jobs) gauge.set({ kind, job_name }, 1)
       }
     },
   )

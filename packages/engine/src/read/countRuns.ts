@@ -1,7 +1,19 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { NEUTRAL_CODES } from './failureRates.ts'
 import type { JobsReader } from './reader.ts'
 import { NOT_STARTED } from './runOutcome.ts'
+
+/**
+ * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, it
+ * expired, or a service has refused more for now.
+ */
+export const NEUTRAL_CODES = [
+  ...['cancelled', 'guard_blocked', 'drained', 'expired', 'rate_limited'],
+] as const
+
+/** When a run started: by its worker's clock, but no later than the database knew of it. */
+export const STARTED_AT = `least("startedAt", "createdAt")`
+/** When it ended, likewise. */
+export const ENDED_AT = `case when isfinite("startedAt") then "endedAt" - greatest("startedAt" - "createdAt", interval '0') else "endedAt" end`
 
 /** Runs that neither succeeded nor failed by themselves: cancelled, blocked by their guard, expired, or given back. */
 const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.map((code) => `'${code}'`).join(', ')})`
@@ -17,7 +29,7 @@ const BY_OUTCOME = `
  * Whether a run ended before its handler began, since its work had expired or was replaced: a moment later, which says nothing
  * of how long runs take.
  */
-export const NEVER_RAN = `("errorCode" = 'expired' and "details" #>> '{error,message}' like '${NOT_STARTED}%') is true`
+const NEVER_RAN = `("errorCode" = 'expired' and "details" #>> '{error,message}' like '${NOT_STARTED}%') is true`
 
 /** How many runs of a job started within a span of time, by outcome. */
 export interface SpanOfRuns {

@@ -10,9 +10,8 @@ export interface FewConnections {
   by: { name: string; count: number }[]
 }
 
-/** Few are left once this share is used; what was told is over once less than MANY_OF_TOLD is. */
-export const MANY_CONNECTIONS = 0.9
-export const MANY_OF_TOLD = 0.8
+/** Few are left once this share is used. */
+const MANY_CONNECTIONS = 0.9
 const MAX_NAMES = 3
 
 /** Finds whether at least this share of the connections is used; null also where this role may not see whose they are. */

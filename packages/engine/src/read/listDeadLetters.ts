@@ -1,4 +1,4 @@
-import { checkId, checkTexts } from '../arguments/argument.ts'
+import { checkId } from '../arguments/argument.ts'
 import {
   checkLetterFilter,
   checkLetterQuery,
@@ -13,12 +13,10 @@ import {
   CHOOSE_DEAD_LETTERS_SQL,
   COUNT_DEAD_LETTERS_SQL,
   countLettersOfRunsSql,
-  DEAD_LETTER_CAUSES_SQL,
   FIND_DEAD_LETTER_SQL,
   LIST_CODES_SQL,
   LIST_DEAD_LETTERS_SQL,
 } from '../store/deadLetterSql.ts'
-import { thrownOf } from './bounded.ts'
 import { runConditions, type ListJobRunsOptions } from './jobRuns.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 
@@ -150,40 +148,6 @@ export async function countDeadLetters(
 function toValues({ name, errorCode, after, limit, ...about }: DeadLetterQuery): unknown[] {
   const position = [after?.at ?? null, after?.id ?? null, limit]
   return [name ?? null, errorCode ?? null, ...position, ...aboutValues(about)]
-}
-
-/** Dead letters of a job with the same error code. */
-export interface DeadLetterCause {
-  name: string
-  code: string
-  count: number
-  /** Instants are ISO 8601 in UTC. */
-  firstAt: string
-  lastAt: string
-  /** As RecentFailures have it, of the last run of the last of them; empty when that run is no longer kept. */
-  thrown: string
-  /** Whether there may be more, and older ones: of each job an equal part of the latest 10,000 is counted, and 100 causes are listed. */
-  isCut: boolean
-}
-
-/** Handlers make up their codes, so each dead letter may have its own. */
-const MAX_CAUSES = 100
-
-/** Counts the dead letters of these jobs by cause, the most frequent first, up to `limit` causes. */
-export async function countDeadLettersByCause(
-  reader: JobsReader,
-  names: readonly string[],
-  limit = MAX_CAUSES,
-): Promise<DeadLetterCause[]> {
-  return await reader.rows<DeadLetterCause>({
-    text: `
-      select cause."name", cause."code", cause."count", cause."firstAt", cause."lastAt", cause."isCut", coalesce((
-        select ${thrownOf('run."details"')} from "JobRun" run where run."workId" = cause."lastId"
-        order by run."attempt" desc, run."startedAt" desc limit 1
-      ), '') as "thrown"
-      from (${DEAD_LETTER_CAUSES_SQL}) cause order by "count" desc, 1, 2`,
-    values: [checkTexts('names', names), limit],
-  })
 }
 
 /** Finds the job of a dead letter; null when there is none with this id. */

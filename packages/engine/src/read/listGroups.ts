@@ -35,7 +35,7 @@ export const MAX_GROUPED = 10_000
 const MAX_GROUPS = 8
 const MAX_FIELDS = 20
 /** Longer than any label or value that the engine itself writes. What is longer is in no group. */
-export const MAX_LENGTH = 1_000
+const MAX_LENGTH = 1_000
 
 /** Groups what `found` selects: `key`, `label`, `facts` and `at` of one more than are looked at, in their order. */
 const groupsSql = (found: string) => `
@@ -115,26 +115,4 @@ async function readGroups(
     value === null ? [] : [{ by, field, value, count, oldestAt }],
   )
   return { looked, isCut, fields, groups }
-}
-
-/** Most of what was looked at. */
-export interface MainGroup extends Pick<PieceGroup, 'by' | 'field' | 'value'> {
-  /** Its share, rounded down: 100 is all. */
-  percent: number
-  /** How many were looked at. */
-  looked: number
-  /** Whether there are more than these. */
-  isCut: boolean
-}
-
-/** Finds what more than half of it is: by its key, else by its label, else by the field of which most have the same value. */
-export function findMainGroup({ groups, looked, isCut }: PieceGroups): MainGroup | null {
-  const large = groups.filter(({ count }) => 2 * count > looked)
-  const main =
-    large.find(({ by }) => by === 'key') ??
-    large.find(({ by }) => by === 'label') ??
-    large.toSorted((one, other) => other.count - one.count)[0]
-  if (main === undefined) return null
-  const { by, field, value, count } = main
-  return { by, field, value, percent: Math.floor((100 * count) / looked), looked, isCut }
 }

@@ -7,7 +7,7 @@ import {
 import type { MissedPolicy } from '../job/defineJob.ts'
 import { BY_OFTEN, MAX_REFUSALS, POSTPONED_MS, type KeyedOverlap } from '../tick/storedSchedule.ts'
 import { boundedText } from './bounded.ts'
-import { GRACE_MS } from './judgeRun.ts'
+import { GRACE_MS } from './listSchedules.ts'
 import { listJobTicks, type KeyedTickPage } from './jobTicks.ts'
 import type { JobsReader } from './reader.ts'
 import { NAMES_OF_SCHEDULES } from './workOfJobs.ts'

@@ -1,8 +1,10 @@
 import { tickAfter } from '../tick/nextTicks.ts'
 import { checkNames } from '../arguments/queries.ts'
 import { boundedText } from './bounded.ts'
-import { GRACE_MS } from './judgeRun.ts'
 import type { JobsReader } from './reader.ts'
+
+/** How long a due tick may stay undecided, and a run go on beyond its time-out: a worker's restart takes no longer. */
+export const GRACE_MS = 60_000
 
 /** A schedule as its row in the database has it. Instants are ISO 8601 in UTC. */
 export interface ScheduleRow {

@@ -14,11 +14,7 @@ export interface LanesInUse {
   oldestRunId: string
   oldestLabel: string | null
   oldestStartedAt: string
-  /** When the run started that started last: a lane that comes free takes what waits at once. */
-  youngestStartedAt: string
   progress: unknown
-  /** How long nearly all of the job's last successful runs took; null when none succeeded. */
-  usualMs: number | null
 }
 
 /** How long nearly all of the job's last successful runs took, and on the average; null when none succeeded. */
@@ -42,21 +38,16 @@ export async function listLanesInUse(reader: JobsReader): Promise<LanesInUse[]> 
     with lanes as materialized (
       select distinct on (run."workerId", run."name")
              run."workerId", run."name", (count(*) over (partition by run."workerId", run."name"))::int as "count",
-             max(run."startedAt") over (partition by run."workerId", run."name") as "youngestStartedAt",
              run."id" as "oldestRunId", run."startedAt" as "oldestStartedAt", ${progressOf('run')} as "progress"
       from ${RUNS_UNDER_WAY}
       order by run."workerId", run."name", run."startedAt", run."id"
     )
     select ${boundedText('lanes."workerId"')} as "workerId", lanes."name", lanes."count", lanes."oldestRunId",
-           ${boundedText('oldest."label"')} as "oldestLabel", lanes."oldestStartedAt", lanes."youngestStartedAt", lanes."progress", usual."ms" as "usualMs"
+           ${boundedText('oldest."label"')} as "oldestLabel", lanes."oldestStartedAt", lanes."progress"
     from lanes
     left join lateral (
       select run."label" from "JobRunAll" run where run."id" = lanes."oldestRunId" limit 1
     ) oldest on true
-    left join (
-      select job."name", past."ms" from (select distinct "name" from lanes) job
-      cross join lateral ${usualOf('job."name"')} past
-    ) usual on usual."name" = lanes."name"
     order by lanes."oldestStartedAt", lanes."name" limit ${MAX_LISTED}`,
   })
 }
@@ -65,10 +56,10 @@ export async function listLanesInUse(reader: JobsReader): Promise<LanesInUse[]> 
 export async function listOverrunning(
   reader: JobsReader,
   limits: readonly { name: string; before: Date }[],
-): Promise<{ name: string; runId: string; since: string }[]> {
-  return await reader.rows<{ name: string; runId: string; since: string }>({
+): Promise<{ name: string; runId: string; workerId: string; since: string }[]> {
+  return await reader.rows<{ name: string; runId: string; workerId: string; since: string }>({
     text: `select * from (
-       select distinct on (run."name") run."name", run."id" as "runId", run."startedAt" as "since"
+       select distinct on (run."name") run."name", run."id" as "runId", ${boundedText('run."workerId"')} as "workerId", run."startedAt" as "since"
        from ${RUNS_UNDER_WAY} join unnest($1::text[], $2::text[]::timestamptz[]) as job(name, before) on job.name = run."name"
        where run."startedAt" < job.before
        order by run."name", run."startedAt", run."id"

@@ -65,25 +65,6 @@ export const LIST_CODES_SQL = `
   ) letter
   group by 1 order by count(*) desc, max("failedAt") desc, 1 limit $11::int`
 
-/** Counting by cause reads no more, and of each job an equal part, so that a million dead letters cost no more. */
-export const MAX_COUNTED_DEAD_LETTERS = 10_000
-
-/** A row for each of the jobs `$1` and code, the most frequent first, `$2` at most, with the id of the last dead letter. */
-export const DEAD_LETTER_CAUSES_SQL = `
-  with job as materialized (
-    select wanted.name, greatest(1, ${MAX_COUNTED_DEAD_LETTERS} / count(*) over ()) as most
-    from unnest($1::text[]) wanted(name)
-    where exists (select from "JobDeadLetter" letter where letter."name" = wanted.name)
-  )
-  select job.name, letter."errorCode" as "code", count(*)::int as "count",
-         min(letter."failedAt") as "firstAt", max(letter."failedAt") as "lastAt",
-         (array_agg(letter."id" order by letter."failedAt" desc))[1] as "lastId",
-         (sum(count(*)) over (partition by job.name) >= job.most or count(*) over () > $2::int) as "isCut"
-  from job cross join lateral (
-    select * from "JobDeadLetter" letter where letter."name" = job.name order by ${LATEST_FIRST} limit job.most
-  ) letter
-  group by job.name, job.most, letter."errorCode" order by "count" desc, 1, 2 limit $2::int`
-
 export const FIND_DEAD_LETTER_SQL = `
   select letter."name" from "JobDeadLetter" letter where letter."id" = $1::uuid`
 

@@ -73,13 +73,10 @@ const isStrict = (value: unknown) =>
 const limitsOfAlerts = () =>
   all<alerts.AlertLimits>('AlertLimits', {
     failureRate: 0.5,
-    failureMinRuns: 5,
-    failureWindowMs: 60_000,
     failureOfOneMs: 60_000,
     queueMinWaiting: 5,
     queueGrowthMs: 60_000,
     noWorkerMs: 60_000,
-    snapshotMs: 60_000,
   })
 const alertOptions = () =>
   all<alerts.AlertOptions>('AlertOptions', {
@@ -414,10 +411,6 @@ const CLIENT: Record<string, Call> = {
       }),
     ],
     call: (...args: [never]) => client.createJobsClient(...args).stop(),
-  },
-  describeProblem: {
-    args: () => [{ kind: 'late', name: 'letter', since: after.at }],
-    call: client.describeProblem,
   },
   openReader: {
     args: () => [

@@ -1,7 +1,6 @@
 import { openForTests, waitFor, useLivingWorkers } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { countDeadLettersByCause } from '../../src/read/listDeadLetters.ts'
 import { listDeadLetters, type WhichLetters } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { runOnce } from '../../src/worker.ts'
@@ -241,10 +240,6 @@ it('finds the dead letters of a job, its causes too, behind 10,000 later ones of
   ])
   const { deadLetters: found } = await listDeadLetters(runtime.reader, { limit: 2, name: 'parcel' })
   expect(found).toMatchObject([{ workId: letter }])
-  expect(await countDeadLettersByCause(runtime.reader, ['rounds', 'parcel'])).toMatchObject([
-    { name: 'rounds', code: 'later', isCut: true },
-    { name: 'parcel', code: 'broken', count: 1, isCut: false },
-  ])
 })
 
 describe('discarding', () => {

@@ -13,35 +13,43 @@ async function scrape(read: () => Promise<{ problems: Problem[] }>): Promise<str
     .filter((line) => /^roundsman_jobs?_(healthy|problem)/.test(line))
 }
 
-it('says that all is well, which neither a pause changes nor what has recovered', async () => {
-  const recovered = { name: 'x', runId: 'x', since: '', code: '', thrown: '', recent: {} as never }
-  const problems: Problem[] = [{ kind: 'recovered', ...recovered }]
-  const read = async () => ({ problems, paused: ['pruneJobRuns'] })
+const problem = (kind: Problem['kind'], more: Partial<Problem> = {}): Problem => ({
+  ...{
+    kind,
+    stage: 'waiting',
+    jobs: [],
+    text: '',
+    note: null,
+    since: null,
+    count: 1,
+    isCut: false,
+  },
+  ...more,
+})
+
+it('says that all is well, which neither a pause changes nor what is over', async () => {
+  const read = async () => ({
+    problems: [problem('failing', { stage: 'over' })],
+    paused: ['pruneJobRuns'],
+  })
   expect(await scrape(read)).toEqual(['roundsman_jobs_healthy 1'])
 })
 
-it('names what keeps no job from being done, and calls it healthy all the same', async () => {
-  const problems: Problem[] = [{ kind: 'unvacuumed', problem: '', remedy: '' }]
+it('names each job of a problem, and stays healthy while jobs are done', async () => {
+  const problems = [problem('failing', { jobs: ['a', 'b'] }), problem('lockWait')]
   expect(await scrape(async () => ({ problems }))).toEqual([
     'roundsman_jobs_healthy 1',
-    'roundsman_job_problem{kind="unvacuumed",job_name=""} 1',
+    'roundsman_job_problem{kind="failing",job_name="a"} 1',
+    'roundsman_job_problem{kind="failing",job_name="b"} 1',
+    'roundsman_job_problem{kind="lockWait",job_name=""} 1',
   ])
 })
 
-it('says what is not', async () => {
-  const since = new Date(0).toISOString()
-  const lines = await scrape(async () => ({
-    problems: [
-      { kind: 'noWorker', lastSignAt: null },
-      { kind: 'late', name: 'pruneJobRuns', since },
-      { kind: 'overrunning', name: 'dispatchEmail', runId: 'x', since },
-    ],
-  }))
-  expect(lines).toEqual([
+it('says that jobs are not done', async () => {
+  const problems = [problem('late', { jobs: ['pruneJobRuns'], isUnhealthy: true })]
+  expect(await scrape(async () => ({ problems }))).toEqual([
     'roundsman_jobs_healthy 0',
-    'roundsman_job_problem{kind="noWorker",job_name=""} 1',
     'roundsman_job_problem{kind="late",job_name="pruneJobRuns"} 1',
-    'roundsman_job_problem{kind="overrunning",job_name="dispatchEmail"} 1',
   ])
 })
 
@@ -52,10 +60,10 @@ it('says nothing at all while the database fails or hangs', async () => {
 
 it('stops naming a problem that is over', async () => {
   const metrics = openTarget()
-  const health: { problems: Problem[] } = { problems: [{ kind: 'noWorker', lastSignAt: null }] }
+  const health = { problems: [problem('noWorker')] }
   watchJobHealth({ ...metrics.target, read: async () => health, maxAgeMs: 200 })
   expect(await metrics.render()).toContain('kind="noWorker"')
-  health.problems = [{ kind: 'late', name: 'pruneJobRuns', since: new Date(0).toISOString() }]
+  health.problems = [problem('late')]
   const later = await waitFor(async () => {
     const text = await metrics.render()
     return text.includes('kind="late"') && text

@@ -19,7 +19,8 @@ import {
   tallyDurationsByHour,
 } from '../../src/internal.ts'
 import { listWorkers } from '../../src/client.ts'
-import { listRecentFailures, NEUTRAL_CODES, sampleFailures } from '../../src/read/failureRates.ts'
+import { NEUTRAL_CODES } from '../../src/read/countRuns.ts'
+import { readFailures } from '../../src/judge/findFailing.ts'
 import { findLastSign } from '../../src/read/listWorkers.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
@@ -206,28 +207,15 @@ it('says of runs what a look through all of them says, in whatever order they we
       }
 
       const since = new Date(START_MS + 2 * HOUR_MS)
-      expect(
-        (await listRecentFailures(reader, NAMES, since)).map(({ isCut: _isCut, ...row }) => row),
-      ).toEqual(modelOfFailures(ended, since))
-      const pairs = [...Array(6).keys()].map((hour) => ({
-        name: 'busy',
-        hour: new Date(START_MS + hour * HOUR_MS),
-      }))
-      expect(
-        (await sampleFailures(reader, pairs))
-          .map(({ hour, ...share }) => ({ ...share, hour: iso(Date.parse(hour)) }))
-          .toSorted((one, other) => compare(one.hour, other.hour)),
-      ).toEqual(
-        pairs.map(({ name, hour }) => {
-          const judged = ended(name)
-            .filter(
-              ({ startedAt, code }) =>
-                startedAt.slice(0, 13) === hour.toISOString().slice(0, 13) && !isNeutral(code),
-            )
-            .slice(0, 30)
-          const failed = judged.filter(({ code }) => code !== null).length
-          return { name, hour: hour.toISOString(), runs: judged.length, failed }
-        }),
+      const [failing] = await readFailures(reader, ['busy'], new Date(since.getTime() + HOUR_MS))
+      const judged = ended('busy').filter(({ code }) => !isNeutral(code))
+      const recent = judged.filter(({ startedAt }) => startedAt >= since.toISOString())
+      const failures = recent.filter(({ code }) => code !== null)
+      const lastThree = judged.slice(0, 3).map(({ code }) => code !== null)
+      expect(failing && [failing.runs, failing.failed, failing.inARow]).toEqual(
+        failures.length === 0
+          ? undefined
+          : [recent.length, failures.length, [...lastThree, false].indexOf(false)],
       )
       const spans = await countRuns(reader, [SPAN.from, since], HOUR_MS)
       for (const from of [SPAN.from, since])
@@ -266,9 +254,7 @@ it('says of runs what a look through all of them says, in whatever order they we
         )
         expect(found.since).toBe(last.at(-1)!.startedAt)
       }
-      expect((await listLanesInUse(reader)).map(rounded)).toEqual(
-        modelOfLanes(runs, of).map(rounded),
-      )
+      expect((await listLanesInUse(reader)).map(rounded)).toEqual(modelOfLanes(runs).map(rounded))
 
       const [{ id, workId }] = of('busy') as [Run]
       const attempts = runs.filter((run) => run.workId === workId && run.id !== id)
@@ -298,45 +284,12 @@ function modelOfSample(ended: readonly Run[]): Run[] {
   return [...new Set(chosen)].toSorted(byStart)
 }
 
-function modelOfFailures(ended: (name: string) => Run[], since: Date) {
-  return NAMES.flatMap((name) => {
-    const judged = ended(name).filter(
-      ({ code, startedAt }) => !isNeutral(code) && startedAt >= since.toISOString(),
-    )
-    const failed = judged.filter(({ code }) => code !== null)
-    const [[code, rows] = []] = [...Map.groupBy(failed, (run) => run.code!)].toSorted(
-      ([one, of], [other, ofOther]) => ofOther.length - of.length || compare(one, other),
-    )
-    if (code === undefined || rows === undefined) return []
-    const { startedAt } = failed[0]!
-    return [
-      {
-        name,
-        runs: judged.length,
-        failed: failed.length,
-        from: judged.at(-1)!.startedAt,
-        code,
-        withCode: rows.length,
-        succeededSince: judged.filter((run) => run.code === null && run.startedAt > startedAt)
-          .length,
-        lastRunId: rows[0]!.id,
-        lastAt: rows[0]!.endedAt,
-        thrown: rows[0]!.workerId,
-      },
-    ]
-  }).toSorted((one, other) => other.failed - one.failed || compare(one.name, other.name))
-}
-
-function modelOfLanes(runs: readonly Run[], of: (name: string) => Run[]) {
+function modelOfLanes(runs: readonly Run[]) {
   const running = runs.filter(({ status }) => status === 'running').toSorted(byStart)
   const lanes = Map.groupBy(running, ({ workerId, name }) => `${workerId} ${name}`)
   return [...lanes.values()]
     .map((rows) => {
       const { workerId, name, id, label, startedAt } = rows[0]!
-      const usual = of(name)
-        .filter(({ status }) => status === 'success')
-        .slice(0, 100)
-        .map(tookMs)
       return {
         workerId,
         name,
@@ -344,9 +297,7 @@ function modelOfLanes(runs: readonly Run[], of: (name: string) => Run[]) {
         oldestRunId: id,
         oldestLabel: label,
         oldestStartedAt: startedAt,
-        youngestStartedAt: rows.at(-1)!.startedAt,
         progress: null,
-        usualMs: percentile(0.95, usual),
       }
     })
     .toSorted(

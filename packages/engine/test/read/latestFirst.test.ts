@@ -5,12 +5,10 @@ import { z } from 'zod'
 import { defineJob, JobError, type HandlersFor } from '../../src/index.ts'
 import {
   chooseDeadLetters,
-  countDeadLettersByCause,
   countLettersOfRuns,
   listDeadLetterCodes,
   listDeadLetters,
 } from '../../src/read/listDeadLetters.ts'
-import { listFailures } from '../../src/read/listFailures.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
 import { usePlainClient } from '../usePlainClient.ts'
@@ -123,16 +121,8 @@ describe('of dead letters that failed in another order than they were enqueued',
     const ofX = said('x', 3, [1, 3])
     const ofY = said('y', 2, [1.5, 4])
     const ofZ = said('z', 2, [2.5, 5])
-    // Of two that are as frequent, the one with the latest; of causes, by their names.
+    // Of two that are as frequent, the one with the latest.
     expect((await listDeadLetterCodes(test.reader)).map(iso)).toEqual([ofX, ofZ, ofY])
-    const causes = await countDeadLettersByCause(test.reader, ['parcel', 'letter'])
-    expect(causes.map(iso)).toEqual(
-      [ofX, ofY, ofZ].map((each) => ({
-        ...each,
-        name: 'parcel',
-        thrown: expect.stringMatching(/^at .*latestFirst\.test\.ts:\d+:\d+\)?$/),
-      })),
-    )
   })
 })
 
@@ -161,37 +151,5 @@ it('beyond the bound the oldest are left out', async () => {
       id,
     )
   }
-  const causes = await countDeadLettersByCause(test.reader, ['parcel'])
-  expect(causes).toMatchObject([{ code: 'younger', count: 10_000, isCut: true }])
   expect(await countLettersOfRuns(test.reader, {})).toEqual({ count: 1, isCut: true })
-})
-
-it('of failures each job has its last, and of blocked runs the latest five, the last that ended first', async () => {
-  await failAfter([
-    { hours: 2, code: 'last of parcels', message: '' },
-    { job: letter, hours: 3, code: 'last of letters', message: '' },
-    { hours: 1, code: 'x', message: 'earlier' },
-    { job: letter, hours: 2.5, code: 'x', message: 'earlier' },
-    // More than it looks through.
-    ...Array.from({ length: 21 }, () => ({ job: letter, hours: 0.5, code: 'none', message: '' })),
-  ])
-  for (const hours of [9, 4, 8, 5, 7, 6])
-    await test.enqueueNow(purge, {}, { startAfter: at(hours) })
-  const blocked: string[] = []
-  for (const hours of [4, 5, 6, 7, 8, 9]) {
-    await test.advance(at(hours))
-    blocked.push(...(await test.drain()).map(({ id }) => id))
-  }
-  const failures = await listFailures(test.reader, ['parcel', 'letter', 'purge'], START)
-  expect(failures.map(({ name, code }) => (name === 'purge' ? name : code))).toEqual([
-    ...Array.from({ length: 5 }, () => 'purge'),
-    'last of letters',
-    'last of parcels',
-  ])
-  expect(failures.slice(0, 5).map(({ id }) => id)).toEqual(blocked.slice(1).toReversed())
-  expect(failures.filter(({ isLatest }) => isLatest).map(({ id }) => id)).toEqual([
-    blocked[5],
-    failures[5]?.id,
-    failures[6]?.id,
-  ])
 })

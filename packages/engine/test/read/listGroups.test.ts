@@ -1,14 +1,9 @@
-import { openForTests } from '@roundsman/testing'
+import { openForTests, useLivingWorkers } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
-import {
-  findMainGroup,
-  groupDeadLetters,
-  groupWaitingWork,
-  MAX_GROUPED,
-} from '../../src/read/listGroups.ts'
-import { listProblems } from '../../src/read/listProblems.ts'
+import { groupDeadLetters, groupWaitingWork, MAX_GROUPED } from '../../src/read/listGroups.ts'
+import { listProblems } from '../../src/judge/judgeJobs.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
@@ -22,6 +17,7 @@ const parcel = defineJob({
 const letter = defineJob({ name: 'letter' })
 
 const runtime = useTestRuntime({ cleared: [] })
+useLivingWorkers(() => runtime.url, 'w')
 const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
 
 const enqueue = async (payloads: readonly { tenant: number; city?: string }[]) =>
@@ -116,37 +112,10 @@ it('say that there are more than were looked at, and then not which is the oldes
   expect(groups.groups.reduce((sum, { count }) => sum + count, 0)).toBe(MAX_GROUPED)
 })
 
-it('name what more than half is, and never round up to all', () => {
-  const of = (counts: Record<string, number>, looked: number) =>
-    findMainGroup({
-      looked,
-      isCut: false,
-      fields: [],
-      groups: Object.entries(counts).map(([key, count]) => {
-        const [field = '', value = ''] = key.split(':')
-        const by = field === 'key' ? 'key' : field === '' ? 'label' : 'field'
-        return { by, field: by === 'field' ? field : null, value, count, oldestAt: null }
-      }),
-    })
-  expect(of({ ':a': 2, 'size:1': 2 }, 4)).toBeNull()
-  expect(of({ ':a': 999 }, 1_000)).toMatchObject({ field: null, value: 'a', percent: 99 })
-  expect(of({ 'key:k': 3, ':a': 4 }, 4)).toMatchObject({ by: 'key', value: 'k', percent: 75 })
-  expect(of({ 'key:k': 2, ':a': 4 }, 4)).toMatchObject({ by: 'label', value: 'a', percent: 100 })
-  expect(of({ ':a': 3, 'size:1': 4 }, 4)).toMatchObject({ field: null, value: 'a', percent: 75 })
-  expect(of({ ':a': 2, 'size:1': 4 }, 4)).toMatchObject({ field: 'size', value: '1', percent: 100 })
-})
-
 it('tell of a backlog who floods the queue', async () => {
   await insert(300)
-  const main = {
-    by: 'label',
-    field: null,
-    value: 'tenant 42',
-    percent: 66,
-    looked: 300,
-    isCut: false,
-  }
+  await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('w', '{"parcel": 1}')`)
   expect((await listProblems(runtime.reader, [parcel], new Date())).problems).toContainEqual(
-    expect.objectContaining({ kind: 'backlog', name: 'parcel', ready: 300, main }),
+    expect.objectContaining({ kind: 'backlog', note: '66 % of it is label tenant 42.' }),
   )
 })

@@ -2,14 +2,17 @@ import { Prisma } from '@roundsman/db'
 import { randomUUID } from 'node:crypto'
 import { beforeAll, expect, it } from 'vitest'
 import { countEqualFailures } from '../../src/read/countEqualFailures.ts'
-import { findOldestStart, measureDuration, tallyDurationsByHour } from '../../src/read/countRuns.ts'
-import { listRecentFailures, NEUTRAL_CODES, sampleFailures } from '../../src/read/failureRates.ts'
-import { findFailingSince, findSlowSince } from '../../src/read/findFirst.ts'
+import {
+  findOldestStart,
+  measureDuration,
+  NEUTRAL_CODES,
+  tallyDurationsByHour,
+} from '../../src/read/countRuns.ts'
+import { readFailures } from '../../src/judge/findFailing.ts'
+import { findFirstRuns } from '../../src/judge/findFirstRun.ts'
 import { listJobRuns } from '../../src/read/jobRuns.ts'
 import { listJobTicks, listRecentTicks } from '../../src/read/jobTicks.ts'
-import { listIdle, listSlower } from '../../src/read/judgeRuns.ts'
 import { listVersionChanges } from '../../src/read/listWorkers.ts'
-import { listFailures } from '../../src/read/listFailures.ts'
 import type { JobsReader, Statement } from '../../src/read/reader.ts'
 import { listRecentRuns } from '../../src/read/recentRuns.ts'
 import { listRunCounts, sampleRuns } from '../../src/read/sampleRuns.ts'
@@ -101,25 +104,16 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
     sampleRuns(of, { name: 'former', from: new Date('2025-12-01T00:00:00Z'), to: ALL.to }),
   'its ticks': (of) => listJobTicks(of, { name: 'former', limit: 50 }),
   'its last runs': (of) => listRecentRuns(of, ['former'], { limit: 60, areEnded: true }),
-  'its last failures': (of) => listFailures(of, ['former'], ALL.from),
   'how often it failed so': (of) =>
     countEqualFailures(of, {
       id: '00000000-0000-0000-0000-000000000000',
       name: 'former',
       startedAt: '2025-12-31T01:00:00Z',
     }),
-  'how often it failed': (of) =>
-    listRecentFailures(of, ['former'], new Date('2025-12-31T08:00:00Z')),
-  'whether it does nothing any more': (of) =>
-    listIdle(of, ['former'], new Date('2026-01-01T10:00:00Z')),
-  'whether it is slower': (of) => listSlower(of, ['former'], new Date('2025-12-31T08:00:00Z')),
-  'since when it is slower': (of) =>
-    findSlowSince(of, 'former', -1, new Date('2025-12-31T08:00:00Z')),
+  'how often it failed': (of) => readFailures(of, ['former'], new Date('2025-12-31T08:00:00Z')),
+  'since when it fails': (of) => findFirstRuns(of, [{ name: 'former', code: 'bear' }]),
   'where its version changed': (of) =>
     listVersionChanges(of, { name: 'former', from: new Date('2025-12-31T08:00:00Z') }),
-  'since when it fails': (of) => findFailingSince(of, 'former', { runs: 100, failed: 25 }),
-  'how often it failed in an hour': (of) =>
-    sampleFailures(of, [{ name: 'former', hour: new Date('2025-12-31T03:00:00Z') }]),
 }
 
 it.each(Object.entries(ABOUT_FORMER))(
@@ -272,71 +266,32 @@ function runOf(name: string, startedAt: Date, more: object = {}) {
   }
 }
 
-const SINCE = new Date('2026-01-01T13:00:00Z')
-
-it('counts what failed among the runs of an hour of the jobs that fail, by its index', async () => {
-  const scans = await scansOf((of) => listRecentFailures(of, ['often1', ...NAMES], SINCE), 'JobRun')
-  expect(scans.map((scan) => scan['Index Name'])).not.toContain(undefined)
-  const [counted] = scans.toSorted((one, other) => other['Actual Rows'] - one['Actual Rows'])
-  // One of the four has failed runs.
-  expect(counted).toMatchObject({
-    'Index Name': 'JobRun_name_desc_startedAt_id_trigger_idx',
-    'Actual Loops': 1,
-    'Actual Rows': 1_600,
-  })
-})
-
-/** How many of the last 5,000 failed. */
-const FAILED = 1_169
-
-it('counts no more than the latest of them', async () => {
-  const since = new Date('2026-01-01T00:00:00Z')
-  expect(await listRecentFailures(runtime.reader, ['often1', 'seldom'], since)).toMatchObject([
-    {
-      name: 'often1',
-      runs: 5_000,
-      failed: FAILED,
-      isCut: true,
-      code: 'bear',
-      withCode: FAILED,
-      succeededSince: 3,
-    },
-  ])
-})
-
-it('counts neither what people, a guard or a stopping worker have ended as failed, nor as a run', async () => {
+it('counts no more than the latest runs of a job that fails, and of what says how it does', async () => {
   const insert = (name: string, codes: (string | null)[]) => runtime.prisma.$executeRaw`
     insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt")
     select gen_random_uuid(), ${name}, case when code is null then 'success' else 'failed' end::"JobRunStatus", code, 'queue',
-           'w9', timestamptz '2026-02-01' + nth * interval '1 second', timestamptz '2026-02-01' + nth * interval '1 second'
+           'w9', timestamptz '2026-02-01' + nth * interval '0.5 seconds', timestamptz '2026-02-01' + nth * interval '1 second'
     from unnest(${codes}::text[]) with ordinality run(code, nth)`
-  await insert('mixed', [null, 'broken', null, ...NEUTRAL_CODES, ...NEUTRAL_CODES])
-  await insert('stopped', [null, ...NEUTRAL_CODES])
-
-  const since = new Date('2026-02-01T00:00:00Z')
-  expect(await listRecentFailures(runtime.reader, ['mixed', 'stopped'], since)).toMatchObject([
-    { name: 'mixed', runs: 3, failed: 1, code: 'broken', withCode: 1 },
-  ])
-  const hour = { name: 'mixed', hour: since }
-  expect(await sampleFailures(runtime.reader, [hour])).toMatchObject([{ runs: 3, failed: 1 }])
-})
-
-it('reads so many runs of an hour, however many there are', async () => {
-  const hours = [new Date('2026-01-01T10:00:00Z'), new Date('2026-01-01T11:00:00Z')]
-  const [scan, ...others] = await scansOf(
-    (of) =>
-      sampleFailures(
-        of,
-        hours.map((hour, nth) => ({ name: `often${nth}`, hour })),
-      ),
-    'JobRun',
+  await insert('mixed', [null, 'broken', null, ...NEUTRAL_CODES, 'worker_lost', ...NEUTRAL_CODES])
+  await insert('stopped', [null, ...NEUTRAL_CODES, 'worker_lost'])
+  await insert(
+    'flood',
+    Array.from({ length: 6_000 }, (_, nth) => (nth % 4 === 0 ? 'bear' : null)),
   )
-  expect(others).toEqual([])
-  expect(scan).toMatchObject({
-    'Index Name': 'JobRun_name_desc_startedAt_id_trigger_idx',
-    'Actual Loops': 2,
-    'Actual Rows': 30,
-  })
+  const now = new Date('2026-02-01T00:59:00Z')
+  const found = await readFailures(runtime.reader, ['mixed', 'stopped', 'flood'], now)
+  expect(found).toMatchObject([
+    {
+      name: 'flood',
+      runs: 5_000,
+      failed: 1_250,
+      isCut: true,
+      code: 'bear',
+      withCode: 1_250,
+      succeededSince: 3,
+    },
+    { name: 'mixed', runs: 3, failed: 1, code: 'broken', withCode: 1, isCut: false },
+  ])
 })
 
 /** The scans of the last statement that it sends, where each finds many rows. */

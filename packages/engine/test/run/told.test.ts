@@ -19,7 +19,7 @@ import {
   type JsonValue,
   type TransactionOf,
 } from '../../src/index.ts'
-import { listRecentFailures } from '../../src/read/failureRates.ts'
+import { readFailures } from '../../src/judge/findFailing.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { claimWork, findWorkOfClaims } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'
@@ -456,7 +456,7 @@ describe('a run that a person has asked for', () => {
         kind: 'failed',
         error: { code: errorCode, message: 'Payment over' },
       })
-      expect(await listRecentFailures(runtime.reader, ['plain'], new Date(0))).toMatchObject([
+      expect(await readFailures(runtime.reader, ['plain'], new Date())).toMatchObject([
         { failed: 1, code: errorCode },
       ])
     },

@@ -21,19 +21,14 @@ const sendDigest = defineJob({
 /** A job for each incident. The digest's schedule is what somebody changes, by a variable of the environment. */
 export const incidentJobs = (cron?: string) =>
   [
-    defineJob({ name: 'syncStock' }),
     defineJob({ name: 'importFeed', payload: labelled, label, concurrency: 1 }),
     defineJob({ name: 'countStock' }),
     defineJob({ name: 'sendReceipt', payload: labelled, label }),
     defineJob({ name: 'renderPoster', payload: labelled, label }),
-    defineJob({ name: 'archiveCarts' }),
     cron === undefined ? sendDigest : reschedule(sendDigest, cron, 'SEND_DIGEST_CRON'),
     defineJob({ name: 'callPartner', payload: labelled, label, retry: { limit: 0 } }),
-    defineJob({ name: 'sendQuote' }),
-    defineJob({ name: 'countVisits' }),
     defineJob({ name: 'writeExport', retry: { limit: 0 } }),
     defineJob({ name: 'sendNewsletter' }),
-    defineJob({ name: 'renderInvoice', payload: labelled, label }),
     defineJob({ name: 'askPartner', concurrency: 4 }),
     defineJob({ name: 'chargeCard', payload: labelled, label, retry: { limit: 0 } }),
   ] as const
@@ -49,8 +44,6 @@ export const catalogue: readonly Job[] = withEngineJobs(incidentJobs())
 export const createIncidentHandlers = (
   client: Pick<PrismaClient, '$executeRawUnsafe'>,
 ): HandlersFor<ReturnType<typeof incidentJobs>, TransactionOf<PrismaClient>> => ({
-  // 50 ms, before.
-  syncStock: ({ signal }) => pause(2_000, undefined, { signal }),
   importFeed: ({ signal }) => pause(1_000, undefined, { signal }),
   countStock: async () => ({
     counted: await client.$executeRawUnsafe('update "Stock" set "count" = 1'),
@@ -58,19 +51,14 @@ export const createIncidentHandlers = (
   sendReceipt: async () => ({ sent: 1 }),
   // As the kernel does to a process of which it has too much in memory.
   renderPoster: async () => void process.kill(process.pid, 'SIGKILL'),
-  // Since the deploy it looks for a state that no cart has any more.
-  archiveCarts: async () => ({ archived: 0 }),
   sendDigest: async () => undefined,
   callPartner: async () => {
     throw new Error('The partner does not answer')
   },
-  sendQuote: async () => undefined,
-  countVisits: async () => undefined,
   writeExport: async () => {
     throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
   },
   sendNewsletter: async () => undefined,
-  renderInvoice: async () => undefined,
   // Nobody has given the call a time-out.
   askPartner: ({ signal }) => pause(3_600_000, undefined, { signal }),
   chargeCard: async ({ payload }) => {

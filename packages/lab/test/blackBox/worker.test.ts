@@ -961,11 +961,11 @@ describe('workers of their own', () => {
       })
       watcher.start()
       const { workId } = await put(plain, { act: 'alert' }, {}, own)
-      await waitFor(() => notices.filter(({ event }) => event === 'began').length === 2)
+      await waitFor(() => notices.filter(({ event }) => event === 'began').length === 1)
       isAway = false
       await own.client.redriveDeadLetters({ ids: [workId] }, by)
       for (let nth = 0; nth < 2; nth++) await put(plain, { act: 'alert' }, {}, own)
-      await waitFor(() => notices.filter(({ event }) => event === 'ended').length === 2)
+      await waitFor(() => notices.filter(({ event }) => event === 'ended').length === 1)
       await watcher.stop()
       await worker.stop()
       await own.close()

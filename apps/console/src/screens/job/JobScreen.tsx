@@ -120,7 +120,7 @@ function JobActions({ job }: { job: ConsoleJob }) {
 function JobAttention({ name }: { name: string }) {
   const { api } = useServices()
   const { data } = useQuery(overviewQuery(api))
-  const about = data?.attention.filter((item) => 'name' in item && item.name === name) ?? []
+  const about = data?.attention.filter(({ jobs }) => jobs.includes(name)) ?? []
   if (about.length === 0) return null
   return (
     <Panel title="Needs attention">

@@ -8,9 +8,8 @@ import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
-import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatRoughDuration } from '../../time/formatDuration.ts'
 import { differsFromViewer, formatShort } from '../../time/formatExact.ts'
-import { describeFailures, describeUsual, formatShare } from '../overview/describeFailures.ts'
 import { JobMenu } from './JobMenu.tsx'
 
 const COLUMNS: readonly Column<ConsoleJob>[] = [
@@ -35,12 +34,7 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
     header: 'Last 60 runs',
     isPlain: true,
     isFull: true,
-    cell: ({ name, recentRuns, slower }) => (
-      <>
-        <RunStrip name={name} runs={recentRuns} />
-        <Slower slower={slower} />
-      </>
-    ),
+    cell: ({ name, recentRuns }) => <RunStrip name={name} runs={recentRuns} />,
   },
   {
     header: 'Failed',
@@ -49,7 +43,6 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
       <>
         <Failures job={job} />
         <Expired job={job} />
-        <Slower slower={job.slower} />
       </>
     ),
   },
@@ -82,8 +75,7 @@ function hasTrouble({ schedule, isFailing }: ConsoleJob): boolean {
 function rank(job: ConsoleJob): number {
   if (job.schedule?.lateMs != null) return 0
   if (job.isFailing) return 1
-  if (job.slower !== null) return 2
-  return job.paused === null && job.queuePaused === null ? 4 : 3
+  return job.paused === null && job.queuePaused === null ? 3 : 2
 }
 
 function shareOf({ isFailing, failures }: ConsoleJob): number {
@@ -157,18 +149,6 @@ function LastRun({ job: { lastRun, name } }: { job: ConsoleJob }) {
   )
 }
 
-/** Says `half took 2 s or more in 1 h, usually 75 ms`. */
-function Slower({ slower }: Pick<ConsoleJob, 'slower'>) {
-  if (slower === null) return null
-  const { p50Ms, usualMs } = slower
-  return (
-    <span className="rowNote isSlower isBlock">
-      half took <strong>{formatDuration(p50Ms)}</strong> or more in 1 h,{' '}
-      <span className="isUnbroken">usually {formatDuration(usualMs)}</span>
-    </span>
-  )
-}
-
 /** Of the runs in the strip, those whose work was not started in time: no failure of the job counts them. */
 function Expired({ job: { name, recentRuns } }: { job: ConsoleJob }) {
   const expired = recentRuns.filter(({ outcome }) => outcome === 'expired').length
@@ -180,28 +160,39 @@ function Expired({ job: { name, recentRuns } }: { job: ConsoleJob }) {
   )
 }
 
-/** The failures of the last hour if there are any, else those of the week. */
-function Failures({ job: { name, failures, usual, isFailing } }: { job: ConsoleJob }) {
+/** The failures of the last hour, if there are any. */
+function Failures({ job: { name, failures, isFailing } }: { job: ConsoleJob }) {
   const text = useClock((now) => (failures === null ? '' : describeFailures(failures, now)))
-  if (failures === null) {
-    if (usual === null) return <span className="muted">–</span>
-    return (
-      <>
-        <span className="muted isBlock">{formatShare(usual)}</span>
-        <span className="rowNote isBlock">in 7 d</span>
-      </>
-    )
-  }
-  const usually = describeUsual(failures.usual)
+  if (failures === null) return <span className="muted">–</span>
   return (
     <Link
       to="/runs"
       search={{ name, status: 'failed', from: failures.from }}
       className="quietLink"
-      data-tip={[`${failures.withCode} × ${failures.code}`, usually].filter(Boolean).join('\n')}
+      data-tip={`${failures.withCode} × ${failures.code}`}
     >
       <span className={isFailing ? 'isBad isBlock' : 'isBlock'}>{formatShare(failures)}</span>
       <span className="rowNote isBlock">{text.replace(' failed', '')}</span>
     </Link>
   )
+}
+
+const HOUR_MS = 3_600_000
+
+/** Says `14 of 27 failed in 1 h`; of the latest runs alone if there are too many to count. */
+function describeFailures(
+  { runs, failed, from, isCut }: NonNullable<ConsoleJob['failures']>,
+  now: number,
+): string {
+  const spanMs = isCut ? Math.max(1_000, now - Date.parse(from)) : HOUR_MS
+  const count = (value: number) => value.toLocaleString('en')
+  return `${count(failed)} of ${count(runs)} failed in ${formatRoughDuration(spanMs)}`
+}
+
+/** The share of failed runs in whole per cent; never 0 or 100 % if that is not exact. */
+function formatShare({ runs, failed }: { runs: number; failed: number }): string {
+  const percent = runs === 0 ? 0 : (failed / runs) * 100
+  if (percent > 0 && percent < 1) return '< 1 %'
+  if (percent < 100 && percent > 99) return '> 99 %'
+  return `${Math.round(percent)} %`
 }

@@ -1,4 +1,4 @@
-import type { ConsoleOverview } from '@roundsman/admin/contract'
+import type { ConsoleAttention, ConsoleOverview } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -12,13 +12,12 @@ import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
-import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
 import { formatClock, formatShort } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
-import { Backlog } from './Backlog.tsx'
 import { WorkerList } from './WorkerList.tsx'
-import { describeOverview } from './describeOverview.ts'
+import { describeOverview, describeRate, dueCount } from './describeOverview.ts'
 
 export function OverviewScreen(): ReactNode {
   const { api } = useServices()
@@ -43,12 +42,18 @@ export function OverviewScreen(): ReactNode {
   )
 }
 
+/** What names jobs whose work waits. */
+const OF_BACKLOG: readonly ConsoleAttention['kind'][] = [
+  'backlog',
+  'noWorker',
+  'paused',
+  'keyBlocked',
+]
+
 function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
   // The list above names jobs whose backlog needs somebody.
-  const told = overview.attention.flatMap((item) =>
-    item.kind === 'backlog' || item.kind === 'orphaned' || item.kind === 'pausedQueue'
-      ? [item.name]
-      : [],
+  const told = overview.attention.flatMap(({ kind, jobs }) =>
+    OF_BACKLOG.includes(kind) ? jobs : [],
   )
   const backlog = overview.backlog.filter(({ name }) => !told.includes(name))
   return (
@@ -160,8 +165,7 @@ const MARKS = {
 
 /** The sentence that says whether all is well, with a mark and a colour for its tone. */
 function OverviewSentence({ overview }: { overview: ConsoleOverview }) {
-  const text = useClock((now) => describeOverview(overview, now).text)
-  const tone = useClock((now) => describeOverview(overview, now).tone)
+  const { text, tone } = describeOverview(overview)
   return (
     <p className={`sentence is-${tone}`}>
       <svg viewBox="0 0 24 24" width="28" height="28" aria-hidden="true">
@@ -170,5 +174,32 @@ function OverviewSentence({ overview }: { overview: ConsoleOverview }) {
       </svg>
       <span>{text}</span>
     </p>
+  )
+}
+
+/** What waits, and why. */
+function Backlog({ backlog }: { backlog: ConsoleOverview['backlog'] }) {
+  return (
+    <ul className="lines">
+      {backlog.map((row) => (
+        <li key={row.name} className="lineItem isFolding">
+          <span className="isWrapped">
+            <JobLink name={row.name} />{' '}
+            <span className="muted">
+              {dueCount(row)} waiting
+              {row.oldestMs > 0 &&
+                `, the oldest for ${formatDuration(Math.max(1_000, Math.round(row.oldestMs / 1_000) * 1_000))}`}
+            </span>
+          </span>
+          <span
+            className={row.isStuck ? 'lineEnd isBad' : 'lineEnd'}
+            data-tip={describeRate(row)}
+            tabIndex={0}
+          >
+            {row.state}
+          </span>
+        </li>
+      ))}
+    </ul>
   )
 }

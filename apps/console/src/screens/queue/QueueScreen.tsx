@@ -1,4 +1,4 @@
-import type { ConsoleBacklog, ConsoleQueue } from '@roundsman/admin/contract'
+import type { ConsoleQueue } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
@@ -13,7 +13,6 @@ import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { describeCatchUp } from '../overview/Backlog.tsx'
 import { jobColumn } from './jobColumn.tsx'
 import { DeadLetters } from './DeadLetters.tsx'
 import { QueueCharts } from './QueueCharts.tsx'
@@ -65,9 +64,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         <span className="stacked">
           <Moment at={oldestWaitingAt} isToCome />
           {backlog !== null && queuePaused === null && (
-            <span className={isGrowing(backlog) ? 'isBad small' : 'muted small'}>
-              {describeCatchUp(backlog)}
-            </span>
+            <span className={backlog.isStuck ? 'isBad small' : 'muted small'}>{backlog.state}</span>
           )}
         </span>
       ),
@@ -187,7 +184,7 @@ function QueueTable({ jobs }: Pick<ConsoleQueue, 'jobs'>) {
   )
 }
 
-/** Paused or taken by nobody, growing, waiting for longest, with dead letters, at work; then as in the catalogue. */
+/** Paused or taken by nobody, stuck, waiting for longest, with dead letters, at work; then as in the catalogue. */
 function byTrouble(one: QueueJob, other: QueueJob): number {
   return rank(one) - rank(other) || waitOf(other) - waitOf(one)
 }
@@ -195,17 +192,13 @@ function byTrouble(one: QueueJob, other: QueueJob): number {
 function rank(job: QueueJob): number {
   if (job.queuePaused !== null) return 0
   if ((job.isUntaken || job.isOrphaned) && job.waiting > 0) return 1
-  if (job.backlog !== null && isGrowing(job.backlog)) return 2
+  if (job.backlog?.isStuck === true) return 2
   if (job.backlog !== null) return 3
   if (job.deadLetters > 0) return 4
   return isQuiet(job) ? 6 : 5
 }
 
 const waitOf = ({ backlog }: QueueJob) => backlog?.oldestMs ?? 0
-
-function isGrowing({ caughtUpInMs, isEven }: ConsoleBacklog): boolean {
-  return caughtUpInMs === null && !isEven
-}
 
 function isQuiet(job: QueueJob): boolean {
   const { waiting, active, deadLetters, completedLastHour, failedLastHour, expiredLastHour } = job

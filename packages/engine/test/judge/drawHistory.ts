@@ -9,10 +9,8 @@ export interface Habits {
   /** What half of its runs take, and how far they scatter: 1 makes one in twenty five times as long. */
   medianMs: number
   scatter: number
-  /** Which share of runs fails, counts nothing, and what the others count. */
+  /** Which share of runs fails. */
   failing: number
-  nothing: number
-  counts: number
   /** By how much it runs more often, and takes longer, at noon than at night. */
   rhythm: number
   restsAtWeekends: boolean
@@ -27,22 +25,16 @@ export const habits: fc.Arbitrary<Habits> = fc.record({
   medianMs: fc.constantFrom(5, 80, 400, 3_000),
   scatter: fc.constantFrom(0.1, 0.5, 1),
   failing: fc.constantFrom(0, 0, 0.002, 0.01, 0.03, 0.06),
-  nothing: fc.constantFrom(0, 0.1, 0.3, 0.8),
-  counts: fc.constantFrom(1, 40, 5_000),
   rhythm: fc.constantFrom(0, 0.5, 0.9),
   restsAtWeekends: fc.boolean(),
   firstDay: fc.constantFrom(0, 0, 3),
   deployHours: fc.constantFrom(7, 50, 400),
 })
 
-/** What breaks in a job at an instant. */
-export type Fault = 'slower' | 'idle' | 'failing'
-
 export interface DrawnRun {
   at: number
   ms: number
   isFailed: boolean
-  count: number
   workerId: string
 }
 
@@ -58,7 +50,8 @@ export function drawHour(
   draw: () => number,
   hourMs: number,
   startMs: number,
-  fault: { kind: Fault; fromMs: number } | null = null,
+  /** From when on half of its runs fail. */
+  faultMs = Infinity,
 ): DrawnRun[] {
   const day = Math.floor((hourMs - startMs) / (24 * HOUR_MS))
   if (day < of.firstDay || (of.restsAtWeekends && day % 7 > 4)) return []
@@ -68,17 +61,15 @@ export function drawHour(
   const runs = Math.floor(wanted) + (draw() < wanted % 1 ? 1 : 0)
   return Array.from({ length: runs }, (_, nth): DrawnRun => {
     const at = Math.floor(hourMs + ((nth + draw()) / runs) * HOUR_MS)
-    const is = (kind: Fault) => fault?.kind === kind && at >= fault.fromMs
+    const isFaulty = at >= faultMs
     const normal = Math.sqrt(-2 * Math.log(draw())) * Math.cos(2 * Math.PI * draw())
     const ms = of.medianMs * Math.exp(of.scatter * normal) * (1 + of.rhythm / 2 - sun / 2 + 0.5)
     const version = Math.floor((at - startMs) / (of.deployHours * HOUR_MS))
-    const isNothing = draw() < of.nothing || is('idle')
     return {
       at,
-      ms: Math.ceil(is('slower') ? ms * 40 : ms),
-      isFailed: draw() < (is('failing') ? 0.5 : of.failing),
-      count: isNothing ? 0 : Math.ceil(of.counts * (0.5 + draw())),
-      workerId: fault !== null && at >= fault.fromMs ? 'faulty' : `version ${version}`,
+      ms: Math.ceil(ms),
+      isFailed: draw() < (isFaulty ? 0.5 : of.failing),
+      workerId: isFaulty ? 'faulty' : `version ${version}`,
     }
   })
 }

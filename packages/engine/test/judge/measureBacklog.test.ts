@@ -1,11 +1,11 @@
 import { useLivingWorkers } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { judgeJobs } from '../../src/read/listProblems.ts'
+import { judgeJobs } from '../../src/judge/judgeJobs.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = useTestRuntime({ cleared: ['JobWorker', 'JobThrottle'] })
+const runtime = useTestRuntime({ cleared: ['JobWorker', 'JobThrottle', 'JobLimit', 'JobKey'] })
 useLivingWorkers(() => runtime.url, 'w1')
 const MINUTE = 60
 const TEN_MINUTES = 10 * MINUTE
@@ -30,72 +30,45 @@ const often = (nth: number) => nth * 3
 const QUIET: [string, Situation][] = [
   [
     'one piece waits behind a run of ten minutes',
-    { seconds: TEN_MINUTES, started: endedBefore(4), running: [240], waiting: [90] },
-  ],
-  [
-    'it has waited for nearly as long as the run takes',
-    { seconds: TEN_MINUTES, started: endedBefore(9), running: [550], waiting: [540] },
-  ],
-  [
-    'a few more come while a run is under way',
-    { seconds: TEN_MINUTES, started: endedBefore(4), running: [240], waiting: [150, 80, 40, 5, 1] },
+    { seconds: TEN_MINUTES, started: endedBefore(4), running: [540], waiting: [530] },
   ],
   [
     'as many as two lanes do in half an hour wait',
     {
       seconds: TEN_MINUTES,
       started: endedBefore(4),
-      running: [240, 70],
-      waiting: [200, 100, 90, 90, 60],
+      running: [540, 70],
+      waiting: times(5, () => 400),
     },
   ],
   [
-    'about as much comes as is taken, and little waits',
-    {
-      seconds: 2,
-      started: often,
-      running: [1],
-      waiting: [70, ...times(15, (nth) => nth * 2.3)],
-    },
+    'workers take it again after an hour without any',
+    { seconds: 2, started: (nth) => nth / 4, running: [1], waiting: times(200, () => 3_600) },
+  ],
+  [
+    'none starts, and nothing has waited for five minutes',
+    { seconds: 2, started: seldom, running: [], waiting: [290] },
   ],
 ]
 
 const TOLD: [string, Situation][] = [
   [
-    'more waits than is done in an hour, though nobody waits longer than a run takes',
-    { seconds: TEN_MINUTES, started: endedBefore(4), running: [240], waiting: times(7, () => 90) },
+    'more waits than is done in an hour',
+    { seconds: TEN_MINUTES, started: endedBefore(4), running: [540], waiting: times(7, () => 400) },
   ],
   [
     'much waits and becomes less',
-    {
-      seconds: 2,
-      started: often,
-      running: [1],
-      waiting: times(3_000, (nth) => 7_200 + nth),
-    },
+    { seconds: 2, started: often, running: [1], waiting: times(3_000, (nth) => 7_200 + nth) },
   ],
   [
     'the run that it waits behind takes much longer than usual',
-    { seconds: TEN_MINUTES, started: endedBefore(30), running: [1_800], waiting: [90] },
+    { seconds: TEN_MINUTES, started: endedBefore(30), running: [1_800], waiting: [400] },
   ],
   [
     'nothing is under way that it could wait for',
-    { seconds: TEN_MINUTES, started: endedBefore(4), running: [], waiting: [90] },
+    { seconds: TEN_MINUTES, started: endedBefore(6), running: [], waiting: [310] },
   ],
-  ['runs are short, and none starts', { seconds: 2, started: seldom, running: [], waiting: [90] }],
-  [
-    'runs are short, and one is under way for longer than they take',
-    { seconds: 2, started: seldom, running: [80], waiting: [70] },
-  ],
-  [
-    'more comes than is taken',
-    {
-      seconds: 2,
-      started: often,
-      running: [1],
-      waiting: times(600, (nth) => nth),
-    },
-  ],
+  ['runs are short, and none starts', { seconds: 2, started: seldom, running: [], waiting: [310] }],
 ]
 
 describe('a job with a rate limit and short runs', () => {
@@ -108,6 +81,9 @@ describe('a job with a rate limit and short runs', () => {
     )
     await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('w1', '{"import": 1}')`)
     await runtime.rows(
+      `insert into "JobLimit" ("name", "rateLimit", "ratePerMs", "rateBy") values ('job:import', 2, 3600000, 'job')`,
+    )
+    await runtime.rows(
       `insert into "JobThrottle" ("name", "freeAt") values ('import', now() + $1::interval)`,
       [freeIn],
     )
@@ -118,7 +94,7 @@ describe('a job with a rate limit and short runs', () => {
   it('is not standing still while the limit holds it up', async () => {
     const { isTold: told, row } = await isTold(1, '20 minutes')
     expect(told).toBe(false)
-    expect(row).toMatchObject({ takenPerSecond: 2 / 3_600, caughtUpInMs: 1_800_000, isEven: false })
+    expect(row).toMatchObject({ caughtUpInMs: 1_800_000 })
   })
 
   it('is behind where more waits than the limit lets start in an hour', async () => {
@@ -130,7 +106,7 @@ describe('a job with a rate limit and short runs', () => {
   it('stands still where the limit would let a run start', async () => {
     const { isTold: told, row } = await isTold(1, '-6 seconds')
     expect(told).toBe(true)
-    expect(row).toMatchObject({ takenPerSecond: 0, caughtUpInMs: null })
+    expect(row).toMatchObject({ perSecond: 0, caughtUpInMs: null })
   })
 })
 
@@ -158,7 +134,7 @@ it.each([
   await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('w1', '{"import": 1}')`)
   const { problems, backlog } = await judgeJobs(
     runtime.reader,
-    [defineJob({ name: 'import' })],
+    [defineJob({ name: 'import', timeoutMs: 7_200_000 })],
     new Date(),
   )
   expect(problems.some(({ kind }) => kind === 'backlog')).toBe(isTold)
@@ -167,10 +143,36 @@ it.each([
             (select 1000 * extract(epoch from avg("endedAt" - "startedAt")) from "JobRun")::float8
               * (select count(*) from "JobWork") / nullif((select count(*) from "JobClaim"), 0) as "drainMs"`,
   )
-  // While nobody waits longer than runs take, what is under way says how fast work is taken.
-  const isUsual = seconds === TEN_MINUTES && running.some((ago) => ago < seconds)
   expect(backlog[0]).toMatchObject({
     ready: sql!.waiting,
-    ...(isUsual && { caughtUpInMs: Math.round(sql!.drainMs!) }),
+    // What is under way says how fast work is taken, where that takes long.
+    ...(seconds === TEN_MINUTES &&
+      running.every((ago) => ago < 2 * seconds) &&
+      running.length > 0 && {
+        caughtUpInMs: Math.round(sql!.drainMs!),
+      }),
   })
+})
+
+it('counts nothing of a paused key as work that could start, nor its age', async () => {
+  await runtime.rows(`insert into "JobWorker" ("id", "lanes") values ('w1', '{"import": 1}')`)
+  await runtime.rows(
+    `insert into "JobKey" ("name", "key", "pausedUntil", "pausedBy", "pausedAt") values ('import', 'acme', 'infinity', 'max', now())`,
+  )
+  await runtime.rows(
+    `insert into "JobWork" ("id", "name", "dueAt", "bytes", "key")
+     select gen_random_uuid(), 'import', now() - ago, 2, key from (
+       values ('acme', interval '50 minutes', 12), ('other', interval '1 minute', 7)
+     ) of(key, ago, count), generate_series(1, count)`,
+  )
+  const { backlog, problems } = await judgeJobs(
+    runtime.reader,
+    [defineJob({ name: 'import', timeoutMs: 7_200_000 })],
+    new Date(),
+  )
+  expect(problems).toEqual([])
+  expect(backlog).toMatchObject([
+    { due: 19, ready: 7, state: '12 of 19 wait for paused key acme; the rest: none starts' },
+  ])
+  expect(Math.round(backlog[0]!.oldestMs / 60_000)).toBe(1)
 })

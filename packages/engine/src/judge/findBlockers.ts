@@ -1,0 +1,99 @@
+import { boundedText } from '../read/bounded.ts'
+import { HELD_UNDER_LIMITS } from '../read/listLimits.ts'
+import type { JobsReader } from '../read/reader.ts'
+
+/** A key of which due work waits, and none starts. Instants are ISO 8601 in UTC. */
+export interface BlockedKey {
+  name: string
+  key: string
+  /** Somebody has paused it, a service has refused more, or its first piece is a dead letter: `fifo`. */
+  why: 'paused' | 'parked' | 'deadLetter'
+  since: string
+  /** Null: until somebody does something. */
+  until: string | null
+  by: string | null
+  reason: string | null
+  /** The dead letter, with its code. */
+  workId: string | null
+  code: string | null
+  /** How much due work of it waits, and since when the oldest has been due. `isCut`: there is more. */
+  waiting: number
+  isCut: boolean
+  oldestAt: string
+}
+
+/** Keys that are read, dead letters of each job among which they are looked for, and work that is counted of each key. */
+const MAX_KEYS = 1_000
+const MAX_LETTERS = 1_000
+const MAX_WAITING = 10_000
+
+const BLOCKED_KEYS_SQL = `
+  with letter as materialized (
+    select job."name", first.*
+    from (select substr(rule."name", 5) as "name" from "JobLimit" rule where rule."name" like 'job:%' and rule."order" = 'fifo') job
+    cross join lateral (
+      select letter."id", letter."key", letter."errorCode", letter."failedAt" from "JobDeadLetter" letter
+      where letter."name" = job."name" and letter."key" > '' order by letter."key", letter."id" limit ${MAX_LETTERS}
+    ) first
+  ), blocked as materialized (
+    (
+      select own."name", own."key", case when own."pausedUntil" > now() then 'paused' else 'parked' end as "why",
+             case when own."pausedUntil" > now() then coalesce(own."pausedAt", own."setAt") else own."parkedAt" end as "since",
+             case when own."pausedUntil" > now() then nullif(own."pausedUntil", 'infinity') else own."parkedUntil" end as "until",
+             own."pausedBy" as "by", case when own."pausedUntil" > now() then own."pauseReason" else own."parkReason" end as "reason",
+             null::uuid as "workId", null as "code"
+      from "JobKey" own where greatest(own."pausedUntil", own."parkedUntil") > now() limit ${MAX_KEYS}
+    ) union all (
+      select distinct on ("name", "key") "name", "key", 'deadLetter', "failedAt", null, null, null, "id", "errorCode"
+      from letter order by "name", "key", "id"
+    )
+  )
+  select blocked."name", ${boundedText('blocked."key"')} as "key", blocked."why", coalesce(blocked."since", work."oldestAt") as "since", blocked."until",
+         ${boundedText('blocked."by"')} as "by", ${boundedText('blocked."reason"')} as "reason", blocked."workId", ${boundedText('blocked."code"')} as "code",
+         least(work.count, ${MAX_WAITING}) as "waiting", work.count > ${MAX_WAITING} as "isCut", work."oldestAt"
+  from blocked cross join lateral (
+    select count(*)::int as count, min("dueAt") as "oldestAt" from (
+      select "dueAt" from "JobWork" work
+      where work."name" = blocked."name" and work."key" = blocked."key" and (blocked."workId" is null or work."id" > blocked."workId")
+        and (work."place" is not null or work."dueAt" <= now()) limit ${MAX_WAITING + 1}
+    ) one
+  ) work
+  where work.count > 0 order by work.count desc, blocked."name", blocked."key" limit ${MAX_KEYS}`
+
+/** Lists such keys, those with most waiting work first. */
+export const listBlockedKeys = async (reader: JobsReader): Promise<BlockedKey[]> =>
+  await reader.rows<BlockedKey>({ text: BLOCKED_KEYS_SQL })
+
+/** A limit under which nothing more starts at this moment. */
+export interface StoppedLimit {
+  /** `job:` and the name of a job for its own. */
+  name: string
+  jobs: string[]
+  /** A service has refused more until then. Null: as many runs are under way as may, of a limit that jobs share. */
+  parkedUntil: string | null
+  parkedAt: string | null
+  reason: string | null
+  most: number | null
+  /** The job that has most of its runs, and how many. */
+  holder: string | null
+  held: number
+}
+
+/** That a job's own limit is full is how it works. */
+const STOPPED_LIMITS_SQL = `
+  with held as materialized (${HELD_UNDER_LIMITS})
+  select one."name", coalesce(one."jobs", array[substr(one."name", 5)]) as "jobs", park."until" as "parkedUntil", park."at" as "parkedAt",
+         ${boundedText('park."reason"')} as "reason", coalesce(one."setGlobal", one."global") as "most", runs.holder, runs.held
+  from "JobLimit" one
+  left join lateral (
+    select one."parkedUntil" as "until", one."parkedAt" as "at", one."parkReason" as "reason" where one."parkedUntil" > now()
+  ) park on true
+  cross join lateral (
+    select coalesce(sum(count), 0) as count, (array_agg("name" order by count desc, "name"))[1] as holder, coalesce(max(count), 0)::int as held
+    from (select held."name", count(*) as count from held where one."name" = any(held."limits") group by 1) by_job
+  ) runs
+  where park."until" is not null or one."jobs" is not null and runs.count >= coalesce(one."setGlobal", one."global")
+  order by park."until" is null, one."name"`
+
+export const listStoppedLimits = async (reader: JobsReader): Promise<StoppedLimit[]> =>
+  await reader.rows<StoppedLimit>({ text: STOPPED_LIMITS_SQL })

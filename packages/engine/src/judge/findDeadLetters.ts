@@ -1,0 +1,109 @@
+import { thrownOf, boundedText } from '../read/bounded.ts'
+import type { JobsReader } from '../read/reader.ts'
+import { MAX_COUNTED } from '../store/waitingSql.ts'
+import type { Found } from './problem.ts'
+import { counted, inWords, listed, many, spanSince } from './words.ts'
+
+interface Letters {
+  name: string
+  count: number
+  isCut: boolean
+  /** When the first and the last was given up; ISO 8601 in UTC. */
+  firstAt: string
+  lastAt: string
+  /** How many of the latest were given up within an hour and within 15 minutes, and how many runs ended in these. */
+  ofHour: number
+  recent: number
+  recentRuns: number
+  /** The code that most of the last hour's have, or of the latest, and what the last with it has thrown. */
+  code: string
+  thrown: string
+}
+
+/** Codes and spans are those of the latest letters of each job. */
+const MAX_LOOKED = 1_000
+
+const LETTERS_SQL = `
+  select job.name, least(total.count, ${MAX_COUNTED}) as "count", total.count > ${MAX_COUNTED} as "isCut", first.at as "firstAt",
+         latest."lastAt", latest."ofHour", latest."recent", ${boundedText('latest."code"')} as "code", runs.count as "recentRuns",
+         coalesce(thrown.text, '') as "thrown"
+  from unnest($1::text[]) job(name)
+  cross join lateral (
+    select "failedAt" as at from "JobDeadLetter" letter where letter."name" = job.name order by "failedAt", "id" limit 1
+  ) first
+  cross join lateral (
+    select count(*)::int as count from (
+      select from "JobDeadLetter" letter where letter."name" = job.name
+        and letter."failedAt" >= (select '-infinity'::timestamptz) and letter."failedAt" <= (select 'infinity'::timestamptz)
+      limit ${MAX_COUNTED + 1}
+    ) one
+  ) total
+  cross join lateral (
+    select max("failedAt") as "lastAt", (count(*) filter (where "failedAt" >= $2::timestamptz - interval '1 hour'))::int as "ofHour",
+           (count(*) filter (where "failedAt" >= $2::timestamptz - interval '15 minutes'))::int as "recent",
+           coalesce(mode() within group (order by "errorCode") filter (where "failedAt" >= $2::timestamptz - interval '1 hour'),
+             mode() within group (order by "errorCode")) as "code"
+    from (
+      select "failedAt", "errorCode" from "JobDeadLetter" letter
+      where letter."name" = job.name order by "failedAt" desc, "id" desc limit ${MAX_LOOKED}
+    ) letter
+  ) latest
+  cross join lateral (
+    select count(*)::int as count from (
+      select from "JobRun" where "name" = job.name and "startedAt" >= $2::timestamptz - interval '15 minutes' limit ${MAX_LOOKED}
+    ) run
+  ) runs
+  left join lateral (
+    select ${thrownOf('run."details"')} as text from (
+      select "id" from "JobDeadLetter" letter where letter."name" = job.name and letter."errorCode" = latest."code"
+      order by "failedAt" desc, "id" desc limit 1
+    ) letter join "JobRun" run on run."workId" = letter."id" order by run."attempt" desc, run."startedAt" desc limit 1
+  ) thrown on true
+  order by latest."ofHour" desc, total.count desc, job.name`
+
+/** Finds what was given up of these jobs. What one error has thrown in several jobs is one problem. */
+export async function findDeadLetters(
+  reader: JobsReader,
+  names: readonly string[],
+  now: Date,
+): Promise<Found[]> {
+  const rows = await reader.rows<Letters>({
+    text: LETTERS_SQL,
+    values: [names, now.toISOString()],
+  })
+  const groups = Map.groupBy(rows, ({ name, code, thrown, ofHour }) =>
+    thrown.includes('at ') ? `${ofHour > 0} ${code} ${thrown}` : `job ${name}`,
+  )
+  return [...groups.values()].map((group): Found => {
+    const [{ code, thrown }] = group as [Letters]
+    const sum = (part: 'count' | 'ofHour' | 'recent' | 'recentRuns') =>
+      group.reduce((total, one) => total + one[part], 0)
+    const jobs = group.map(({ name }) => name)
+    const [count, ofHour, isCut] = [sum('count'), sum('ofHour'), group.some((one) => one.isCut)]
+    const lastAt = group
+      .map((one) => one.lastAt)
+      .toSorted()
+      .at(-1) as string
+    const since = group.map(({ firstAt }) => firstAt).toSorted()[0] as string
+    const last =
+      ofHour > 0
+        ? `${counted(ofHour, ofHour >= MAX_LOOKED)} in the last hour`
+        : `the last ${spanSince(lastAt, now)} ago`
+    const what = many(count, 'dead letter', isCut)
+    const error = `with ${code}${thrown === '' ? '' : ` (${thrown})`}`
+    return {
+      kind: 'deadLetters',
+      stage: ofHour > 0 ? 'losing' : 'over',
+      jobs,
+      text: `${listed(jobs)} ${jobs.length === 1 ? 'has' : 'have'} ${what}, ${last}, ${count === 1 ? '' : 'most '}${error}.`,
+      note: `Retry or discard ${count === 1 ? 'it' : 'them'}. The oldest was given up ${inWords(now.getTime() - Date.parse(since))} ago.`,
+      since,
+      lastAt,
+      code,
+      count,
+      isCut,
+      reach: jobs.length,
+      share: Math.min(1, sum('recent') / Math.max(1, sum('recentRuns'))),
+    }
+  })
+}

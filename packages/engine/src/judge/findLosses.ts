@@ -1,0 +1,113 @@
+import { jsonNumber } from '../read/bounded.ts'
+import type { JobsReader } from '../read/reader.ts'
+import { ENDED_AT } from '../read/countRuns.ts'
+import { listRefusedSchedules } from '../read/listKeyedSchedules.ts'
+import { listLockWaits } from '../read/listLockWaits.ts'
+import type { Found } from './problem.ts'
+import { counted, inWords, many, spanSince } from './words.ts'
+
+/** Finds runs of the last day that a guard has blocked and nobody has approved: the latest of each job. */
+export async function findBlocked(
+  reader: JobsReader,
+  names: readonly string[],
+  now: Date,
+): Promise<Found[]> {
+  const rows = await reader.rows<{
+    name: string
+    id: string
+    at: string
+    due: number
+    count: number
+  }>({
+    text: `
+      select job.name, run.* from unnest($1::text[]) job(name) cross join lateral (
+        select "id", ${ENDED_AT} as "at", ${jsonNumber(`"details" #> '{guard,due}'`)} as "due", (count(*) over ())::int as "count" from "JobRun"
+        where "name" = job.name and "errorCode" = 'guard_blocked' and not "dryRun" and "approvedAt" is null
+          and "startedAt" >= $2::timestamptz - interval '1 day'
+        order by "startedAt" desc, "id" desc limit 1
+      ) run where run."due" is not null order by run."at", job.name`,
+    values: [names, now.toISOString()],
+  })
+  return rows.map(({ name, id: runId, at: since, due, count }) => {
+    const leftMs = Date.parse(since) + 86_400_000 - now.getTime()
+    return {
+      ...{
+        kind: 'blocked',
+        stage: 'waiting',
+        jobs: [name],
+        since,
+        runId,
+        count: due,
+        isCut: false,
+      },
+      text: `A run of ${name} would change ${many(due, 'row')}, more than its guard allows, and waits for an approval.`,
+      note: `Somebody may approve it within ${inWords(leftMs)}.${count === 1 ? '' : ` ${many(count - 1, 'other run')} of the job ${count === 2 ? 'waits' : 'wait'} as well.`}`,
+      ...{ reach: 1, share: 1 },
+    }
+  })
+}
+
+/** Finds sessions that hold up others, by lock. */
+export async function findLockWaits(reader: JobsReader, now: Date): Promise<Found[]> {
+  const rows = await listLockWaits(reader)
+  return rows.map(({ waiter, waiters, since, holder, holderSince }) => {
+    const pid = /^pid (\d+)/.exec(holder)?.[1]
+    const begun =
+      holderSince === null ? '' : ` Its transaction began ${spanSince(holderSince, now)} ago.`
+    const end =
+      pid === undefined ? '' : ` If nobody needs it, end it with pg_terminate_backend(${pid}).`
+    return {
+      ...{ kind: 'lockWait', stage: 'waiting', jobs: [], since, count: waiters, isCut: false },
+      text: `${waiter} has waited ${spanSince(since, now)} for a lock of ${holder}.`,
+      note: `${waiters === 1 ? '1 session waits' : `${counted(waiters)} sessions wait`} for it.${begun}${end}`,
+      ...{ reach: waiters / 1_000, share: 1 },
+    }
+  })
+}
+
+/** Finds keyed schedules that are paused since their job's schema refuses their payloads. */
+export async function findRefused(reader: JobsReader, now: Date): Promise<Found[]> {
+  const rows = await listRefusedSchedules(reader)
+  return rows.map(({ name, key, since, count, isCut }) => ({
+    ...{ kind: 'schedulesRefused', stage: 'waiting', jobs: [name], since, key, count, isCut },
+    text: `The schema of ${name} refuses the payload of ${many(count, 'schedule', isCut)}, which ${count === 1 ? 'is' : 'are'} paused for that: ${key} for ${spanSince(since, now)}.`,
+    note: 'Write the schedule anew with a payload that fits, or deploy the schema that takes it.',
+    ...{ reach: 0.5, share: 1 },
+  }))
+}
+
+/** A limit above which runs are under way though each claim has counted: where it is of keys, the key with most above. */
+interface ExceededLimit {
+  name: string
+  isOwn: boolean
+  key: string | null
+  running: number
+  most: number
+}
+
+const MAX_LISTED = 20
+
+export async function findExceeded(reader: JobsReader): Promise<Found[]> {
+  const rows = await reader.rows<ExceededLimit>({
+    text: `
+      select * from (
+        select distinct on ("name") "name", "name" like 'job:%' as "isOwn", left("key", 1000) as "key", "running", "most"
+        from "JobLimitViolation" order by "name", "key" is not null, "running" - "most" desc, "key"
+      ) worst order by "running" - "most" desc, "name" limit ${MAX_LISTED}`,
+  })
+  return rows.map(({ name: limit, isOwn, key, running, most }) => {
+    const what = isOwn ? `The limit of ${limit.slice('job:'.length)}` : `Limit ${limit}`
+    return {
+      ...{
+        kind: 'limitExceeded',
+        stage: 'losing',
+        jobs: isOwn ? [limit.slice('job:'.length)] : [],
+        limit,
+      },
+      text: `${what}${key === null ? '' : `, key ${key},`} has ${many(running, 'run')} where ${counted(most)} may be.`,
+      note: 'This is a defect: please report it. roundsman limits list shows the runs.',
+      ...(key !== null && { key }),
+      ...{ since: null, count: running, isCut: false, reach: key === null ? 1 : 0.5, share: 1 },
+    }
+  })
+}
