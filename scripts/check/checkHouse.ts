@@ -52,7 +52,7 @@ const MAY_NAME_FORMER_QUEUE = [
 
 /** The one folder that checks what programs pass in, and the file of tables of each other package. */
 const MAY_CHECK_ARGUMENTS = [
-  /^packages\/engine\/src\/(?:arguments\/|internal\.ts$)/,
+  /^packages\/engine\/src\/(?:arguments\/|control\/checkSchedules\.ts$|internal\.ts$|values\/argument\.ts$)/,
   /^packages\/(?:admin|fastify)\/src\/options\.ts$/,
   /^packages\/sweep\/src\/arguments\.ts$/,
 ]
@@ -60,7 +60,7 @@ const MAY_CHECK_ARGUMENTS = [
 const TABLES =
   /\b(?:checkOptions|checkParts|copyList|copyParts|listOf|nullable|objectOf|oneOf|optional)\b/
 const CHECKS_IMPORTED =
-  /\bimport\s*\{([^}]*)\}\s*from\s*'(?:[./]*\/arguments\/argument\.ts|@roundsman\/engine\/internal)'/g
+  /\bimport\s*\{([^}]*)\}\s*from\s*'(?:[./]*\/values\/argument\.ts|@roundsman\/engine\/internal)'/g
 
 const SOURCE = /^(?:(?:apps|packages)\/[^/]+\/src|scripts(?!\/test\/))\/(?:[^/]+\/)*[^/]+\.tsx?$/
 const TESTS = /^(?:(?:apps|packages)\/[^/]+\/(?:test|e2e)|scripts\/test)\//

@@ -61,5 +61,5 @@ export {
   type ReaderOptions,
 } from './read/reader.ts'
 export type { Announcement, ChangesWatch } from './read/watchChanges.ts'
-export type { DatabasePlace } from './store/connectionSettings.ts'
-export { TablesError } from './store/tablesState.ts'
+export type { DatabasePlace } from './arguments/connection.ts'
+export { TablesError } from './store/tablesError.ts'

@@ -1,18 +1,5 @@
-/**
- * What became of a run, in the sense that people mean. `failed` runs ended by their handler or its time-out. The others
- * ended by no fault of the job: somebody cancelled them, their guard blocked them, their work expired, their worker was
- * lost, or their own worker gave their work back to the queue.
- */
-export const RUN_OUTCOMES = [
-  'running',
-  'success',
-  'failed',
-  'cancelled',
-  'blocked',
-  'expired',
-  'lost',
-  'givenBack',
-] as const
+import type { RUN_OUTCOMES } from '../arguments/queries.ts'
+
 export type RunOutcome = (typeof RUN_OUTCOMES)[number]
 
 /** The error codes with which the engine ends such runs. */

@@ -98,22 +98,6 @@ export function readAskedSettings(url: string): Record<string, string> {
   return { ...Object.fromEntries(unsaid), ...needed, IntervalStyle }
 }
 
-/** The place of a database, without credentials. */
-export interface DatabasePlace {
-  /** With the port, unless that is 5432; empty for a socket of this machine. */
-  host: string
-  name: string
-}
-
-/** Reads it as the driver does: from the URL, or else from PGHOST, PGPORT and PGDATABASE. */
-export function readPlace(url: string): DatabasePlace {
-  const { host, port, database } = new pg.Client({ connectionString: url })
-  return {
-    host: host.startsWith('/') ? '' : port === 5_432 ? host : `${host}:${port}`,
-    name: database ?? '',
-  }
-}
-
 /** By default a server notices after two hours, or after a quarter of an hour when it has sent something. */
 function vanishingSettings(vanishedAfterMs: number): Record<string, string> {
   const thirdS = Math.max(1, Math.floor(vanishedAfterMs / 3_000))

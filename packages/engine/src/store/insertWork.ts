@@ -3,7 +3,7 @@ import { toFacts, type Envelope } from './envelope.ts'
 import { PLACE_SQL, rankOf } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK, SEND_PLAIN_MARK } from './schema.ts'
-import { TablesError } from './tablesState.ts'
+import { TablesError } from './tablesError.ts'
 import { isSomewhereSql, runningKeyedSql } from './uniqueKeys.ts'
 
 /** A piece of work to be put into the queue, under an id of the caller's. */

@@ -7,7 +7,8 @@ import { openDatabase, type Connection, type Database } from './database.ts'
 import { mendPlaces } from './mendPlaces.ts'
 import { createSchema, type Schema } from './schema.ts'
 import { hasSqlState, INSUFFICIENT_PRIVILEGE, WRONG_STATE } from './sqlState.ts'
-import { findTablesProblem, type TablesError } from './tablesState.ts'
+import type { TablesError } from './tablesError.ts'
+import { findTablesProblem } from './tablesState.ts'
 import { tellWaits } from './waitForLocks.ts'
 
 export interface MigrateOptions {
