@@ -31,7 +31,6 @@ import {
 } from './argument.ts'
 import { checkSchema, checkUrlForLater, CONNECTION_HINTS } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
-import { checkVersion } from './schedules.ts'
 
 /*
  * Options of a client, and arguments of its acts.
@@ -136,6 +135,7 @@ export const REDRIVE_REQUEST = {
   jobs: optional(listOf(checkJobName)),
   evenIfWorkersDied: optional(checkBoolean),
 }
+export const checkVersion = optional(wholeNumber(0, 2 ** 31 - 1))
 export const DELETE_REQUEST = { ifVersion: checkVersion }
 export const BACKFILL_REQUEST = { from: checkDate, to: checkDate }
 

@@ -16,6 +16,7 @@ import {
   wholeNumber,
 } from './argument.ts'
 import type { Job, MissedPolicy } from '../job/defineJob.ts'
+import { checkVersion } from './actions.ts'
 import { cronProblem, MAX_CATCH_UP_MS, MISSED_POLICIES } from './jobs.ts'
 import type { PayloadOf } from '../job/handler.ts'
 import { JobError } from '../job/jobError.ts'
@@ -76,7 +77,6 @@ const DAY_MS = 86_400_000
 /** Among so many ticks the shortest time between two is looked for. */
 const MEASURED_TICKS = 10
 
-export const checkVersion = optional(wholeNumber(0, 2 ** 31 - 1))
 const SCHEDULE = {
   key: asItIs,
   cron: asItIs,
