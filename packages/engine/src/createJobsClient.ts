@@ -19,17 +19,17 @@ import {
   copyItems,
   RUN_REQUEST,
 } from './arguments/actions.ts'
-import { anyPayload } from './job/standardSchema.ts'
-import type { Envelope } from './store/envelope.ts'
-import { LONG, longOf, openDatabase, type Connection, type Database } from './store/database.ts'
-import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from './store/enqueueWork.ts'
-import { containedLog } from './store/containedLog.ts'
+import { anyPayload } from './values/standardSchema.ts'
+import type { Envelope } from './queue/envelope.ts'
+import { LONG, longOf, openDatabase, type Connection, type Database } from './database/database.ts'
+import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from './queue/enqueueWork.ts'
+import { containedLog } from './database/containedLog.ts'
 import { readPlace, type DatabasePlace } from './arguments/connection.ts'
-import { createSchema, type Schema } from './store/schema.ts'
-import { writeLimitNews } from './store/channels.ts'
-import { createWaker } from './store/waker.ts'
-import { asTransaction } from './store/callersTransaction.ts'
-import { checkTables } from './store/tablesState.ts'
+import { createSchema, type Schema } from './database/schema.ts'
+import { writeLimitNews } from './database/channels.ts'
+import { createWaker } from './database/waker.ts'
+import { asTransaction } from './database/callersTransaction.ts'
+import { checkTables } from './tables/tablesState.ts'
 import { actOnMany, type ActOnManyOutcome, type ActOnManyRequest } from './control/actOnMany.ts'
 import {
   discardDeadLetters,
@@ -59,7 +59,7 @@ import {
   type BackfillOutcome,
   type BackfillRequest,
 } from './control/backfillSchedule.ts'
-import type { KeyedSchedule } from './arguments/schedules.ts'
+import type { KeyedSchedule } from './control/checkSchedules.ts'
 import {
   deleteKeyed,
   pauseKeyed,
@@ -74,7 +74,7 @@ import {
   type PreviewQuery,
 } from './control/previewSchedule.ts'
 import { upsertSchedules, type UpsertedSchedule } from './control/upsertSchedules.ts'
-import { createLoadLimit } from './control/scheduleLoad.ts'
+import { createLoadLimit } from './tick/scheduleLoad.ts'
 import { showPayload, type ShownPayload, type WhosePayload } from './control/showPayload.ts'
 import {
   cancelWork,
@@ -83,7 +83,7 @@ import {
   type WhichWork,
   type WorkOutcome,
 } from './control/controlWork.ts'
-import { recordActions, type Actor } from './control/recordActions.ts'
+import { recordActions, type Actor } from './queue/recordActions.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
 import { explainWork, type WorkExplanation } from './read/explainWork.ts'
 import type { KeyedTickPage } from './read/jobTicks.ts'

@@ -1,9 +1,9 @@
 import type { JobsClientOptions } from '../createJobsClient.ts'
-import type { Actor } from '../control/recordActions.ts'
+import type { Actor } from '../queue/recordActions.ts'
 import type { KeySettings, LimitSettings } from '../control/controlLimits.ts'
 import type { TraceEnqueue } from '../job/enqueue.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
-import { storableText } from '../job/storableText.ts'
+import { storableText } from '../values/storableText.ts'
 import type { ChangesWatchOptions } from '../read/watchChanges.ts'
 import {
   ArgumentError,
@@ -28,7 +28,7 @@ import {
   wholeNumber,
   type Check,
   type Checked,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkSchema, checkUrlForLater, CONNECTION_HINTS } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { ArgumentError, checkText, optional, type Check, type Hints } from './argument.ts'
+import { ArgumentError, checkText, optional, type Check, type Hints } from '../values/argument.ts'
 
 /*
  * Where the tables are.

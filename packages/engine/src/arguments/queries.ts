@@ -5,7 +5,7 @@ import type { KeyedTickQuery, ScheduleQuery } from '../read/listKeyedSchedules.t
 import type { KeyQuery } from '../read/listKeys.ts'
 import type { WaitingWorkQuery } from '../read/listWaitingWork.ts'
 import type { JobsReader, ReaderOptions } from '../read/reader.ts'
-import type { PieceFilter, ShownValue } from '../store/pieceFilter.ts'
+import type { PieceFilter, ShownValue } from '../queue/pieceFilter.ts'
 import {
   checkBoolean,
   checkDate,
@@ -31,7 +31,7 @@ import {
   optional,
   wholeNumber,
   type Check,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkDatabaseUrl, checkSchema } from './connection.ts'
 import { checkJobs } from './jobs.ts'
 

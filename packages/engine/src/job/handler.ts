@@ -1,4 +1,4 @@
-import { checkFunction } from '../arguments/argument.ts'
+import { checkFunction } from '../values/argument.ts'
 import type { JOB_TRIGGERS } from '../arguments/queries.ts'
 import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
