@@ -121,6 +121,7 @@ const ENGINE_FLOORS = [
   'judge',
   'alerts',
   'metrics',
+  'client',
   'run',
   'isolation',
   'work',

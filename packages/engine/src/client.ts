@@ -27,7 +27,7 @@ export {
   type Keys,
   type Limits,
   type RunAgainOutcome,
-} from './createJobsClient.ts'
+} from './client/createJobsClient.ts'
 export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
 export type { WaitReason, WaitReasonKind, WorkExplanation } from './read/explainWork.ts'
 export { getOldestSnapshot, type SnapshotHolder } from './read/getOldestSnapshot.ts'

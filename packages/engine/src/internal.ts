@@ -2,7 +2,7 @@
  * For the packages of this repository alone: the Fastify plugin, the command-line interface, and what keeps the database.
  * It promises nothing. A name here may change or go with any version, without a word in the changelog.
  */
-export { CLIENT_PROTOCOL } from './createJobsClient.ts'
+export { CLIENT_PROTOCOL } from './client/createJobsClient.ts'
 export { MANY_KINDS, PASSED_REASONS } from './control/actOnMany.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
 export { payloadProblem } from './values/askSchema.ts'

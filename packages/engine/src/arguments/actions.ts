@@ -1,4 +1,4 @@
-import type { JobsClientOptions } from '../createJobsClient.ts'
+import type { JobsClientOptions } from '../client/createJobsClient.ts'
 import type { Actor } from '../queue/recordActions.ts'
 import type { KeySettings, LimitSettings } from '../control/controlLimits.ts'
 import type { TraceEnqueue } from '../job/enqueue.ts'

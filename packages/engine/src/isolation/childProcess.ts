@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
-import type { Producer } from '../createJobsClient.ts'
+import type { Producer } from '../client/createJobsClient.ts'
 import { findHandler, type HandlersModule, type HandlersSetting } from '../job/handler.ts'
 import type { Logger } from '../job/logger.ts'
 import { JobError } from '../job/jobError.ts'
@@ -184,7 +184,7 @@ function enqueueFrom(runId: string): Enqueue<HostTransaction> {
 
 async function openProducer(): Promise<Producer> {
   try {
-    const { jobsClientIn } = await import('../createJobsClient.ts')
+    const { jobsClientIn } = await import('../client/createJobsClient.ts')
     const jobs = jobsClientIn(schema, { databaseUrl, log: openLog(null) })
     await jobs.start()
     return jobs

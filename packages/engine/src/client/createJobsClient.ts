@@ -1,14 +1,14 @@
-import type { HostLogger } from './job/logger.ts'
+import type { HostLogger } from '../job/logger.ts'
 import type {
   Enqueue,
   EnqueueOptions,
   EnqueueResult,
   TraceEnqueue,
   WorkItem,
-} from './job/enqueue.ts'
-import type { HostTransaction } from './job/hostTypes.ts'
-import type { Job } from './job/defineJob.ts'
-import type { PayloadOf, ResultOf } from './job/handler.ts'
+} from '../job/enqueue.ts'
+import type { HostTransaction } from '../job/hostTypes.ts'
+import type { Job } from '../job/defineJob.ts'
+import type { PayloadOf, ResultOf } from '../job/handler.ts'
 import {
   AGAIN_REQUEST,
   checkActionOptions,
@@ -18,19 +18,19 @@ import {
   checkWatchOptions,
   copyItems,
   RUN_REQUEST,
-} from './arguments/actions.ts'
-import { anyPayload } from './values/standardSchema.ts'
-import type { Envelope } from './queue/envelope.ts'
-import { LONG, longOf, openDatabase, type Connection, type Database } from './database/database.ts'
-import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from './queue/enqueueWork.ts'
-import { containedLog } from './database/containedLog.ts'
-import { readPlace, type DatabasePlace } from './arguments/connection.ts'
-import { createSchema, type Schema } from './database/schema.ts'
-import { writeLimitNews } from './database/channels.ts'
-import { createWaker } from './database/waker.ts'
-import { asTransaction } from './database/callersTransaction.ts'
-import { checkTables } from './tables/tablesState.ts'
-import { actOnMany, type ActOnManyOutcome, type ActOnManyRequest } from './control/actOnMany.ts'
+} from '../arguments/actions.ts'
+import { anyPayload } from '../values/standardSchema.ts'
+import type { Envelope } from '../queue/envelope.ts'
+import { LONG, longOf, openDatabase, type Connection, type Database } from '../database/database.ts'
+import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from '../queue/enqueueWork.ts'
+import { containedLog } from '../database/containedLog.ts'
+import { readPlace, type DatabasePlace } from '../arguments/connection.ts'
+import { createSchema, type Schema } from '../database/schema.ts'
+import { writeLimitNews } from '../database/channels.ts'
+import { createWaker } from '../database/waker.ts'
+import { asTransaction } from '../database/callersTransaction.ts'
+import { checkTables } from '../tables/tablesState.ts'
+import { actOnMany, type ActOnManyOutcome, type ActOnManyRequest } from '../control/actOnMany.ts'
 import {
   discardDeadLetters,
   redriveDeadLetters,
@@ -38,28 +38,28 @@ import {
   type RedriveOutcome,
   type RedriveRequest,
   type WhichLetters,
-} from './control/deadLetters.ts'
+} from '../control/deadLetters.ts'
 import {
   requestCancellation,
   findPayload,
   approveRun,
   type ApproveOutcome,
   type ActionRequest,
-} from './control/controlJobs.ts'
+} from '../control/controlJobs.ts'
 import {
   setKey,
   setLimit,
   type KeySettings,
   type LimitSettings,
   type WhichLimit,
-} from './control/controlLimits.ts'
-import { claimsHaveEnded, pauseQueue, resumeQueue } from './control/controlQueues.ts'
+} from '../control/controlLimits.ts'
+import { claimsHaveEnded, pauseQueue, resumeQueue } from '../control/controlQueues.ts'
 import {
   backfillKeyed,
   type BackfillOutcome,
   type BackfillRequest,
-} from './control/backfillSchedule.ts'
-import type { KeyedSchedule } from './control/checkSchedules.ts'
+} from '../control/backfillSchedule.ts'
+import type { KeyedSchedule } from '../control/checkSchedules.ts'
 import {
   deleteKeyed,
   pauseKeyed,
@@ -67,26 +67,26 @@ import {
   resumeKeyed,
   resumeSchedule,
   triggerKeyed,
-} from './control/controlSchedules.ts'
+} from '../control/controlSchedules.ts'
 import {
   previewSchedule,
   type PreviewedTick,
   type PreviewQuery,
-} from './control/previewSchedule.ts'
-import { upsertSchedules, type UpsertedSchedule } from './control/upsertSchedules.ts'
-import { createLoadLimit } from './tick/scheduleLoad.ts'
-import { showPayload, type ShownPayload, type WhosePayload } from './control/showPayload.ts'
+} from '../control/previewSchedule.ts'
+import { upsertSchedules, type UpsertedSchedule } from '../control/upsertSchedules.ts'
+import { createLoadLimit } from '../tick/scheduleLoad.ts'
+import { showPayload, type ShownPayload, type WhosePayload } from '../control/showPayload.ts'
 import {
   cancelWork,
   postponeWork,
   prioritiseWork,
   type WhichWork,
   type WorkOutcome,
-} from './control/controlWork.ts'
-import { recordActions, type Actor } from './queue/recordActions.ts'
-import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
-import { explainWork, type WorkExplanation } from './read/explainWork.ts'
-import type { KeyedTickPage } from './read/jobTicks.ts'
+} from '../control/controlWork.ts'
+import { recordActions, type Actor } from '../queue/recordActions.ts'
+import { awaitResult, type AwaitResultOptions, type WorkResult } from '../read/awaitResult.ts'
+import { explainWork, type WorkExplanation } from '../read/explainWork.ts'
+import type { KeyedTickPage } from '../read/jobTicks.ts'
 import {
   getKeyedSchedule,
   listKeyedSchedules,
@@ -95,11 +95,11 @@ import {
   type ListedSchedule,
   type SchedulePage,
   type ScheduleQuery,
-} from './read/listKeyedSchedules.ts'
-import { getKey, listKeys, type FoundKey, type KeyPage, type KeyQuery } from './read/listKeys.ts'
-import { listLimits, type ListedLimit } from './read/listLimits.ts'
-import { readerIn, readerOf, type JobsReader } from './read/reader.ts'
-import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
+} from '../read/listKeyedSchedules.ts'
+import { getKey, listKeys, type FoundKey, type KeyPage, type KeyQuery } from '../read/listKeys.ts'
+import { listLimits, type ListedLimit } from '../read/listLimits.ts'
+import { readerIn, readerOf, type JobsReader } from '../read/reader.ts'
+import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from '../read/watchChanges.ts'
 
 export interface JobsClientOptions {
   /** May be empty while nothing connects, as in a build: `start()` and whatever reads then reject with an ArgumentError. */
