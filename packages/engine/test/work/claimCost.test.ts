@@ -114,9 +114,11 @@ async function openTaker() {
 /** Of a parameter that is a date, a string, or an array of strings, numbers and nulls. */
 function toLiteral(value: unknown): string {
   const text = (one: unknown) => (one === null ? 'null' : JSON.stringify(one))
-  if (value === null) return 'null'
   if (Array.isArray(value)) return pg.escapeLiteral(`{${value.map(text).join(',')}}`)
-  return pg.escapeLiteral(value instanceof Date ? value.toISOString() : String(value))
+  if (value === null) return 'null'
+  return pg.escapeLiteral(
+    value instanceof Date ? value.toISOString() : String(value as string | boolean),
+  )
 }
 
 it('a claim reads as little beside a million delayed pieces', async () => {
