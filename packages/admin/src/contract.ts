@@ -13,6 +13,7 @@ import {
   type JobTrigger,
   RUN_OUTCOMES,
   RUN_STATUSES,
+  WAIT_CAUSES,
   WAIT_REASONS,
 } from '@roundsman/engine/internal'
 import { z } from 'zod'
@@ -532,6 +533,12 @@ export const explanationSchema = z.object({
         runs: z
           .array(z.object({ runId: id, workerId: text, startedAt: at }))
           .describe('The runs that have what it waits for: 20 at most'),
+        by: z
+          .object({ kind: z.enum(WAIT_CAUSES), name: text })
+          .nullable()
+          .describe(
+            'What keeps it: a job, a shared limit, a key of the job, or other work by its id; null for what has no name',
+          ),
       }),
     )
     .describe('Of waiting work all that keeps it; none: a worker takes it next'),
@@ -686,8 +693,12 @@ const queueJob = z.object({
   waiting: count,
   // Of those, not to be started yet: delayed, or to be retried.
   delayed: count,
+  // Whether more waits.
+  isWaitingCut: flag,
   active: count,
+  // Up to 100,000.
   deadLetters: count,
+  areDeadLettersCut: flag,
   oldestWaitingAt: atOrNull,
   queuePaused,
   // Workers live, and none of them takes its work.
@@ -902,9 +913,8 @@ export const jobDetailSchema = z.object({
   scheduleChange: z.object({ at, by: text, to: text, before: textOrNull }).nullable(),
   // Over the last 1,000 runs that ended.
   duration: z.object({ p50Ms: msOrNull, p95Ms: msOrNull, runs: count }),
-  // The ticks of the next 30 days, at most 1,000; `isCut` when there are more.
+  // The next five ticks, and of the next 30 days those that a change of the clocks touches.
   upcoming: z.array(upcomingTick),
-  isCut: flag,
   // Activity about it, the latest first; at most 20.
   actions: z.array(actionSchema),
   // How many schedules programs and people keep for it, beside its own; up to 10,000.
@@ -973,6 +983,14 @@ export const searchSchema = z.object({
   labels: z.array(z.object({ label: text, run: runMatch })),
   // By name or description.
   jobs: z.array(z.object({ name: text, description: text })),
+  // By a part of their key.
+  schedules: z.array(z.object({ name: text, key: text })),
+  // By which jobs divide their work, by a part of them.
+  keys: z.array(z.object({ name: text, key: text })),
+  // Waiting work and dead letters, by the beginning of their id, or a part of label or key.
+  work: z.array(
+    z.object({ workId: id, name: text, label: textOrNull, key: textOrNull, isDeadLetter: flag }),
+  ),
   // By the beginning of their id, or of their work's.
   runs: z.array(runMatch),
   // By code, class and first frame, and for people who may see payloads by message, among the last thousand runs that failed, and by the

@@ -88,19 +88,6 @@ export function niceMax(values: readonly number[]): number {
   return (steps.find((step) => step * power >= max) ?? 10) * power
 }
 
-/** How many times higher than nearly all others a bar has to be to be cut. */
-const FAR_ABOVE = 4
-const FEW = 8
-
-/** The end of an axis for bars. Higher ones are cut, so that one burst does not press all others to the floor. */
-export function barMax(values: readonly number[]): number {
-  const seen = values.filter((value) => value > 0).toSorted((a, b) => a - b)
-  const most = seen.at(-1) ?? 0
-  const usual = seen[Math.floor(seen.length * 0.9) - 1]
-  if (seen.length < FEW || usual === undefined || most < usual * FAR_ABOVE) return niceMax(values)
-  return niceMax([usual * 1.5])
-}
-
 /** A single failure among thousands has to be visible. */
 const MIN_PART_PX = 3
 
@@ -182,7 +169,7 @@ function offsetOf(ms: number, timeZone?: string): number {
 }
 
 /** Writes a number for an axis up to `max`, on which all labels have one form. */
-export function formatCount(value: number, max: number = value): string {
+export function formatCount(value: number, max: number): string {
   if (max >= 100_000 && value > 0) {
     return new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(
       value,

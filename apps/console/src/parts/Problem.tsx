@@ -1,5 +1,6 @@
 import { actionInWords } from '../api/actionInWords.ts'
 import { asApiError } from '../api/apiError.ts'
+import { Button } from './Button.tsx'
 import { Moment } from './Moment.tsx'
 
 export interface ProblemProps {
@@ -30,11 +31,7 @@ export function Problem({ error, onRetry }: ProblemProps) {
           ))}
         </ul>
       )}
-      {onRetry && (
-        <button className="button" type="button" onClick={onRetry}>
-          Try again
-        </button>
-      )}
+      {onRetry && <Button onClick={onRetry}>Try again</Button>}
     </div>
   )
 }

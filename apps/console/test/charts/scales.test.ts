@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import {
-  barMax,
   countScale,
   durationScale,
   niceMax,
@@ -37,19 +36,6 @@ it.each([
     expect(partHeights(values, height)).toEqual(heights)
   },
 )
-
-describe('barMax', () => {
-  it('cuts a burst far above all others, so that these are seen', () => {
-    const usual = Array.from({ length: 20 }, (_, index) => 5 + (index % 3))
-    expect(barMax([...usual, 420])).toBe(12)
-  })
-
-  it('cuts nothing where bars are few, or little above the others', () => {
-    expect(barMax([1, 2, 420])).toBe(500)
-    expect(barMax(Array.from({ length: 20 }, (_, index) => index))).toBe(20)
-    expect(barMax([])).toBe(1)
-  })
-})
 
 it('counts have their half beside them, where that is a whole one', () => {
   expect(labels(countScale([3]))).toEqual(['0', '2', '4'])

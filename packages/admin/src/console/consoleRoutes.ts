@@ -1,5 +1,5 @@
 import type { Job } from '@roundsman/engine'
-import { searchRuns } from '@roundsman/engine/internal'
+import { searchRuns, searchWork } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { Problem } from '../http/problem.ts'
@@ -123,13 +123,16 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
     }),
 
     route('GET /console/search', {
-      summary: 'Search jobs, runs, errors and workers',
+      summary: 'Search jobs, schedules, keys, waiting work, dead letters, runs, errors and workers',
       query: z.strictObject({ q: storableText({ max: 200 }) }),
       answer: { 200: searchSchema },
-      handle: async ({ query: { q }, access: { payloads: messages } }) => ({
-        jobs: findJobs(jobs, q),
-        ...(await searchRuns(reader, q, { messages })),
-      }),
+      handle: async ({ query: { q }, access: { payloads: messages } }) => {
+        const [runs, work] = await Promise.all([
+          searchRuns(reader, q, { messages }),
+          searchWork(reader, q),
+        ])
+        return { jobs: findJobs(jobs, q), ...runs, ...work }
+      },
     }),
   ]
 }

@@ -64,7 +64,8 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       answer: {
         200: z.object({
           work: z.array(waitingWorkSchema),
-          total: z.int().describe('How many match on all pages; 100,000 stands for more as well'),
+          total: z.int().describe('How many match on all pages, up to 100,000'),
+          isTotalCut: z.boolean().describe('Whether more match'),
           isLabelPart: z
             .boolean()
             .describe('Whether these are those whose label contains the one asked for'),
@@ -80,11 +81,16 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         const { work, next } = await listWaitingWork(client.reader, page)
         const sum =
           next === null && cursor === undefined
-            ? { count: work.length, names: [...new Set(work.map((each) => each.name))].toSorted() }
+            ? {
+                count: work.length,
+                isCut: false,
+                names: [...new Set(work.map((each) => each.name))].toSorted(),
+              }
             : await sumWaitingWork(client.reader, of)
         return {
           work,
           total: sum.count,
+          isTotalCut: sum.isCut,
           isLabelPart: of.labelPart !== undefined,
           names: sum.names,
           nextCursor: next && formatCursor(next),

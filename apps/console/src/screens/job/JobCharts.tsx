@@ -5,7 +5,6 @@ import { inWords } from '../../api/readRunDetails.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import { DurationScatter, type Span } from '../../charts/DurationScatter.tsx'
 import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
-import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
@@ -182,17 +181,16 @@ function CountsPanel({ name, counted, looked }: CountsPanelProps) {
       title="Counts by run"
       aside={
         counters.length > 1 ? (
-          <InlineSelect
-            label="Counter"
-            value={counter}
-            onChange={({ target }) => setWanted(target.value)}
-          >
-            {counters.map((candidate) => (
-              <option key={candidate} value={candidate}>
-                {inWords(candidate)}
-              </option>
-            ))}
-          </InlineSelect>
+          <label className="inlineField">
+            <span className="muted">Counter</span>
+            <select value={counter} onChange={({ target }) => setWanted(target.value)}>
+              {counters.map((candidate) => (
+                <option key={candidate} value={candidate}>
+                  {inWords(candidate)}
+                </option>
+              ))}
+            </select>
+          </label>
         ) : undefined
       }
     >

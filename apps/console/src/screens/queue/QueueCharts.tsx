@@ -77,7 +77,7 @@ function Waiting({ history }: Pick<ConsoleQueue, 'history'>) {
   const most = Math.max(0, ...history.map(({ ready }) => ready))
   const longest = Math.max(0, ...history.map(({ oldestMs }) => oldestMs))
   if (!last || longest < TRIFLE_MS) {
-    return <p className="muted">Nothing had to wait for longer than a second.</p>
+    return <p className="muted">Nothing has waited longer than a second.</p>
   }
   const toMs = Date.parse(last.at)
   const fromMs = Math.min(toMs - MIN_SPAN_MS, Date.parse(history[0]?.at ?? last.at))
@@ -85,14 +85,14 @@ function Waiting({ history }: Pick<ConsoleQueue, 'history'>) {
   const count = (value: number) => value.toLocaleString('en')
   const ready =
     last.ready === most
-      ? `${count(most)} ready to start now, the most so far`
-      : `${count(last.ready)} ready to start now, ${count(most)} at most`
+      ? `${count(most)} ready to start now, the peak`
+      : `${count(last.ready)} ready to start now, peak ${count(most)}`
   const waited =
     last.oldestMs === 0
-      ? `None waits now; the longest waited for ${formatDuration(longest)}`
+      ? `Nothing waits now, peak ${formatDuration(longest)}`
       : last.oldestMs === longest
-        ? `The oldest waits for ${formatDuration(longest)}, the longest so far`
-        : `The oldest waits for ${formatDuration(last.oldestMs)}, ${formatDuration(longest)} at most`
+        ? `The oldest has waited ${formatDuration(longest)}, the peak`
+        : `The oldest has waited ${formatDuration(last.oldestMs)}, peak ${formatDuration(longest)}`
   return (
     <>
       <p className="chartLead">{ready}</p>
@@ -154,7 +154,7 @@ function Line({ summary, history, x, y, read, isArea = false }: LineProps) {
               y="0"
               height={PLOT_HEIGHT}
               className="barTarget"
-              data-tip={`${formatSeconds(at)}\n${ready.toLocaleString('en')} ready to start\nthe oldest for ${formatDuration(oldestMs)}`}
+              data-tip={`${formatSeconds(at)}\n${ready.toLocaleString('en')} ready to start\nthe oldest had waited ${formatDuration(oldestMs)}`}
             />
           )
         })}
