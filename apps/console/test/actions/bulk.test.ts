@@ -48,7 +48,7 @@ it('adds up what the calls have come to, and knows how many there are beyond wha
     { done: 990, passed: { locked: 10 }, left: 10_000 },
   )
   expect(progressOf(first, 50_000)).toEqual({ done: 1_000, total: 50_000 })
-  expect(describeDone({ what: 'redrive', count: 50_000 }, first)).toContain('49,000 left')
+  expect(describeDone({ what: 'redrive', count: 50_000 }, first)).toContain('49,000 not changed')
   const second = addResult(first, { done: 999, passed: { locked: 1 }, left: 7 })
   expect(second).toEqual({ done: 1_989, passed: { locked: 11 }, left: 7 })
   expect(progressOf(second, 50_000)).toEqual({ done: 2_000, total: 2_007 })

@@ -3,7 +3,6 @@ import { Link } from '@tanstack/react-router'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
-import { exactLines } from '../../time/formatExact.ts'
 
 export const MISSED = {
   once: 'One run for all of them',
@@ -50,7 +49,7 @@ export function Policies({
               {change.before !== null && `, was ${change.before}`}
             </Fact>
           )}
-          <Fact name="Next">
+          <Fact name="Next" isWrapped>
             <NextTick job={job} />
           </Fact>
           {(schedule.missed !== 'once' || schedule.catchUpMs !== DAY_MS) && (
@@ -110,8 +109,13 @@ export function describeRetry({ limit, delayMs, maxDelayMs }: ConsoleJob['retry'
   const span = (factor: number) => {
     const [least, most] = [pause(factor), pause(2 * factor)]
     if (least === most) return least
-    const [, unit] = / (\w+)$/.exec(most) ?? []
-    return `${least.replace(new RegExp(`^(\\d+) ${unit}$`), '$1')}–${most}`
+    // `5–10 s`, and `40 s–1 min 20 s`.
+    const [amount, unit] = least.split(' ')
+    return most.split(' ').length === 2 &&
+      most.endsWith(` ${unit}`) &&
+      least === `${amount} ${unit}`
+      ? `${amount}–${most}`
+      : `${least}–${most}`
   }
   const [first, second, last] = [span(1), span(2), pause(2 ** Math.min(16, limit))]
   const rest =
@@ -144,36 +148,23 @@ function describeGuard({ maxRows, maxShare, minRows }: NonNullable<ConsoleJob['g
   return `Asks before it changes more than ${limits.join(' or ')}${always}`
 }
 
-/** When the job is due next, on every clock that differs, or why it is not. */
+/** When the job is due next, or why it is not. */
 function NextTick({ job: { schedule, paused } }: { job: ConsoleJob }) {
-  if (paused !== null) {
+  if (paused !== null)
     return (
-      <div className="jobNext">
-        <p>
-          <span className="badge isPaused">Paused</span> <Moment at={paused.at} />
-        </p>
-        <p className="small muted">
-          {paused.by !== null && <>by {paused.by}</>}
-          {paused.reason !== null && paused.reason !== '' && <>: {paused.reason}</>}
-        </p>
-      </div>
+      <>
+        <span className="badge isPaused">Paused</span> <Moment at={paused.at} />
+        {paused.by !== null && ` by ${paused.by}`}
+        {paused.reason !== null && paused.reason !== '' && `: ${paused.reason}`}
+      </>
     )
-  }
-  if (schedule === null || schedule.nextAt === null) return <p className="muted">Never due again</p>
-  const { nextAt, timeZone } = schedule
+  if (schedule === null || schedule.nextAt === null) return 'Never due again'
   return (
-    <div className="jobNext">
-      <p>
-        {schedule.lateMs !== null && (
-          <span className="badge isLate">{formatRoughDuration(schedule.lateMs)} late</span>
-        )}{' '}
-        <Moment at={nextAt} isToCome timeZone={timeZone} />
-      </p>
-      {exactLines(nextAt, timeZone).map((line, index) => (
-        <p key={line} className={index === 0 ? 'small' : 'small muted'}>
-          {line}
-        </p>
-      ))}
-    </div>
+    <>
+      {schedule.lateMs !== null && (
+        <span className="badge isLate">{formatRoughDuration(schedule.lateMs)} late</span>
+      )}{' '}
+      <Moment at={schedule.nextAt} isToCome timeZone={schedule.timeZone} />
+    </>
   )
 }

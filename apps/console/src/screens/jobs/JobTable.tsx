@@ -114,7 +114,7 @@ function Next({ job: { schedule, paused } }: { job: ConsoleJob }) {
       </>
     )
   }
-  if (schedule === null) return <span className="muted">–</span>
+  if (schedule === null) return null
   const { nextAt, lateMs, timeZone } = schedule
   if (nextAt === null) return <span className="muted">Never again</span>
   return (
@@ -164,7 +164,7 @@ function Expired({ job: { name, recentRuns } }: { job: ConsoleJob }) {
 /** The failures of the last hour, if there are any. */
 function Failures({ job: { name, failures, isFailing } }: { job: ConsoleJob }) {
   const text = useClock((now) => (failures === null ? '' : describeFailures(failures, now)))
-  if (failures === null) return <span className="muted">–</span>
+  if (failures === null) return null
   return (
     <Link
       to="/runs"

@@ -1,11 +1,11 @@
-import type { ConsoleKey, WaitingWork } from '@roundsman/admin/contract'
+import type { ConsoleKey } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { deadLettersQuery, keyQuery, runsQuery, workQuery } from '../../api/queries.ts'
 import { ButtonLink } from '../../parts/Button.tsx'
-import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { DataTable } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -15,7 +15,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { GIVEN_UP, LETTER_ERROR } from '../work/letterColumns.tsx'
+import { GIVEN_UP, LETTER_ERROR, WAITING } from '../work/pieceColumns.tsx'
 import { RunTable } from '../runs/RunTable.tsx'
 import { Halt } from './Halt.tsx'
 import { HeldSlots } from './HeldSlots.tsx'
@@ -189,28 +189,6 @@ function Rules({ of }: { of: ConsoleKey }) {
   )
 }
 
-const WORK: readonly Column<WaitingWork>[] = [
-  {
-    header: 'Due',
-    isRowHeader: true,
-    isPlain: true,
-    cell: ({ workId, startAfter, name }) => (
-      <Link to="/waiting/$id" params={{ id: workId }} data-row-link className="strongLink rowLink">
-        <Moment at={startAfter} isToCome isInControl />
-        <span className="srOnly">, why this work of {name} waits</span>
-      </Link>
-    ),
-  },
-  {
-    header: 'Label',
-    isWide: true,
-    isEmpty: ({ label }) => label === null,
-    cell: ({ label }) => label ?? <span className="muted">–</span>,
-  },
-  { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
-  { header: 'Attempts', align: 'end', cell: ({ attempts }) => attempts },
-]
-
 function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: ConsoleKey }) {
   const { api } = useServices()
   const work = useQuery({ ...workQuery(api, { name, key }), refetchInterval: LOOK_MS })
@@ -245,7 +223,7 @@ function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: Cons
           ) : (
             <DataTable
               caption="Waiting work"
-              columns={WORK}
+              columns={WAITING}
               rows={page.work.slice(0, SHOWN)}
               keyOf={({ workId }) => workId}
             />

@@ -97,22 +97,6 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
       </span>
     ),
   },
-  {
-    header: 'Held by',
-    isPlain: true,
-    isFull: true,
-    isEmpty: ({ runs }) => runs.length === 0,
-    cell: ({ runs, running }) => (
-      <>
-        <HeldSlots runs={runs} />
-        {running > runs.length && (
-          <span className="muted small">
-            and {(running - runs.length).toLocaleString('en')} more
-          </span>
-        )}
-      </>
-    ),
-  },
 ]
 
 const ACTIONS: Column<ConsoleLimit> = {
@@ -148,7 +132,7 @@ function LimitMenu({ limit }: { limit: ConsoleLimit }) {
 
 /** How many run, of how many, with a bar where there is a limit. */
 function AtOnce({ limit }: { limit: ConsoleLimit }) {
-  const { running, global, setGlobal, setBy, setAt, setReason, perKey } = limit
+  const { running, runs, global, setGlobal, setBy, setAt, setReason, perKey } = limit
   const most = setGlobal ?? global
   return (
     <span className="stacked isWrapped">
@@ -171,6 +155,10 @@ function AtOnce({ limit }: { limit: ConsoleLimit }) {
         </span>
       )}
       {perKey !== null && <span className="muted small">{perKey} of each key</span>}
+      <HeldSlots runs={runs} />
+      {running > runs.length && (
+        <span className="muted small">and {(running - runs.length).toLocaleString('en')} more</span>
+      )}
     </span>
   )
 }

@@ -90,8 +90,8 @@ const COLUMNS: readonly Column<QueueJob>[] = [
   },
   {
     header: 'State',
-    isWide: true,
     isPlain: true,
+    isFull: true,
     isEmpty: ({ backlog, queuePaused, isUntaken, isOrphaned }) =>
       backlog === null && queuePaused === null && !isUntaken && !isOrphaned,
     cell: (job) => (

@@ -21,7 +21,7 @@ import { SelectionBar } from '../../parts/SelectionBar.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useSelection } from '../../parts/useSelection.ts'
 import { useServices } from '../../services/useServices.ts'
-import { GIVEN_UP, LETTER_ERROR } from './letterColumns.tsx'
+import { GIVEN_UP, LETTER_ERROR } from './pieceColumns.tsx'
 import { Groups, PieceFilters } from './PieceFilters.tsx'
 import { bulkFilter, describeFilter } from './pieceSearch.ts'
 

@@ -3,8 +3,10 @@ import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
-import { explanationQuery, runsQuery } from '../../api/queries.ts'
+import { explanationQuery, runsQuery, workQuery } from '../../api/queries.ts'
 import { ButtonLink } from '../../parts/Button.tsx'
+import { Count } from '../../parts/Count.tsx'
+import { DataTable } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Fact } from '../../parts/Fact.tsx'
@@ -17,6 +19,7 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { HeldSlots } from '../limit/HeldSlots.tsx'
 import { RunTable } from '../runs/RunTable.tsx'
+import { WAITING } from './pieceColumns.tsx'
 import { WorkMenu } from './WaitingScreen.tsx'
 
 const route = getRouteApi('/waiting/$id')
@@ -45,6 +48,9 @@ export function WorkScreen(): ReactNode {
             <div className="column">
               {found.state === 'waiting' ? <Reasons of={found} /> : <Ended of={found} />}
               {found.runId !== null && <Runs workId={id} />}
+              {found.state === 'waiting' && found.name !== null && (
+                <FirstToStart name={found.name} of={found.key} />
+              )}
             </div>
             <div className="column">
               <Panel title="Work">
@@ -75,7 +81,14 @@ function Acts({ of: { workId, name, label, state, reasons } }: { of: WorkExplana
     )
   if (state !== 'waiting') return null
   const isDue = reasons.every(({ kind }) => kind !== 'delayed' && kind !== 'retry')
-  return <WorkMenu work={{ name, workId, label, isDue }} />
+  return (
+    <>
+      <BulkButton look="isDangerous" bulk={{ what: 'cancelWork', ...one }}>
+        Cancel
+      </BulkButton>
+      <WorkMenu work={{ name, workId, label, isDue }} />
+    </>
+  )
 }
 
 const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
@@ -232,3 +245,31 @@ function Runs({ workId }: { workId: RunDetail['id'] }) {
     </Panel>
   )
 }
+
+/** What workers take first of its job, or of its key. */
+function FirstToStart({ name, of: key }: { name: string; of: string | null }) {
+  const { api } = useServices()
+  const search = { name, ...(key !== null && { key }) }
+  const { data } = useQuery(workQuery(api, search))
+  if (data === undefined) return null
+  return (
+    <Panel
+      title={`First to start of ${key === null ? name : `the key ${key}`}`}
+      className="isFlush"
+      aside={
+        <Link to="/waiting" search={search}>
+          All <Count value={data.total} isCut={data.isTotalCut} />
+        </Link>
+      }
+    >
+      <DataTable
+        caption="First to start"
+        columns={WAITING}
+        rows={data.work.slice(0, SHOWN)}
+        keyOf={({ workId }) => workId}
+      />
+    </Panel>
+  )
+}
+
+const SHOWN = 8
