@@ -470,7 +470,7 @@ describe('waiting work', () => {
     await page.goto('/console/waiting')
     const work = waitingRows(page)
     await work.nth(19).waitFor()
-    await work.first().getByRole('rowheader').getByRole('link').focus()
+    await work.first().getByRole('link', { name: 'Why this work' }).focus()
     await page.keyboard.press('x')
     await page.keyboard.press('j')
     await page.keyboard.press('x')
@@ -487,7 +487,7 @@ describe('waiting work', () => {
     expect(await countWaiting(`"dueAt" > now() + interval '10 minutes'`)).toBe(31)
     await page.getByLabel('Job', { exact: true }).selectOption('shearSheep')
     await page.waitForURL('**/waiting?name=shearSheep')
-    await work.getByRole('rowheader').getByRole('link', { name: 'shearSheep' }).waitFor()
+    await work.getByRole('link', { name: 'shearSheep', exact: true }).waitFor()
 
     await page.goto('/console/waiting?name=callPartner')
     await work.nth(14).waitFor()

@@ -485,7 +485,7 @@ const EMPTY: readonly Screen[] = [
     title: 'work',
     path: () => '/waiting/01a20e26-367c-766a-a085-72e882269712',
     heading: 'A piece of work',
-    shows: 'Nothing tells of work',
+    shows: 'There is no record of work',
   },
   { title: 'nothing', path: () => NOWHERE, heading: 'Nothing here' },
 ]

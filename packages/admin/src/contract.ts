@@ -124,7 +124,7 @@ export const heldPayloadSchema = z.object({
     .describe('Without credentials and e-mail addresses, except in the parts that the job shows'),
 })
 
-/** What somebody has done before, of which an answer tells whoever comes too late. */
+/** What somebody did before, for the answer to a person who comes too late. */
 export type Earlier = NonNullable<z.output<typeof earlierSchema>>
 export const earlierSchema = actionSchema.omit({ count: true }).optional()
 
@@ -475,7 +475,7 @@ export const limitsSchema = z.object({
     z.object({
       name: text.describe('The job whose own it is, or the name of a shared limit'),
       jobs: z.array(text).nullable().describe('The jobs that share it; null: it is a job’s own'),
-      global: countOrNull.describe('Runs at once, as the code says; null: any number'),
+      global: countOrNull.describe('Runs at once, as in the code; null: any number'),
       setGlobal: countOrNull.describe('What somebody has set instead'),
       setBy: textOrNull,
       setReason: textOrNull,

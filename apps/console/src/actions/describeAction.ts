@@ -19,7 +19,7 @@ interface Words {
   isDangerous?: boolean
   /** What somebody has to confirm by a box. */
   warning?: string
-  /** The number that it asks for, and what it is now; without one it is as the code says. */
+  /** The number that it asks for, and what it is now; without one the code decides. */
   asks?: { label: string; min: number; max: number; step: number; now: number | null }
 }
 

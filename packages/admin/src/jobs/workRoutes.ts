@@ -114,14 +114,14 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       handle: async ({ params: { workId } }) => {
         const found = await client.explain(workId)
         if (found !== null) return found
-        throw new Problem(404, { detail: `Nothing tells of work ${workId}` })
+        throw new Problem(404, { detail: `There is no record of work ${workId}` })
       },
     }),
 
     route('POST /jobs/named/:name/queue/pause', {
       summary: 'Pause the queue of a job',
       description:
-        'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue. The job may be one that no worker has yet.',
+        'Until the queue is resumed, no worker takes work of the job. Runs under way continue, and so does the schedule, whose ticks wait in the queue. The job may be one that no worker has yet.',
       params: nameParams,
       body: reasonBody,
       answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(true) }) },
@@ -136,7 +136,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
 
     route('POST /jobs/named/:name/queue/resume', {
       summary: 'Resume the queue of a job',
-      description: 'Workers take the work that has waited at once.',
+      description: 'Workers take the waiting work at once.',
       params: nameParams,
       body: optionalReasonBody,
       answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(false) }) },

@@ -31,7 +31,7 @@ export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDe
   )
 }
 
-/** Says when such a day begins for whoever reads: all other times are by their clock. */
+/** Writes when such a day begins on the viewer's clock, as all other times are. */
 function inUtc(now: number): string {
   const begins = formatClock(new Date(Math.floor(now / DAY_MS) * DAY_MS).toISOString())
   return begins === '00:00' ? 'in UTC' : `in UTC, from ${begins} on your clock`

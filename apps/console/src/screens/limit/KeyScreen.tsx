@@ -171,7 +171,7 @@ function Rules({ of }: { of: ConsoleKey }) {
             ? '1, in order'
             : perKey === null
               ? own.toLocaleString('en')
-              : `${perKey.toLocaleString('en')}; the job says ${own.toLocaleString('en')}`}
+              : `${perKey.toLocaleString('en')}; in the code ${own.toLocaleString('en')}`}
         </Fact>
         {limit?.rateBy === 'key' && limit.rateLimit !== null && (
           <Fact name="Rate limit">

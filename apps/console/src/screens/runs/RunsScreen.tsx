@@ -31,7 +31,7 @@ export function RunsScreen(): ReactNode {
   const [isHeld, setHeld] = useState(false)
   const runs = useQuery({
     ...runsQuery(api, search),
-    // When held, the list stays as it is, so that people can read it while many runs begin and end.
+    // When held, the list does not change, so that people can read it while many runs begin and end.
     enabled: ({ state }) => !isHeld || state.data === undefined,
     placeholderData: keepPreviousData,
   })

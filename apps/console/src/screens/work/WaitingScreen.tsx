@@ -36,10 +36,12 @@ const COLUMNS: readonly Column<WaitingWork>[] = [
     isPlain: true,
     cell: ({ name, workId }) => (
       <>
-        <JobLink name={name} data-row-link />{' '}
+        <JobLink name={name} />{' '}
         <Link
           to="/waiting/$id"
           params={{ id: workId }}
+          data-row-link
+          className="rowLink"
           aria-label={`Why this work of ${name} waits`}
         >
           Why?
