@@ -63,7 +63,7 @@ export default defineConfig({
     setupFiles: ['packages/testing/src/leaveNothing.ts'],
     provide: {
       leavesNothing:
-        '/packages/(engine/test/(alerts|control|job|liveness|read|run|store|tick|work)|sweep/test)/',
+        '/packages/(engine/test/(alerts|control|database|isolation|job|liveness|queue|read|run|tables|tick|values|work)|sweep/test)/',
     },
     // For each process that a test starts: they load the same code again and again.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },

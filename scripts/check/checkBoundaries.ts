@@ -107,26 +107,28 @@ const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lab: ['engine/alerts', 'engine/metrics', 'fastify'],
 }
 
-/** The same within a room, by folder or file of its src. A folder without a row may import all of its room. */
-const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
-  'engine/job': ['engine/arguments'],
-  'engine/store': ['engine/arguments', 'engine/job', 'engine/liveness'],
-  // What is due of a schedule is decided before a program changes it.
-  'engine/control': [
-    'engine/arguments',
-    'engine/job',
-    'engine/read',
-    'engine/store',
-    'engine/tick',
-  ],
-  'engine/read': [
-    'engine/arguments',
-    'engine/job',
-    'engine/store',
-    'engine/liveness',
-    'engine/tick',
-  ],
-}
+/** The folders of the engine, from the bottom up. A folder imports values only from folders before it; types from any. */
+const ENGINE_FLOORS = [
+  'values',
+  'arguments',
+  'job',
+  'database',
+  'queue',
+  'tables',
+  'tick',
+  'read',
+  'control',
+  'judge',
+  'alerts',
+  'metrics',
+  'client',
+  'run',
+  'isolation',
+  'work',
+  'liveness',
+  'worker',
+  'testing',
+].map((folder) => `engine/${folder}`)
 
 /** Admin API and plugin must not load these: they use the engine's contract and client only, and the client's database. */
 const FOREIGN_TO_ADMIN = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pino']
@@ -134,9 +136,8 @@ const FOREIGN_TO_ADMIN = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pino']
 /** What executes. Client and alerts only read, wherever they run. */
 const EXECUTES = [
   'node-cron',
-  'packages/engine/src/createWorker.ts',
-  'packages/engine/src/runOnce.ts',
   'packages/engine/src/tick/scheduler.ts',
+  'packages/engine/src/isolation/',
   'packages/engine/src/run/',
   'packages/engine/src/work/',
   'packages/engine/src/worker/',
@@ -151,7 +152,9 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'packages/engine/src/liveness/',
     'packages/engine/src/read/',
     'packages/engine/src/run/',
-    'packages/engine/src/store/',
+    'packages/engine/src/database/',
+    'packages/engine/src/queue/',
+    'packages/engine/src/tables/',
     'packages/engine/src/work/',
     'packages/engine/src/worker/',
   ],
@@ -160,7 +163,9 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'pg',
     'prom-client',
     'packages/engine/src/liveness/',
-    'packages/engine/src/store/',
+    'packages/engine/src/database/',
+    'packages/engine/src/queue/',
+    'packages/engine/src/tables/',
   ],
   'packages/engine/src/alerts.ts': EXECUTES,
   'packages/engine/src/client.ts': EXECUTES,
@@ -181,7 +186,7 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 /** Files that may import by a computed name, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
-  'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
+  'packages/engine/src/isolation/childProcess.ts': 'the handlers that the worker names',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 
@@ -279,7 +284,7 @@ function checkImport(path: string, found: FoundImport): string | undefined {
     )
   }
   if (MAY_IMPORT[place.room] === undefined) return `${place.folder} has no row in MAY_IMPORT`
-  if (specifier.startsWith('.')) return checkPath(place, specifier)
+  if (specifier.startsWith('.')) return checkPath(place, found)
   const room = roomOf(specifier)
   if (room !== undefined) return checkRoom(place, room, found)
   if (/^(\/|#|file:|data:)/.test(specifier)) {
@@ -301,17 +306,18 @@ function checkForeign(path: string, specifier: string): string | undefined {
 }
 
 /** Checks a relative path: it must stay in its room. */
-function checkPath(place: Place, specifier: string): string | undefined {
+function checkPath(place: Place, { specifier, isTypeOnly }: FoundImport): string | undefined {
   const target = posix.join(posix.dirname(place.path), specifier)
   if (!`${target}/`.startsWith(`${place.folder}/`)) {
     return `reaches out of ${place.folder} by the path ${quote(specifier)}: import a package's name`
   }
-  return checkPart(place, placeOf(target)?.part ?? place.room)
+  return checkPart(place, placeOf(target)?.part ?? place.room, isTypeOnly)
 }
 
 /** Checks an import of one of our packages. `room` is what follows the scope, `db` or `engine/worker`. */
 function checkRoom(place: Place, room: string, { isTypeOnly }: FoundImport): string | undefined {
-  if (room === place.room || room.startsWith(`${place.room}/`)) return checkPart(place, room)
+  if (room === place.room || room.startsWith(`${place.room}/`))
+    return checkPart(place, room, isTypeOnly)
   const may = [
     ...new Set([
       ...(MAY_IMPORT[place.room] ?? []),
@@ -325,11 +331,13 @@ function checkRoom(place: Place, room: string, { isTypeOnly }: FoundImport): str
   return `imports ${quote(nameOf(room))}: ${who} may import ${may.join(', ') || 'nothing of ours'}`
 }
 
-/** Checks an import within a room. */
-function checkPart(place: Place, part: string): string | undefined {
-  const may = MAY_IMPORT_WITHIN[place.part]
-  if (may === undefined || part === place.part || may.includes(part)) return undefined
-  return `imports ${part}: ${place.part} may import ${may.join(', ') || 'nothing else of its package'}`
+/** Checks an import within a package. */
+function checkPart(place: Place, part: string, isTypeOnly: boolean): string | undefined {
+  const floor = ENGINE_FLOORS.indexOf(place.part)
+  if (floor < 0 || part === place.part || isTypeOnly) return undefined
+  const target = ENGINE_FLOORS.indexOf(part)
+  if (target >= 0 && target < floor) return undefined
+  return `imports ${part}: ${place.part} may import values of ${ENGINE_FLOORS.slice(0, floor).join(', ') || 'no other folder'}`
 }
 
 /** Checks a package.json. A dependency is a problem even while nobody imports it: it opens the door. */

@@ -13,7 +13,7 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
   'apps/worker/src/command/commands.ts':
     'cli.ts runs when it is imported, and tests need this alone',
   'packages/admin/src/console/embeddedFiles.ts': 'is written anew where it is packed',
-  'packages/engine/src/store/toColumn.ts': 'a test draws values for this alone',
+  'packages/engine/src/database/toColumn.ts': 'a test draws values for this alone',
   'packages/lab/src/hostile/scheduleProcess.ts': 'is a program, which runSchedules.ts starts',
   'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLint.ts': 'main.ts runs when it is imported, and a test needs this alone',
@@ -42,7 +42,7 @@ const FORMER_QUEUE = /pg[-_ ]?boss/i
 /** Files that may name it: what measures against it, or imports its rows, with the tests; and these rules. */
 const MAY_NAME_FORMER_QUEUE = [
   /^packages\/lab\/(?:src|test)\/bench\//,
-  /^packages\/engine\/(?:src|test)\/(?:arguments|store)\/importPgBoss\b/,
+  /^packages\/engine\/(?:src|test)\/(?:arguments|tables)\/importPgBoss\b/,
   /^packages\/engine\/src\/internal\.ts$/,
   /^packages\/cli\/(?:src|test)\/(?:import|migrate)\//,
   /^scripts\/(?:check|test)\/check(?:Boundaries|House)\b/,
@@ -52,7 +52,7 @@ const MAY_NAME_FORMER_QUEUE = [
 
 /** The one folder that checks what programs pass in, and the file of tables of each other package. */
 const MAY_CHECK_ARGUMENTS = [
-  /^packages\/engine\/src\/(?:arguments\/|internal\.ts$)/,
+  /^packages\/engine\/src\/(?:arguments\/|control\/checkSchedules\.ts$|internal\.ts$|values\/argument\.ts$)/,
   /^packages\/(?:admin|fastify)\/src\/options\.ts$/,
   /^packages\/sweep\/src\/arguments\.ts$/,
 ]
@@ -60,7 +60,7 @@ const MAY_CHECK_ARGUMENTS = [
 const TABLES =
   /\b(?:checkOptions|checkParts|copyList|copyParts|listOf|nullable|objectOf|oneOf|optional)\b/
 const CHECKS_IMPORTED =
-  /\bimport\s*\{([^}]*)\}\s*from\s*'(?:[./]*\/arguments\/argument\.ts|@roundsman\/engine\/internal)'/g
+  /\bimport\s*\{([^}]*)\}\s*from\s*'(?:[./]*\/values\/argument\.ts|@roundsman\/engine\/internal)'/g
 
 const SOURCE = /^(?:(?:apps|packages)\/[^/]+\/src|scripts(?!\/test\/))\/(?:[^/]+\/)*[^/]+\.tsx?$/
 const TESTS = /^(?:(?:apps|packages)\/[^/]+\/(?:test|e2e)|scripts\/test)\//

@@ -12,7 +12,7 @@ import { listStatements, type Statement } from './listStatements.ts'
 
 /**
  * Reports statements that lock rows of one table at their newest version and read a second table beside them. One passes if its
- * comment names a test of the race, which exists: `Race: packages/engine/test/store/a.test.ts "the name of the test"`.
+ * comment names a test of the race, which exists: `Race: packages/engine/test/queue/a.test.ts "the name of the test"`.
  */
 export async function checkStatements(root: string): Promise<readonly string[]> {
   const { statements, problems } = await listStatements(root)

@@ -8,11 +8,6 @@ import { packPublished, type PackedPackage } from '../release/packPublished.ts'
 import { runCommand } from './runCommand.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** The made-up next version has one more step of the tables. */
-const STEPS = 'dist/store/steps.js'
-const NEXT_STEP = `
-STEPS.push({ name: 'next', breaks: false, sql: 'alter table "JobRun" add column "next" integer' })
-`
 
 export interface Registry {
   /** Settings by which npm and pnpm use this registry. */
@@ -90,7 +85,7 @@ function nextOf(version: string): string {
   return `${major}.${Number(minor) + 1}.0`
 }
 
-/** The files of the made-up next version: another version number, and another step for the tables. */
+/** The files of the made-up next version: the same under another version number. */
 function filesOfNext({ version, manifest, files }: PackedPackage): Map<string, Buffer> {
   const changed = new Map(files)
   const next = nextOf(version)
@@ -102,7 +97,5 @@ function filesOfNext({ version, manifest, files }: PackedPackage): Map<string, B
   )
   const text = JSON.stringify({ ...manifest, version: next, dependencies })
   changed.set('package.json', Buffer.from(text))
-  const steps = files.get(STEPS)
-  if (steps) changed.set(STEPS, Buffer.from(`${steps.toString()}${NEXT_STEP}`))
   return changed
 }

@@ -9,7 +9,7 @@ const allowed = [
   ['apps/api/src/a.ts', '@roundsman/engine/client'],
   ['apps/worker/test/a.test.ts', '@roundsman/testing'],
   ['packages/engine/test/tick/a.test.ts', '../../src/tick/scheduler.ts'],
-  ['packages/engine/src/run/a.ts', '../store/queue.ts'],
+  ['packages/engine/src/run/a.ts', '../queue/place.ts'],
   ['apps/api/src/a.ts', '../package.json'],
   ['apps/api/src/a.ts', 'fastify'],
 ] as const
@@ -55,15 +55,15 @@ const forbidden = [
   ['apps/worker/src/a.ts', 'pg-boss'],
   ['packages/db/src/a.ts', 'pg-boss/dist/index.js'],
   ['apps/worker/src/a.ts', 'node-cron'],
-  ['packages/engine/src/store/a.ts', 'pg-boss'],
+  ['packages/engine/src/queue/a.ts', 'pg-boss'],
   ['packages/engine/src/job/a.ts', 'node-cron'],
   // Within the engine.
   ['packages/engine/src/job/a.ts', '../client.ts'],
-  ['packages/engine/src/job/a.ts', '../store/queue.ts'],
+  ['packages/engine/src/job/a.ts', '../queue/place.ts'],
   ['packages/engine/src/job/a.ts', '@roundsman/engine/worker'],
   ['packages/engine/src/read/a.ts', '../run/runs.ts'],
   ['packages/engine/src/control/a.ts', '../detour.ts'],
-  ['packages/engine/src/store/a.ts', '../run/runs.ts'],
+  ['packages/engine/src/queue/a.ts', '../run/runs.ts'],
 ] as const
 
 test.each(forbidden)('%s may not import %s', (path, specifier) => {
@@ -90,7 +90,7 @@ describe('what the queue was built on up to 0.2', () => {
   const naming = 'const sql = `\n  select from pgboss.job`\n'
 
   test.each([
-    'packages/engine/src/store/a.ts',
+    'packages/engine/src/queue/a.ts',
     'packages/lab/test/hostile/a.test.ts',
     'apps/console/src/a.tsx',
     'scripts/seed/a.ts',

@@ -50,9 +50,9 @@ test('an exception has a reason, and goes when there is nothing to except', () =
 
 test('arguments are checked in one folder, and in one file of each other package', () => {
   const text = [
-    "import { checkId, optional } from '../arguments/argument.ts'",
+    "import { checkId, optional } from '../values/argument.ts'",
     "import {\n  checkText,\n  checkOptions,\n} from '@roundsman/engine/internal'",
-    "import { checkText } from '../arguments/argument.ts'",
+    "import { checkText } from '../values/argument.ts'",
     "throw new ArgumentError('id', 'is missing')",
   ].join('\n')
   expect(linesThatCheckArguments('packages/engine/src/read/getWork.ts', text)).toEqual([1, 2, 7])

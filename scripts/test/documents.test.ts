@@ -18,7 +18,7 @@ const NOT_OF_RUNS = [
   'apps/worker/src/check',
   'apps/worker/src/jobs/demoHandlers.ts',
   'packages/admin/src/jobs/deadLetterRoutes.ts',
-  'packages/engine/src/job/standardSchema.ts',
+  'packages/engine/src/values/standardSchema.ts',
 ]
 let documents: { path: string; text: string }[]
 let sources: string

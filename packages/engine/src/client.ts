@@ -7,7 +7,7 @@ export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { KeySettings, LimitSettings, WhichLimit } from './control/controlLimits.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export type { BackfillOutcome, BackfillRequest } from './control/backfillSchedule.ts'
-export type { KeyedSchedule } from './arguments/schedules.ts'
+export type { KeyedSchedule } from './control/checkSchedules.ts'
 export type { PreviewedTick, PreviewQuery } from './control/previewSchedule.ts'
 export type { UpsertedSchedule } from './control/upsertSchedules.ts'
 export type {
@@ -16,7 +16,7 @@ export type {
   RedriveRequest,
   WhichLetters,
 } from './control/deadLetters.ts'
-export type { Actor } from './control/recordActions.ts'
+export type { Actor } from './queue/recordActions.ts'
 export type { ShownPayload, WhosePayload } from './control/showPayload.ts'
 export {
   type ActionOptions,
@@ -27,7 +27,7 @@ export {
   type Keys,
   type Limits,
   type RunAgainOutcome,
-} from './createJobsClient.ts'
+} from './client/createJobsClient.ts'
 export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
 export type { WaitReason, WaitReasonKind, WorkExplanation } from './read/explainWork.ts'
 export { getOldestSnapshot, type SnapshotHolder } from './read/getOldestSnapshot.ts'
@@ -61,5 +61,5 @@ export {
   type ReaderOptions,
 } from './read/reader.ts'
 export type { Announcement, ChangesWatch } from './read/watchChanges.ts'
-export type { DatabasePlace } from './store/connectionSettings.ts'
-export { TablesError } from './store/tablesState.ts'
+export type { DatabasePlace } from './arguments/connection.ts'
+export { TablesError } from './database/tablesError.ts'

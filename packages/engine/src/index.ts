@@ -1,4 +1,4 @@
-export { ArgumentError, nearest } from './arguments/argument.ts'
+export { ArgumentError, nearest } from './values/argument.ts'
 export { cronProblem } from './arguments/jobs.ts'
 export {
   defineJob,
@@ -50,5 +50,5 @@ export {
 } from './job/limits.ts'
 export type { HostLogger, Logger } from './job/logger.ts'
 export { RateLimited, type RateLimitedOptions } from './job/rateLimited.ts'
-export { definePayload, type StandardSchemaV1 } from './job/standardSchema.ts'
+export { definePayload, type StandardSchemaV1 } from './values/standardSchema.ts'
 export { nextTick } from './tick/nextTicks.ts'

@@ -2,10 +2,10 @@
  * For the packages of this repository alone: the Fastify plugin, the command-line interface, and what keeps the database.
  * It promises nothing. A name here may change or go with any version, without a word in the changelog.
  */
-export { CLIENT_PROTOCOL } from './createJobsClient.ts'
+export { CLIENT_PROTOCOL } from './client/createJobsClient.ts'
 export { MANY_KINDS, PASSED_REASONS } from './control/actOnMany.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
-export { payloadProblem } from './job/askSchema.ts'
+export { payloadProblem } from './values/askSchema.ts'
 export {
   asItIs,
   checkBoolean,
@@ -25,11 +25,12 @@ export {
   wholeNumber,
   type Check,
   type Checked,
-} from './arguments/argument.ts'
+} from './values/argument.ts'
 export { checkJobs, KEY_ORDERS, MISSED_POLICIES, OVERLAP_POLICIES } from './arguments/jobs.ts'
 export { KEY_SORTS, MAX_COUNTED_LETTERS, RUN_STATUSES, WORK_ORDERS } from './arguments/queries.ts'
 export { keyProblem, type KeyOrder } from './job/limits.ts'
-export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
+export { JOB_TRIGGERS, RUN_OUTCOMES } from './arguments/queries.ts'
+export type { GuardCount, JobTrigger } from './job/handler.ts'
 export { listBlockedKeys, listStoppedLimits } from './judge/findBlockers.ts'
 export { isFailing, readFailures } from './judge/findFailing.ts'
 export { describeBacklog } from './judge/findWaiting.ts'
@@ -46,7 +47,7 @@ export {
   type SpanOfRuns,
   tallyDurationsByHour,
 } from './read/countRuns.ts'
-export { findPooler, knownPooler, PoolerError } from './liveness/findPooler.ts'
+export { findPooler, knownPooler, PoolerError } from './database/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
 export { describeConnections, findFewConnections } from './read/findFewConnections.ts'
@@ -61,7 +62,7 @@ export {
   listRunActions,
   listScheduleActions,
 } from './read/jobActions.ts'
-export type { JobActionKind } from './control/recordActions.ts'
+export type { JobActionKind } from './queue/recordActions.ts'
 export { listOtherAttempts, MAX_LOOKED_AT } from './read/jobRuns.ts'
 export { listJobTicks, listRecentKeyedTicks, listRecentTicks } from './read/jobTicks.ts'
 export { judgeSchedule } from './read/listSchedules.ts'
@@ -89,7 +90,6 @@ export {
 } from './read/readQueues.ts'
 export type { Statement } from './read/reader.ts'
 export { listRecentRuns } from './read/recentRuns.ts'
-export { RUN_OUTCOMES } from './read/runOutcome.ts'
 export { type LinkedRun, readRunLinks, type RunLinks } from './read/runLinks.ts'
 export { countKeyedSchedules } from './read/listKeyedSchedules.ts'
 export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
@@ -97,23 +97,23 @@ export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
 export { searchRuns } from './read/search.ts'
 export { searchWork } from './read/searchWork.ts'
 export { listWorkerRuns } from './read/workerRuns.ts'
-export { connectionProblem } from './store/connectionProblem.ts'
+export { connectionProblem } from './database/connectionProblem.ts'
 export {
   connectionSettings,
   LIFT_TRANSACTION_TIMEOUT_SQL,
   readAskedSettings,
-} from './store/connectionSettings.ts'
-export { containedLog } from './store/containedLog.ts'
-export { RUNS_UNDER_WAY } from './store/heldRuns.ts'
-export { importPgBoss, type LeftBehind, type PgBossImport } from './store/importPgBoss.ts'
-export { isConnectionLoss } from './store/isConnectionLoss.ts'
-export { exportRows } from './store/exportRows.ts'
-export { arePlacesBehind } from './store/mendPlaces.ts'
-export { checkMigrations, migrationSql } from './store/migrate.ts'
-export { prismaModels } from './store/prismaModels.ts'
-export { statementName } from './store/schema.ts'
-export { LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './store/waitForLocks.ts'
-export { uninstallSql } from './store/uninstallSql.ts'
+} from './database/connectionSettings.ts'
+export { containedLog } from './database/containedLog.ts'
+export { RUNS_UNDER_WAY } from './queue/heldRuns.ts'
+export { importPgBoss, type LeftBehind, type PgBossImport } from './tables/importPgBoss.ts'
+export { isConnectionLoss } from './database/isConnectionLoss.ts'
+export { exportRows } from './tables/exportRows.ts'
+export { arePlacesBehind } from './queue/mendPlaces.ts'
+export { checkMigrations, migrationSql } from './tables/migrate.ts'
+export { prismaModels } from './tables/prismaModels.ts'
+export { statementName } from './database/schema.ts'
+export { LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './database/waitForLocks.ts'
+export { uninstallSql } from './tables/uninstallSql.ts'
 export { TICK_OUTCOMES } from './tick/decideTicks.ts'
 export { KEYED_OVERLAPS } from './tick/storedSchedule.ts'
 export { createLocalTime, type LocalTime } from './tick/localTime.ts'

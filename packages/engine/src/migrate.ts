@@ -5,4 +5,4 @@ export {
   type MigrateOptions,
   MigrationDeniedError,
   MigrationRefusedError,
-} from './store/migrate.ts'
+} from './tables/migrate.ts'

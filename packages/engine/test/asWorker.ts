@@ -1,5 +1,5 @@
-import type { Database } from '../src/store/database.ts'
-import { workerLockKey } from '../src/liveness/whoIsLost.ts'
+import type { Database } from '../src/database/database.ts'
+import { workerLockKey } from '../src/database/workerLock.ts'
 
 /** Does something while others see a worker with this id live, which has no session. */
 export async function asWorker<Value>(

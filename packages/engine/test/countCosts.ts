@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { expect } from 'vitest'
 import type { Job, Logger } from '../src/index.ts'
-import type { Connection, Database } from '../src/store/database.ts'
-import { enqueueWork } from '../src/store/enqueueWork.ts'
+import type { Connection, Database } from '../src/database/database.ts'
+import { enqueueWork } from '../src/queue/enqueueWork.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
 
 /** What becomes of a statement or a transaction: it does not arrive, is refused, is done without an answer, or is well. */

@@ -1,4 +1,4 @@
-import { PLACE_SQL } from '../src/store/place.ts'
+import { PLACE_SQL } from '../src/queue/place.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
 
 /** A piece of work as the queue has it. */

@@ -1,5 +1,5 @@
-import { sqlOf, type Database, type Result, type Statement } from '../src/store/database.ts'
-import { createSchema } from '../src/store/schema.ts'
+import { sqlOf, type Database, type Result, type Statement } from '../src/database/database.ts'
+import { createSchema } from '../src/database/schema.ts'
 
 type CarryOut = () => Promise<Result<never>>
 

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
-import { openDatabase, type Database, type DatabaseOptions } from '../src/store/database.ts'
-import { createSchema } from '../src/store/schema.ts'
+import { openDatabase, type Database, type DatabaseOptions } from '../src/database/database.ts'
+import { createSchema } from '../src/database/schema.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
 
 /** Opens connections of the engine's own beside those of the runtime, until the test is over that asks for them. */

@@ -1,4 +1,4 @@
-import type { Database } from '../src/store/database.ts'
+import type { Database } from '../src/database/database.ts'
 
 /** A database that keeps what it is asked by itself. It begins no transaction. */
 export function recordStatements(database: Database): Database & { asked: unknown[] } {

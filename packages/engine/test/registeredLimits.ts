@@ -1,5 +1,5 @@
 import type { Job } from '../src/index.ts'
-import { readRules } from '../src/store/limitSql.ts'
+import { readRules } from '../src/queue/limitSql.ts'
 import { createLimits, type Limits } from '../src/work/limits.ts'
 import { registerLimits } from '../src/worker/registerLimits.ts'
 import type { TestRuntime } from './openTestRuntime.ts'

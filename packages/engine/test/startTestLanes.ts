@@ -1,6 +1,6 @@
 import type { Job } from '../src/index.ts'
-import type { Taken } from '../src/store/taken.ts'
-import type { Database } from '../src/store/database.ts'
+import type { Taken } from '../src/queue/taken.ts'
+import type { Database } from '../src/database/database.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane, type Lane } from '../src/work/lane.ts'
 import type { Limits } from '../src/work/limits.ts'

@@ -1,7 +1,7 @@
 import { openForTests } from '@roundsman/testing'
-import { containedLog } from '../src/store/containedLog.ts'
-import { openDatabase, type Database } from '../src/store/database.ts'
-import { createTestSchema } from '../src/store/testSchema.ts'
+import { containedLog } from '../src/database/containedLog.ts'
+import { openDatabase, type Database } from '../src/database/database.ts'
+import { createTestSchema } from '../src/tables/testSchema.ts'
 
 /** Has connections of the engine's own, beside test jobs, whose statements go by the time of these jobs. */
 export function useOwnDatabase(

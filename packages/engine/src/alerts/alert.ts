@@ -1,4 +1,4 @@
-import { readableLine } from '../job/storableText.ts'
+import { readableLine } from '../values/storableText.ts'
 import type { ProblemKind } from '../judge/problem.ts'
 
 export type AlertKind = ProblemKind

@@ -1,5 +1,5 @@
 import { jsonInstant } from '../read/bounded.ts'
-import type { Connection, Database } from '../store/database.ts'
+import type { Connection, Database } from '../database/database.ts'
 import {
   subjectKey,
   type AlertCause,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { REFUSES_WRITES } from '../judge/findDatabase.ts'
-import { isConnectionLoss } from '../store/isConnectionLoss.ts'
+import { isConnectionLoss } from '../database/isConnectionLoss.ts'
 import type { AlertNotice, AlertRow } from './alert.ts'
 
 export interface Outage {

@@ -12,7 +12,7 @@ import {
   objectOf,
   oneOf,
   optional,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { LETTER_FILTER, PIECE_FILTER, RUN_FILTER } from './queries.ts'
 

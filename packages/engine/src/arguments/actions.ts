@@ -1,9 +1,9 @@
-import type { JobsClientOptions } from '../createJobsClient.ts'
-import type { Actor } from '../control/recordActions.ts'
+import type { JobsClientOptions } from '../client/createJobsClient.ts'
+import type { Actor } from '../queue/recordActions.ts'
 import type { KeySettings, LimitSettings } from '../control/controlLimits.ts'
 import type { TraceEnqueue } from '../job/enqueue.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
-import { storableText } from '../job/storableText.ts'
+import { storableText } from '../values/storableText.ts'
 import type { ChangesWatchOptions } from '../read/watchChanges.ts'
 import {
   ArgumentError,
@@ -28,10 +28,9 @@ import {
   wholeNumber,
   type Check,
   type Checked,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkSchema, checkUrlForLater, CONNECTION_HINTS } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
-import { checkVersion } from './schedules.ts'
 
 /*
  * Options of a client, and arguments of its acts.
@@ -136,6 +135,7 @@ export const REDRIVE_REQUEST = {
   jobs: optional(listOf(checkJobName)),
   evenIfWorkersDied: optional(checkBoolean),
 }
+export const checkVersion = optional(wholeNumber(0, 2 ** 31 - 1))
 export const DELETE_REQUEST = { ifVersion: checkVersion }
 export const BACKFILL_REQUEST = { from: checkDate, to: checkDate }
 

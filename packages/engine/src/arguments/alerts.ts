@@ -19,7 +19,7 @@ import {
   optional,
   tell,
   type Check,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkDatabaseUrl, checkSchema } from './connection.ts'
 import { checkJobs } from './jobs.ts'
 

@@ -1,5 +1,5 @@
-import { readPlace } from '../store/connectionSettings.ts'
-import { ArgumentError, checkText, optional, type Check, type Hints } from './argument.ts'
+import pg from 'pg'
+import { ArgumentError, checkText, optional, type Check, type Hints } from '../values/argument.ts'
 
 /*
  * Where the tables are.
@@ -24,6 +24,22 @@ export const checkDatabaseUrl: Check<string> = (argument, value) => {
       'must be the address of a database, such as postgres://user@host:5432/name; is DATABASE_URL set?',
       { cause },
     )
+  }
+}
+
+/** The place of a database, without credentials. */
+export interface DatabasePlace {
+  /** With the port, unless that is 5432; empty for a socket of this machine. */
+  host: string
+  name: string
+}
+
+/** Reads it as the driver does: from the URL, or else from PGHOST, PGPORT and PGDATABASE. */
+export function readPlace(url: string): DatabasePlace {
+  const { host, port, database } = new pg.Client({ connectionString: url })
+  return {
+    host: host.startsWith('/') ? '' : port === 5_432 ? host : `${host}:${port}`,
+    name: database ?? '',
   }
 }
 

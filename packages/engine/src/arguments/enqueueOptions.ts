@@ -9,8 +9,8 @@ import {
   renamed,
   tell,
   wholeNumber,
-} from './argument.ts'
-import { readableLine } from '../job/storableText.ts'
+} from '../values/argument.ts'
+import { readableLine } from '../values/storableText.ts'
 
 /**
  * Checks and copies the options. It refuses what the database would refuse only in the middle of the caller's transaction,

@@ -1,7 +1,7 @@
 import type { Details } from '../job/handler.ts'
 import type { JobErrorOptions } from '../job/jobError.ts'
 import type { RateLimitedOptions } from '../job/rateLimited.ts'
-import { storableText } from '../job/storableText.ts'
+import { storableText } from '../values/storableText.ts'
 import {
   ArgumentError,
   asItIs,
@@ -14,7 +14,7 @@ import {
   optional,
   tell,
   type Check,
-} from './argument.ts'
+} from '../values/argument.ts'
 
 /*
  * Arguments of the errors that handlers throw.

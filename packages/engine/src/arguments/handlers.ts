@@ -1,8 +1,8 @@
 import { types } from 'node:util'
 import type { Job } from '../job/defineJob.ts'
-import { storableText } from '../job/storableText.ts'
-import { ArgumentError, tell } from './argument.ts'
-import { findNearest } from './nearest.ts'
+import { storableText } from '../values/storableText.ts'
+import { ArgumentError, tell } from '../values/argument.ts'
+import { findNearest } from '../values/nearest.ts'
 
 /**
  * Checks the handlers of the jobs that a worker takes. It reads no getter and asks no Proxy: a host may load its handlers when

@@ -1,4 +1,4 @@
-import type { ImportOptions } from '../store/importPgBoss.ts'
+import type { ImportOptions } from '../tables/importPgBoss.ts'
 import {
   ArgumentError,
   checkBoolean,
@@ -9,7 +9,7 @@ import {
   optional,
   tell,
   type Check,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkSchema } from './connection.ts'
 import { MIGRATE } from './worker.ts'
 

@@ -8,7 +8,7 @@ import type {
   Schedule,
 } from '../job/defineJob.ts'
 import type { ConcurrencyOptions, Partition, SharedLimit } from '../job/limits.ts'
-import { isStandardSchema, noPayload, type StandardSchemaV1 } from '../job/standardSchema.ts'
+import { isStandardSchema, noPayload, type StandardSchemaV1 } from '../values/standardSchema.ts'
 import {
   ArgumentError,
   asItIs,
@@ -29,7 +29,7 @@ import {
   tell,
   type Check,
   type Checked,
-} from './argument.ts'
+} from '../values/argument.ts'
 
 /*
  * Definitions of jobs and limits.

@@ -1,4 +1,3 @@
-import { JOB_TRIGGERS } from '../job/handler.ts'
 import type { AwaitResultOptions } from '../read/awaitResult.ts'
 import type { DeadLetterQuery } from '../read/listDeadLetters.ts'
 import type { ListJobRunsOptions } from '../read/jobRuns.ts'
@@ -6,8 +5,7 @@ import type { KeyedTickQuery, ScheduleQuery } from '../read/listKeyedSchedules.t
 import type { KeyQuery } from '../read/listKeys.ts'
 import type { WaitingWorkQuery } from '../read/listWaitingWork.ts'
 import type { JobsReader, ReaderOptions } from '../read/reader.ts'
-import { RUN_OUTCOMES } from '../read/runOutcome.ts'
-import type { PieceFilter, ShownValue } from '../store/pieceFilter.ts'
+import type { PieceFilter, ShownValue } from '../queue/pieceFilter.ts'
 import {
   checkBoolean,
   checkDate,
@@ -33,13 +31,31 @@ import {
   optional,
   wholeNumber,
   type Check,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkDatabaseUrl, checkSchema } from './connection.ts'
 import { checkJobs } from './jobs.ts'
 
 /*
  * Arguments of the functions that read: the reader, filters, and pages.
  */
+
+export const JOB_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const
+
+/**
+ * What became of a run, in the sense that people mean. `failed` runs ended by their handler or its time-out. The others
+ * ended by no fault of the job: somebody cancelled them, their guard blocked them, their work expired, their worker was
+ * lost, or their own worker gave their work back to the queue.
+ */
+export const RUN_OUTCOMES = [
+  'running',
+  'success',
+  'failed',
+  'cancelled',
+  'blocked',
+  'expired',
+  'lost',
+  'givenBack',
+] as const
 
 export const RUN_STATUSES = ['running', 'success', 'failed'] as const
 /** No index has when work was enqueued: the oldest of a million would be found by reading all. */

@@ -23,7 +23,7 @@ import {
   tell,
   wholeNumber,
   type Check,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkDatabaseUrl } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { checkJob, checkJobs } from './jobs.ts'

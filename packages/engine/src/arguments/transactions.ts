@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { ArgumentError } from './argument.ts'
+import { ArgumentError } from '../values/argument.ts'
 
 /*
  * Clients and transactions of the host's library, which `callersTransaction.ts` recognises.

@@ -12,7 +12,7 @@ import {
   checkWaitMs,
   madeElsewhere,
   optional,
-} from './argument.ts'
+} from '../values/argument.ts'
 
 /*
  * Options of metrics.

@@ -4,11 +4,11 @@ import type { Days, Retention } from '../control/pruneJobRuns.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { TraceEnqueue } from '../job/enqueue.ts'
 import type { HostLogger } from '../job/logger.ts'
-import type { RunOptions } from '../run.ts'
+import type { RunOptions } from '../worker/run.ts'
 import type { PingerOptions } from '../run/createPinger.ts'
 import type { WorkerObserver } from '../run/observer.ts'
-import type { RunOnceOptions } from '../runOnce.ts'
-import type { MigrateOptions } from '../store/migrate.ts'
+import type { RunOnceOptions } from '../worker/runOnce.ts'
+import type { MigrateOptions } from '../tables/migrate.ts'
 import type { Clock } from '../tick/clock.ts'
 import type { WorkerOptions } from '../worker/workerOptions.ts'
 import {
@@ -33,11 +33,11 @@ import {
   wholeNumber,
   type Check,
   type Hints,
-} from './argument.ts'
+} from '../values/argument.ts'
 import { checkAlerts } from './alerts.ts'
 import { checkDatabaseUrl, checkSchema, CONNECTION_HINTS } from './connection.ts'
 import { checkJob, checkJobs } from './jobs.ts'
-import { findNearest } from './nearest.ts'
+import { findNearest } from '../values/nearest.ts'
 
 /*
  * Options of everything that runs jobs: createWorker, run, runOnce, migrate, createPinger.

@@ -5,15 +5,15 @@ import {
   expectSpan,
   refuseFarBackfill,
 } from '../arguments/actions.ts'
-import { checkTarget } from '../arguments/schedules.ts'
-import type { Connection } from '../store/database.ts'
+import { checkTarget } from './checkSchedules.ts'
+import type { Connection } from '../database/database.ts'
 import { addOpenWork, insertAll, saveRows, toWork, type DecidedJob } from '../tick/decideRows.ts'
 import { MAX_COUNTED } from '../tick/dueTicks.ts'
 import { toInstant, type StoredSchedule } from '../tick/storedSchedule.ts'
 import { nextTicks, previousTicks } from '../tick/nextTicks.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { lockKeys, workOf, type Caller } from './lockSchedules.ts'
-import { recordActions } from './recordActions.ts'
+import { recordActions } from '../queue/recordActions.ts'
 
 export interface BackfillRequest extends ActionRequest {
   /** The first instant that may get work; `to` is the last. Ticks that are not decided yet are left to workers. */

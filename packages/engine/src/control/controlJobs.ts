@@ -1,19 +1,19 @@
 import type { Job } from '../job/defineJob.ts'
 import { checkRequest } from '../arguments/actions.ts'
-import { checkId, checkJobName } from '../arguments/argument.ts'
-import type { Connection } from '../store/database.ts'
+import { checkId, checkJobName } from '../values/argument.ts'
+import type { Connection } from '../database/database.ts'
 import {
   APPROVE_RUN_SQL,
   FIND_PAYLOAD_SQL,
   KNOWS_RUN_SQL,
   LOCK_BLOCKED_RUN_SQL,
   LOCK_WORK_OF_RUN_SQL,
-} from '../store/blockedRunSql.ts'
-import type { NewWork } from '../store/enqueueWork.ts'
-import type { Envelope } from '../store/envelope.ts'
+} from '../queue/blockedRunSql.ts'
+import type { NewWork } from '../queue/enqueueWork.ts'
+import type { Envelope } from '../queue/envelope.ts'
 import type { EnqueueResult } from '../job/enqueue.ts'
 import type { Shown } from '../job/labelWork.ts'
-import { recordActions, type Actor } from './recordActions.ts'
+import { recordActions, type Actor } from '../queue/recordActions.ts'
 
 /** Who wants something done to a job or a run, and why. The engine records both. */
 export interface ActionRequest extends Actor {

@@ -6,10 +6,10 @@ import {
 } from '../arguments/actions.ts'
 import type { Job } from '../job/defineJob.ts'
 import { ownLimitOf, type SharedLimit } from '../job/limits.ts'
-import type { Connection } from '../store/database.ts'
-import { PLACE_SQL } from '../store/place.ts'
+import type { Connection } from '../database/database.ts'
+import { PLACE_SQL } from '../queue/place.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
-import { recordActions } from './recordActions.ts'
+import { recordActions } from '../queue/recordActions.ts'
 
 /** Of which limit: that of a job itself, or one that jobs share. */
 export type WhichLimit = { job: Pick<Job, 'name'> } | { limit: Pick<SharedLimit, 'name'> }

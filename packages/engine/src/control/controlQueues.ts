@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { checkRequest } from '../arguments/actions.ts'
-import { checkText } from '../arguments/argument.ts'
-import type { Connection } from '../store/database.ts'
+import { checkText } from '../values/argument.ts'
+import type { Connection } from '../database/database.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
-import { recordActions, type Actor } from './recordActions.ts'
+import { recordActions, type Actor } from '../queue/recordActions.ts'
 
 /**
  * Pauses a queue: once this commits no worker takes work of the job. Runs under way go on. The name may be that of a job that

@@ -1,11 +1,11 @@
 import { v7 as uuid } from 'uuid'
 import { checkRequest, DELETE_REQUEST } from '../arguments/actions.ts'
-import { checkText } from '../arguments/argument.ts'
+import { checkText } from '../values/argument.ts'
 import type { Job } from '../job/defineJob.ts'
-import type { Connection } from '../store/database.ts'
-import { insertWork } from '../store/insertWork.ts'
+import type { Connection } from '../database/database.ts'
+import { insertWork } from '../queue/insertWork.ts'
 import { addOpenWork, saveRows, targetOf, toWork, type DecidedJob } from '../tick/decideRows.ts'
-import { checkTarget } from '../arguments/schedules.ts'
+import { checkTarget } from './checkSchedules.ts'
 import {
   MAX_REFUSALS,
   NOT_PAUSED,
@@ -21,7 +21,7 @@ import {
   workOf,
   type Caller,
 } from './lockSchedules.ts'
-import { recordActions, type Actor } from './recordActions.ts'
+import { recordActions, type Actor } from '../queue/recordActions.ts'
 
 /** Pauses a schedule: its ticks are skipped until somebody resumes it. */
 export async function pauseKeyed(

@@ -5,11 +5,11 @@ import {
   POSTPONE_REQUEST,
   PRIORITISE_REQUEST,
 } from '../arguments/actions.ts'
-import type { Connection } from '../store/database.ts'
-import { rankOf } from '../store/place.ts'
-import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../store/waitingSql.ts'
+import type { Connection } from '../database/database.ts'
+import { rankOf } from '../queue/place.ts'
+import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../queue/waitingSql.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
-import { recordActions, type Actor, type JobActionKind } from './recordActions.ts'
+import { recordActions, type Actor, type JobActionKind } from '../queue/recordActions.ts'
 
 /** Which waiting work of a job, retries included: what matches all of the given ids, label and key, or all of it. */
 export type WhichWork = { job: Pick<Job, 'name'> } & (

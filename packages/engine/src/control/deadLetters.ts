@@ -5,15 +5,15 @@ import {
   REDRIVE_REQUEST,
 } from '../arguments/actions.ts'
 import type { Job } from '../job/defineJob.ts'
-import { readBesideClaim } from '../store/claimWork.ts'
-import type { Connection } from '../store/database.ts'
+import { readBesideClaim } from '../queue/claimWork.ts'
+import type { Connection } from '../database/database.ts'
 import {
   DISCARD_DEAD_LETTERS_SQL,
   FIND_HOLDER_SQL,
   REDRIVE_DEAD_LETTERS_SQL,
   TAKE_DEAD_LETTER_SQL,
   type LetterTaken,
-} from '../store/deadLetterSql.ts'
+} from '../queue/deadLetterSql.ts'
 import {
   chooseDeadLetters,
   countDeadLetters,
@@ -22,7 +22,7 @@ import {
 } from '../read/listDeadLetters.ts'
 import { plainReaderOf } from '../read/reader.ts'
 import type { ActionRequest } from './controlJobs.ts'
-import { recordActions, type Actor } from './recordActions.ts'
+import { recordActions, type Actor } from '../queue/recordActions.ts'
 
 /** Which dead letters are meant: all, those with these ids, or those that match. */
 export type WhichLetters = 'all' | { ids: readonly string[] } | { filter: DeadLetterFilter }

@@ -1,7 +1,7 @@
 import { nextOf } from '../tick/storedSchedule.ts'
 import { createLocalTime, type LocalTime } from '../tick/localTime.ts'
 import { nextTick } from '../tick/nextTicks.ts'
-import { checkPreview } from '../arguments/schedules.ts'
+import { checkPreview } from './checkSchedules.ts'
 
 export interface PreviewQuery {
   cron: string

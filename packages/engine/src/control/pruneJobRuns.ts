@@ -3,7 +3,7 @@ import type { HostClient } from '../job/hostTypes.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { pruneJobRuns } from '../job/engineJobs.ts'
 import { expectLedgerKept } from '../arguments/worker.ts'
-import { LONG, type Database } from '../store/database.ts'
+import { LONG, type Database } from '../database/database.ts'
 
 /**
  * How long the engine keeps its records, in whole days of 24 hours. Each run of `pruneJobRuns` is for the whole

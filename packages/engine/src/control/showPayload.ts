@@ -1,11 +1,11 @@
 import type { Job } from '../job/defineJob.ts'
 import type { JsonValue } from '../job/handler.ts'
 import { checkRequest, checkWhose, SHOW_REQUEST } from '../arguments/actions.ts'
-import { MASKED, maskText, MAX_READ } from '../job/maskText.ts'
-import { storable } from '../job/storable.ts'
-import { FIND_PAYLOAD_OF_WORK_SQL, FIND_PAYLOAD_SQL } from '../store/blockedRunSql.ts'
-import type { Connection } from '../store/database.ts'
-import { recordActions, type Actor } from './recordActions.ts'
+import { MASKED, maskText, MAX_READ } from '../values/maskText.ts'
+import { storable } from '../values/storable.ts'
+import { FIND_PAYLOAD_OF_WORK_SQL, FIND_PAYLOAD_SQL } from '../queue/blockedRunSql.ts'
+import type { Connection } from '../database/database.ts'
+import { recordActions, type Actor } from '../queue/recordActions.ts'
 
 /** A longer one is told by its size: nobody reads it on a page. */
 export const MAX_SHOWN_PAYLOAD_BYTES = 65_536

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import { checkJobName } from '../arguments/argument.ts'
+import { checkJobName } from '../values/argument.ts'
 import type { Job } from '../job/defineJob.ts'
-import type { Connection } from '../store/database.ts'
+import type { Connection } from '../database/database.ts'
 import { readPayload } from '../tick/decideRows.ts'
 import {
   dueOf,
@@ -12,10 +12,10 @@ import {
   type StoredSchedule,
 } from '../tick/storedSchedule.ts'
 import { createNextTick } from '../tick/nextTicks.ts'
-import { checkSchedules, type Wanted } from '../arguments/schedules.ts'
+import { checkSchedules, type Wanted } from './checkSchedules.ts'
 import { changedError, decideFirst, LAST_GONE, lockKeys, type Caller } from './lockSchedules.ts'
-import { recordActions, type Actor } from './recordActions.ts'
-import type { LoadLimit } from './scheduleLoad.ts'
+import { recordActions, type Actor } from '../queue/recordActions.ts'
+import type { LoadLimit } from '../tick/scheduleLoad.ts'
 
 export interface UpsertedSchedule {
   kind: 'created' | 'changed' | 'unchanged'

@@ -1,10 +1,10 @@
 import { types } from 'node:util'
-import { describeIssues, judge, type PayloadIssue } from './askSchema.ts'
+import { describeIssues, judge, type PayloadIssue } from '../values/askSchema.ts'
 import type { Job } from './defineJob.ts'
 import { JobError } from './jobError.ts'
-import { readPart } from './readPart.ts'
-import { isObject, MAX_LEVELS } from './storable.ts'
-import { storableText } from './storableText.ts'
+import { readPart } from '../values/readPart.ts'
+import { isObject, MAX_LEVELS } from '../values/storable.ts'
+import { storableText } from '../values/storableText.ts'
 
 /**
  * Asks a schema about the JSON of a payload that was not plain JSON, as each of its runs will, and returns what the

@@ -6,7 +6,7 @@ import {
   type OVERLAP_POLICIES,
 } from '../arguments/jobs.ts'
 import type { ConcurrencyOptions, Partition, PartitionOptions, SharedLimit } from './limits.ts'
-import type { StandardSchemaV1 } from './standardSchema.ts'
+import type { StandardSchemaV1 } from '../values/standardSchema.ts'
 
 /**
  * Words, used in no other sense:

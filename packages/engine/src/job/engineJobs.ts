@@ -1,4 +1,4 @@
-import { checkJobName } from '../arguments/argument.ts'
+import { checkJobName } from '../values/argument.ts'
 import { checkJobs } from '../arguments/jobs.ts'
 import { defineJob, type Job } from './defineJob.ts'
 

@@ -1,4 +1,5 @@
-import { checkFunction } from '../arguments/argument.ts'
+import { checkFunction } from '../values/argument.ts'
+import type { JOB_TRIGGERS } from '../arguments/queries.ts'
 import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
 import type { EngineJobName } from './engineJobs.ts'
@@ -19,7 +20,6 @@ export type Details = { [key: string]: JsonValue }
 /** Numbers that add up over the batches of a run. */
 export type Counts = { [key: string]: number }
 
-export const JOB_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const
 export type JobTrigger = (typeof JOB_TRIGGERS)[number]
 
 export interface RunInfo {

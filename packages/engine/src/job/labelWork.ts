@@ -1,10 +1,10 @@
 import type { Logger } from './logger.ts'
-import { judge } from './askSchema.ts'
+import { judge } from '../values/askSchema.ts'
 import type { Job } from './defineJob.ts'
-import { createMask } from './maskText.ts'
-import { readPart } from './readPart.ts'
-import { storable } from './storable.ts'
-import { storableText } from './storableText.ts'
+import { createMask } from '../values/maskText.ts'
+import { readPart } from '../values/readPart.ts'
+import { storable } from '../values/storable.ts'
+import { storableText } from '../values/storableText.ts'
 
 /** What people see of a piece of work: the only parts of its payload that leave the queue's table. */
 export interface WorkLabel {

@@ -1,8 +1,8 @@
 import { checkLimitOptions, type KEY_ORDERS } from '../arguments/jobs.ts'
-import { askSchema, SCHEMA_FAILED } from './askSchema.ts'
+import { askSchema, SCHEMA_FAILED } from '../values/askSchema.ts'
 import type { Job, RateLimit } from './defineJob.ts'
 import { JobError } from './jobError.ts'
-import { storableText } from './storableText.ts'
+import { storableText } from '../values/storableText.ts'
 
 /*
  * Limits and keys in the definition of a job: what workers keep to over all processes.

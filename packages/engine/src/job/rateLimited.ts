@@ -2,8 +2,8 @@ import { types } from 'node:util'
 import { checkRateLimited } from '../arguments/errors.ts'
 import { JobError } from './jobError.ts'
 import type { SharedLimit } from './limits.ts'
-import { readPart } from './readPart.ts'
-import { storableText } from './storableText.ts'
+import { readPart } from '../values/readPart.ts'
+import { storableText } from '../values/storableText.ts'
 
 export interface RateLimitedOptions {
   /**

@@ -1,10 +1,10 @@
 import { askAboutJson } from './askAboutJson.ts'
-import { describeIssues, judge } from './askSchema.ts'
+import { describeIssues, judge } from '../values/askSchema.ts'
 import type { Job } from './defineJob.ts'
 import { JobError } from './jobError.ts'
 import { keyOfWork } from './limits.ts'
-import { storableUnchanged } from './storable.ts'
-import { storableText } from './storableText.ts'
+import { storableUnchanged } from '../values/storable.ts'
+import { storableText } from '../values/storableText.ts'
 
 /** Anything larger belongs in a table of its own, and its id in the payload. */
 export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20

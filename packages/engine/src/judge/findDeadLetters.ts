@@ -1,6 +1,6 @@
 import { thrownOf, boundedText } from '../read/bounded.ts'
 import type { JobsReader } from '../read/reader.ts'
-import { MAX_COUNTED } from '../store/waitingSql.ts'
+import { MAX_COUNTED } from '../queue/waitingSql.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, listed, many, spanSince } from './words.ts'
 

@@ -1,6 +1,6 @@
 import { boundedText } from '../read/bounded.ts'
 import type { JobsReader } from '../read/reader.ts'
-import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
+import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, listed, many, spanSince } from './words.ts'
 

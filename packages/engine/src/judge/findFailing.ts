@@ -1,7 +1,7 @@
 import { boundedText, thrownOf } from '../read/bounded.ts'
 import { ENDED_AT, NEUTRAL_CODES, STARTED_AT } from '../read/countRuns.ts'
 import type { JobsReader } from '../read/reader.ts'
-import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { findFirstRuns, sayFirstRun } from './findFirstRun.ts'
 import type { Found } from './problem.ts'
 import { counted, listed, many, spanSince } from './words.ts'

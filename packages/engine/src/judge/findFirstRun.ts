@@ -2,7 +2,7 @@ import { boundedText } from '../read/bounded.ts'
 import { STARTED_AT } from '../read/countRuns.ts'
 import { versionOf } from '../read/listWorkers.ts'
 import type { JobsReader } from '../read/reader.ts'
-import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { spanSince } from './words.ts'
 
 /** The first run that showed what is wrong. */

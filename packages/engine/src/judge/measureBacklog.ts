@@ -2,9 +2,9 @@ import { countWork, oldestDue } from '../read/getQueueStats.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { usualOf } from '../read/runsUnderWay.ts'
 import { DUE_PARTS } from '../read/workOfJobs.ts'
-import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
-import { IN_PLACE, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
+import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
+import { IN_PLACE, LATER, READY, SUSPECT } from '../queue/waitingSql.ts'
 import type { BlockedKey } from './findBlockers.ts'
 
 /** Work of a job that is due and waits. */

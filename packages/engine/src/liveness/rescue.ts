@@ -4,12 +4,13 @@ import type { Logger } from '../job/logger.ts'
 import { decideNext, type AfterFailure } from '../run/afterFailure.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { DRAINED, WORKER_LOST } from '../run/performRun.ts'
-import type { Database } from '../store/database.ts'
-import { endRuns, type End } from '../store/endRuns.ts'
-import { HELD_COLUMNS, heldSql, hasNotEnded } from '../store/heldRuns.ts'
-import { NO_FACTS, type Taken } from '../store/taken.ts'
+import type { Database } from '../database/database.ts'
+import { endRuns, type End } from '../queue/endRuns.ts'
+import { HELD_COLUMNS, heldSql, hasNotEnded } from '../queue/heldRuns.ts'
+import { NO_FACTS, type Taken } from '../queue/taken.ts'
 import type { Holdings } from '../work/holdings.ts'
-import { findLostClaims, gaveSignSql, isAliveSql, type LostClaim } from './whoIsLost.ts'
+import { isAliveSql } from '../database/workerLock.ts'
+import { findLostClaims, gaveSignSql, type LostClaim } from '../queue/lostClaims.ts'
 
 /** A run under way of a claim that its worker can do nothing more with. */
 interface LostRun extends Pick<

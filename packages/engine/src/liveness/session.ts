@@ -1,25 +1,26 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
-import { answerInTime, socketOf } from '../store/answerInTime.ts'
+import { answerInTime, socketOf } from '../database/answerInTime.ts'
 import {
   KEEP_TO_INDEXES,
   toSettings,
   type Connection,
   type PreparedStatement,
   type Result,
-} from '../store/database.ts'
-import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '../store/connectionSettings.ts'
-import { endClient } from '../store/endClient.ts'
-import { createListener } from './listener.ts'
-import { settlesWithin } from '../store/settlesWithin.ts'
+} from '../database/database.ts'
+import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '../database/connectionSettings.ts'
+import { endClient } from '../database/endClient.ts'
+import { createListener } from '../database/listener.ts'
+import { settlesWithin } from '../database/settlesWithin.ts'
 import {
   hasSqlState,
   INSUFFICIENT_PRIVILEGE,
   LOCK_NOT_AVAILABLE,
   QUERY_CANCELED,
-} from '../store/sqlState.ts'
-import { IS_WORKER_LOCK, LAST_SIGN_OFF, workerLockKey } from './whoIsLost.ts'
+} from '../database/sqlState.ts'
+import { IS_WORKER_LOCK, workerLockKey } from '../database/workerLock.ts'
+import { LAST_SIGN_OFF } from '../queue/lostClaims.ts'
 
 /*
  * A session is in one of these states.

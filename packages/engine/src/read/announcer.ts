@@ -1,6 +1,6 @@
 import type { Logger } from '../job/logger.ts'
-import { CHANGES_CHANNEL, notify, type Announcement } from '../store/channels.ts'
-import type { Connection } from '../store/database.ts'
+import { CHANGES_CHANNEL, notify, type Announcement } from '../database/channels.ts'
+import type { Connection } from '../database/database.ts'
 
 export interface Announcer {
   run(run: { id: string; name: string }): void

@@ -1,4 +1,4 @@
-import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { thrownOf } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 

@@ -1,6 +1,6 @@
-import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import type { JobsReader } from './reader.ts'
-import { NOT_STARTED } from './runOutcome.ts'
+import { NOT_STARTED } from '../job/runOutcome.ts'
 
 /**
  * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, it

@@ -1,13 +1,13 @@
-import { checkId } from '../arguments/argument.ts'
+import { checkId } from '../values/argument.ts'
 import { pace } from '../job/limits.ts'
-import { isAliveSql } from '../liveness/whoIsLost.ts'
-import { UNDERSTANDS } from '../store/claimWork.ts'
-import { hasNotEnded } from '../store/heldRuns.ts'
+import { isAliveSql } from '../database/workerLock.ts'
+import { UNDERSTANDS } from '../queue/claimWork.ts'
+import { hasNotEnded } from '../queue/heldRuns.ts'
 import { boundedText, jsonInstant } from './bounded.ts'
 import { findLastAction } from './jobActions.ts'
 import { HELD_UNDER_LIMITS } from './listLimits.ts'
 import type { JobsReader } from './reader.ts'
-import { NOT_STARTED } from './runOutcome.ts'
+import { NOT_STARTED } from '../job/runOutcome.ts'
 
 /**
  * What keeps a piece of work waiting, hardest to lift first.

@@ -1,4 +1,4 @@
-import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
+import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 
 /** What the queue still has of a run's work. */

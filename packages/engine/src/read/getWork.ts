@@ -1,6 +1,6 @@
 import type { Job } from '../job/defineJob.ts'
 import { checkIdOf, checkUniqueKey, checkWorkIds } from '../arguments/queries.ts'
-import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
+import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 
 /**

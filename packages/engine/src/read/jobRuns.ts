@@ -1,11 +1,11 @@
 import type { JobTrigger, JsonValue } from '../job/handler.ts'
 import { checkIdOf, checkRunQuery, type RUN_STATUSES } from '../arguments/queries.ts'
 import { readShown, type Shown } from '../job/labelWork.ts'
-import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import { versionOf } from './listWorkers.ts'
 import type { PagePosition, JobsReader, Statement } from './reader.ts'
-import { codeOfOutcome, hasFailedAs, outcomeOf, type RunOutcome } from './runOutcome.ts'
+import { codeOfOutcome, hasFailedAs, outcomeOf, type RunOutcome } from '../job/runOutcome.ts'
 
 export type RunStatus = (typeof RUN_STATUSES)[number]
 

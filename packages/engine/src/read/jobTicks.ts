@@ -1,9 +1,9 @@
 import type { TickOutcome } from '../tick/decideTicks.ts'
-import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { boundedText, jsonInstant } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
 import type { JobsReader } from './reader.ts'
-import { outcomeOf } from './runOutcome.ts'
+import { outcomeOf } from '../job/runOutcome.ts'
 
 /** A row of the tick ledger. Instants are ISO 8601 in UTC. */
 export interface ListedJobTick {

@@ -1,4 +1,4 @@
-import { checkId } from '../arguments/argument.ts'
+import { checkId } from '../values/argument.ts'
 import {
   checkLetterFilter,
   checkLetterQuery,
@@ -8,7 +8,7 @@ import {
   MAX_COUNTED_LETTERS,
 } from '../arguments/queries.ts'
 import { readShown, type Shown } from '../job/labelWork.ts'
-import { aboutValues, type PieceFilter } from '../store/pieceFilter.ts'
+import { aboutValues, type PieceFilter } from '../queue/pieceFilter.ts'
 import {
   CHOOSE_DEAD_LETTERS_SQL,
   COUNT_DEAD_LETTERS_SQL,
@@ -16,7 +16,7 @@ import {
   FIND_DEAD_LETTER_SQL,
   LIST_CODES_SQL,
   LIST_DEAD_LETTERS_SQL,
-} from '../store/deadLetterSql.ts'
+} from '../queue/deadLetterSql.ts'
 import { runConditions, type ListJobRunsOptions } from './jobRuns.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 

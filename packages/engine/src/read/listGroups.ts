@@ -1,6 +1,6 @@
 import { checkLetterFilter, checkWorkToGroup } from '../arguments/queries.ts'
-import { aboutValues, isAboutSql, type PieceFilter } from '../store/pieceFilter.ts'
-import { IN_ORDER, LATER } from '../store/waitingSql.ts'
+import { aboutValues, isAboutSql, type PieceFilter } from '../queue/pieceFilter.ts'
+import { IN_ORDER, LATER } from '../queue/waitingSql.ts'
 import type { DeadLetterFilter } from './listDeadLetters.ts'
 import { partsAboutSql } from './listWaitingWork.ts'
 import type { JobsReader } from './reader.ts'

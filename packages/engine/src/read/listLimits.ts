@@ -1,4 +1,4 @@
-import { hasNotEnded } from '../store/heldRuns.ts'
+import { hasNotEnded } from '../queue/heldRuns.ts'
 import { boundedText, jsonInstant } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 

@@ -1,6 +1,6 @@
 import { checkWorkFilter, checkWorkQuery, type WORK_ORDERS } from '../arguments/queries.ts'
-import { GREATEST_RANK, LEAST_RANK } from '../store/place.ts'
-import { aboutValues, isAboutSql, type PieceFilter } from '../store/pieceFilter.ts'
+import { GREATEST_RANK, LEAST_RANK } from '../queue/place.ts'
+import { aboutValues, isAboutSql, type PieceFilter } from '../queue/pieceFilter.ts'
 import {
   IN_ORDER,
   IN_PLACE,
@@ -9,7 +9,7 @@ import {
   MAX_COUNTED,
   READY,
   SUSPECT,
-} from '../store/waitingSql.ts'
+} from '../queue/waitingSql.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 import { DELAYED, DUE_PARTS, GREATEST_PLACE, NAMES_OF_WORK } from './workOfJobs.ts'
 

@@ -1,7 +1,8 @@
-import { checkText } from '../arguments/argument.ts'
+import { checkText } from '../values/argument.ts'
 import { expectReader } from '../arguments/queries.ts'
-import { isAliveSql, LAST_SIGN_OFF, SIGN_COUNTS_MS } from '../liveness/whoIsLost.ts'
-import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { isAliveSql } from '../database/workerLock.ts'
+import { LAST_SIGN_OFF, SIGN_COUNTS_MS } from '../queue/lostClaims.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 

@@ -1,5 +1,5 @@
-import { checkTexts } from '../arguments/argument.ts'
-import { isAliveSql } from '../liveness/whoIsLost.ts'
+import { checkTexts } from '../values/argument.ts'
+import { isAliveSql } from '../database/workerLock.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 import { NAMES_OF_LETTERS, NAMES_OF_WORK } from './workOfJobs.ts'

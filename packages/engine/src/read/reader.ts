@@ -2,10 +2,10 @@ import pg from 'pg'
 import type { HostLogger } from '../job/logger.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
 import { checkReaderOptions } from '../arguments/queries.ts'
-import { containedLog } from '../store/containedLog.ts'
-import { openDatabase, type Connection } from '../store/database.ts'
-import { createSchema, type Schema } from '../store/schema.ts'
-import { asTransaction } from '../store/callersTransaction.ts'
+import { containedLog } from '../database/containedLog.ts'
+import { openDatabase, type Connection } from '../database/database.ts'
+import { createSchema, type Schema } from '../database/schema.ts'
+import { asTransaction } from '../database/callersTransaction.ts'
 
 export interface Statement {
   text: string

@@ -1,7 +1,7 @@
 import { boundedText } from './bounded.ts'
 import type { FoundJobRun } from './jobRuns.ts'
 import type { JobsReader } from './reader.ts'
-import { outcomeOf, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from '../job/runOutcome.ts'
 
 /** A run that another one is linked with. Instants are ISO 8601 in UTC. */
 export interface LinkedRun {

@@ -1,5 +1,5 @@
-import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
+import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import { boundedText } from './bounded.ts'
 import { IS_FINITE, MS } from './countRuns.ts'
 import { progressOf } from './jobRuns.ts'

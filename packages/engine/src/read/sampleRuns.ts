@@ -1,8 +1,8 @@
-import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { JobsReader } from './reader.ts'
-import { outcomeOf, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from '../job/runOutcome.ts'
 
 /** An ended run as a mark in a chart. */
 export interface RunPoint {

@@ -1,7 +1,7 @@
-import { storableText } from '../job/storableText.ts'
+import { storableText } from '../values/storableText.ts'
 import { boundedText, thrownOf } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
-import { outcomeOf, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from '../job/runOutcome.ts'
 
 /** A run that a search found. */
 export interface RunMatch {

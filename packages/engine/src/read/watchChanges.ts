@@ -1,9 +1,9 @@
 import type { HostLogger } from '../job/logger.ts'
-import { containedLog } from '../store/containedLog.ts'
-import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
-import { createSchema } from '../store/schema.ts'
-import { findPooler } from '../liveness/findPooler.ts'
-import { createListener } from '../liveness/listener.ts'
+import { containedLog } from '../database/containedLog.ts'
+import { CHANGES_CHANNEL, type Announcement } from '../database/channels.ts'
+import { createSchema } from '../database/schema.ts'
+import { findPooler } from '../database/findPooler.ts'
+import { createListener } from '../database/listener.ts'
 
 export type { Announcement }
 

@@ -1,5 +1,5 @@
-import { GREATEST_RANK, LEAST_RANK } from '../store/place.ts'
-import { LATER, READY, SUSPECT } from '../store/waitingSql.ts'
+import { GREATEST_RANK, LEAST_RANK } from '../queue/place.ts'
+import { LATER, READY, SUSPECT } from '../queue/waitingSql.ts'
 
 /**
  * The names in an index that begins with the name: one look into it for each name, however many rows have it. `from` and

@@ -1,7 +1,7 @@
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { JobsReader } from './reader.ts'
-import { outcomeOf, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from '../job/runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface WorkerRun {

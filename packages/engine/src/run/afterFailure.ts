@@ -1,7 +1,7 @@
-import { MAX_BACK_OFF_MS } from '../store/waitingSql.ts'
+import { MAX_BACK_OFF_MS } from '../queue/waitingSql.ts'
 import type { RetryPolicy } from '../job/defineJob.ts'
-import type { End, Next } from '../store/endRuns.ts'
-import type { Taken } from '../store/taken.ts'
+import type { End, Next } from '../queue/endRuns.ts'
+import type { Taken } from '../queue/taken.ts'
 
 /**
  * What follows a run that failed.

@@ -1,8 +1,8 @@
 import { JobError } from '../job/jobError.ts'
 import type { Abort } from './abort.ts'
-import { CANCEL_CHANNEL } from '../store/channels.ts'
-import type { Database } from '../store/database.ts'
-import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
+import { CANCEL_CHANNEL } from '../database/channels.ts'
+import type { Database } from '../database/database.ts'
+import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { Session } from '../liveness/session.ts'
 import type { WakeUps } from '../work/wakeUps.ts'
 

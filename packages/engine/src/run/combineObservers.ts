@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from '../job/logger.ts'
-import { storableText } from '../job/storableText.ts'
-import { settlesWithin } from '../store/settlesWithin.ts'
+import { storableText } from '../values/storableText.ts'
+import { settlesWithin } from '../database/settlesWithin.ts'
 import type { ObservedRun, RunObservation, WorkerObserver } from './observer.ts'
 import { describeError, toLoggedError } from './describeError.ts'
 

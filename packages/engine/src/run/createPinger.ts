@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Details } from '../job/handler.ts'
 import type { HostLogger } from '../job/logger.ts'
-import { MAX_TIMER_MS } from '../arguments/argument.ts'
+import { MAX_TIMER_MS } from '../values/argument.ts'
 import { checkPingerClose, checkPingerOptions } from '../arguments/worker.ts'
-import { containedLog } from '../store/containedLog.ts'
+import { containedLog } from '../database/containedLog.ts'
 import type { RescuedRun, RunEnding, WorkerObserver } from './observer.ts'
 
 export type PingEvent = 'start' | 'success' | 'fail'

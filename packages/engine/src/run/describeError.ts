@@ -1,8 +1,8 @@
 import { JobError } from '../job/jobError.ts'
-import { maskText, MAX_READ, type Mask } from '../job/maskText.ts'
-import { readPart } from '../job/readPart.ts'
-import { readableLine, storableText } from '../job/storableText.ts'
-import { meaningOfSqlState } from '../store/sqlState.ts'
+import { maskText, MAX_READ, type Mask } from '../values/maskText.ts'
+import { readPart } from '../values/readPart.ts'
+import { readableLine, storableText } from '../values/storableText.ts'
+import { meaningOfSqlState } from '../database/sqlState.ts'
 
 /** An error as JobRun.details.error stores it. A type and not an interface, so that it is assignable to JsonValue. */
 export type ErrorDescription = {

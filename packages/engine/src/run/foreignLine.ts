@@ -1,6 +1,6 @@
 import { format } from 'node:util'
-import { MAX_READ } from '../job/maskText.ts'
-import { storable } from '../job/storable.ts'
+import { MAX_READ } from '../values/maskText.ts'
+import { storable } from '../values/storable.ts'
 
 /** Limits of one log line: how many values or fields it may have, and how large each may be as JSON. */
 export const MAX_FIELDS = 50

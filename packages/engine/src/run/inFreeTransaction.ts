@@ -1,4 +1,4 @@
-import type { Host } from '../store/callersTransaction.ts'
+import type { Host } from '../database/callersTransaction.ts'
 import type { Abort } from './abort.ts'
 import { pauseAfter } from './pauseAfter.ts'
 

@@ -1,4 +1,4 @@
-import { settlesWithin } from '../store/settlesWithin.ts'
+import { settlesWithin } from '../database/settlesWithin.ts'
 
 /** A run's progress as JobRun stores it. */
 export interface Progress {

@@ -1,8 +1,8 @@
 import { LEVELS, type Logger, type LogLine } from '../job/logger.ts'
-import { MAX_READ, type Mask } from '../job/maskText.ts'
-import { readPart } from '../job/readPart.ts'
-import { storable } from '../job/storable.ts'
-import { readableLine, storableText } from '../job/storableText.ts'
+import { MAX_READ, type Mask } from '../values/maskText.ts'
+import { readPart } from '../values/readPart.ts'
+import { storable } from '../values/storable.ts'
+import { readableLine, storableText } from '../values/storableText.ts'
 import { describeError } from './describeError.ts'
 import { formatMessage, MAX_FIELDS, MAX_FIELDS_BYTES, mergeFields } from './foreignLine.ts'
 

@@ -1,10 +1,10 @@
-import { GIVES_WAY } from '../store/giveWay.ts'
-import { listColumns } from '../store/carried.ts'
-import { HELD_AT, HELD_COLUMNS, RECORDED_AT_START } from '../store/heldRuns.ts'
+import { GIVES_WAY } from '../database/giveWay.ts'
+import { listColumns } from '../queue/carried.ts'
+import { HELD_AT, HELD_COLUMNS, RECORDED_AT_START } from '../queue/heldRuns.ts'
 import type { Counts } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
-import type { Connection } from '../store/database.ts'
-import type { Taken } from '../store/taken.ts'
+import type { Connection } from '../database/database.ts'
+import type { Taken } from '../queue/taken.ts'
 
 /** The key that keeps two runs of an exclusive job apart; null for dry runs, which change nothing. */
 export function exclusiveKey(job: Job, dryRun: boolean): string | null {

@@ -1,14 +1,14 @@
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
 import type { Details } from '../job/handler.ts'
-import { storableText } from '../job/storableText.ts'
+import { storableText } from '../values/storableText.ts'
 import type { Observers } from './combineObservers.ts'
-import type { HeldClaim } from '../store/taken.ts'
-import type { Connection, Database } from '../store/database.ts'
+import type { HeldClaim } from '../queue/taken.ts'
+import type { Connection, Database } from '../database/database.ts'
 import type { RunEnding } from './observer.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import type { Holdings } from '../work/holdings.ts'
-import { endRuns, findEnded, letGo, type End } from '../store/endRuns.ts'
+import { endRuns, findEnded, letGo, type End } from '../queue/endRuns.ts'
 
 export interface Settler {
   /** Records the run's end and settles its work, both or neither. Waits while the database is away. */

@@ -1,8 +1,8 @@
 import type { Job } from '../job/defineJob.ts'
-import { describeIssues, judge } from '../job/askSchema.ts'
-import { createMask } from '../job/maskText.ts'
-import { storableUnchanged } from '../job/storable.ts'
-import { storableText } from '../job/storableText.ts'
+import { describeIssues, judge } from '../values/askSchema.ts'
+import { createMask } from '../values/maskText.ts'
+import { storableUnchanged } from '../values/storable.ts'
+import { storableText } from '../values/storableText.ts'
 import { describeError, type ErrorDescription } from './describeError.ts'
 
 /** Store larger results in a table of your own, and return their id. */

@@ -1,7 +1,7 @@
 import { JobError } from '../job/jobError.ts'
 import type { Counts, Details } from '../job/handler.ts'
-import { storable } from '../job/storable.ts'
-import { storableBigint, storableText } from '../job/storableText.ts'
+import { storable } from '../values/storable.ts'
+import { storableBigint, storableText } from '../values/storableText.ts'
 import type { Progress } from './progress.ts'
 
 /** Different counts over all batches of a run. */

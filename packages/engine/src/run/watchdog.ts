@@ -1,6 +1,6 @@
 import inspector from 'node:inspector'
 import { Worker as Thread } from 'node:worker_threads'
-import type { ContainedLog } from '../store/containedLog.ts'
+import type { ContainedLog } from '../database/containedLog.ts'
 import { CURRENT_RUN, SHARED, WATCHDOG_PROGRAM } from './watchdogThread.ts'
 
 /** A run whose handler is called in this process. */

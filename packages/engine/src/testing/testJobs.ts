@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { JobsClient } from '../createJobsClient.ts'
+import type { JobsClient } from '../client/createJobsClient.ts'
 import type { Details, JobTrigger, JsonValue, PayloadOf } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
 

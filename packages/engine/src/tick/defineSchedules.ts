@@ -1,9 +1,9 @@
-import { recordActions } from '../control/recordActions.ts'
-import { ticksOfDay } from '../control/scheduleLoad.ts'
+import { recordActions } from '../queue/recordActions.ts'
+import { ticksOfDay } from './scheduleLoad.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Logger } from '../job/logger.ts'
-import { isAliveSql } from '../liveness/whoIsLost.ts'
-import type { Connection } from '../store/database.ts'
+import { isAliveSql } from '../database/workerLock.ts'
+import type { Connection } from '../database/database.ts'
 import { decideRows } from './decideRows.ts'
 import { createNextTick } from './nextTicks.ts'
 import {

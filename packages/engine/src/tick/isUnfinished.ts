@@ -1,6 +1,6 @@
-import type { Connection } from '../store/database.ts'
-import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
-import { IN_PLACE, LATER, MAX_BACK_OFF_MS, READY, SUSPECT } from '../store/waitingSql.ts'
+import type { Connection } from '../database/database.ts'
+import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
+import { IN_PLACE, LATER, MAX_BACK_OFF_MS, READY, SUSPECT } from '../queue/waitingSql.ts'
 import type { StoredSchedule } from './storedSchedule.ts'
 
 /** A retry is due within its job's longest pause, or that after losses; one that is due later was postponed. */

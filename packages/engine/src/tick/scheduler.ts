@@ -1,8 +1,8 @@
 import type { Job } from '../job/defineJob.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Observers } from '../run/combineObservers.ts'
-import type { Connection, Database } from '../store/database.ts'
-import { GIVING_WAY } from '../store/giveWay.ts'
+import type { Connection, Database } from '../database/database.ts'
+import { GIVING_WAY } from '../database/giveWay.ts'
 import type { Clock } from './clock.ts'
 import { decideRows, type DecidedRows } from './decideRows.ts'
 import {

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { v7 as uuid } from 'uuid'
 import type { Job } from '../job/defineJob.ts'
-import type { Database } from '../store/database.ts'
+import type { Database } from '../database/database.ts'
 import {
   ClaimConflict,
   claimWork,
@@ -9,18 +9,18 @@ import {
   readBesideClaim,
   type Claimed,
   type ClaimRequest,
-} from '../store/claimWork.ts'
+} from '../queue/claimWork.ts'
 import {
   claimUnderLimits,
   findKeys,
   type AskedKey,
   type LimitState,
-} from '../store/claimUnderLimits.ts'
-import type { Taken } from '../store/taken.ts'
+} from '../queue/claimUnderLimits.ts'
+import type { Taken } from '../queue/taken.ts'
 import { createFloors, type Floors } from './floors.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
-import { expireSeconds } from '../store/expireSeconds.ts'
+import { expireSeconds } from '../queue/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { classifyFailure } from '../run/settler.ts'
 import { exclusiveKey } from '../run/runs.ts'

@@ -1,5 +1,5 @@
-import type { Behind, Taken } from '../store/taken.ts'
-import type { LookRequest, Seen } from '../store/looks.ts'
+import type { Behind, Taken } from '../queue/taken.ts'
+import type { LookRequest, Seen } from '../queue/looks.ts'
 
 /*
  * Where a worker begins to look for a job's work, so that it passes over what it has dealt with, and nothing else.
@@ -9,7 +9,7 @@ import type { LookRequest, Seen } from '../store/looks.ts'
  * claim that was rolled back. So others begin at the floor, below which there is no work and never will be. The floor moves
  * to the hint that an earlier look knew (the mark) once no transaction can hide work from it any more:
  *
- *   1. A transaction has its id before it takes a place (store/place.ts), and a look gets its id after the places that its
+ *   1. A transaction has its id before it takes a place (queue/place.ts), and a look gets its id after the places that its
  *      worker knows have been taken. So whoever holds a place up to the mark has a smaller id than the look that made it. The
  *      id of the claim would not do: a claim may have it before it sees work, which is enqueued or changed meanwhile.
  *   2. Once a later look's xmin is above that id, all of them have ended, and its snapshot shows what they left. A host's

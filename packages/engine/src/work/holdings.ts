@@ -1,5 +1,5 @@
-import type { Claimed, ClaimRequest } from '../store/claimWork.ts'
-import type { End } from '../store/endRuns.ts'
+import type { Claimed, ClaimRequest } from '../queue/claimWork.ts'
+import type { End } from '../queue/endRuns.ts'
 
 /** What this worker holds by its own memory. The database may have gone back since, as after a fail-over: see rescue.ts. */
 export interface Holdings {

@@ -1,5 +1,5 @@
 import type { Job } from '../job/defineJob.ts'
-import type { Taken } from '../store/taken.ts'
+import type { Taken } from '../queue/taken.ts'
 import { createLane, type Lane, type LaneOptions } from './lane.ts'
 import { createPayloadBudget } from './payloadBudget.ts'
 import { createSuspectLane } from './suspectLane.ts'

@@ -1,5 +1,5 @@
-import type { KnownClaims } from '../store/claimUnderLimits.ts'
-import type { JobRules, RulesByJob } from '../store/limitSql.ts'
+import type { KnownClaims } from '../queue/claimUnderLimits.ts'
+import type { JobRules, RulesByJob } from '../queue/limitSql.ts'
 import { createShares, type Shares } from './shares.ts'
 
 /** What a worker knows of the limits of its jobs. Their numbers it does not know: claims read them under the lock. */

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ownLimitOf } from '../job/limits.ts'
-import { readLimitNews, writeLimitNews } from '../store/channels.ts'
-import type { LimitState } from '../store/claimUnderLimits.ts'
-import type { Waker } from '../store/waker.ts'
+import { readLimitNews, writeLimitNews } from '../database/channels.ts'
+import type { LimitState } from '../queue/claimUnderLimits.ts'
+import type { Waker } from '../database/waker.ts'
 import type { Limits } from './limits.ts'
 
 /*

@@ -1,5 +1,5 @@
-import type { AskedKey, FoundKey, LimitState } from '../store/claimUnderLimits.ts'
-import type { Behind, Taken } from '../store/taken.ts'
+import type { AskedKey, FoundKey, LimitState } from '../queue/claimUnderLimits.ts'
+import type { Behind, Taken } from '../queue/taken.ts'
 
 /*
  * The keys of one job that have work, as this worker knows them, and how much each had of it. The key with the least service is

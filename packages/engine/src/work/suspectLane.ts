@@ -1,7 +1,7 @@
 import type { Job } from '../job/defineJob.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Observers } from '../run/combineObservers.ts'
-import type { Taken } from '../store/taken.ts'
+import type { Taken } from '../queue/taken.ts'
 import type { Claimer } from './claimer.ts'
 import type { Lane } from './lane.ts'
 import type { Turns } from './turns.ts'

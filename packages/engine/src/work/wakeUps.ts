@@ -1,5 +1,5 @@
-import { readWakeUp } from '../store/channels.ts'
-import type { Connection, PreparedStatement } from '../store/database.ts'
+import { readWakeUp } from '../database/channels.ts'
+import type { Connection, PreparedStatement } from '../database/database.ts'
 
 /** Tells a worker's lanes and runs of notifications, once the transactions behind them have committed. */
 export interface WakeUps {

@@ -1,15 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { writeSync } from 'node:fs'
 import { JobError } from '../job/jobError.ts'
-import { readPart } from '../job/readPart.ts'
+import { readPart } from '../values/readPart.ts'
 import type { Abort } from '../run/abort.ts'
 import { complainOfObserver, findObserverLog } from '../run/combineObservers.ts'
 import { describeError, isJobError, toLoggedError } from '../run/describeError.ts'
 import { executeRun } from '../run/executeRun.ts'
 import type { Execute } from '../run/performRun.ts'
 import { createWatchdog, type RunHere } from '../run/watchdog.ts'
-import type { ContainedLog } from '../store/containedLog.ts'
-import { settlesWithin } from '../store/settlesWithin.ts'
+import type { ContainedLog } from '../database/containedLog.ts'
+import { settlesWithin } from '../database/settlesWithin.ts'
 import type { WorkerOptions } from './workerOptions.ts'
 
 /*

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
-import { recordActions } from '../control/recordActions.ts'
+import { recordActions } from '../queue/recordActions.ts'
 import type { Job, RateLimit } from '../job/defineJob.ts'
 import { ownLimitOf } from '../job/limits.ts'
-import { isAliveSql } from '../liveness/whoIsLost.ts'
-import type { Connection, Database } from '../store/database.ts'
-import { GIVING_WAY } from '../store/giveWay.ts'
-import { LOCK_LIMITS_SQL } from '../store/limitSql.ts'
-import { PLACE_SQL } from '../store/place.ts'
+import { isAliveSql } from '../database/workerLock.ts'
+import type { Connection, Database } from '../database/database.ts'
+import { GIVING_WAY } from '../database/giveWay.ts'
+import { LOCK_LIMITS_SQL } from '../queue/limitSql.ts'
+import { PLACE_SQL } from '../queue/place.ts'
 
 /*
  * The definitions of limits become rows of JobLimit, and the row alone binds. Each worker's row of JobWorker has what its code

@@ -7,7 +7,7 @@ import type { Job } from '../job/defineJob.ts'
 import type { TraceEnqueue } from '../job/enqueue.ts'
 import type { HostLogger } from '../job/logger.ts'
 import type { WorkerObserver } from '../run/observer.ts'
-import type { Connections } from '../store/database.ts'
+import type { Connections } from '../database/database.ts'
 import type { Clock } from '../tick/clock.ts'
 
 export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostClient> {

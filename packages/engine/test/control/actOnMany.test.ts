@@ -7,7 +7,7 @@ import { getWork, type ActOnManyRequest } from '../../src/client.ts'
 import { actOnMany } from '../../src/control/actOnMany.ts'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { listJobActions, listRunActions } from '../../src/internal.ts'
-import type { Database } from '../../src/store/database.ts'
+import type { Database } from '../../src/database/database.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type Job } from '../../src/index.ts'
 import { labelPayload, labelWork } from '../../src/job/labelWork.ts'
-import { storable } from '../../src/job/storable.ts'
+import { storable } from '../../src/values/storable.ts'
 
 const order = z.object({ orderId: z.string(), lines: z.array(z.number()).default([]) })
 const job = defineJob({

@@ -1,6 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createJobsClient } from '../../src/createJobsClient.ts'
+import { createJobsClient } from '../../src/client/createJobsClient.ts'
 import { watchChanges, type Announcement, type ChangesWatch } from '../../src/read/watchChanges.ts'
 import { createAnnouncer } from '../../src/read/announcer.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'

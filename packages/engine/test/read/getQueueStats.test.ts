@@ -8,7 +8,7 @@ import {
 } from '../../src/read/listWaitingWork.ts'
 import { BACKLOG_SQL } from '../../src/judge/measureBacklog.ts'
 import { MAX_MEASURED, measureQueueSql } from '../../src/read/getQueueStats.ts'
-import { PLACE_SQL } from '../../src/store/place.ts'
+import { PLACE_SQL } from '../../src/queue/place.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { explainPlan, type PlanNode } from '../explainPlan.ts'

@@ -13,7 +13,7 @@ import {
   type ListJobRunsOptions,
 } from '../../src/read/jobRuns.ts'
 import { openReader, readerIn, type PagePosition, type JobsReader } from '../../src/read/reader.ts'
-import { createSchema } from '../../src/store/schema.ts'
+import { createSchema } from '../../src/database/schema.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { explainPlan } from '../explainPlan.ts'
 

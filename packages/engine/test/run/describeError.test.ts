@@ -7,7 +7,7 @@ import {
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { JobError } from '../../src/index.ts'
-import { storable } from '../../src/job/storable.ts'
+import { storable } from '../../src/values/storable.ts'
 import { describeError } from '../../src/run/describeError.ts'
 
 function makeError(described: HostileValue | Record<string, HostileValue>): unknown {

@@ -12,7 +12,7 @@ import { createCancellations, type Cancellations } from '../../src/run/cancellat
 import { ABORT_GRACE_MS } from '../../src/run/executeRun.ts'
 import { performRun, type RunManner, type RunServices } from '../../src/run/performRun.ts'
 import { createSettler } from '../../src/run/settler.ts'
-import { claimByHand } from '../../src/store/claimByHand.ts'
+import { claimByHand } from '../../src/queue/claimByHand.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { interceptQueries, textOf } from '../interceptQueries.ts'
 import { openBeside } from '../openBeside.ts'

@@ -2,9 +2,9 @@ import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Logger } from '../../src/index.ts'
-import { createMask } from '../../src/job/maskText.ts'
-import { storable } from '../../src/job/storable.ts'
-import { containedLog } from '../../src/store/containedLog.ts'
+import { createMask } from '../../src/values/maskText.ts'
+import { storable } from '../../src/values/storable.ts'
+import { containedLog } from '../../src/database/containedLog.ts'
 import { createRunLog, LOG_LEVELS, type KeptLog } from '../../src/run/runLog.ts'
 
 const at = new Date('2026-01-02T03:04:05.678Z')

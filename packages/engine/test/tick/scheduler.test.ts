@@ -2,7 +2,7 @@ import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type Job, type ScheduleOptions } from '../../src/index.ts'
-import type { Connection, Database } from '../../src/store/database.ts'
+import type { Connection, Database } from '../../src/database/database.ts'
 import { createScheduler } from '../../src/tick/scheduler.ts'
 import { useFleet } from '../useFleet.ts'
 

@@ -7,9 +7,9 @@ import {
   findKeys,
   type AskedKey,
   type KnownClaims,
-} from '../../src/store/claimUnderLimits.ts'
-import { lockLimits, readRules, type JobRules } from '../../src/store/limitSql.ts'
-import type { Connection } from '../../src/store/database.ts'
+} from '../../src/queue/claimUnderLimits.ts'
+import { lockLimits, readRules, type JobRules } from '../../src/queue/limitSql.ts'
+import type { Connection } from '../../src/database/database.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { countLockWaits } from '../countLockWaits.ts'

@@ -1,5 +1,5 @@
-import { toRanges } from '../../src/store/claimWork.ts'
-import type { Behind } from '../../src/store/taken.ts'
+import { toRanges } from '../../src/queue/claimWork.ts'
+import type { Behind } from '../../src/queue/taken.ts'
 import { createFloors } from '../../src/work/floors.ts'
 
 /*

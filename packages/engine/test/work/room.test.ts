@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from 'vitest'
-import { readLimitNews, writeLimitNews } from '../../src/store/channels.ts'
+import { readLimitNews, writeLimitNews } from '../../src/database/channels.ts'
 import { createLimits } from '../../src/work/limits.ts'
 import { createRoom, type Room } from '../../src/work/room.ts'
 

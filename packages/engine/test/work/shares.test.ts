@@ -1,7 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Taken } from '../../src/store/taken.ts'
+import type { Taken } from '../../src/queue/taken.ts'
 import { createShares } from '../../src/work/shares.ts'
 
 /** A queue of so many pieces of each key, and what is asked of it by shares. */

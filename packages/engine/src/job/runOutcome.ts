@@ -1,0 +1,44 @@
+import type { RUN_OUTCOMES } from '../arguments/queries.ts'
+
+export type RunOutcome = (typeof RUN_OUTCOMES)[number]
+
+/** The error codes with which the engine ends such runs. */
+const CODES = {
+  cancelled: 'cancelled',
+  blocked: 'guard_blocked',
+  expired: 'expired',
+  lost: 'worker_lost',
+  givenBack: 'drained',
+} as const satisfies Partial<Record<RunOutcome, string>>
+
+/** How the message begins of a run that expired, or was replaced, before its handler began. */
+export const NOT_STARTED = 'Not started'
+
+/** Whether the code is one of those by which the engine ends a run. One that a handler throws becomes `handler_<code>`. */
+export function isOutcomeCode(code: string): boolean {
+  return (Object.values(CODES) as string[]).includes(code)
+}
+
+const OTHERS = Object.entries(CODES)
+  .map(([outcome, code]) => `when '${code}' then '${outcome}'`)
+  .join(' ')
+
+/** The outcome of a run as an expression. `of` stands before each column, such as `run.`. */
+export const outcomeOf = (of = '') =>
+  `case when ${of}"status" <> 'failed' then ${of}"status"::text else case ${of}"errorCode" ${OTHERS} else 'failed' end end`
+
+const OTHER_CODES = Object.values(CODES)
+  .map((code) => `'${code}'`)
+  .join(', ')
+
+/** The code with which all runs of this outcome end; null where they have several, or none. */
+export function codeOfOutcome(outcome: RunOutcome): string | null {
+  return outcome in CODES ? CODES[outcome as keyof typeof CODES] : null
+}
+
+/** The condition that an ended `run` has this outcome. Literals, so that PostgreSQL can use partial indexes. */
+export function hasFailedAs(outcome: Exclude<RunOutcome, 'running' | 'success'>): string {
+  return outcome === 'failed'
+    ? `run."errorCode" is not null and run."errorCode" not in (${OTHER_CODES})`
+    : `run."errorCode" = '${CODES[outcome]}'`
+}

@@ -1,0 +1,567 @@
+import pg from 'pg'
+import { isAliveSql } from '../database/workerLock.ts'
+import { CARRIED, CARRIED_COLUMNS, listColumns } from './carried.ts'
+import type { AnyRow, Connection, PreparedStatement } from '../database/database.ts'
+import { readPayload, type Facts } from './envelope.ts'
+import { GIVES_WAY } from '../database/giveWay.ts'
+import { GREATEST_RANK, LEAST_RANK } from './place.ts'
+import { HELD_COLUMNS, hasNotEnded, heldSql, LISTS } from './heldRuns.ts'
+import { NO_FACTS, type Behind, type HeldClaim, type Taken } from './taken.ts'
+
+/*
+ * A claim is a row of JobClaim that lists what one statement has taken of one job.
+ *
+ *   asked    No row yet. The worker chose the id; the claim's statement makes it held, or leaves nothing. When no answer
+ *            comes, the worker asks findWorkOfClaims, which finds it held or makes it closed.
+ *   held     The worker carries out its runs, and deletes the row with the ends of the last of them, or soon after. Its rounds
+ *            take out what has ended meanwhile (compactClaims).
+ *   closed   A row with no runs: a late statement with the same id fails on it. dropClosedClaims deletes it after 10
+ *            minutes; the rescue does when the worker is gone.
+ *   lost     The worker does not live (database/workerLock.ts), or the claim has expired. A round of any worker ends the runs, gives
+ *            their work back and deletes the row (rescue.ts); a run it could not end keeps the row until the next round.
+ */
+
+/** What a worker asks for of one job. */
+export interface ClaimRequest {
+  /** Chosen by the worker, so that it finds the claim again when no answer came. */
+  claimId: string
+  name: string
+  /** Takes at most so many pieces of work. */
+  limit: number
+  /** No two claims have the same key. Set for jobs of which one run may be under way at a time; their limit is 1. */
+  exclusiveKey: string | null
+  /** After so many seconds others take the attempt for hung. */
+  expireSeconds: number
+  /** Where to begin to look, by rank. Default: at the beginning. */
+  behind?: readonly Behind[]
+  /** Whether the job's last claim was answered in full. Default: no. */
+  hasBacklog?: boolean
+}
+
+export interface Claimed {
+  work: readonly Taken[]
+  /**
+   * False: others cannot see that this worker lives, so the claim took nothing. They would rescue what it took while it
+   * carries it out.
+   */
+  isAlive: boolean
+  /** Whether more was found than one claim may bring, by its bytes. */
+  isCut: boolean
+}
+
+/** Another claim has the same exclusive key, or the queue was paused meanwhile: the claim took nothing. */
+export class ClaimConflict extends Error {
+  override readonly name = 'ClaimConflict'
+  constructor(cause: unknown) {
+    super('Another run of this exclusive job is under way', { cause })
+  }
+}
+
+/** What one claim brings, so that a worker can hold it beside what it runs: after so many bytes it takes no more. */
+export const MAX_CLAIM_BYTES = 16 * 2 ** 20
+
+/** Work needs a worker that understands at least this much. Later versions raise it, and leave what needs more alone. */
+export const UNDERSTANDS = 0
+
+/** How a statement names a parameter that is an array. */
+export type ArrayOf = (array: string) => string
+
+/** How many bytes each of the requests may bring. */
+const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
+/** How many pieces were found, if that may be too many bytes. Only then are they summed up one by one, which takes as long as to find them. */
+const TOO_MANY = '(select "tooMany" from whole)'
+
+const OF_EACH = CARRIED.filter(({ isRare }) => !isRare)
+
+/**
+ * What few pieces of work have, and which: the list of JobClaim, and what an element says. Where none of a claim has it, the list is
+ * null; where none of all has any of them, PostgreSQL does not even begin to make them.
+ */
+const RARE = [
+  { list: 'workIds', value: '"id"', when: '"attempt" > 1' },
+  { list: 'dueAts', value: 'case when "isDelayed" then "dueAt" end', when: '"isDelayed"' },
+  ...CARRIED.filter(({ isRare }) => isRare).map(({ list, name, absent }) => ({
+    ...{ list, value: `"${name}"` },
+    when: `"${name}" is distinct from ${absent}`,
+  })),
+]
+
+const rareSql = ({ list, value, when }: (typeof RARE)[number]) =>
+  `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${list}"`
+
+/** Carried columns that no worker needs; and the key, which it needs under limits alone. */
+const NOT_ANSWERED = ['needs', 'enqueuedAt', 'key']
+
+/** The columns of the answer. Null is what most say: most of a worker's time goes into reading it. */
+const ANSWERED: readonly (readonly [name: string, value: string])[] = [
+  ['request', '"request"::int'],
+  ['id', '"id"::text'],
+  ['runId', 'case when "attempt" > 1 then "runId"::text end'],
+  ['place', '"place"::text'],
+  ['payload', '"payload"'],
+  ['isDelayed', 'nullif("isDelayed", false)'],
+  ['tooMany', TOO_MANY],
+  ...CARRIED.filter(({ name }) => !NOT_ANSWERED.includes(name)).map(
+    ({ name, absent, isRare }) =>
+      [name, isRare && absent !== 'null' ? `nullif("${name}", ${absent})` : `"${name}"`] as const,
+  ),
+]
+
+/** The last row of an answer. It has nothing but `facts`. */
+export function lastRow(facts: string): string {
+  return ANSWERED.map(([name]) => (name === 'facts' ? facts : 'null')).join(', ')
+}
+
+/**
+ * The statement by which a worker takes work. Its steps, each a CTE:
+ *
+ *   alive     Whether others can see that the worker lives. If not, the steps below find nothing.
+ *   wanted    The requests, except for jobs whose queue is paused.
+ *   found     The work to take, locked. Of two claims at the same moment, the later passes over what is locked.
+ *   whole     Whether all of it may be too many bytes for a claim to bring, and whether any of it has anything of RARE.
+ *   taken     What of it is within those bytes; the first of each request always is. The run of a first attempt has the id of its work.
+ *   gone      It leaves JobWork,
+ *   claimed   and each request gets a row in JobClaim. A pause that was committed meanwhile fails it as a conflict does.
+ *
+ * Its parameters: $1 the worker's id, $2 the instant at which the runs start; arrays with an element for each request: $3 names,
+ * $4 limits, $5 exclusive keys, $6 ids of the claims, $7 seconds until they expire; and for each range of ranks to look
+ * into, in order: $8 the place of its request in the arrays, $9 and $10 the rank and place behind which it begins, $11 the rank with which it ends.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
+ * Race: packages/engine/test/control/pauseQueue.test.ts "gives it nothing, though the claim began before: %s"
+ */
+export const claimSql = (
+  found: (array: ArrayOf) => string,
+  isAlone: string,
+  array: ArrayOf,
+  under: UnderLimits = FREELY,
+) => `
+  with alive as materialized (select ${isAliveSql('$1')} as "isAlive"
+  )${under.state}, wanted as materialized (
+    select ${under.wanted} from alive cross join unnest(${array('$3::text[]')}, ${array('$4::int[]')}, ${array('$5::text[]')}, ${array('$6::uuid[]')}, ${array('$7::int[]')}) with ordinality
+      as wanted("name", "limit", "exclusiveKey", "claimId", "expireSeconds", "request")
+    where alive."isAlive" and ${GIVES_WAY} and ${isOpen('wanted."name"')}
+  ), found as materialized (
+    select wanted."request", work.*, "attempt" > 1 or "dueAt" > "enqueuedAt" + interval '1 second' as "isDelayed"
+    from wanted cross join lateral (${found(array)}
+    ) work
+  ), whole as materialized (
+    select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(({ when }) => when).join(' or ')}) as "hasMore" from found
+  ), taken as materialized (
+    select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from found
+    where case when ${TOO_MANY} is null then true else "id" in (
+      select "id" from (
+        select "id", sum("bytes") over (partition by "request" order by "rank", "place" rows unbounded preceding) - "bytes" as "bytesBefore" from found
+      ) one where "bytesBefore" < ${MOST_BYTES}
+    ) end
+  ), gone as (
+    delete from "JobWork" work where work."id" = any(array(select "id" from taken))
+  ), claimed as (
+    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt",
+      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}${under.columns})
+    select wanted."claimId", wanted."name", $1,
+      -- Dry runs go on beside the job's real run.
+      case when not "isDry" then wanted."exclusiveKey" end, ${isAlone}, $2, now() + wanted."expireSeconds" * interval '1 second',
+      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}${under.values}
+    from wanted join (
+      select "request", bool_or(coalesce("facts" -> 'dryRun' = 'true', false)) as "isDry", array_agg("runId") as "runIds",
+        case when count("payload") > 0 then array_agg("payload") end as "payloads",
+        ${[...OF_EACH.map(({ list, name }) => `array_agg("${name}") as "${list}"`), ...RARE.map(rareSql)].join(',\n        ')}
+      from whole cross join taken group by "request"
+    ) held on held."request" = wanted."request"
+    -- All in the same order, so that two claims that meet at two keys do not wait for each other.
+    order by wanted."exclusiveKey"
+    -- It may have waited for another claim of its exclusive key, and the queue may be paused since.
+    returning case when "exclusiveKey" is not null then roundsman."JobExpectOpen"("name") end${under.returning}
+  )${under.charged}
+  select ${ANSWERED.map(([name, value]) => `${value} as "${name}"`).join(', ')}${under.key}
+  from taken
+  union all
+  select ${under.told} from alive where ${under.isTold}`
+
+/** The parts of the statement by which a claim under limits differs: see claimUnderLimits.ts. */
+export interface UnderLimits {
+  /** CTEs before the requests, which these may read. */
+  state: string
+  wanted: string
+  /** Columns of JobClaim, their values, and what else the insert returns. */
+  columns: string
+  values: string
+  returning: string
+  /** CTEs that read what was taken. */
+  charged: string
+  /** A column of the answer, and its last row. */
+  key: string
+  told: string
+  isTold: string
+}
+
+const FREELY: UnderLimits = {
+  state: '',
+  wanted: 'wanted.*',
+  columns: '',
+  values: '',
+  returning: '',
+  charged: '',
+  key: '',
+  told: lastRow('null'),
+  isTold: 'not "isAlive"',
+}
+
+const isOpen = (name: string) =>
+  `not coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
+
+/** Of an exclusive job nothing is taken while a run of it is under way. Dry runs change nothing. */
+export const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
+          wanted."exclusiveKey" is null or work."facts" -> 'dryRun' = 'true'
+          or not exists (select from "JobClaim" other where other."exclusiveKey" = wanted."exclusiveKey")
+        )`
+
+/** In ranges of ranks: the parameters from `$first` on. */
+export const foundFrom = (first: number) => (array: ArrayOf) =>
+  `
+      select work.*
+      from unnest(${['int', 'int', 'bigint', 'int'].map((type, at) => array(`$${first + at}::${type}[]`)).join(', ')})
+        as range("request", "rank", "place", "end")
+      cross join lateral (
+        select work.* from "JobWork" work
+        where work."name" = wanted."name" and work."place" is not null and work."losses" < 2
+          and (work."rank", work."place") > (range."rank", range."place") and work."rank" <= range."end"
+          and ${IS_WANTED}
+        order by work."rank", work."place"
+        -- Here as well, so that PostgreSQL walks the index. The outer one ends the walk through later ranges.
+        limit wanted."limit"
+        for update skip locked
+      ) work
+      where range."request" = wanted."request"
+      limit wanted."limit"`
+
+/** For arrays PostgreSQL plans each time, by how much waits at that moment. A plan that it kept of an empty queue would read all of a full one. */
+const CLAIM: PreparedStatement = {
+  name: 'roundsman_claim',
+  text: claimSql(foundFrom(8), 'false', (array) => array),
+}
+
+/**
+ * For one request of a job without a backlog, of which the plan may stay: planning takes twice as long as taking a piece of
+ * work. PostgreSQL keeps a plan that is no worse than those for the values, which it does not know of a subquery.
+ */
+const CLAIM_FEW: PreparedStatement = {
+  name: 'roundsman_claim_few',
+  text: claimSql(foundFrom(8), 'false', (array) => `(select ${array})`),
+}
+
+/** Takes a piece of work that has lost several workers, to run alone. Its last parameter says whether it does. */
+const CLAIM_SUSPECT: PreparedStatement = {
+  name: 'roundsman_claim_suspect',
+  text: claimSql(
+    () => `
+      select work.* from "JobWork" work
+      where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
+      order by work."place"
+      limit wanted."limit"
+      for update skip locked`,
+    '$8::bool',
+    (array) => array,
+  ),
+}
+
+export interface ClaimOptions {
+  workerId: string
+  /** At most one of each job. */
+  requests: readonly ClaimRequest[]
+  startedAt: Date
+  /** Takes only what has lost several workers, and says whether nothing else runs in this process. Default: only what has not. */
+  suspects?: { isAlone: boolean } | undefined
+}
+
+/**
+ * Takes work of these jobs and claims it for the worker, in one statement. A worker killed before the commit has taken
+ * nothing; one killed after it leaves a claim by which the rescue finds the runs.
+ * The statement asks first, and once, whether others can see that the worker lives. If they cannot a moment later, the
+ * rescue gives the work to another worker, and the run here can commit nothing more.
+ * @throws ClaimConflict
+ */
+export async function claimWork(
+  connection: Connection,
+  { workerId, requests, startedAt, suspects }: ClaimOptions,
+): Promise<Claimed> {
+  const values = [
+    ...requestValues({ workerId, requests, startedAt }),
+    ...(suspects ? [suspects.isAlone] : rangeValues(requests.flatMap(toRanges))),
+  ]
+  const isOfMuch = requests.length > 1 || requests[0]?.hasBacklog === true
+  const statement = suspects ? CLAIM_SUSPECT : isOfMuch ? CLAIM : CLAIM_FEW
+  const rows = await askForWork<TakenRow>(connection, statement, values)
+  const [first] = rows
+  if (first?.id === null) return { work: [], isAlive: false, isCut: false }
+  return {
+    work: toTaken(rows, requests, startedAt),
+    isAlive: true,
+    isCut: (first?.tooMany ?? 0) > rows.length,
+  }
+}
+
+/** The first parameters of a claim's statement. */
+export function requestValues({
+  workerId,
+  requests,
+  startedAt,
+}: Omit<ClaimOptions, 'suspects'>): unknown[] {
+  return [
+    workerId,
+    startedAt,
+    requests.map(({ name }) => name),
+    requests.map(({ limit }) => limit),
+    requests.map(({ exclusiveKey }) => exclusiveKey),
+    requests.map(({ claimId }) => claimId),
+    requests.map(({ expireSeconds }) => expireSeconds),
+  ]
+}
+
+/** What `foundFrom` reads. */
+export function rangeValues(ranges: readonly RankRange[]): unknown[] {
+  return [
+    ranges.map(({ request }) => request),
+    ranges.map(({ rank }) => rank),
+    ranges.map(({ place }) => place),
+    ranges.map(({ end }) => end),
+  ]
+}
+
+/** @throws ClaimConflict */
+export async function askForWork<Row extends AnyRow>(
+  connection: Connection,
+  statement: PreparedStatement,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  const { rows } = await connection.query<Row>(statement, values).catch((error: unknown) => {
+    const { constraint } = error instanceof pg.DatabaseError ? error : {}
+    throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
+  })
+  return rows
+}
+
+/** Ranks in which to look for the work of a request, and the rank and place behind which to begin. */
+export interface RankRange {
+  /** The place of its request in the list, from 1 on. */
+  request: number
+  rank: number
+  place: string
+  end: number
+}
+
+/** The ranges of ranks in which to look, each from where the worker has come to, and all others from their beginning. */
+export function toRanges({ behind = [] }: { behind?: readonly Behind[] }, at: number): RankRange[] {
+  const ranges: RankRange[] = []
+  let from = LEAST_RANK
+  for (const { rank, place } of behind.toSorted((a, b) => a.rank - b.rank)) {
+    if (from < rank) ranges.push({ request: at + 1, rank: from, place: '0', end: rank - 1 })
+    ranges.push({ request: at + 1, rank, place, end: rank })
+    from = rank + 1
+  }
+  if (from <= GREATEST_RANK)
+    ranges.push({ request: at + 1, rank: from, place: '0', end: GREATEST_RANK })
+  return ranges
+}
+
+/**
+ * Finds what these claims took when their answers never came. A claim that took nothing by now never will, since it is
+ * closed first.
+ */
+export async function findWorkOfClaims(
+  connection: Connection,
+  workerId: string,
+  requests: readonly ClaimRequest[],
+): Promise<Taken[]> {
+  const claimIds = requests.map(({ claimId }) => claimId)
+  const names = requests.map(({ name }) => name)
+  await connection.query(CLOSE_CLAIMS_SQL, [claimIds, names, workerId])
+  const { rows } = await connection.query<TakenRow & { startedAt: Date }>(WORK_OF_CLAIMS_SQL, [
+    claimIds,
+  ])
+  return [...Map.groupBy(rows, ({ request }) => request).values()].flatMap((ofClaim) =>
+    toTaken(ofClaim, requests, (ofClaim[0] as { startedAt: Date }).startedAt),
+  )
+}
+
+/**
+ * Inserts an empty claim under each id: the insert waits for a statement that PostgreSQL still carries out, and a statement
+ * that comes later fails on it. dropClosedClaims deletes the empty claims.
+ */
+const CLOSE_CLAIMS_SQL = `
+  insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+  select id, name, $3, now(), 'infinity', '{}', '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
+  on conflict ("id") do nothing`
+
+const WORK_OF_CLAIMS_SQL = `
+  select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "startedAt",
+         "dueAt" is not null as "isDelayed", ${CARRIED_COLUMNS}
+  from (
+    select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')}
+    where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
+  ) work`
+
+/** What of a piece of work the statement that took it could not see. */
+type Unread = Pick<Taken, 'name' | 'payload' | 'payloadId' | 'uniqueKey'> & {
+  workId?: string | null
+}
+
+const isKeyed = ({ uniqueKey, workId = null }: Unread) => uniqueKey !== null && workId !== null
+
+/**
+ * Reads long payloads, and whether newer work has taken a unique key, by a statement after that which took the work: the
+ * snapshot of that one may be older than the row that it took.
+ */
+export async function readBesideClaim<One extends Unread>(
+  connection: Connection,
+  work: readonly One[],
+): Promise<readonly One[]> {
+  const long = work.filter(({ payloadId }) => payloadId !== null)
+  const keyed = work.filter(isKeyed)
+  if (long.length + keyed.length === 0) return work
+  const { rows } = await connection.query<{ id: string; isPayload: boolean; payload: unknown }>(
+    READ_BESIDE_CLAIM,
+    [
+      long.map(({ payloadId }) => payloadId),
+      keyed.map(({ name }) => name),
+      keyed.map(({ uniqueKey }) => uniqueKey),
+    ],
+  )
+  const payloads = new Map(rows.flatMap((row) => (row.isPayload ? [[row.id, row.payload]] : [])))
+  const holders = new Set(rows.flatMap(({ id, isPayload }) => (isPayload ? [] : [id])))
+  const readLong = (payloadId: string) =>
+    payloads.has(payloadId)
+      ? { payload: payloads.get(payloadId) }
+      : { payloadMissing: `JobPayload has no row ${payloadId}` }
+  return work.map((one) => ({
+    ...one,
+    ...(one.payloadId !== null && readLong(one.payloadId)),
+    ...(isKeyed(one) && { isReplaced: !holders.has(one.workId as string) }),
+  }))
+}
+
+const READ_BESIDE_CLAIM: PreparedStatement = {
+  name: 'roundsman_read_beside_claim',
+  text: `
+  select "id"::text as "id", true as "isPayload", "payload" from "JobPayload" where "id" = any($1::uuid[])
+  union all
+  select one."workId"::text, false, null from unnest($2::text[], $3::text[]) asked(name, key)
+    join "JobUnique" one on one."name" = asked.name and one."key" = asked.key`,
+}
+
+/** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
+const CLOSED_FOR_MINUTES = 10
+
+/** Removes the empty claims by which a worker has closed others: no statement can still carry the same id. */
+export async function dropClosedClaims(connection: Connection, workerId: string): Promise<void> {
+  await connection.query(
+    `delete from "JobClaim" where "workerId" = $1 and "runIds" = '{}' and ${GIVES_WAY}
+       and "createdAt" < now() - interval '${CLOSED_FOR_MINUTES} minutes'`,
+    [workerId],
+  )
+}
+
+/** Younger claims may be over soon. */
+const COMPACTED_AFTER_S = 10
+/** Each time, so much of a claim has ended at least, so that what goes on is not written again and again. */
+const LEAST_ENDED = 0.1
+
+const COMPACTED = [...LISTS.map(([list]) => list), 'payloads']
+
+/**
+ * Takes the runs that have ended out of this worker's claims, which the slowest keep: whoever looks for what runs reads them all.
+ * It waits for nobody, and nobody's end waits for it.
+ */
+export async function compactClaims(connection: Connection, workerId: string): Promise<void> {
+  await connection.query(COMPACT_CLAIMS_SQL, [workerId])
+}
+
+/** Race: packages/engine/test/liveness/compactClaims.test.ts "is compacted while an end of it is being written, and both come through" */
+const COMPACT_CLAIMS_SQL = `
+  update "JobClaim" claim
+  set ${COMPACTED.map((column) => `"${column}" = case when claim."${column}" is not null then kept."${column}" end`).join(', ')}
+  from (
+    select claim."id", ${COMPACTED.map((column) => `array_agg(held."${column}" order by held."at") as "${column}"`).join(', ')}
+    from (
+      select * from "JobClaim"
+      where "workerId" = $1 and "createdAt" < now() - interval '${COMPACTED_AFTER_S} seconds' and ${GIVES_WAY}
+        and (select count(*) from unnest("runIds") as held("id") where ${hasNotEnded('held."id"')})
+          between 1 and cardinality("runIds") * ${1 - LEAST_ENDED}
+      for no key update skip locked
+    ) claim
+      cross join lateral unnest(${COMPACTED.map((list) => `claim."${list}"`).join(', ')})
+        with ordinality as held(${listColumns(COMPACTED)}, "at")
+    where ${hasNotEnded('held."runIds"')}
+    group by claim."id"
+  ) kept
+  where claim."id" = kept."id"`
+
+/** A row of the claim's answer, short where it says what most say: most of a worker's time goes into reading it. */
+export interface TakenRow {
+  [column: string]: unknown
+  /** The place of its request in the list, from 1 on. */
+  request: number
+  /** The id of the work. Null in the only row of the answer that says that this worker is not alive. */
+  id: string | null
+  bytes: number
+  place?: string
+  payload: unknown
+  /** Where JobPayload has the payload. */
+  payloadId: string | null
+  label: string | null
+  facts: Facts | null
+  /** Null: the id of the work, of which it is the first attempt. */
+  runId: string | null
+  attempt: number | null
+  /** Null: 0. */
+  rank: number | null
+  failures: number | null
+  losses: number | null
+  lossesAlone: number | null
+  uniqueKey: string | null
+  /** Whether its run says when it was due. Null: no. */
+  isDelayed?: boolean | null
+  /** How many were found, where some may have been left behind by their bytes. Every row says the same. */
+  tooMany?: number | null
+  /** Its key, where the claim is under limits. */
+  key?: string | null
+}
+
+/** Makes of rows what lanes take, and counts it to its claims. */
+export function toTaken(
+  rows: readonly TakenRow[],
+  requests: readonly ClaimRequest[],
+  startedAt: Date,
+): Taken[] {
+  const claims: HeldClaim[] = requests.map(({ claimId }) => ({ id: claimId, open: 0 }))
+  return rows.map((row) => {
+    const { request, id, payloadId, label, facts, uniqueKey } = row
+    const claim = claims[request - 1] as HeldClaim
+    claim.open++
+    const attempt = row.attempt ?? 1
+    const isBare = facts === null && label === null && uniqueKey === null && payloadId === null
+    return {
+      id: row.runId ?? (id as string),
+      name: (requests[request - 1] as ClaimRequest).name,
+      attempt,
+      startedAt,
+      workId: id,
+      claim,
+      origin: 'queue',
+      payload: readPayload(row),
+      bytes: row.bytes,
+      payloadId,
+      payloadMissing: null,
+      label,
+      facts: facts ?? NO_FACTS,
+      failures: row.failures ?? 0,
+      losses: row.losses ?? 0,
+      lossesAlone: row.lossesAlone ?? 0,
+      uniqueKey,
+      isReplaced: false,
+      key: row.key ?? null,
+      from: row.place === undefined ? null : { rank: row.rank ?? 0, place: row.place },
+      isPlain: isBare && attempt === 1 && row.isDelayed !== true,
+    }
+  })
+}

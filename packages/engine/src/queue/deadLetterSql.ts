@@ -1,0 +1,173 @@
+import { CARRIED_COLUMNS, carriedValues } from './carried.ts'
+import type { EnvelopeRow } from './envelope.ts'
+import { isAboutSql } from './pieceFilter.ts'
+
+/*
+ * Dead letters: work that has used up its attempts, or that no attempt can help. It stays with its error until somebody
+ * redrives or discards it.
+ */
+
+/** Dead letters of job `$1` (null: any) with the code `$2` (null: any), about `$6` to `$10`. */
+const IS_WANTED = `
+  ($1::text is null or letter."name" = $1) and ($2::text is null or letter."errorCode" = $2) and ${isAboutSql('letter', 6)}`
+/** After the position `$3` and `$4` (null: from the first). */
+const IS_AFTER = `($3::timestamptz is null or (letter."failedAt", letter."id") < ($3::timestamptz, $4::uuid))`
+const LATEST_FIRST = `letter."failedAt" desc, letter."id" desc`
+
+export const LIST_DEAD_LETTERS_SQL = `
+  select letter."id"::text as "workId", letter."name", letter."label", letter."key", letter."facts" -> 'shown' as "shown",
+         letter."attempt" as "attempts", letter."losses", letter."enqueuedAt", letter."failedAt", letter."failedAt"::text as "position",
+         jsonb_build_object('code', letter."errorCode", 'message', letter."errorMessage") as "error", run."id"::text as "runId"
+  from (
+    select * from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
+  ) letter
+  -- The last attempt, by the index of what runs were attempts at.
+  left join lateral (
+    select run."id" from "JobRun" run where run."workId" = letter."id"
+    order by run."attempt" desc, run."startedAt" desc limit 1
+  ) run on true
+  order by ${LATEST_FIRST}`
+
+/** The ids and positions of dead letters, of all or of the ids `$11`. */
+export const CHOOSE_DEAD_LETTERS_SQL = `
+  select letter."id"::text as "id", letter."name", letter."failedAt"::text as "at" from "JobDeadLetter" letter
+  where ${IS_WANTED} and ${IS_AFTER} and ($11::uuid[] is null or letter."id" = any($11::uuid[]))
+  order by ${LATEST_FIRST} limit $5::int`
+
+/** For each dead letter its runs are looked up by an index: so many take some tenths of a second. */
+const MAX_LETTERS_LOOKED_AT = 10_000
+
+/** Looks through the latest dead letters of job `$1` and counts those of which a run matches: `conditions` are those of `run`. */
+export const countLettersOfRunsSql = (conditions: readonly string[]) => `
+  with looked as materialized (
+    select letter."id", letter."name" from "JobDeadLetter" letter
+    where ($1::text is null or letter."name" = $1)
+    order by ${LATEST_FIRST} limit ${MAX_LETTERS_LOOKED_AT}
+  )
+  select count(*)::int as "count", (select count(*) from looked) = ${MAX_LETTERS_LOOKED_AT} as "isCut" from looked
+  where exists (
+    select from "JobRun" run
+    where ${['run."workId" = looked."id"', 'run."name" = looked."name"', ...conditions].join(' and ')}
+  )`
+
+/** Counts dead letters, up to `$5`. */
+export const COUNT_DEAD_LETTERS_SQL = `
+  select count(*)::int as "count" from (
+    select from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
+  ) counted`
+
+/** Counts the last `$5` dead letters by code. */
+export const LIST_CODES_SQL = `
+  select "errorCode" as "code", count(*)::int as "count", min("failedAt") as "firstAt", max("failedAt") as "lastAt",
+         (sum(count(*)) over () >= $5::int or count(*) over () > $11::int) as "isCut"
+  from (
+    select * from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
+  ) letter
+  group by 1 order by count(*) desc, max("failedAt") desc, 1 limit $11::int`
+
+export const FIND_DEAD_LETTER_SQL = `
+  select letter."name" from "JobDeadLetter" letter where letter."id" = $1::uuid`
+
+/**
+ * Discards the dead letters `$1`, except what others have locked: somebody redrives or discards that.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
+ */
+export const DISCARD_DEAD_LETTERS_SQL = `
+  with gone as (
+    delete from "JobDeadLetter" letter where letter."id" = any(array(
+      select "id" from "JobDeadLetter" where "id" = any($1::uuid[]) for update skip locked
+    ))
+    returning letter."name", letter."id", letter."payloadId"
+  ), payload as (
+    delete from "JobPayload" where "id" in (select "payloadId" from gone where "payloadId" is not null)
+  )
+  select "name", "id"::text as "workId" from gone`
+
+/** Of the dead letters in `chosen`, `free` are those whose unique keys nobody holds, or that have just taken theirs. */
+const TAKE_KEYS = `
+  -- What is left of their own: a round has not freed it yet.
+  own as materialized (
+    select one."workId" from chosen
+      join "JobUnique" one on one."name" = chosen."name" and one."key" = chosen."uniqueKey" and one."workId" = chosen."id"
+    for update of one skip locked
+  ), keyed as (
+    insert into "JobUnique" ("name", "key", "workId")
+    select "name", "uniqueKey", "id" from chosen
+    where "uniqueKey" is not null and "id" not in (select "workId" from own)
+    -- In the order in which enqueueing takes them, so that two transactions do not deadlock; of two letters the older.
+    order by "name" collate "C", "uniqueKey" collate "C", "failedAt", "id"
+    on conflict do nothing
+    returning "workId"
+  ), free as materialized (
+    select * from chosen
+    where "uniqueKey" is null or "id" in (select "workId" from own union all select "workId" from keyed)
+  ), gone as (
+    delete from "JobDeadLetter" letter where letter."id" = any(array(select "id" from free))
+  )`
+
+/** An approval has ended with the work that it was for, and whoever has the work done again wants it now. */
+const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil']`
+
+/**
+ * Gives the dead letters `$1` back to the queue, as `$2` wants for the reason `$3`, except what others have locked. What has
+ * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
+ */
+export const REDRIVE_DEAD_LETTERS_SQL = `
+  with chosen as materialized (
+    select * from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) for update skip locked
+  ), ${TAKE_KEYS}, redriven as (
+    insert into "JobWork" ("id", "name", ${CARRIED_COLUMNS})
+    select "id", "name", ${carriedValues({
+      ...{ attempt: '"attempt" + 1', failures: '0', lossesAlone: '0' },
+      facts: `${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text)`,
+    })}
+    from free order by "failedAt", "id"
+    returning "name", "id"
+  )
+  select redriven."name", redriven."id"::text as "workId", held.count::int as "alreadyQueued",
+         held."endedWorkers"::int as "endedWorkers"
+  from (
+    select (select count(*) from chosen) - (select count(*) from free) as count, (
+      select count(*) from "JobDeadLetter" where "id" = any($1::uuid[]) and not $4::boolean and "losses" >= 2
+    ) as "endedWorkers"
+  ) held left join redriven on true`
+
+/** A dead letter as a claim of the origin `deadLetter` lists it: the next attempt. */
+export interface LetterTaken extends EnvelopeRow {
+  id: string
+  name: string
+  rank: number
+  attempt: number
+  failures: number
+  losses: number
+  lossesAlone: number
+  needs: number
+  uniqueKey: string | null
+  key: string | null
+  enqueuedAt: Date
+  payloadId: string | null
+  /** Why its payload could not be read. Absent: it could. */
+  payloadMissing?: string | undefined
+}
+
+/**
+ * Takes the dead letter `$2` of job `$1` out, for a claim. From then on it counts as work of a program: whatever ends the
+ * attempt, also a cancellation, it is a dead letter again. No row where its key is held, or it is none.
+ * Race: packages/engine/test/queue/lockedUniqueKeys.test.ts "are taken in the order in which a redrive takes them, whatever their characters"
+ */
+export const TAKE_DEAD_LETTER_SQL = `
+  with chosen as materialized (
+    select * from "JobDeadLetter" where "name" = $1 and "id" = $2::uuid for update
+  ), ${TAKE_KEYS}
+  select "id"::text as "id", "name", ${carriedValues({
+    attempt: '"attempt" + 1 as "attempt"',
+    facts: `nullif(${FACTS} - 'trigger', '{}') as "facts"`,
+  })}
+  from free`
+
+/** Finds the work that holds the unique key of the dead letter `$2` of job `$1`. */
+export const FIND_HOLDER_SQL = `
+  select one."workId"::text as "workId" from "JobDeadLetter" letter
+    join "JobUnique" one on one."name" = letter."name" and one."key" = letter."uniqueKey"
+  where letter."name" = $1 and letter."id" = $2::uuid`

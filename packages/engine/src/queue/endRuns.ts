@@ -1,0 +1,321 @@
+import type { Details } from '../job/handler.ts'
+import type { Refusal } from '../job/rateLimited.ts'
+import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
+import type { Connection } from '../database/database.ts'
+import { GIVES_WAY } from '../database/giveWay.ts'
+import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from './heldRuns.ts'
+import { PLACE_SQL } from './place.ts'
+import { hasSqlState, UNIQUE_VIOLATION } from '../database/sqlState.ts'
+import type { HeldClaim } from './taken.ts'
+import { toColumn } from '../database/toColumn.ts'
+import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
+
+/**
+ * What becomes of a run's work.
+ *   done   It has succeeded.
+ *   again  It is tried again after `delayMs`; at once where that is 0.
+ *   dead   It is given up, and becomes a dead letter.
+ *   over   It is given up, and nobody is to be asked about it.
+ *   keep   As over, but its payload is kept for a day: somebody may approve another run of it.
+ * All but `done` is over where newer work has taken its unique key.
+ */
+export type Next = { kind: 'done' | 'dead' | 'over' | 'keep' } | { kind: 'again'; delayMs: number }
+
+/** How a run has ended. It is plain data, and nothing changes it. */
+export interface End {
+  readonly runId: string
+  /** The claim that holds the run. */
+  readonly claim: HeldClaim
+  readonly startedAt: Date
+  readonly endedAt: Date
+  /** Null: it has succeeded. */
+  readonly error: { readonly code: string; readonly message: string } | null
+  /** As JSON, merged into what the run's batches have counted; null when there are none. */
+  readonly details: string | null
+  /** Its log lines and its result, as JSON. */
+  readonly logs: string | null
+  readonly result: string | null
+  /** Whether JobRun may have the run, as running: it has stored a batch or its progress. */
+  readonly hasRow: boolean
+  /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
+  readonly isPlain: boolean
+  readonly next: Next
+  /**
+   * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone; and how many attempts in a row a
+   * service has refused, or had no payload, by now. Default: none of it, and as many as before.
+   */
+  readonly costs?: {
+    failure?: boolean
+    loss?: boolean
+    lossAlone?: boolean
+    inARow?: { refused?: number; payloadMissing?: number }
+  }
+  /** What becomes of the work of a success whose details PostgreSQL refuses to store. */
+  readonly unstorable: 'dead' | 'over' | 'keep'
+  /** What has to wait first, since a service has refused more. Absent: nothing. */
+  readonly refusal?: Refusal
+}
+
+/**
+ * Ends runs of a worker and decides on their work, in one statement: the only one that does. It also deletes the claims `over`,
+ * whose last runs these are. It waits only for a run's own row, which the handler's transaction may hold.
+ * @returns The whole details of each run that it ended. A run that is missing was ended by somebody else, or no claim of this worker holds it.
+ */
+export async function endRuns(
+  connection: Connection,
+  workerId: string,
+  ends: readonly End[],
+  over: readonly string[] = [],
+): Promise<Map<string, Details | null>> {
+  try {
+    const written = ends.every(hasOnlyDetails)
+      ? await writePlain(connection, workerId, ends, over)
+      : null
+    return written ?? (await endAny(connection, workerId, ends, over))
+  } catch (error) {
+    // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it. Ends of runs
+    // with rows meet no such row: the rescue, whose transaction an error aborts, gets the first error.
+    if (!hasSqlState(error, UNIQUE_VIOLATION) || ends.every(({ hasRow }) => hasRow)) throw error
+    const careful = ends.map((end) => ({ ...end, hasRow: true }))
+    return await endAny(connection, workerId, careful, over)
+  }
+}
+
+const hasOnlyDetails = ({ isPlain, hasRow, error, logs, result }: End) =>
+  isPlain && !hasRow && (error ?? logs ?? result) === null
+
+const columnOf =
+  (ends: readonly End[]) =>
+  <Value extends string | number | boolean | Date | null>(of: (end: End) => Value) =>
+    toColumn(ends.map(of))
+
+async function endAny(
+  connection: Connection,
+  workerId: string,
+  ends: readonly End[],
+  over: readonly string[],
+): Promise<Map<string, Details | null>> {
+  const column = columnOf(ends)
+  const { rows } = await connection.query<{ id: string; details: Details | null }>(END_RUNS, [
+    workerId,
+    [...new Set(ends.map(({ claim }) => claim.id))],
+    column(({ runId }) => runId),
+    column(({ endedAt }) => endedAt.getTime()),
+    column(({ error }) => error?.code ?? null),
+    column(({ error }) => error?.message ?? null),
+    column(({ details }) => details),
+    column(({ logs }) => logs),
+    column(({ result }) => result),
+    column(({ hasRow }) => hasRow),
+    column(({ next }) => next.kind),
+    column(({ next }) => (next.kind === 'again' ? next.delayMs : 0)),
+    column(({ costs }) => Number(costs?.failure ?? false)),
+    column(({ costs }) => Number(costs?.loss ?? false)),
+    column(({ costs }) => Number(costs?.lossAlone ?? false)),
+    over,
+    // Their payloads are needed only where the work goes on, or somebody may want it to.
+    ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
+    column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
+    column(({ claim }) => claim.id),
+  ])
+  return new Map(rows.map(({ id, details }) => [id, details]))
+}
+
+/**
+ * Most runs of a product with very many: for these it takes half as long.
+ * @returns null when it has written nothing, since somebody has asked to stop one of them
+ */
+async function writePlain(
+  connection: Connection,
+  workerId: string,
+  ends: readonly End[],
+  over: readonly string[],
+): Promise<Map<string, Details | null> | null> {
+  const claims = [...new Set(ends.map(({ claim }) => claim.id))]
+  const placeOf = new Map(claims.map((id, at) => [id, at + 1]))
+  const column = columnOf(ends)
+  const { rows } = await connection.query<{
+    isAsked: boolean
+    ended: string[] | null
+    details: Record<string, Details> | null
+  }>(WRITE_PLAIN, [
+    workerId,
+    claims,
+    column(({ runId }) => runId),
+    column(({ endedAt }) => endedAt.getTime()),
+    column(({ details }) => details),
+    column(({ claim }) => placeOf.get(claim.id) ?? null),
+    over,
+  ])
+  const [{ isAsked, ended, details } = { isAsked: false, ended: [], details: null }] = rows
+  if (isAsked) return null
+  const ids = ended ?? ends.map(({ runId }) => runId)
+  return new Map(ids.map((id) => [id, details?.[id] ?? null]))
+}
+
+/**
+ * As END_RUNS, of which it has the first parameters. It answers with the ids of the runs, or null when it has ended all; and whether
+ * somebody has asked to stop one of them: then it does nothing. To ask once costs less than to look for each.
+ * Race: packages/engine/test/control/control.test.ts "in a transaction that stays open does not hold up the end of a run, %s; the first request counts"
+ */
+const WRITE_PLAIN = `
+  with asked as materialized (
+    select exists (select from "JobCancel" where "runId" = any($3::uuid[])) as "isAsked"
+  ), claim as materialized (
+    select "id", "name", "startedAt", "createdAt", "keys", case when "keys" is not null then "runIds" end as "keyed" from "JobClaim"
+    where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY} and not (select "isAsked" from asked)
+    order by "id" for key share
+  ), ended as (
+    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId", "createdAt", "key")
+    select "end".id, claim."name", 'success', 'queue', 1, claim."startedAt",
+           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, $1, claim."createdAt",
+           nullif(claim."keys"[array_position(claim."keyed", "end".id)], '')
+    from unnest($3::uuid[], $4::float8[], $5::text[], $6::int[]) as "end"(id, "atMs", details, claim)
+      join claim on claim."id" = ($2::uuid[])["end".claim]
+    returning "id", "details"
+  ), let_go as (
+    delete from "JobClaim" where "id" = any($7::uuid[]) and "workerId" = $1 and not (select "isAsked" from asked)
+  )
+  select (select "isAsked" from asked) as "isAsked",
+         case when count(*) <> cardinality($3::uuid[]) then coalesce(array_agg("id"::text), '{}') end as "ended",
+         jsonb_object_agg("id", "details") filter (where "details" is not null) as "details"
+  from ended`
+
+/** Columns that the end updates when the run's row exists. */
+const RECORDED_AT_END = {
+  status: `(case when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
+  endedAt: `greatest("startedAt", to_timestamp("atMs" / 1000))`,
+  errorCode: '"code"',
+  reason: `coalesce("facts" ->> 'reason', "cancelReason")`,
+  workId: `case when "origin" <> 'hand' or "next" = 'keep' then "workId" end`,
+  logs: '"logs"',
+  result: '"result"',
+  cancelRequestedAt: '"cancelledAt"',
+  cancelRequestedBy: '"cancelledBy"',
+  payloadId: '"keptId"',
+}
+const RECORD = { ...RECORDED_AT_START, ...RECORDED_AT_END, details: '"details"' }
+
+const recordSql = (which: string) => `
+    insert into "JobRun" (${listColumns(Object.keys(RECORD))})
+    select ${Object.values(RECORD).join(', ')} from ended where ${which}`
+
+const IN_A_ROW = `array['refused', 'payloadMissing']`
+/** A dead letter that was tried by hand is again what it was. */
+const FACTS = `nullif("facts" - case when "origin" = 'deadLetter' then array['trigger', 'actor', 'reason'] else ${IN_A_ROW} end, '{}')`
+const COUNTED = {
+  failures: '"failures" + "failure"',
+  losses: '"losses" + "loss"',
+  lossesAlone: '"lossesAlone" + "lossAlone"',
+}
+const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesce("facts" - ${IN_A_ROW}, '{}') || "inARow", '{}') end`
+
+/*
+ *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
+ *   ended      The runs that they hold. Where work with a unique key has lost that, newer work has replaced it.
+ *   inserted   A row in JobRun for each run that has none yet; without a clause for conflicts, which costs a tenth of the statement.
+ *   updated    The same for those that have one.
+ *   final      Those of which this statement has recorded the end.
+ *   again, dead, kept, freed, forgotten, obeyed   What becomes of the work, its payload, its unique key, and a request to cancel.
+ *   let_go     The claims without a run under way go.
+ * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
+ */
+const END_RUNS = `
+  with claim as materialized (
+    select * from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
+    order by "id" for key share
+  ), ended as materialized (
+    select ended.*, case when "next" = 'keep' then coalesce("payloadId", case when "payload" is not null then gen_random_uuid() end) end as "keptId"
+    from (select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
+      "end"."result"::jsonb as "result", "end"."hasRow", "end"."delayMs",
+      "end"."failure", "end"."loss", "end"."lossAlone", "end"."inARow"::jsonb as "inARow", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
+      cancel."reason" as "cancelReason",
+      case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
+    from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
+      join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
+                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[], $19::uuid[])
+        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasRow", "next", "delayMs", "failure", "loss", "lossAlone", "inARow", "claimId")
+        -- Where the database has lost a claim, a later one may hold the same run. PostgreSQL expects one row of an equality here,
+        -- and would then compare each run with each.
+        on "end"."runId" = work."runId" and case when "end"."claimId" = work."claimId" then true end
+      left join "JobCancel" cancel on cancel."runId" = work."runId") ended
+  ), inserted as (${recordSql('not "hasRow"')}
+    returning "id", "details"
+  ), updated as (${recordSql('"hasRow"')}
+    on conflict ("id") do update set ${Object.keys(RECORDED_AT_END)
+      .map((name) => `"${name}" = excluded."${name}"`)
+      .join(', ')},
+      "details" = coalesce("JobRun"."details" || excluded."details", "JobRun"."details", excluded."details")
+    where "JobRun"."status" = 'running' and "JobRun"."workerId" = excluded."workerId"
+    returning "id", "details"
+  ), recorded as (
+    select * from inserted union all select * from updated
+  ), final as materialized (
+    select ended.* from ended join recorded on recorded."id" = ended."runId"
+  ), again as (
+    insert into "JobWork" ("id", "name", "place", "dueAt", ${CARRIED_COLUMNS})
+    select "workId", "name", case when "delayMs" <= 0 then ${PLACE_SQL} end, now() + "delayMs" * interval '1 millisecond',
+      ${carriedValues({ ...COUNTED, attempt: '"attempt" + 1', facts: FACTS_AGAIN })}
+    from final where "next" = 'again'
+  ), dead as (
+    insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", ${CARRIED_COLUMNS})
+    select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: FACTS })}
+    from final where "next" = 'dead'
+  ), kept as (
+    insert into "JobPayload" ("id", "workId", "payload")
+    select "keptId", "workId", "payload" from final where "keptId" is not null and "payloadId" is null
+  ), forgotten as (
+    delete from "JobPayload" where "id" in (
+      select "payloadId" from final where "next" in ('done', 'over') and "payloadId" is not null
+    )
+  ), keyed as (
+    select "name", "uniqueKey", "workId" from final where "uniqueKey" is not null and "next" <> 'again'
+  ), freed as (${releaseKeysSql('keyed', 'workId')}
+  ), obeyed as (
+    delete from "JobCancel" where "runId" in (select "runId" from final where "cancelledAt" is not null)
+  ), let_go as (
+    delete from "JobClaim" where "id" = any($16::uuid[]) and "workerId" = $1
+  )
+  select "id"::text as "id", "details" from recorded`
+
+/**
+ * Finds ends that an earlier commit recorded whose answer never came, with their whole details: this worker ended the run at
+ * the same moment with the same code. Any other end is somebody else's.
+ */
+export async function findEnded(
+  connection: Connection,
+  workerId: string,
+  ends: readonly Pick<End, 'runId' | 'endedAt' | 'error'>[],
+): Promise<Map<string, Details | null>> {
+  const { rows } = await connection.query<{ id: string; details: Details | null }>(FIND_ENDED_SQL, [
+    workerId,
+    toColumn(ends.map(({ runId }) => runId)),
+    toColumn(ends.map(({ endedAt }) => endedAt)),
+    toColumn(ends.map(({ error }) => error?.code ?? null)),
+  ])
+  return new Map(rows.map(({ id, details }) => [id, details]))
+}
+
+const FIND_ENDED_SQL = `
+  select run."id"::text as "id", run."details"
+  from unnest($2::uuid[], $3::timestamptz[], $4::text[]) as "end"(id, at, code)
+    join "JobRun" run on run."id" = "end".id
+  where run."id" = any($2::uuid[]) and run."status" <> 'running' and run."workerId" = $1
+    and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
+
+/** Deletes claims without a run that is under way. Returns the ids of those that somebody has locked: they stay. */
+export async function letGo(
+  connection: Connection,
+  claimIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await connection.query<{ id: string }>(LET_GO_SQL, [claimIds])
+  return new Set(rows.map(({ id }) => id))
+}
+
+const LET_GO_SQL = `
+  with gone as (
+    delete from "JobClaim" where "id" in (
+      select "id" from "JobClaim" where "id" = any($1::uuid[]) order by "id" for update skip locked
+    ) returning "id"
+  )
+  select "id"::text as "id" from "JobClaim" where "id" = any($1::uuid[]) and "id" not in (select "id" from gone)`
