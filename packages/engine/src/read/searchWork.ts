@@ -1,4 +1,4 @@
-import { storableText } from '../job/storableText.ts'
+import { storableText } from '../values/storableText.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 import { NAMES_OF_LETTERS, NAMES_OF_SCHEDULES, NAMES_OF_WORK } from './workOfJobs.ts'
