@@ -279,7 +279,7 @@ describe('a blocked run', () => {
       .getByRole('button', { name: /^Approve/ })
       .click()
     const told = dialog(page).getByRole('alert')
-    await told.getByText('owner@example.com approved it').waitFor()
+    await told.getByText('Already approved by owner@example.com').waitFor()
     await told.getByText('I was here first').waitFor()
     expect(await dialog(page).getByRole('button').allTextContents()).toEqual(['Close'])
     await dialog(page).getByRole('button', { name: 'Close' }).click()

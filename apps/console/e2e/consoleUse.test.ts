@@ -102,7 +102,9 @@ describe('what the screens show is what is in the database', () => {
   it('overview: what is wrong, who works, what is next', async () => {
     await using viewer = await open('/')
     const { page } = viewer
-    await page.getByText(/^The last run of callPartner failed, and \d other things/).waitFor()
+    await page
+      .getByText(/^The last run of callPartner failed with partner_down, .* and \d other things/)
+      .waitFor()
     const attention = page.getByRole('region', { name: 'Needs attention' })
     await attention
       .getByText(/partner_down/)

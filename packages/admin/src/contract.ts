@@ -510,7 +510,7 @@ export const keySchema = z.object({
   limit: z
     .object(keyRules)
     .nullable()
-    .describe('What the job says of each key; null where no worker has registered keys of it'),
+    .describe('The limits of each key in the code; null where no worker has registered keys of it'),
 })
 
 export type WorkExplanation = z.output<typeof explanationSchema>
@@ -939,9 +939,6 @@ export const queueSchema = z.object({
   ),
   // Runs that ended, over the last hour, by the minute in which they started, the oldest first.
   throughput: z.array(z.object({ from: at, success: count, failed: count, stopped: count })),
-  // Measured every few seconds of the last hour while this server ran, the oldest first: how much could have been started,
-  // and how long the oldest of it had waited.
-  history: z.array(z.object({ at, ready: count, oldestMs: ms })),
 })
 
 /** GET /api/console/workers: those that live first, then those that were killed within a day. */

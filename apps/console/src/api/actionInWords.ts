@@ -23,3 +23,20 @@ const WORDS: Readonly<Record<string, string>> = {
 export function actionInWords(action: string): string {
   return WORDS[action] ?? action
 }
+
+const ALREADY: Readonly<Record<string, string>> = {
+  pause: 'paused',
+  pauseQueue: 'paused',
+  resume: 'resumed',
+  resumeQueue: 'resumed',
+  cancel: 'cancelled',
+  cancelWork: 'cancelled',
+  approve: 'approved',
+  redrive: 'retried',
+  discard: 'discarded',
+}
+
+/** Says `Already retried by admin@example.com`. */
+export function alreadyInWords({ action, actor }: { action: string; actor: string }): string {
+  return `Already ${ALREADY[action] ?? 'done'} by ${actor}`
+}

@@ -66,19 +66,6 @@ export function durationScale(values: readonly number[]): Scale {
   return { place, ticks: decades.map((ms) => ({ at: place(ms), label: formatDuration(ms) })) }
 }
 
-/** An axis for numbers from 0, with labels at its end and its half. */
-export function countScale(values: readonly number[]): Scale & { max: number } {
-  const max = niceMax(values)
-  return {
-    max,
-    place: (value) => clamp(value / max),
-    ticks: (max >= 2 ? [0, 0.5, 1] : [0, 1]).map((at) => ({
-      at,
-      label: formatCount(max * at, max),
-    })),
-  }
-}
-
 /** The end of an axis from 0: a round number a little above all values. */
 export function niceMax(values: readonly number[]): number {
   const max = values.reduce((most, value) => Math.max(most, value), 0)

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import {
-  countScale,
   durationScale,
   niceMax,
   partHeights,
@@ -36,13 +35,6 @@ it.each([
     expect(partHeights(values, height)).toEqual(heights)
   },
 )
-
-it('counts have their half beside them, where that is a whole one', () => {
-  expect(labels(countScale([3]))).toEqual(['0', '2', '4'])
-  expect(labels(countScale([1]))).toEqual(['0', '1'])
-  expect(labels(countScale([230_000]))).toEqual(['0', '120K', '240K'])
-  expect(labels(countScale([158_000]))).toEqual(['0', '80K', '160K'])
-})
 
 describe('durations', () => {
   it('begin at 0, in steps that people count in', () => {

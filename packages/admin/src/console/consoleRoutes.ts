@@ -17,7 +17,6 @@ import {
   type ConsoleEnvironment,
 } from '../contract.ts'
 import { createJobDays } from './createJobDays.ts'
-import type { QueueHistory } from './createQueueHistory.ts'
 import { createSpanCounts } from './createSpanCounts.ts'
 import { describePayload } from './describePayload.ts'
 import { readJobDetail } from './readJobDetail.ts'
@@ -34,12 +33,11 @@ const DAY = { lengthMs: 60 * MINUTE_MS, spans: 25, settleMs: 10 * MINUTE_MS }
 
 interface ConsoleRoutesOptions extends AdminParts {
   environment: ConsoleEnvironment
-  history: QueueHistory
 }
 
 /** What each of the console's pages shows, in one request. All of it only reads. */
 export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
-  const { client, jobs, now, environment, history } = options
+  const { client, jobs, now, environment } = options
   const { reader } = client
   const countHours = createSpanCounts(reader, DAY)
   const countMinutes = createSpanCounts(reader, HOUR)
@@ -100,7 +98,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
     route('GET /console/queue', {
       summary: 'Show the waiting work, and how fast workers take it',
       answer: { 200: queueSchema },
-      handle: () => readQueue(reader, jobs, now(), { countMinutes, history }),
+      handle: () => readQueue(reader, jobs, now(), countMinutes),
     }),
 
     route('GET /console/workers', {

@@ -88,7 +88,7 @@ export async function readJobDetail(
 }
 
 /**
- * The next ticks, on the clock of the schedule's zone, and later ones of the next 30 days that a clock change touches: by
+ * The next runs, on the clock of the schedule's zone, and later ones of the next 30 days that a clock change touches: by
  * itself, or since it is the first after one.
  */
 export function describeUpcoming(

@@ -4,17 +4,18 @@ import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { Button } from '../../parts/Button.tsx'
 import { queueQuery } from '../../api/queries.ts'
+import { EndedChart } from '../../charts/EndedChart.tsx'
 import { Count, counted } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { jobColumn } from './jobColumn.tsx'
 import { shareOf } from '../limit/shareOf.ts'
-import { QueueCharts } from './QueueCharts.tsx'
 import { QueueMenu, QueueState } from './QueueState.tsx'
 
 type QueueJob = ConsoleQueue['jobs'][number]
@@ -125,7 +126,9 @@ export function QueuesScreen(): ReactNode {
             <div className="panel isFlush">
               <QueueTable jobs={data.jobs} />
             </div>
-            <QueueCharts queue={data} />
+            <Panel title="Ended by minute" aside={<span className="muted">last hour</span>}>
+              <EndedChart title="Runs by minute" spans={data.throughput} lengthMs={60_000} />
+            </Panel>
           </>
         )}
       </QueryView>
