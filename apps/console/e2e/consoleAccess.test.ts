@@ -84,7 +84,7 @@ describe('the end of a session', () => {
       await queue.evaluate((link) => link.click())
       await page.getByText('Your log-in has ended.').waitFor()
       await logIn(page, 'admin@example.com')
-      await heading(page, 'Queue').waitFor()
+      await heading(page, 'Queues').waitFor()
       expect(new URL(page.url()).pathname).toBe('/console/queues')
     } finally {
       stack.setLead(0)
@@ -107,7 +107,7 @@ describe('the end of a session', () => {
       await route.continue()
     })
     await logIn(page, 'owner@example.com')
-    await heading(page, 'Queue').waitFor()
+    await heading(page, 'Queues').waitFor()
     await page.getByRole('link', { name: 'Jobs' }).click()
     await heading(page, 'Jobs').waitFor()
     await page.getByRole('main').locator('[aria-busy=true]').first().waitFor()

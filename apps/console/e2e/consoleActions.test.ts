@@ -175,7 +175,7 @@ describe('pausing', () => {
     await chooseAction(page, `the key ${ODD_KEY}`, 'Limit')
     await dialog(page).getByLabel('At once').fill('1')
     await confirm(page, 'Set the limit', 'They are slow')
-    await page.getByText('1; the job says any number').waitFor()
+    await page.getByText('1; in the code any number').waitFor()
     await page.getByText('They are slow').waitFor()
     expect(await prisma.$queryRaw`select "key", "perKey" from "JobKey"`).toEqual([
       { key: ODD_KEY, perKey: 1 },
