@@ -157,7 +157,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'noWorker',
     stage: 'waiting',
-    says: `(select 'No living worker and no catalogue has gone: ' || count(*) || ' pieces of work wait, the oldest for ' || ${min('min("dueAt")')} || '.' from "JobWork")`,
+    says: `(select 'No living worker takes gone, and this catalogue does not have it: ' || count(*) || ' pieces of work wait, the oldest for ' || ${min('min("dueAt")')} || '.' from "JobWork")`,
   },
   {
     is: 'the only worker is stopped, and work waits for it',
@@ -168,7 +168,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'silent',
     stage: 'stopped',
-    says: `(select 'Worker w1 lives, but has given no sign for ' || ${min('"heartbeatAt"')} || ', and its runs wait. A run of pay goes on beyond its time-out.' from "JobWorker")`,
+    says: `(select 'Worker w1 lives, but has given no sign for ' || ${min('"heartbeatAt"')} || '. A run of pay goes on beyond its time-out.' from "JobWorker")`,
   },
   {
     is: 'a run goes on beyond its time-out',
@@ -209,7 +209,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'failing',
     stage: 'losing',
-    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, most with broken_mail, all on 4.11.2, none on 4.12. It began ' ||
+    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, 6 with broken_mail, all on 4.11.2, none on 4.12. It began ' ||
       ${min(`min("startedAt") filter (where "errorCode" is not null)`)} || ' ago, with the first run of version 4.11.2.' from "JobRun")`,
   },
   {
@@ -244,9 +244,9 @@ const NIGHTS: Night[] = [
     },
     kind: 'failing',
     stage: 'losing',
-    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, most with ECONNREFUSED (Error at connect (src/db.ts:1:2)). It began ' ||
+    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, with ECONNREFUSED (Error at connect (src/db.ts:1:2)). It began ' ||
       ${min('min("startedAt")')} || ' ago.' from "JobRun")`,
-    note: `(select count(*) || ' pieces of work are dead letters.' from "JobDeadLetter")`,
+    note: `(select count(*) || ' pieces of work of pay are dead letters.' from "JobDeadLetter")`,
   },
   {
     is: 'a job that runs once a day failed in its last run',
@@ -257,7 +257,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'failing',
     stage: 'losing',
-    says: `(select 'The last run of report failed with timeout, ' || ${min('max("endedAt")')} || ' ago. It began ' || ${min('max("startedAt")')} || ' ago.' from "JobRun")`,
+    says: `(select 'The last run of report failed, ' || ${min('max("endedAt")')} || ' ago with timeout. It began ' || ${min('max("startedAt")')} || ' ago.' from "JobRun")`,
   },
   {
     is: 'a job has failed, and succeeds again',
@@ -269,7 +269,7 @@ const NIGHTS: Night[] = [
     kind: 'failing',
     stage: 'over',
     says: `(select count("errorCode") || ' of ' || count(*) || ' runs of pay failed in the last hour, with refused. It began ' || ${min('min("startedAt")')} || ' ago.' from "JobRun")`,
-    note: `'Nothing has failed in the last 15 minutes.'`,
+    note: `'No run has failed like this in the last 15 minutes.'`,
   },
   {
     is: '100,000 pieces of work were given up within the hour, and more before',
@@ -279,7 +279,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'deadLetters',
     stage: 'losing',
-    says: `'pay has over 100,000 dead letters, over 1,000 in the last hour, most with broken.'`,
+    says: `'pay has over 100,000 dead letters, over 100,000 in the last hour, of the last 1,000 most often with broken.'`,
   },
   {
     is: 'exactly as many were given up as are counted, days ago',
@@ -289,7 +289,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'deadLetters',
     stage: 'over',
-    says: `(select 'pay has ' || count(*) || ' dead letters, the last 2 d ago, most with broken.' from "JobDeadLetter")`,
+    says: `(select 'pay has ' || count(*) || ' dead letters, the last 2 d ago, most often with broken.' from "JobDeadLetter")`,
   },
   {
     is: 'a piece of work ends workers, and a neighbour loses its runs by that',
@@ -301,8 +301,8 @@ const NIGHTS: Night[] = [
     },
     kind: 'endedWorkers',
     stage: 'losing',
-    says: `(select 'One piece of work of pay has ended ' || count(distinct "workerId") || ' workers, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'pay')`,
-    note: `'It is Order 7. It waits for a process in which nothing else runs.'`,
+    says: `(select count(distinct "workerId") || ' workers ended while they ran the same piece of work of pay, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'pay')`,
+    note: `'It is Order 7. It waits to start, alone in a process.'`,
   },
   {
     is: 'that piece waits in a paused queue',
@@ -313,7 +313,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'endedWorkers',
     stage: 'waiting',
-    says: `(select 'One piece of work of pay has ended ' || count(*) || ' workers, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun")`,
+    says: `(select count(*) || ' workers ended while they ran the same piece of work of pay, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun")`,
     note: `'It is Order 7. Its queue is paused, so it does not start.'`,
   },
   {
@@ -424,7 +424,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'paused',
     stage: 'waiting',
-    says: `(select count(*) || ' pieces of work wait for a service that has refused more of pay, the oldest for 1 h.' from "JobWork")`,
+    says: `(select 'pay: ' || count(*) || ' pieces of work wait for a service that has refused more, the oldest for 1 h.' from "JobWork")`,
   },
   {
     is: 'the schema of a job refuses the payloads of schedules',
@@ -437,7 +437,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'schedulesRefused',
     stage: 'waiting',
-    says: `(select 'The schema of pay refuses the payload of ' || count(*) || ' schedules, which are paused for that: ' || min("key") filter (where "pausedAt" < now() - interval '5 hours') || ' for 6 h.' from "JobSchedule")`,
+    says: `(select 'The schema of pay has refused the payload of ' || count(*) || ' schedules, which are paused for that: ' || min("key") filter (where "pausedAt" < now() - interval '5 hours') || ' for 6 h.' from "JobSchedule")`,
   },
   {
     is: 'more runs are under way than a limit allows',

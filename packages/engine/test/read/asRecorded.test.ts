@@ -207,9 +207,13 @@ it('says of runs what a look through all of them says, in whatever order they we
       }
 
       const since = new Date(START_MS + 2 * HOUR_MS)
-      const [failing] = await readFailures(reader, ['busy'], new Date(since.getTime() + HOUR_MS))
+      const [failing] = await readFailures(
+        reader,
+        [{ name: 'busy', timeoutMs: 24 * HOUR_MS }],
+        new Date(since.getTime() + HOUR_MS),
+      )
       const judged = ended('busy').filter(({ code }) => !isNeutral(code))
-      const recent = judged.filter(({ startedAt }) => startedAt >= since.toISOString())
+      const recent = judged.filter(({ endedAt }) => endedAt! >= since.toISOString())
       const failures = recent.filter(({ code }) => code !== null)
       const lastThree = judged.slice(0, 3).map(({ code }) => code !== null)
       expect(failing && [failing.runs, failing.failed, failing.inARow]).toEqual(

@@ -456,7 +456,7 @@ describe('a run that a person has asked for', () => {
         kind: 'failed',
         error: { code: errorCode, message: 'Payment over' },
       })
-      expect(await readFailures(runtime.reader, ['plain'], new Date())).toMatchObject([
+      expect(await readFailures(runtime.reader, [plain], new Date())).toMatchObject([
         { failed: 1, code: errorCode },
       ])
     },
