@@ -562,14 +562,14 @@ const workerIdentity = z.object({
   startedAt: at,
   lastSignAt: at,
   isAlive: flag,
+  // It lives but has given no sign for longer than living workers do: it is stopped, or a handler blocks it.
+  isSilent: flag,
   // The version of the product that it runs; null when it does not say.
   version: textOrNull,
 })
 
 export type ConsoleWorker = z.output<typeof worker>
 const worker = workerIdentity.omit({ version: true }).extend({
-  // It lives but has given no sign for longer than living workers do: it is stopped, or a handler blocks it.
-  isSilent: flag,
   // One for each job of which it runs something.
   lanes: z.array(
     z.object({

@@ -105,9 +105,7 @@ export async function findEndedWorkers(
 function withNeighbours(suspects: readonly Suspect[]): Suspect[][] {
   const groups: [Suspect, ...Suspect[]][] = []
   for (const one of suspects) {
-    const group = groups.find(([main]) =>
-      one.workerIds.every((id) => main.workerIds.includes(id)),
-    )
+    const group = groups.find(([main]) => one.workerIds.every((id) => main.workerIds.includes(id)))
     if (group === undefined) groups.push([one])
     else group.push(one)
   }

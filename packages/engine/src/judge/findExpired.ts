@@ -45,7 +45,9 @@ export async function findExpired(
 ): Promise<Found[]> {
   const rows = await reader.rows<Expired>({ text: EXPIRED_SQL, values: [names, now.toISOString()] })
   return rows
-    .filter(({ count, runs }) => isTooMuch(count, runs, failureRate === undefined ? {} : { failureRate }))
+    .filter(({ count, runs }) =>
+      isTooMuch(count, runs, failureRate === undefined ? {} : { failureRate }),
+    )
     .map(({ name, count, isCut, recent, runId, since, runs }): Found => ({
       kind: 'failing',
       stage: recent > 0 ? 'losing' : 'over',

@@ -215,7 +215,9 @@ export function findBehind(
     const isCut = rows.some((row) => row.isReadyCut)
     const since = new Date(now.getTime() - main.oldestMs).toISOString()
     const all = `${listed(jobs)}: ${waits(count, isCut)}${count === 1 ? '' : ', the oldest'} for ${inWords(main.oldestMs)}`
-    const held = rows.some((row) => row.isCut) ? 0 : rows.reduce((sum, { due, ready }) => sum + due - ready, 0)
+    const held = rows.some((row) => row.isCut)
+      ? 0
+      : rows.reduce((sum, { due, ready }) => sum + due - ready, 0)
     return {
       ...{ kind: 'backlog', stage: 'waiting', jobs, since, count, isCut },
       ...(limit === undefined
