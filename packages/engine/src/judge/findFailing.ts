@@ -41,8 +41,9 @@ export interface JobFailures {
   ofDay: number
 }
 
-/** Runs that are read of each job. */
+/** Runs that are read of each job, and of all together: where everything fails, many jobs do. */
 const MAX_RUNS = 5_000
+const MAX_OF_ALL = 100_000
 /** Among so many of a job's last runs are looked for the last three. */
 const MAX_LAST = 20
 
@@ -73,13 +74,15 @@ const FAILURES_SQL = `
         select "errorCode", "dryRun" from "JobRun" where ${OF} and "errorCode" is not null and "startedAt" >= ${FROM} ${LATEST} limit ${MAX_RUNS}
       ) latest where "errorCode" <> all($3::text[]) and not "dryRun"
     )
+  ), budget as materialized (
+    select least(${MAX_RUNS}, ${MAX_OF_ALL} / greatest(count(*), 1)) as most from job
   ), run as materialized (
     select job.name, run.*, max("endedAt") filter (where "code" is not null) over (partition by job.name) as "lastFailureAt"
     from job cross join lateral (
       select "id", "errorCode" as "code", at, "endedAt", "isCut" from (
-        select *, count(*) over () = ${MAX_RUNS} and min(at) over () > ${AN_HOUR_AGO} as "isCut" from (
+        select *, count(*) over () = (select most from budget) and min(at) over () > ${AN_HOUR_AGO} as "isCut" from (
           select "id", "errorCode", ${STARTED_AT} as at, ${ENDED_AT} as "endedAt", "status", "dryRun" from "JobRun"
-          where ${OF} and "startedAt" >= least(${FROM}, case when job."inARow" > 0 then job."lastAt" end) ${LATEST} limit ${MAX_RUNS}
+          where ${OF} and "startedAt" >= least(${FROM}, case when job."inARow" > 0 then job."lastAt" end) ${LATEST} limit (select most from budget)
         ) latest
       ) read where ${IS_JUDGED} and "endedAt" >= least(${AN_HOUR_AGO}, case when job."inARow" > 0 then job."lastEndedAt" end)
     ) run
