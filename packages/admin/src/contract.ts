@@ -742,6 +742,8 @@ const jobSchema = listedJobSchema.extend({
   retry: z.object({ limit: count, delayMs: ms, maxDelayMs: ms }),
   // How many runs at once in one worker; null when only the worker knows.
   concurrency: countOrNull,
+  // Whether people may ask for a dry run.
+  dryRun: flag,
   // Whether at most one runs in all workers together.
   isExclusive: flag,
   // Over all workers together, and of one key; null: no such limit.

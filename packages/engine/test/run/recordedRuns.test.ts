@@ -46,6 +46,7 @@ const order = defineJob({
 })
 const plain = defineJob({
   name: 'plain',
+  dryRun: true,
   guard: { maxRows: 1 },
   payload: z.looseObject({}),
   retry: { ...retry, limit: 0 },

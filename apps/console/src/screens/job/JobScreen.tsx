@@ -88,7 +88,7 @@ export function JobScreen(): ReactNode {
 function JobActions({ job }: { job: ConsoleJob }) {
   const act = useAction()
   if (act === null) return null
-  const { name, schedule, paused } = job
+  const { name, schedule, paused, dryRun } = job
   return (
     <div
       className="jobActions"
@@ -99,9 +99,11 @@ function JobActions({ job }: { job: ConsoleJob }) {
       <ActButton aria-label={`Run now: ${name}`} action={{ kind: 'run', name, dryRun: false }}>
         Run now
       </ActButton>
-      <ActButton aria-label={`Dry run: ${name}`} action={{ kind: 'run', name, dryRun: true }}>
-        Dry run
-      </ActButton>
+      {dryRun && (
+        <ActButton aria-label={`Dry run: ${name}`} action={{ kind: 'run', name, dryRun: true }}>
+          Dry run
+        </ActButton>
+      )}
       {/* One button for both: it keeps the focus when its meaning changes. */}
       {(schedule !== null || paused !== null) && (
         <ActButton

@@ -6,7 +6,7 @@ import { Menu } from '../../parts/Menu.tsx'
 
 /** The actions on a job in a list, and links to its pages. */
 export function JobMenu({ job }: { job: ConsoleJob }) {
-  const { name, schedule, paused, queuePaused } = job
+  const { name, schedule, paused, queuePaused, dryRun } = job
   const act = useAction()
   const item = (label: string, action: Action) =>
     act !== null && (
@@ -23,7 +23,7 @@ export function JobMenu({ job }: { job: ConsoleJob }) {
   return (
     <Menu label={`Actions for ${name}`}>
       {item('Run now', { kind: 'run', name, dryRun: false })}
-      {item('Dry run', { kind: 'run', name, dryRun: true })}
+      {dryRun && item('Dry run', { kind: 'run', name, dryRun: true })}
       {paused !== null
         ? item('Resume its schedule', { kind: 'resume', name })
         : schedule !== null && item('Pause its schedule', { kind: 'pause', name })}
