@@ -457,8 +457,10 @@ const DEFINED = {
 export const checkJob = madeElsewhere<Job>(DEFINED, 'what defineJob returns')
 
 /** Refuses a dry run of a job that does not declare it: its handler would really do what it does outside of batches. */
-export function expectDryRun({ name, dryRun }: Job, isWanted: boolean | undefined): void {
-  if (isWanted !== true || dryRun) return
+export function expectDryRun(job: Job, isWanted: boolean | undefined): void {
+  if (isWanted !== true) return
+  const { name, dryRun } = checkJob('job', job)
+  if (dryRun) return
   throw new ArgumentError('dryRun', `is refused: the definition of ${name} has no dryRun: true`)
 }
 
