@@ -168,7 +168,8 @@ export function describeDone(
     endedWorkers > 0 &&
       `${endedWorkers.toLocaleString('en')} stayed: workers have died of ${endedWorkers === 1 ? 'it' : 'them'}, so retry ${endedWorkers === 1 ? 'it by itself' : 'each by itself'}`,
     unknown > 0 && `${unknown.toLocaleString('en')} stayed: their job is not known here`,
-    locked > 0 && `${locked.toLocaleString('en')} stayed: somebody else had them locked`,
+    locked > 0 &&
+      `${locked.toLocaleString('en')} passed over: another act or a worker had ${locked === 1 ? 'it' : 'them'} at that moment`,
     unchanged > 0 &&
       `${unchanged.toLocaleString('en')} ${unchanged === 1 ? 'was' : 'were'} so already`,
     gone > 0 && `${gone.toLocaleString('en')} ${describeGone(what, gone)}`,

@@ -250,7 +250,7 @@ async function change(
 
 const PASSED = {
   gone: 'waited no more',
-  locked: 'left, since somebody else held it',
+  locked: 'passed over: another act or a worker had them at that moment',
   unchanged: 'so already',
   alreadyQueued: 'queued already',
   unknown: 'of unknown jobs',

@@ -124,6 +124,8 @@ const idsOf = (runs: readonly { id: string }[]) => runs.map(({ id }) => id)
 const tookMs = ({ startedAt, endedAt }: Run) => Date.parse(endedAt!) - Date.parse(startedAt)
 const isNeutral = (code: string | null) =>
   (NEUTRAL_CODES as readonly (string | null)[]).includes(code)
+/** As the run's own page says. */
+const isStopped = (code: string | null) => isNeutral(code) && code !== 'rate_limited'
 
 /** Without what computing in another order leaves behind the point. */
 function rounded<Row extends object>(row: Row): Row {
@@ -142,8 +144,8 @@ function percentile(share: number, values: readonly number[]): number | null {
 function outcomes(runs: readonly Run[]) {
   return {
     success: runs.filter(({ status }) => status === 'success').length,
-    failed: runs.filter(({ code }) => code !== null && !isNeutral(code)).length,
-    stopped: runs.filter(({ code }) => isNeutral(code)).length,
+    failed: runs.filter(({ code }) => code !== null && !isStopped(code)).length,
+    stopped: runs.filter(({ code }) => isStopped(code)).length,
     running: runs.filter(({ status }) => status === 'running').length,
   }
 }
