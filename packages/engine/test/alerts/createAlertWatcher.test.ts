@@ -850,7 +850,7 @@ describe('a database that refuses writes', () => {
         new Date(),
       )
       await fresh.end()
-      const text = 'The database refuses writes (read-only), so nothing starts or ends.'
+      const text = 'The database refuses writes (read-only).'
       expect(problems.map((one) => [one.kind, one.text])).toEqual([['database', text]])
       expect(noticesOf(receiver)).toMatchObject([{ event: 'began', kind: 'database', text }])
     } finally {
