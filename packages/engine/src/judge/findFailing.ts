@@ -9,7 +9,7 @@ import { counted, listed, many, spanSince } from './words.ts'
 
 /** This share of the last hour's runs is too much, where at least MANY failed; with FEW it takes a quarter. */
 export const FAILURE_RATE = 0.1
-const MANY = 20
+const MANY = 30
 const FEW = 5
 const RATE_OF_FEW = 0.25
 /** A job with fewer runs in the hour fails as well where its last three runs did, or all that it had in a day. */

@@ -278,6 +278,7 @@ const ALERTS: Record<string, Call> = {
       all<alerts.AlertWebhookOptions>('AlertWebhookOptions', {
         url: 'http://127.0.0.1:9',
         secret: 'secret',
+        format: 'json',
         name: 'webhook',
         timeoutMs: 5,
       }),
