@@ -231,7 +231,7 @@ function sayFailures(
   if (jobs.length === 1 && !wasOver && main.inARow > 0 && (areAllAlike || !isOfHour)) {
     const [which, last] =
       main.inARow === 1 ? ['The last run', ''] : [`The last ${main.inARow} runs`, 'the last ']
-    return `${which} of ${ofJobs} failed, ${last}${spanSince(main.lastAt, now)} ago with ${main.code}${thrown}`
+    return `${which} of ${ofJobs} failed with ${main.code}${thrown}, ${last}${spanSince(main.lastAt, now)} ago`
   }
   const all = isCut ? `the last ${many(runs, 'run')}` : many(runs, 'run')
   const span = isCut ? `since ${spanSince(main.from, now)} ago` : 'in the last hour'

@@ -91,7 +91,7 @@ export async function findSilent(
     return {
       ...{ kind: 'silent', stage: all ? 'stopped' : 'waiting', jobs: its, since: lastSignAt },
       text: `Worker ${id} lives, but has given no sign for ${spanSince(lastSignAt, now)}.${beyond}`,
-      note: 'It is stopped, or a handler blocks it. If it stays silent, end its process: other workers take over its work.',
+      note: `It is stopped, or a handler blocks it. If it stays silent, end ${processOf(id)}: other workers take over its work.`,
       workerId: id,
       ...{
         count: 1,
@@ -178,4 +178,10 @@ function toUnscheduled(jobs: readonly string[]): Found[] {
       ...{ count: jobs.length, isUnhealthy: true, reach: jobs.length, share: 1 },
     },
   ]
+}
+
+/** A worker's id begins with its host and the number of its process. */
+function processOf(workerId: string): string {
+  const [host, pid] = workerId.split(':')
+  return pid === undefined ? 'its process' : `process ${pid} on ${host}`
 }
