@@ -782,14 +782,12 @@ const jobSchema = listedJobSchema.extend({
 export type ConsoleJobs = z.output<typeof jobsSchema>
 export const jobsSchema = z.object({ jobs: z.array(jobSchema) })
 
-/** A span's runs: how many ended how, and how long they took, if any has ended. */
+/** A span's runs: how many ended how. */
 const spanOfRuns = {
   success: count,
   failed: count,
   // Cancelled, blocked by their guard, expired, or given back by their worker.
   stopped: count,
-  p50Ms: msOrNull,
-  p95Ms: msOrNull,
 }
 
 export type ConsoleRunPoint = z.output<typeof runPoint>

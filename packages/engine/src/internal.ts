@@ -42,10 +42,10 @@ export { hideMessages } from './read/hideMessages.ts'
 export {
   countRuns,
   findOldestStart,
-  type HourOfDurations,
+  type HourOfRuns,
   measureDuration,
   type SpanOfRuns,
-  tallyDurationsByHour,
+  tallyRunsByHour,
 } from './read/countRuns.ts'
 export { findPooler, knownPooler, PoolerError } from './database/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
