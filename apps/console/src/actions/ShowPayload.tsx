@@ -20,13 +20,8 @@ export const PayloadContext = createContext<(whose: Whose) => void>(() => undefi
 
 const ACCESS_KEY = 'access'
 
-<<<<<<< HEAD
-/** Whether the host lets this person look at payloads. */
-function useMayShowPayloads(): boolean {
-=======
 /** Opens the payload of a piece of work or of a run; null for people whom the host does not let look. */
 export function useShowPayload(): ((whose: Whose) => void) | null {
->>>>>>> pages
   const { api } = useServices()
   const show = useContext(PayloadContext)
   const { data } = useQuery({
