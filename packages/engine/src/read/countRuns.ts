@@ -1,6 +1,6 @@
 import { equalsInOrder } from '../database/equalsInOrder.ts'
 import type { JobsReader } from './reader.ts'
-import { NOT_STARTED } from '../job/runOutcome.ts'
+import { isOutcomeCode, NOT_STARTED } from '../job/runOutcome.ts'
 
 /**
  * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, it
@@ -15,8 +15,10 @@ export const STARTED_AT = `least("startedAt", "createdAt")`
 /** When it ended, likewise. */
 export const ENDED_AT = `case when isfinite("startedAt") then "endedAt" - greatest("startedAt" - "createdAt", interval '0') else "endedAt" end`
 
-/** Runs that neither succeeded nor failed by themselves: cancelled, blocked by their guard, expired, or given back. */
-const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.map((code) => `'${code}'`).join(', ')})`
+/** Runs that neither succeeded nor failed, as their pages say: cancelled, blocked by their guard, expired, or given back. */
+const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.filter(isOutcomeCode)
+  .map((code) => `'${code}'`)
+  .join(', ')})`
 const OF_JOB = equalsInOrder('"name"', '$1::text')
 const counted = (where: string) => `(count(*) filter (where ${where}))::int`
 const BY_OUTCOME = `
