@@ -15,6 +15,7 @@ import type {
 import type { Enqueue } from '../job/enqueue.ts'
 import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../database/callersTransaction.ts'
+import type { Suspension } from '../queue/endRuns.ts'
 import type { Taken } from '../queue/taken.ts'
 import { isOutcomeCode } from '../job/runOutcome.ts'
 import { describeIssues, judge } from '../values/askSchema.ts'
@@ -66,6 +67,7 @@ export type RunResult =
       details: Details
       /** The result as JSON; absent when the job has none. */
       result?: string
+      hasNewMemo?: boolean
     }
   | {
       status: 'failed'
@@ -74,7 +76,12 @@ export type RunResult =
       retryable: boolean
       /** What has to wait, since a service has refused more; absent: nothing. */
       refusal?: Refusal
+      /** A step has failed, and is tried again after so long. Absent: the job's retries count. */
+      retryAfterMs?: number
+      /** The run has stored a memo: what failed before it no longer counts. */
+      hasNewMemo?: boolean
     }
+  | ({ status: 'suspended'; details: Details; hasNewMemo?: boolean } & Suspension)
 
 /** How long an aborted handler may take to notice, before the run ends without it. */
 export const ABORT_GRACE_MS = 5_000
@@ -89,13 +96,7 @@ export async function executeRun(execution: Execution): Promise<RunResult> {
   if (parsed.kind === 'refused') return parsed.result
 
   const timer = setTimeout(endLate, job.timeoutMs, abort, job)
-  const known: Known = {
-    rehearsed: execution.taken.facts.dryRun ? (Object.create(null) as Counts) : NOTHING,
-    facts: {},
-    isBlocked: false,
-    counted: null,
-    progress: null,
-  }
+  const known = openKnown(execution)
   try {
     const returned = await callHandler(execution, parsed.payload, known)
     return succeed(execution, known, returned)
@@ -113,8 +114,18 @@ export function endLate(abort: Abort, { timeoutMs }: Job): void {
 
 const NOTHING: Counts = Object.freeze({})
 
+export function openKnown({ taken }: Execution): Known {
+  return {
+    rehearsed: taken.facts.dryRun ? (Object.create(null) as Counts) : NOTHING,
+    facts: {},
+    isBlocked: false,
+    counted: null,
+    progress: null,
+  }
+}
+
 /** What the engine knows of a run beside what its handler returns. Most runs do without what may be null. */
-interface Known {
+export interface Known {
   /** What a dry run has counted, without a prototype, since a count may have any name; a real one counts in its row, batch by batch. */
   rehearsed: Counts
   /** What the guard found. */
@@ -129,7 +140,7 @@ interface Known {
 
 type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
 
-function parsePayload({ job, taken: { payload } }: Execution): Parsed {
+export function parsePayload({ job, taken: { payload } }: Execution): Parsed {
   const answer = judge(job.payload, payload === undefined ? {} : payload)
   if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
   const mask = createMask(job.redact)
@@ -142,7 +153,7 @@ function parsePayload({ job, taken: { payload } }: Execution): Parsed {
 }
 
 /** The result of a handler that returned. Details or a result that can't be stored make it a failure. */
-function succeed(execution: Execution, known: Known, returned: unknown): RunResult {
+export function succeed(execution: Execution, known: Known, returned: unknown): RunResult {
   const { job } = execution
   // A job that an older version of the engine defined has no `result` at all.
   if ((job.result ?? null) !== null) return succeedWithResult(job, known, returned)
@@ -170,7 +181,7 @@ function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unkn
 }
 
 /** The result of a handler that threw. */
-function fail(
+export function fail(
   execution: Execution,
   { rehearsed, facts, isBlocked }: Known,
   error: unknown,
@@ -217,7 +228,7 @@ function callHandler(execution: Execution, payload: unknown, known: Known): Prom
 }
 
 /** What a handler gets. `rehearsal` has the transactions of a dry run; a real run opens its own. */
-function openContext(
+export function openContext(
   execution: Execution,
   payload: unknown,
   known: Known,

@@ -1,0 +1,191 @@
+import type { PreparedStatement } from '../database/database.ts'
+import { GIVES_WAY } from '../database/giveWay.ts'
+import { PLACE_SQL } from './place.ts'
+
+/*
+ * The rows of JobStep: memos, and what is open.
+ *
+ *   open    A sleep that is not over, a step that has failed and is tried again, or an effect that may have happened.
+ *   memo    It has ended (`endedAt`), with a result or an error. `seq` is the order of memos. Nothing changes it.
+ *
+ * Only the run that a claim holds writes rows. A zombie, whose claim is gone, finds no claim.
+ */
+
+export const STEP_TABLE_SQL = `
+      CREATE TABLE "JobStep" (
+          "workId" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          -- Tells calls of one step apart.
+          "item" TEXT NOT NULL DEFAULT '',
+          -- run, tx or sleep.
+          "kind" TEXT NOT NULL,
+          -- The order in which memos were written.
+          "seq" INTEGER,
+          -- The run that wrote it last.
+          "runId" UUID NOT NULL,
+          "startedAt" TIMESTAMPTZ(3) NOT NULL,
+          "endedAt" TIMESTAMPTZ(3),
+          "result" JSONB,
+          -- Its code and message: of the failure, or of the last one so far.
+          "error" JSONB,
+          "failures" INTEGER NOT NULL DEFAULT 0,
+          -- When a sleep is over.
+          "until" TIMESTAMPTZ(3),
+          -- Since when an effect may have happened that must not happen twice.
+          "doubtSince" TIMESTAMPTZ(3),
+          -- Somebody has changed it, and no round has woken its work since.
+          "isFresh" BOOLEAN NOT NULL DEFAULT false,
+
+          CONSTRAINT "JobStep_pkey" PRIMARY KEY ("workId", "name", "item")
+      );
+
+      CREATE INDEX "JobStep_fresh_idx" ON "JobStep"("workId") WHERE "isFresh";
+      CREATE INDEX "JobStep_doubt_idx" ON "JobStep"("workId") WHERE "doubtSince" IS NOT NULL;`
+
+/** When work is due that waits for no instant. A date, since much reads `dueAt` as one. */
+export const NEVER_DUE = `'9999-12-31T00:00:00Z'::timestamptz`
+
+/** A row as `LOAD_STEPS` returns it. */
+export interface StepRow {
+  [column: string]: unknown
+  name: string
+  item: string
+  seq: number | null
+  endedAt: Date | null
+  /** As JSON. */
+  result: string | null
+  error: { code: string; message: string } | null
+  failures: number
+  until: Date | null
+  doubtSince: Date | null
+}
+
+/** All rows of the work `$1`. Sleeps that are over by the database's clock become memos. */
+export const LOAD_STEPS: PreparedStatement = {
+  name: 'roundsman_load_steps',
+  text: `
+  with step as materialized (
+    select * from "JobStep" where "workId" = $1::uuid
+  ), over as (
+    update "JobStep" slept set "endedAt" = slept."until", "seq" = over."seq"
+    from (
+      select "name", "item",
+        (select coalesce(max("seq"), 0) from step) + row_number() over (order by "until", "name", "item") as "seq"
+      from step where "endedAt" is null and "until" <= now()
+    ) over
+    where slept."workId" = $1::uuid and slept."name" = over."name" and slept."item" = over."item" and slept."endedAt" is null
+    returning slept."name", slept."item", slept."seq", slept."endedAt"
+  )
+  select step."name", step."item", coalesce(over."seq", step."seq") as "seq", coalesce(over."endedAt", step."endedAt") as "endedAt",
+         step."result"::text as "result", step."error", step."failures", step."until", step."doubtSince"
+  from step left join over using ("name", "item")
+  order by 3 nulls last`,
+}
+
+/** The columns that the writer fills, and the types of their parameters. */
+export const MEMO_COLUMNS = {
+  workId: 'uuid',
+  name: 'text',
+  item: 'text',
+  kind: 'text',
+  seq: 'int',
+  runId: 'uuid',
+  startedAt: 'timestamptz',
+  endedAt: 'timestamptz',
+  result: 'text',
+  error: 'text',
+  failures: 'int',
+  doubtSince: 'timestamptz',
+} as const
+
+const NAMES = Object.keys(MEMO_COLUMNS)
+const JSONS = ['result', 'error']
+const list = (of: readonly string[]) => of.map((name) => `"${name}"`).join(', ')
+const valueOf = (name: string) =>
+  JSONS.includes(name) ? `memo."${name}"::jsonb` : `memo."${name}"`
+const SET = NAMES.slice(3)
+  .map((name) => `"${name}" = excluded."${name}"`)
+  .join(', ')
+
+/**
+ * Writes rows of runs that claims of the worker `$1` hold: `$2` the claims, then a claim and MEMO_COLUMNS for each row. A run may write
+ * the same memo twice, since an answer may be lost. It returns those that it wrote.
+ */
+export const KEEP_MEMOS: PreparedStatement = {
+  name: 'roundsman_keep_memos',
+  text: `
+  with claim as materialized (
+    select "id" from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
+    order by "id" for key share
+  )
+  insert into "JobStep" as step (${list(NAMES)})
+  select ${NAMES.map(valueOf).join(', ')}
+  from unnest($3::uuid[], ${Object.values(MEMO_COLUMNS)
+    .map((type, at) => `$${at + 4}::${type}[]`)
+    .join(', ')}) as memo("claimId", ${list(NAMES)})
+    join claim on claim."id" = memo."claimId"
+  on conflict ("workId", "name", "item") do update set ${SET}
+  where step."endedAt" is null or (step."runId" = excluded."runId" and step."seq" = excluded."seq")
+  returning step."workId"::text as "workId", step."name", step."item"`,
+}
+
+/** Whether the worker `$1` still holds the claim `$2`, and the row of the step `$4`, `$5` of the work `$3`. */
+export const FIND_MEMO_SQL = `
+  select (select true from "JobClaim" where "id" = $2::uuid and "workerId" = $1) is not null as "isHeld",
+         step."name", step."item", step."seq", step."endedAt", step."result"::text as "result", step."error", step."failures",
+         step."until", step."doubtSince"
+  from (select) one left join "JobStep" step on step."workId" = $3::uuid and step."name" = $4 and step."item" = $5`
+
+/** Who wrote the memo: the version of the host's product, by the run `$1`. */
+export const FIND_WRITER_SQL = `
+  select coalesce(worker."version", former."version") as "version"
+  from "JobStep" step join "JobRun" run on run."id" = step."runId"
+    left join "JobWorker" worker on worker."id" = run."workerId"
+    left join "JobFormerWorker" former on former."id" = run."workerId"
+  where step."workId" = $1::uuid and step."name" = $2 and step."item" = $3`
+
+/**
+ * Stores the memo of a step in the transaction of its effects. `counted` is the statement that counts a batch, which fails
+ * when the run is no longer the worker's. Parameters are texts, which every library can send.
+ */
+export const keepInTransactionSql = (counted: string, first: number) => {
+  const at = (offset: number) => `$${first + offset}`
+  return `
+  with counted as (${counted})
+  insert into "JobStep" as step ("workId", "name", "item", "kind", "seq", "runId", "startedAt", "endedAt", "result")
+  select ${at(0)}::uuid, ${at(1)}, ${at(2)}, 'tx', ${at(3)}::int, counted."id",
+    to_timestamp(${at(4)}::float8 / 1000), to_timestamp(${at(5)}::float8 / 1000), ${at(6)}::text::jsonb
+  from counted
+  on conflict ("workId", "name", "item") do update set "kind" = excluded."kind", "seq" = excluded."seq", "runId" = excluded."runId",
+    "startedAt" = excluded."startedAt", "endedAt" = excluded."endedAt", "result" = excluded."result", "error" = null
+  where step."endedAt" is null
+  returning step."name"`
+}
+
+/** The open waits of suspended runs, of `final`, whose column `waits` lists them. */
+export const INSERT_WAITS_SQL = `
+    insert into "JobStep" ("workId", "name", "item", "kind", "runId", "startedAt", "until")
+    select final."workId", wait."name", wait."item", 'sleep', final."runId", wait."startedAt",
+      coalesce(wait."until", now() + wait."ms" * interval '1 millisecond')
+    from final cross join lateral jsonb_to_recordset(final."waits"::jsonb)
+      as wait("name" text, "item" text, "startedAt" timestamptz, "until" timestamptz, "ms" float8)
+    where final."next" = 'suspend' and (wait."until" is not null or wait."ms" is not null)
+    on conflict ("workId", "name", "item") do nothing`
+
+const MAX_WOKEN = 1_000
+
+/**
+ * Gives places to work of which a step is fresh. What runs at this moment stays fresh: it may be about to wait.
+ * Race: packages/engine/test/steps/wake.test.ts "wakes work whose step was answered while it ran"
+ */
+export const WAKE_SQL = `
+  with fresh as materialized (
+    select step."workId", step."name", step."item" from "JobStep" step join "JobWork" work on work."id" = step."workId"
+    where step."isFresh" limit ${MAX_WOKEN} for update skip locked
+  ), seen as (
+    update "JobStep" step set "isFresh" = false from fresh
+    where step."workId" = fresh."workId" and step."name" = fresh."name" and step."item" = fresh."item"
+  )
+  update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL}
+  from (select distinct "workId" from fresh) woken where work."id" = woken."workId" and work."place" is null
+  returning work."name"`
