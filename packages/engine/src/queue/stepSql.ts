@@ -33,13 +33,10 @@ export const STEP_TABLE_SQL = `
           "until" TIMESTAMPTZ(3),
           -- Since when an effect may have happened that must not happen twice.
           "doubtSince" TIMESTAMPTZ(3),
-          -- Somebody has changed it, and no round has woken its work since.
-          "isFresh" BOOLEAN NOT NULL DEFAULT false,
 
           CONSTRAINT "JobStep_pkey" PRIMARY KEY ("workId", "name", "item")
       );
 
-      CREATE INDEX "JobStep_fresh_idx" ON "JobStep"("workId") WHERE "isFresh";
       CREATE INDEX "JobStep_doubt_idx" ON "JobStep"("workId") WHERE "doubtSince" IS NOT NULL;`
 
 /** When work is due that waits for no instant. A date, since much reads `dueAt` as one. */
@@ -172,20 +169,31 @@ export const INSERT_WAITS_SQL = `
     where final."next" = 'suspend' and (wait."until" is not null or wait."ms" is not null)
     on conflict ("workId", "name", "item") do nothing`
 
-const MAX_WOKEN = 1_000
+/** Wakes work that waits in a step. Its row stays locked until the transaction ends, so that no claim takes it before. */
+const wakeSql = (parked: string) => `
+    update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL} from ${parked}
+    where work."id" = ${parked}."id" and work."place" is null and work."resumptions" is not null`
 
 /**
- * Gives places to work of which a step is fresh. What runs at this moment stays fresh: it may be about to wait.
- * Race: packages/engine/test/steps/wake.test.ts "wakes work whose step was answered while it ran"
+ * Ends the doubt about the effect of the step `$2`, `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not.
+ * Where a claim holds the work, its step may be under way.
+ * Race: packages/engine/test/steps/doubt.test.ts "is answered once, whatever a worker does meanwhile"
  */
-export const WAKE_SQL = `
-  with fresh as materialized (
-    select step."workId", step."name", step."item" from "JobStep" step join "JobWork" work on work."id" = step."workId"
-    where step."isFresh" limit ${MAX_WOKEN} for update skip locked
-  ), seen as (
-    update "JobStep" step set "isFresh" = false from fresh
-    where step."workId" = fresh."workId" and step."name" = fresh."name" and step."item" = fresh."item"
+export const ANSWER_DOUBT_SQL = `
+  with parked as materialized (
+    select "id", "name" from "JobWork" where "id" = $1::text::uuid for update
+  ), given_up as materialized (
+    select "id", "name" from "JobDeadLetter" where "id" = $1::text::uuid for update
+  ), at_rest as (
+    select * from parked union all select * from given_up
+  ), answered as (
+    update "JobStep" step set "doubtSince" = null, "error" = null, "endedAt" = case when $4::text::boolean then now() end,
+      "result" = case when $4::text::boolean then $5::text::jsonb end, "seq" = case when $4::text::boolean then (
+        select coalesce(max(memo."seq"), 0) + 1 from "JobStep" memo where memo."workId" = step."workId"
+      ) end
+    from at_rest
+    where step."workId" = at_rest."id" and step."name" = $2::text and step."item" = $3::text and step."doubtSince" is not null
+    returning at_rest."id", at_rest."name"
+  ), woken as (${wakeSql('answered')}
   )
-  update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL}
-  from (select distinct "workId" from fresh) woken where work."id" = woken."workId" and work."place" is null
-  returning work."name"`
+  select "name", pg_current_xact_id()::text as "transactionId" from answered`

@@ -17,7 +17,6 @@ import type { Floors } from '../work/floors.ts'
 import type { Holdings } from '../work/holdings.ts'
 import type { Limits } from '../work/limits.ts'
 import { dropPayloadsOfNobody, type PayloadPosition } from '../queue/payloadsOfNobody.ts'
-import { WAKE_SQL } from '../queue/stepSql.ts'
 import { freeUniqueKeys, type KeyPosition } from '../queue/uniqueKeys.ts'
 import {
   endStaleClaims,
@@ -154,15 +153,10 @@ export function createRounds(options: {
 
   /** Rescues and clean-ups, which may wait for locks. Rounds go on meanwhile. */
   async function keepHouse(
-    { lost = [], isIdle = false, isListed = true, rules = {}, hasFresh = false }: Partial<Round>,
+    { lost = [], isIdle = false, isListed = true, rules = {} }: Partial<Round>,
     connectedForMs: number,
   ): Promise<void> {
     if (!isListed) await attempt(() => session.signUp())
-    if (hasFresh)
-      await attempt(async () => {
-        for (const { name } of (await database.query<{ name: string }>(WAKE_SQL)).rows)
-          onReady(name, true)
-      })
     const rescue = { database, log, now, observers }
     if (!isIdle && (hasStrays || roundsMade % ROUNDS_PER_SEARCH === 0))
       await attempt(async () => {
@@ -249,8 +243,6 @@ interface Round extends Work {
   ticks: TicksSeen
   /** Of the jobs under limits. */
   rules: RulesByJob
-  /** Whether somebody has changed a step of suspended work. */
-  hasFresh: boolean
   /** Claims whose workers seem to be dead. */
   lost: LostClaim[]
   /** Whether no worker holds anything. */
@@ -275,7 +267,6 @@ const COLUMNS = {
   ticks: `${ticksSql('$8')} as "ticks"`,
   work: SEEN,
   limits: `${rulesSql('$2')} as "rules"`,
-  steps: `exists (select from "JobStep" where "isFresh") as "hasFresh"`,
   'lost claims': `(select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
     not exists (select from "JobClaim") as "isIdle", exists (select from "JobWorker" where "id" = $1) as "isListed"`,
   cancellations: `case when cardinality($9::uuid[]) > 0 then ${ownRunsSql('$1', '$9')} end as "runs"`,
