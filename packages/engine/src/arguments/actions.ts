@@ -133,9 +133,19 @@ export const RUN_REQUEST = { dryRun: optional(checkBoolean), payload: asItIs }
 export const AGAIN_REQUEST = { dryRun: optional(checkBoolean) }
 export const POSTPONE_REQUEST = { startAfter: checkDate }
 export const PRIORITISE_REQUEST = { priority: checkPriority }
+const FROM_STEP = { step: checkText, item: optional(checkText) }
+const checkFrom: Check<'failure' | 'beginning' | { step: string; item?: string }> = (
+  argument,
+  value,
+) => {
+  if (value === 'failure' || value === 'beginning') return value
+  const { step, item = '' } = checkParts(argument, value, FROM_STEP)
+  return { step, item }
+}
 export const REDRIVE_REQUEST = {
   jobs: optional(listOf(checkJobName)),
   evenIfWorkersDied: optional(checkBoolean),
+  from: optional(checkFrom),
 }
 const DOUBTFUL = { workId: checkId, step: checkText, item: optional(checkText) }
 

@@ -14,7 +14,7 @@ import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
 /**
  * What becomes of a run's work.
  *   done   It has succeeded.
- *   again  It is tried again after `delayMs`; at once where that is 0.
+ *   again  It is tried again after `delayMs`; at once where that is 0. `isCancelled`: so that durable work can undo what it has done.
  *   suspend  It waits, and goes on then. The next run is no further attempt.
  *   dead   It is given up, and becomes a dead letter.
  *   over   It is given up, and nobody is to be asked about it.
@@ -23,7 +23,7 @@ import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
  */
 export type Next =
   | { kind: 'done' | 'dead' | 'over' | 'keep' }
-  | { kind: 'again'; delayMs: number }
+  | { kind: 'again'; delayMs: number; isCancelled?: true }
   | ({ kind: 'suspend' } & Suspension)
 
 /** What the work of a suspended run waits for. */
@@ -112,7 +112,10 @@ async function endAny(
   over: readonly string[],
 ): Promise<Map<string, Details | null>> {
   const column = columnOf(ends)
-  const isDurable = ends.some(({ next }) => next.kind === 'suspend')
+  const isDurable = ends.some(
+    ({ next, forgives }) =>
+      next.kind === 'suspend' || forgives !== undefined || (next.kind === 'again' && next.isCancelled),
+  )
   const { rows } = await connection.query<{ id: string; details: Details | null }>(
     isDurable ? END_DURABLE : END_RUNS,
     [
@@ -142,6 +145,7 @@ async function endAny(
         ? [
             column(({ next }) => (next.kind === 'suspend' ? next.waits : null)),
             column(({ next }) => (next.kind === 'suspend' ? next.until : null)),
+            column(({ forgives }) => forgives !== undefined),
           ]
         : []),
     ],
@@ -326,21 +330,22 @@ const END_RUNS = endSql({
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
-const WHEN_OVER = `coalesce(least("until", ${AFTER_DELAY}), ${NEVER_DUE})`
+/** Somebody has asked to cancel a run whose work goes on: it goes on at once, to undo what it has done. */
+const IS_CANCELLED = `("cancelledAt" is not null and ("next" = 'suspend' or "next" = 'again' and "code" = 'cancelled'))`
+const WHEN_OVER = `case when ${IS_CANCELLED} then now() else coalesce(least("until", ${AFTER_DELAY}), ${NEVER_DUE}) end`
 const END_DURABLE = endSql({
   record: {
     ...RECORD,
     status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
   },
-  ...{
-    columns: ', $20::text[], $21::timestamptz[]',
-    names: ', "waits", "until"',
-    again: `'again', 'suspend'`,
-  },
+  columns: ', $20::text[], $21::timestamptz[], $22::bool[]',
+  names: ', "waits", "until", "hasMemo"',
+  again: `'again', 'suspend'`,
   due: { isNow: `${WHEN_OVER} <= now()`, at: WHEN_OVER },
   carried: {
     attempt: `"attempt" + case when "next" = 'again' then 1 else 0 end`,
-    resumptions: `case when "next" = 'suspend' then coalesce("resumptions", 0) + 1 else "resumptions" end`,
+    resumptions: `case when "next" = 'suspend' then coalesce("resumptions", 0) + 1 when "hasMemo" then coalesce("resumptions", 0) else "resumptions" end`,
+    facts: `case when ${IS_CANCELLED} then coalesce("facts", '{}') || '{"cancelled": true}' else ${FACTS_AGAIN} end`,
   },
   waits: `, waits as (${INSERT_WAITS_SQL}
   )`,

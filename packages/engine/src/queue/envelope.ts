@@ -27,6 +27,8 @@ export interface Envelope extends Partial<WorkLabel> {
   payloadMissing?: number
   /** How often its steps were begun anew. Absent: never. */
   generation?: number
+  /** Somebody has cancelled durable work: its waits throw, so that its handler can undo what it has done. */
+  cancelled?: boolean
   /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
   /** The run whose handler has enqueued it. */

@@ -197,3 +197,26 @@ export const ANSWER_DOUBT_SQL = `
   ), woken as (${wakeSql('answered')}
   )
   select "name", pg_current_xact_id()::text as "transactionId" from answered`
+
+/**
+ * The step whose failure has made a dead letter of `free` is tried again, with all its retries; what a cancellation has ended waits
+ * again. Other memos stay, but for those from the place `from` on, where that is not null.
+ */
+export const goOnSql = (from: string) => `, retried as (
+    delete from "JobStep" step using free
+    where step."workId" = free."id" and (
+      step."error" ->> 'code' = 'cancelled' or coalesce(step."seq", 'infinity'::float8) >= ${from} or free."errorCode" = 'step_failed' and step."seq" = (
+        select max(failed."seq") from "JobStep" failed
+        where failed."workId" = free."id" and failed."error" is not null
+      )
+    )
+  ), eased as (
+    update "JobStep" step set "failures" = 0 from free
+    where step."workId" = free."id" and step."endedAt" is null and step."failures" > 0 and ${from} is null
+  )`
+
+/** From the step that `name` and `item` name; from the first, where `name` is empty; null: from none. */
+export const seqOfSql = (name: string, item: string) => `(case when ${name} = '' then 0 else (
+        select "from"."seq" from "JobStep" "from"
+        where "from"."workId" = free."id" and "from"."name" = ${name} and "from"."item" = ${item}
+      ) end)`

@@ -350,7 +350,7 @@ const MAX_LOOKS = 64
 type Failed = Extract<RunResult, { status: 'failed' }>
 
 function afterFailure(
-  { abort, isAlone }: OwnExecution,
+  { abort, isAlone, job, taken }: OwnExecution,
   { error, retryable, refusal, retryAfterMs }: Failed,
 ): AfterFailure {
   // A handler may throw any code. Only an abort by its worker makes these two count.
@@ -358,6 +358,7 @@ function afterFailure(
   const code = isAborted && isJobError(reason) && error.code === reason.code ? reason.code : null
   if (code === DRAINED) return 'redeliver'
   if (code === WORKER_LOST) return isAlone ? 'lostAlone' : 'lost'
+  if (code === 'cancelled' && job.steps !== null && !taken.facts.cancelled) return 'compensate'
   if (refusal !== undefined) return 'refused'
   if (retryAfterMs !== undefined) return 'stepFailed'
   return retryable ? 'retry' : 'giveUp'

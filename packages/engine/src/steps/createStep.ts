@@ -59,7 +59,11 @@ export function createStep(
   const mask = createMask(job.redact)
   const workId = taken.workId ?? taken.id
   const call = <Value>(name: string, { item = '' }: StepItem, begin: (slot: Slot) => void) =>
-    pass.call<Value>(name, item, within.getStore() === pass, begin)
+    pass.call<Value>(name, item, within.getStore() === pass, (slot) =>
+      taken.facts.cancelled && !pass.isToldOfCancel() && !slot.row?.doubtSince
+        ? cancel(slot)
+        : begin(slot),
+    )
 
   return {
     run: (name: string, work: Work, options: RunStepOptions<unknown> = {}) =>
@@ -84,7 +88,15 @@ export function createStep(
 
   function wait(slot: Slot, how: { until: Date | null; ms?: number }): void {
     const calledAt = now()
+    if (taken.facts.cancelled) return cancel(slot)
     pass.wait({ slot, calledAt, ...(slot.row?.until ? { until: slot.row.until } : how) })
+  }
+
+  /** Of cancelled work, what is open and all waits throw, so that the handler undoes what it has done by further steps. */
+  function cancel(slot: Slot): void {
+    const memo = { startedAt: now(), endedAt: now() }
+    const error = JSON.stringify({ code: 'cancelled', message: 'Somebody cancelled the work' })
+    pass.perform(slot, () => pass.inOrder((seq) => keep(slot, { ...memo, seq, error })))
   }
 
   function describeCall({ name, item, definition }: Slot): StepCall {

@@ -37,8 +37,13 @@ export async function executeSteps(
       const pass = createPass(execution, known, rows, services.isCrashing)
       void callHandler(services, execution, known, pass, parsed.payload)
       const result = await pass.result
-      if (result !== 'again') return hasNewMemo ? { ...result, hasNewMemo } : result
-      hasNewMemo = true
+      if (result === 'again') {
+        hasNewMemo = true
+        continue
+      }
+      const isFinal = result.status === 'success' || (result.status === 'failed' && !result.retryable)
+      const ended = isFinal && execution.taken.facts.cancelled ? { ...result, ...CANCELLED } : result
+      return hasNewMemo ? { ...ended, hasNewMemo } : ended
     }
   } catch (error) {
     return fail(execution, known, abort.isAborted ? abort.reason : error)
@@ -67,6 +72,12 @@ async function callHandler(
   }
 }
 
+/** Whatever the handler has returned or thrown. */
+const CANCELLED = {
+  status: 'failed',
+  error: { code: 'cancelled', message: 'Somebody cancelled the work' },
+  retryable: false,
+} as const
 const NO_DRY_RUN = new JobError('dry_run_of_steps', 'A job with steps has no dry runs', {
   retryable: false,
 })

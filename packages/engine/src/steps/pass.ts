@@ -75,6 +75,7 @@ export function createPass(
   let isOver = false
   let isParked = false
   let hasNewMemo = false
+  let isToldOfCancel = false
   let grace: NodeJS.Timeout | undefined
 
   abort.onAbort(() => {
@@ -181,6 +182,9 @@ export function createPass(
 
   function settle({ name, item, definition, resolve: give, reject }: Slot, row: StepRow): void {
     now = row.endedAt ?? now
+    isToldOfCancel ||= row.error?.code === 'cancelled'
+    if (row.error?.code === 'cancelled')
+      return reject(new JobError('cancelled', row.error.message, { retryable: false }))
     if (row.error !== null) return reject(new StepFailed(name, item, row.error))
     const value = row.result === null ? undefined : (JSON.parse(row.result) as unknown)
     const answer = definition.result && row.result !== null ? judge(definition.result, value) : null
@@ -277,6 +281,7 @@ export function createPass(
       hasReturned = true
       close(by)
     },
+    isToldOfCancel: () => isToldOfCancel,
     isClosing: () => closing !== null,
     now: () => new Date(now),
   }
