@@ -150,8 +150,31 @@ describe('a dead letter of durable work', () => {
   })
 })
 
+it('work that has done a step keeps its payload where other work would replace it', async () => {
+  await test.reset()
+  const options = { uniqueKey: 'a', onConflict: 'replace' } as const
+  const add = () => client.$transaction((tx) => test.enqueue(tx, book, {}, options))
+  await add()
+  expect(await add()).toMatchObject({ kind: 'replaced' })
+  await drain()
+  expect(await add()).toMatchObject({ kind: 'alreadyQueued' })
+  await test.advance({ hours: 1 })
+  inPay = async () => expect(await add()).toMatchObject({ kind: 'alreadyQueued' })
+  expect(await drain()).toEqual(['success'])
+  expect(await add()).toMatchObject({ kind: 'enqueued' })
+})
+
 it('work that waits in a step is waiting to those who ask', async () => {
   await drain()
   expect(await getWork(test.reader, book, workId)).toMatchObject({ kind: 'waiting' })
-  expect(await test.explain(workId)).toMatchObject({ state: 'waiting' })
+  expect(await test.explain(workId)).toMatchObject({
+    state: 'waiting',
+    reasons: expect.arrayContaining([
+      expect.objectContaining({
+        kind: 'step',
+        text: 'step wait sleeps',
+        until: expect.any(String) as string,
+      }),
+    ]) as unknown,
+  })
 })

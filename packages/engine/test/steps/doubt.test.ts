@@ -92,6 +92,15 @@ describe('an effect that may have happened', () => {
 
     expect(await drain()).toEqual(['suspended'])
     expect(await steps()).toEqual(['charge inDoubt'])
+    expect(await test.explain(workId)).toMatchObject({
+      reasons: expect.arrayContaining([
+        expect.objectContaining({
+          kind: 'inDoubt',
+          since: expect.any(String) as string,
+          until: null,
+        }),
+      ]) as unknown,
+    })
     await test.advance({ weeks: 100 })
     expect(await drain()).toEqual([])
     expect(charges).toBe(1)
@@ -171,20 +180,17 @@ describe('an effect that may have happened', () => {
     charge = isDown
     await drain()
     const which = { workId, step: 'charge' }
-    const open = Promise.withResolvers<void>()
-    const answering = client.$transaction(async (tx) => {
-      const answer = await test.answerDoubt(
-        which,
-        { ...by, happened: true, result: { id: 'r1' } },
-        { tx },
-      )
-      await open.promise
+    let second: ReturnType<typeof test.answerDoubt> | undefined
+    const first = await client.$transaction(async (tx) => {
+      const how = { ...by, happened: true, result: { id: 'r1' } }
+      const answer = await test.answerDoubt(which, how, { tx })
+      second = test.answerDoubt(which, { ...by, happened: false })
+      // No worker takes it while an answer is open.
+      expect(await drain()).toEqual([])
       return answer
     })
-    const second = test.answerDoubt(which, { ...by, happened: false })
-    open.resolve()
 
-    expect((await Promise.all([answering, second])).toSorted()).toEqual(['answered', 'notInDoubt'])
+    expect([first, await second]).toEqual(['answered', 'notInDoubt'])
     expect(await drain()).toEqual(['success'])
   })
 })
