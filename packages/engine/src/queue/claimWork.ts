@@ -561,7 +561,7 @@ export function toTaken(
       isReplaced: false,
       key: row.key ?? null,
       from: row.place === undefined ? null : { rank: row.rank ?? 0, place: row.place },
-      isPlain: isBare && attempt === 1 && row.isDelayed !== true,
+      isPlain: isBare && (row.runId ?? id) === id && row.isDelayed !== true,
     }
   })
 }

@@ -169,10 +169,24 @@ export const INSERT_WAITS_SQL = `
     where final."next" = 'suspend' and (wait."until" is not null or wait."ms" is not null)
     on conflict ("workId", "name", "item") do nothing`
 
+/** The code of work whose handler has called a step while the work waited. */
+export const BESIDE_WAIT = 'await_beside_wait'
+
 /** Wakes work that waits in a step. Its row stays locked until the transaction ends, so that no claim takes it before. */
 const wakeSql = (parked: string) => `
     update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL} from ${parked}
     where work."id" = ${parked}."id" and work."place" is null and work."resumptions" is not null`
+
+/** Has the work `$1` fail with the error `$2` where it waits: its next run reads the error before its handler begins. */
+export const FAIL_WAIT_SQL = `
+  with parked as materialized (
+    select "id" from "JobWork" where "id" = $1::uuid and "resumptions" is not null for update
+  ), marked as (
+    update "JobStep" step set "error" = $2::text::jsonb from parked where step."workId" = parked."id" and step."endedAt" is null
+    returning step."workId"
+  ), woken as (${wakeSql('parked')}
+  )
+  select from marked`
 
 /**
  * Ends the doubt about the effect of the step `$2`, `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not.
@@ -211,8 +225,8 @@ export const goOnSql = (from: string) => `, retried as (
       )
     )
   ), eased as (
-    update "JobStep" step set "failures" = 0 from free
-    where step."workId" = free."id" and step."endedAt" is null and step."failures" > 0 and ${from} is null
+    update "JobStep" step set "failures" = 0, "error" = case when step."error" ->> 'code' <> '${BESIDE_WAIT}' then step."error" end
+    from free where step."workId" = free."id" and step."endedAt" is null and ${from} is null
   )`
 
 /** From the step that `name` and `item` name; from the first, where `name` is empty; null: from none. */

@@ -10,7 +10,13 @@ import type { HostTransaction } from '../job/hostTypes.ts'
 import { JobError } from '../job/jobError.ts'
 import { readRefusal } from '../job/rateLimited.ts'
 import type { Duration, RunStepOptions, StepCall, StepItem, StepTransaction } from '../job/step.ts'
-import { FIND_MEMO_SQL, keepInTransactionSql, type StepRow } from '../queue/stepSql.ts'
+import {
+  BESIDE_WAIT,
+  FAIL_WAIT_SQL,
+  FIND_MEMO_SQL,
+  keepInTransactionSql,
+  type StepRow,
+} from '../queue/stepSql.ts'
 import { backOffMs } from '../run/afterFailure.ts'
 import { describeError, isJobError } from '../run/describeError.ts'
 import { fail, type Known } from '../run/executeRun.ts'
@@ -58,6 +64,7 @@ export function createStep(
   const { abort, job, taken, now } = execution
   const mask = createMask(job.redact)
   const workId = taken.workId ?? taken.id
+  pass.noteLate((name) => void failWork(name))
   const call = <Value>(name: string, { item = '' }: StepItem, begin: (slot: Slot) => void) =>
     pass.call<Value>(name, item, within.getStore() === pass, (slot) =>
       taken.facts.cancelled && !pass.isToldOfCancel() && !slot.row?.doubtSince
@@ -251,6 +258,18 @@ export function createStep(
       }
     }
     return null
+  }
+
+  /** The handler has awaited something else beside a wait, and goes on where no run of it is: nothing that it does now counts. */
+  async function failWork(step: string): Promise<void> {
+    const message = `Step "${step}" was called while the work waited: beside a wait, await steps alone`
+    const values = [workId, JSON.stringify({ code: BESIDE_WAIT, message })]
+    // The suspension may not be committed yet, and its work may be claimed by now.
+    for (let tries = 1; tries <= MAX_CONFLICTS; tries++) {
+      const failed = await database.query(FAIL_WAIT_SQL, values).catch(() => null)
+      if (failed?.rows.length) return
+      await pauseAfter(tries)
+    }
   }
 
   /** Works in a transaction of the host that stores the memo, too. */

@@ -1,5 +1,5 @@
 import type { Step, StepDefinition } from '../job/step.ts'
-import { FIND_WRITER_SQL, LOAD_STEPS, type StepRow } from '../queue/stepSql.ts'
+import { BESIDE_WAIT, FIND_WRITER_SQL, LOAD_STEPS, type StepRow } from '../queue/stepSql.ts'
 import {
   endLate,
   fail,
@@ -33,7 +33,7 @@ export async function executeSteps(
   try {
     for (let passes = 0, hasNewMemo = false; ; passes++) {
       const rows = await loadSteps(services, execution, passes > 0)
-      await expectValidResults(services, execution, rows)
+      await expectValidRows(services, execution, rows)
       const pass = createPass(execution, known, rows, services.isCrashing)
       void callHandler(services, execution, known, pass, parsed.payload)
       const result = await pass.result
@@ -41,8 +41,10 @@ export async function executeSteps(
         hasNewMemo = true
         continue
       }
-      const isFinal = result.status === 'success' || (result.status === 'failed' && !result.retryable)
-      const ended = isFinal && execution.taken.facts.cancelled ? { ...result, ...CANCELLED } : result
+      const isFinal =
+        result.status === 'success' || (result.status === 'failed' && !result.retryable)
+      const ended =
+        isFinal && execution.taken.facts.cancelled ? { ...result, ...CANCELLED } : result
       return hasNewMemo ? { ...ended, hasNewMemo } : ended
     }
   } catch (error) {
@@ -108,7 +110,7 @@ async function loadSteps(
 }
 
 /** Before any code runs: a stored result that today's schema refuses would break it midway. */
-async function expectValidResults(
+async function expectValidRows(
   { database }: StepServices,
   { job, taken }: OwnedExecution,
   rows: readonly StepRow[],
@@ -117,6 +119,8 @@ async function expectValidResults(
   for (const [name, { result, was }] of Object.entries(job.steps ?? {}))
     if (result !== null) for (const one of [name, ...was]) schemas.set(one, result)
   for (const { name, item, endedAt, error, result } of rows) {
+    if (endedAt === null && error?.code === BESIDE_WAIT)
+      throw new JobError(BESIDE_WAIT, error.message, { retryable: false })
     const schema = schemas.get(name)
     if (schema === undefined || endedAt === null || error !== null) continue
     const answer = judge(schema, JSON.parse(result ?? 'null'))

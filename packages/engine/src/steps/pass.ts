@@ -76,6 +76,7 @@ export function createPass(
   let isParked = false
   let hasNewMemo = false
   let isToldOfCancel = false
+  let onLate: ((name: string) => void) | null = null
   let grace: NodeJS.Timeout | undefined
 
   abort.onAbort(() => {
@@ -114,7 +115,7 @@ export function createPass(
     return new Promise((settle, reject) => {
       open++
       changes++
-      if (isParked) execution.openLog().error({ step: name }, 'a step was called beside a wait')
+      if (isParked) onLate?.(name)
       if (isOver || closing !== null) return
       const problem = findProblem(name, item, isNested)
       if (problem !== null) return refuse(...problem)
@@ -281,6 +282,8 @@ export function createPass(
       hasReturned = true
       close(by)
     },
+    /** Has it called with the name of each step that the handler calls after the run has parked. */
+    noteLate: (listener: (name: string) => void) => void (onLate = listener),
     isToldOfCancel: () => isToldOfCancel,
     isClosing: () => closing !== null,
     now: () => new Date(now),

@@ -1,4 +1,4 @@
-import { openForTests } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
 import { listDeadLetters } from '../../src/client.ts'
@@ -397,6 +397,23 @@ describe('step.sleep', () => {
     await test.advance({ hours: 1 })
     expect(await run(work)).toEqual(['success'])
     expect(ran.slice(1)).toEqual(['over', 'finally'])
+  })
+
+  it('beside which the handler awaits something else fails the work, and names the step', async () => {
+    await enqueue()
+    const late = Promise.withResolvers<void>()
+    const work: Handle = async ({ step }) => {
+      await Promise.race([step.sleep('trial', { days: 9 }), late.promise])
+      await step.run('remind', () => 1)
+    }
+    expect(await run(work)).toEqual(['suspended'])
+    late.resolve()
+
+    await waitFor(async () => (await test.enqueued(onboard))[0]!.startAfter <= test.now())
+    expect(await run(work)).toEqual(['await_beside_wait'])
+    expect(await letters()).toMatchObject([
+      { error: { message: expect.stringContaining('Step "remind"') as string } },
+    ])
   })
 
   it('until an instant in the past takes no time', async () => {

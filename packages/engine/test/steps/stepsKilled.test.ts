@@ -70,6 +70,8 @@ it('workers that are SIGKILLed at any moment do no step with a memo again, book 
     ),
   ).toEqual([{ work: WORK, steps: 5 * WORK, open: 0 }])
   expect(await runtime.value('select count(*)::int from "JobDeadLetter"')).toBe(0)
+  // Each run is one of its work.
+  expect(await runtime.value('select count(distinct "workId")::int from "JobRun"')).toBe(WORK)
   // What kills have interrupted shows: there is something to survive.
   const losses = await runtime.value<number>(
     `select count(*)::int from "JobRun" where "errorCode" = 'worker_lost'`,
