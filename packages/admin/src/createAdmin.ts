@@ -7,7 +7,6 @@ import { admit, refuseForeignOrigin, stillMayView, type Access } from './access.
 import { consoleRoutes } from './console/consoleRoutes.ts'
 import { createChanges, type Changes } from './console/createChanges.ts'
 import { createConsoleFiles } from './console/createConsoleFiles.ts'
-import { createQueueHistory } from './console/createQueueHistory.ts'
 import { answerFailure, answerText, SchemaMismatch, type Answer } from './http/answer.ts'
 import { Problem } from './http/problem.ts'
 import { readJson } from './http/readJson.ts'
@@ -50,7 +49,7 @@ export interface Admin {
   /** Answers a request that a router has led to a route, with the decoded parameters of its path. Never rejects. */
   answerRoute(route: Route, params: unknown, visit: Visit): Promise<Answer>
   /**
-   * Starts the client and what measures the queue, once. After a failure the next request tries again.
+   * Starts the client, once. After a failure the next request tries again.
    * @throws TablesError
    */
   open(): Promise<void>
@@ -85,11 +84,6 @@ export function createAdmin(options: CheckedOptions): Admin {
   }
   const files = createConsoleFiles(settings, consoleDir)
   const parts = { client, jobs, now }
-  const history = createQueueHistory({
-    reader: client.reader,
-    names: jobs.map(({ name }) => name),
-    now,
-  })
   let watched: Changes | undefined
   const changes = () => (watched ??= createChanges(client))
   const ends = new Set<() => void>()
@@ -106,7 +100,6 @@ export function createAdmin(options: CheckedOptions): Admin {
     ...limitRoutes(parts),
     ...consoleRoutes({
       ...parts,
-      history,
       environment: {
         ...describeEnvironment(options.environment),
         version,
@@ -121,7 +114,6 @@ export function createAdmin(options: CheckedOptions): Admin {
     opening ??= client.start().then(
       () => {
         if (isClosed) return
-        history.start()
         // Before the first page is read: what changes after it must be told.
         changes()
       },
@@ -208,7 +200,6 @@ export function createAdmin(options: CheckedOptions): Admin {
     async close() {
       isClosed = true
       admin.endStreams()
-      history.stop()
       await watched?.close()
     },
   }

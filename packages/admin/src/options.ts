@@ -66,7 +66,7 @@ export function describeEnvironment(
   said: AdminOptions['environment'] | undefined,
 ): Pick<ConsoleEnvironment, 'name' | 'isProduction'> {
   if (typeof said === 'object') return said
-  // oxlint-disable-next-line eslint/no-restricted-properties -- a host that says nothing is told from production all the same
+  // oxlint-disable-next-line eslint/no-restricted-properties -- a host without this option is still told from production
   const { NODE_ENV, REPLIT_DEPLOYMENT } = process.env
   const name = said ?? (REPLIT_DEPLOYMENT === '1' ? PRODUCTION : (NODE_ENV ?? 'development'))
   return { name, isProduction: name === PRODUCTION }
@@ -86,7 +86,7 @@ const checkPath: Check<string> = (argument, value) => {
   )
 }
 
-/** A script behind the button would run with the rights of whoever presses it. */
+/** A script behind the button would run with the rights of the person who presses it. */
 const checkLoginUrl: Check<string> = (argument, value) => {
   if (typeof value === 'string' && /^https?:$/.test(URL.parse(value, HERE)?.protocol ?? ''))
     return value

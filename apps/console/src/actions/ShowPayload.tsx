@@ -31,19 +31,10 @@ export function useMayShowPayloads(): boolean {
   return access.data?.payloads ?? false
 }
 
-/** A button that shows a payload; absent for people who may not look. In a row it is brief. */
-export function ShowPayload({ isInRow = false, ...whose }: Whose & { isInRow?: boolean }) {
+/** Opens the payload of a piece of work or of a run; null for people who may not look. */
+export function useShowPayload(): ((whose: Whose) => void) | null {
   const show = useContext(PayloadContext)
-  if (!useMayShowPayloads()) return null
-  return (
-    <Button
-      look={isInRow ? 'isQuiet' : undefined}
-      {...(isInRow && { 'aria-label': 'Show payload' })}
-      onClick={() => show(whose)}
-    >
-      {isInRow ? 'Payload' : 'Show payload'}
-    </Button>
-  )
+  return useMayShowPayloads() ? show : null
 }
 
 /** Asks for the payload once, however often it renders: each look is on record. */
@@ -81,9 +72,7 @@ export function PayloadDialog({ whose, onClose }: { whose: Whose; onClose: () =>
           </>
         )}
         <div className="dialogActions">
-          <button type="button" className="button" onClick={onClose}>
-            Close
-          </button>
+          <Button onClick={onClose}>Close</Button>
         </div>
       </div>
     </Dialog>

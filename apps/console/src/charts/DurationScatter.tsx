@@ -8,7 +8,6 @@ import { durationScale, percent, timeScale } from './scales.ts'
 import { VersionKeys, VersionLine } from './VersionMarks.tsx'
 import { PlotLine, plotY, TimePlot } from './TimePlot.tsx'
 
-const HEIGHT = 190
 const TIME_LABELS = 5
 /** Fewer points make no line: a level one then goes through the whole chart. A span with fewer runs makes no point. */
 const MIN_SPANS = 3
@@ -57,21 +56,20 @@ export function DurationScatter(props: DurationScatterProps) {
   const outcomes = new Set(runs.map(({ outcome }) => outcome))
   return (
     <figure className="chart" {...roving.container}>
-      <TimePlot summary={summarise(name, runs, overall)} x={x} y={y} height={HEIGHT} isGroup>
+      <TimePlot summary={summarise(name, runs, overall)} x={x} y={y}>
         {changes.map(({ at, version }) => (
           <VersionLine
             key={at}
             version={version}
             x={percent(x.place(Date.parse(at)))}
-            y1={plotY(1, HEIGHT)}
-            y2={plotY(0, HEIGHT)}
+            y1={plotY(1)}
+            y2={plotY(0)}
           />
         ))}
         {lines.map(({ label, className, points }) => (
           <PlotLine
             key={label}
             className={className}
-            height={HEIGHT}
             points={points.map(({ atMs, ms }) => ({ x: x.place(atMs), y: y.place(ms) }))}
           />
         ))}
@@ -87,7 +85,7 @@ export function DurationScatter(props: DurationScatterProps) {
             >
               <svg
                 x={percent(x.place(Date.parse(run.startedAt)))}
-                y={plotY(y.place(run.durationMs), HEIGHT)}
+                y={plotY(y.place(run.durationMs))}
                 className="pointPlace"
               >
                 <circle r="8" className="pointTarget" />

@@ -21,8 +21,8 @@ export const TICK_WORDS: Readonly<Record<TickKind, string>> = {
   success: 'Success',
   failed: 'Failed',
   running: 'Running',
-  waiting: 'In the queue',
-  coalesced: 'Made up for by a later one',
+  waiting: 'Waiting',
+  coalesced: 'Covered by a later tick',
   missed: 'Missed',
   skipped: 'Skipped',
 }

@@ -25,18 +25,15 @@ describe('ofLatest', () => {
 describe('describeRetry', () => {
   it.each([
     [{ limit: 0, delayMs: 5_000, maxDelayMs: 300_000 }, 'None'],
-    [{ limit: 1, delayMs: 5_000, maxDelayMs: 300_000 }, '1, after 5 s to 10 s'],
-    // Never as much as the longest pause that is allowed.
-    [
-      { limit: 2, delayMs: 5_000, maxDelayMs: 300_000 },
-      '2, after 5 s to 10 s, doubling up to 20 s',
-    ],
+    [{ limit: 1, delayMs: 5_000, maxDelayMs: 300_000 }, '1 retry: after 5–10 s'],
+    [{ limit: 2, delayMs: 5_000, maxDelayMs: 300_000 }, '2 retries: after 5–10 s, then 10–20 s'],
     [
       { limit: 20, delayMs: 5_000, maxDelayMs: 300_000 },
-      '20, after 5 s to 10 s, doubling up to 5 min',
+      '20 retries: after 5–10 s, doubling up to 5 min',
     ],
-    [{ limit: 3, delayMs: 60_000, maxDelayMs: 60_000 }, '3, after 1 min'],
-    [{ limit: 1, delayMs: 100, maxDelayMs: 1_200 }, '1, after 1 s'],
+    [{ limit: 1, delayMs: 40_000, maxDelayMs: 300_000 }, '1 retry: after 40 s–1 min 20 s'],
+    [{ limit: 3, delayMs: 60_000, maxDelayMs: 60_000 }, '3 retries: after 1 min'],
+    [{ limit: 1, delayMs: 100, maxDelayMs: 1_200 }, '1 retry: after 1 s'],
   ])('says of %j how long it waits', (retry, text) => {
     expect(describeRetry(retry)).toBe(text)
   })

@@ -1,4 +1,5 @@
 import type { Guard } from '../job/defineJob.ts'
+import type { Refusal } from '../job/rateLimited.ts'
 import type { Execution } from '../run/executeRun.ts'
 import { isStorableResult } from '../run/storableResult.ts'
 
@@ -40,6 +41,7 @@ type ChildResult =
       details: Fields
       error: Fields & { code: string; message: string }
       retryable: boolean
+      refusal?: Refusal
     }
 
 type Fields = Record<string, unknown>
@@ -80,7 +82,7 @@ export function readFromChild(message: unknown): FromChild | null {
 /** Reads a result from the child; null for anything else, which foreign code in the child may have written. */
 function readResult(result: unknown): ChildResult | null {
   if (!isFields(result) || !isFields(result.details)) return null
-  const { status, details, error, retryable, result: json } = result
+  const { status, details, error, retryable, refusal, result: json } = result
   if (status === 'success') {
     if (json === undefined) return { status, details }
     return isStorableResult(json) ? { status, details, result: json } : null
@@ -88,7 +90,16 @@ function readResult(result: unknown): ChildResult | null {
   if (status !== 'failed' || typeof retryable !== 'boolean' || !isFields(error)) return null
   const { code, message } = error
   if (typeof code !== 'string' || typeof message !== 'string') return null
-  return { status, details, error: { ...error, code, message }, retryable }
+  const failed = { status, details, error: { ...error, code, message }, retryable } as const
+  if (refusal === undefined) return failed
+  return isRefusal(refusal) ? { ...failed, refusal } : null
+}
+
+function isRefusal(value: unknown): value is Refusal {
+  if (!isFields(value)) return false
+  const { retryAfterMs, limit, isOfKey } = value
+  const isNamed = limit === null || typeof limit === 'string'
+  return isNumber(retryAfterMs) && isNamed && typeof isOfKey === 'boolean'
 }
 
 function isFields(value: unknown): value is Fields {

@@ -1,5 +1,5 @@
 import { isScheduled, type Job } from '../job/defineJob.ts'
-import { countQueue, MAX_MEASURED } from '../read/getQueueStats.ts'
+import { countQueue } from '../read/getQueueStats.ts'
 import { listLateSchedules } from '../read/listKeyedSchedules.ts'
 import { GRACE_MS, judgeSchedule, listSchedules, type ScheduleRow } from '../read/listSchedules.ts'
 import { findLastSign, type ListedWorker } from '../read/listWorkers.ts'
@@ -39,8 +39,7 @@ export async function listOrphans(
   const counts = await countQueue(reader, names)
   return counts
     .filter(({ waiting }) => waiting > 0)
-    .map(({ name, waiting, delayed, oldestWaitingAt: since }) => {
-      const isCut = Math.max(delayed, waiting - delayed) >= MAX_MEASURED
+    .map(({ name, waiting, isWaitingCut: isCut, oldestWaitingAt: since }) => {
       return { name, waiting, isCut, since }
     })
 }

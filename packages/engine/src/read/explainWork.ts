@@ -59,7 +59,11 @@ export interface WaitReason {
   until: string | null
   /** The runs that have what it waits for, the first started first: 20 at most. */
   runs: { runId: string; workerId: string; startedAt: string }[]
+  /** What keeps it, where that has a name: a job, a shared limit, a key of the job, or another piece of work by its id. */
+  by: { kind: (typeof WAIT_CAUSES)[number]; name: string } | null
 }
+
+export const WAIT_CAUSES = ['job', 'limit', 'key', 'work'] as const
 
 export const EXPLAINED_STATES = [
   'waiting',
@@ -357,10 +361,14 @@ type AddReason = (kind: WaitReasonKind, text: string, more?: Partial<WaitReason>
 function listReasons(row: Row): WaitReason[] {
   const reasons: WaitReason[] = []
   const add: AddReason = (kind, text, more) =>
-    reasons.push({ kind, text, since: null, until: null, runs: [], ...more })
+    reasons.push({ kind, text, since: null, until: null, runs: [], by: null, ...more })
+  const ofJob = { kind: 'job', name: row.name ?? '' } as const
   if (row.pausedAt !== null) {
     const why = row.pauseReason === null ? '' : `: ${row.pauseReason}`
-    add('paused', `the queue is paused by ${row.pausedBy}${why}`, { since: row.pausedAt })
+    add('paused', `the queue is paused by ${row.pausedBy}${why}`, {
+      since: row.pausedAt,
+      by: ofJob,
+    })
   }
   if (row.takers === 0) {
     const living = `${row.living} ${row.living === 1 ? 'lives' : 'live'}`
@@ -406,31 +414,43 @@ function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): v
   const own = /^job:(.*)$/.exec(name)?.[1]
   const whose = own === undefined ? `the limit ${name}` : own
   const ofKey = key === null ? 'work without a key' : `its key ${key}`
+  const byLimit =
+    own === undefined ? ({ kind: 'limit', name } as const) : ({ kind: 'job', name: own } as const)
+  const byKey = { kind: 'key', name: key ?? '' } as const
   if (limit.pausedUntil !== null) {
     const why = limit.pauseReason === null ? '' : `: ${limit.pauseReason}`
     add('keyPaused', `${ofKey} is paused by ${limit.pausedBy}${why}`, {
       since: limit.pausedAt,
       until: limit.pausedUntil === FOR_EVER ? null : limit.pausedUntil,
+      by: byKey,
     })
   }
   const parks = [
-    [limit.park, whose],
-    [limit.keyPark, ofKey],
+    [limit.park, whose, byLimit],
+    [limit.keyPark, ofKey, byKey],
   ] as const
-  for (const [park, what] of parks) {
+  for (const [park, what, by] of parks) {
     if (park === null) continue
     const why = park.reason === null ? '' : `: ${park.reason}`
-    add('parked', `${what} waits${why}`, { since: park.since, until: park.until })
+    add('parked', `${what} waits${why}`, { since: park.since, until: park.until, by })
   }
   if (limit.headId !== null)
-    add('keyHead', `earlier work of its key ${key} comes first: ${limit.headId}`)
+    add('keyHead', `earlier work of its key ${key} comes first: ${limit.headId}`, {
+      by: { kind: 'work', name: limit.headId },
+    })
   if (global !== null && running >= global) {
     const by = limit.setBy === null ? '' : `, as ${limit.setBy} has set`
-    add('limitFull', `all ${global} slots of ${whose} are taken${by}`, { runs: limit.runs ?? [] })
+    add('limitFull', `all ${global} slots of ${whose} are taken${by}`, {
+      runs: limit.runs ?? [],
+      by: byLimit,
+    })
   }
   const most = limit.order === 'fair' ? perKey : limit.order === 'fifo' && key !== null ? 1 : null
   if (most !== null && keyRunning >= most)
-    add('keyFull', `all ${most} slots of ${ofKey} are taken`, { runs: limit.keyRuns ?? [] })
+    add('keyFull', `all ${most} slots of ${ofKey} are taken`, {
+      runs: limit.keyRuns ?? [],
+      by: byKey,
+    })
   const isByKey = limit.rateBy === 'key'
   const waitMs = waitForToken(limit, isByKey ? limit.keyAheadMs : limit.aheadMs)
   if (waitMs > 0) {

@@ -124,7 +124,10 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     workerId,
     log,
     onTick: (name) => announcer.tick(name),
-    onWork: (name) => waker.wake(name, null),
+    // Other workers need no notification of what this one is about to take. If it is full, they learn of it at once.
+    onWork(name) {
+      if (!lanes.wake(name)) waker.wake(name, null)
+    },
     observers,
   })
 

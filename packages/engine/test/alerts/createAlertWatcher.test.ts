@@ -779,7 +779,7 @@ describe('what is told', () => {
         ...{ stage: 'losing', jobs: 'importFeed', count: 1, code: 'feed_broken' },
         ...{ since: expect.any(String), lastAt: expect.any(String) },
       },
-      url: 'https://shop.example.com/console/queue',
+      url: 'https://shop.example.com/console/dead-letters?name=importFeed',
     })
   })
 

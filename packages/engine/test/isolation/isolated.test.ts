@@ -315,6 +315,15 @@ describe('an isolated run that ends its process', () => {
     ])
   })
 
+  it('by a service that refuses more, waits without the cost of an attempt', async () => {
+    await startWorker()
+    await act('refuse')
+    const refused = { status: 'failed', errorCode: 'rate_limited' }
+    expect(await ended('probe', 2)).toMatchObject([refused, refused])
+    await stopWorker()
+    expect(await readWorkStates(runtime.rows)).toEqual(['retry'])
+  })
+
   it('counts what it has committed and nothing else, and is tried again', async () => {
     await startWorker()
     await send(steady, {})

@@ -28,6 +28,17 @@ const messages: fc.Arbitrary<FromChild> = fc.oneof(
           .map(([more, error]) => ({ ...more, ...error })),
         retryable: fc.boolean(),
       }),
+      fc.record({
+        status: fc.constant('failed' as const),
+        details: fields,
+        error: fc.record({ code: fc.constant('rate_limited'), message: fc.string() }),
+        retryable: fc.constant(true),
+        refusal: fc.record({
+          retryAfterMs: number,
+          limit: fc.option(fc.string()),
+          isOfKey: fc.boolean(),
+        }),
+      }),
     ),
   }),
 )
@@ -73,6 +84,8 @@ it('refuses what lacks a part, or has another in its place', () => {
     { error: null },
     { error: { code: 'c' } },
     { error: { message: 'm' } },
+    { refusal: {} },
+    { refusal: { retryAfterMs: '1', limit: null, isOfKey: false } },
   ]) {
     expect(readFromChild({ ...ended, result: { ...failed, ...part } })).toBeNull()
   }

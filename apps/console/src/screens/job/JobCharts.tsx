@@ -5,7 +5,6 @@ import { inWords } from '../../api/readRunDetails.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import { DurationScatter, type Span } from '../../charts/DurationScatter.tsx'
 import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
-import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
@@ -32,7 +31,7 @@ export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDe
   )
 }
 
-/** Says when such a day begins for whoever reads: all other times are by their clock. */
+/** Writes when such a day begins on the viewer's clock, as all other times are. */
 function inUtc(now: number): string {
   const begins = formatClock(new Date(Math.floor(now / DAY_MS) * DAY_MS).toISOString())
   return begins === '00:00' ? 'in UTC' : `in UTC, from ${begins} on your clock`
@@ -182,17 +181,16 @@ function CountsPanel({ name, counted, looked }: CountsPanelProps) {
       title="Counts by run"
       aside={
         counters.length > 1 ? (
-          <InlineSelect
-            label="Counter"
-            value={counter}
-            onChange={({ target }) => setWanted(target.value)}
-          >
-            {counters.map((candidate) => (
-              <option key={candidate} value={candidate}>
-                {inWords(candidate)}
-              </option>
-            ))}
-          </InlineSelect>
+          <label className="inlineField">
+            <span className="muted">Counter</span>
+            <select value={counter} onChange={({ target }) => setWanted(target.value)}>
+              {counters.map((candidate) => (
+                <option key={candidate} value={candidate}>
+                  {inWords(candidate)}
+                </option>
+              ))}
+            </select>
+          </label>
         ) : undefined
       }
     >

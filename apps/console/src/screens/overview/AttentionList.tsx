@@ -1,9 +1,8 @@
 import type { ConsoleAttention } from '@roundsman/admin/contract'
-import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { CancelWork } from '../../actions/CancelWork.tsx'
-import { Button } from '../../parts/Button.tsx'
+import { Button, ButtonLink } from '../../parts/Button.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { JobLink } from '../../parts/JobLink.tsx'
 import { isBad } from './describeOverview.ts'
@@ -85,7 +84,21 @@ function withLink(text: string, name: string | undefined): ReactNode {
 function actOn(item: ConsoleAttention): ReactNode {
   const { kind, stage, jobs, runId, workId, workerId, key, limit, count, isCut } = item
   const name = jobs[0] ?? ''
-  const view = runId === undefined ? null : <RunLink runId={runId} about={name} />
+  const view = runId !== undefined && (
+    <ButtonLink to="/runs/$id" params={{ id: runId }} aria-label={`View: run of ${name}`}>
+      View
+    </ButtonLink>
+  )
+  const limits = (
+    <ButtonLink to="/limits" aria-label="View: limits">
+      View
+    </ButtonLink>
+  )
+  const waiting = (
+    <ButtonLink to="/waiting" search={{ name }} aria-label={`View: waiting work of ${name}`}>
+      View
+    </ButtonLink>
+  )
   switch (kind) {
     case 'late':
       return (
@@ -97,7 +110,17 @@ function actOn(item: ConsoleAttention): ReactNode {
         )
       )
     case 'silent':
-      return workerId !== undefined && <WorkerLink id={workerId} />
+      return (
+        workerId !== undefined && (
+          <ButtonLink
+            to="/workers/$id"
+            params={{ id: workerId }}
+            aria-label={`View: worker ${workerId}`}
+          >
+            View
+          </ButtonLink>
+        )
+      )
     case 'failing':
       return (
         <>
@@ -134,10 +157,10 @@ function actOn(item: ConsoleAttention): ReactNode {
         </>
       )
     case 'paused':
-      if (limit !== undefined) return <LimitsLink />
+      if (limit !== undefined) return limits
       return key === undefined ? (
         <>
-          <QueueLink what={`queue of ${name}`} search={{ work: name }} />
+          {waiting}
           <ActButton aria-label={`Resume: queue of ${name}`} action={{ kind: 'resumeQueue', name }}>
             Resume
           </ActButton>
@@ -154,7 +177,13 @@ function actOn(item: ConsoleAttention): ReactNode {
     case 'keyBlocked':
       return (
         <>
-          <QueueLink what={`dead letters of ${name}`} search={{ name }} />
+          <ButtonLink
+            to="/dead-letters"
+            search={{ name, ...(kind === 'keyBlocked' && { key }) }}
+            aria-label={`View: dead letters of ${name}`}
+          >
+            View
+          </ButtonLink>
           {kind === 'deadLetters' && jobs.length === 1 && (
             <BulkButton
               aria-label={`Retry all: ${name}`}
@@ -166,15 +195,11 @@ function actOn(item: ConsoleAttention): ReactNode {
         </>
       )
     case 'backlog':
-      return limit === undefined ? (
-        <QueueLink what={`queue of ${name}`} search={{ work: name }} />
-      ) : (
-        <LimitsLink />
-      )
+      return limit === undefined ? waiting : limits
     case 'limitExceeded':
-      return <LimitsLink />
+      return limits
     case 'noWorker':
-      return name !== '' && <QueueLink what={`work of ${name}`} search={{ work: name }} />
+      return name !== '' && waiting
     case 'database':
     case 'lockWait':
     case 'schedulesRefused':
@@ -182,52 +207,4 @@ function actOn(item: ConsoleAttention): ReactNode {
     default:
       return kind satisfies never
   }
-}
-
-function RunLink({ runId, about }: { runId: string; about: string }) {
-  return (
-    <Link
-      className="button isSmall isQuiet"
-      to="/runs/$id"
-      params={{ id: runId }}
-      aria-label={`View: run of ${about}`}
-    >
-      View
-    </Link>
-  )
-}
-
-function WorkerLink({ id }: { id: string }) {
-  return (
-    <Link
-      className="button isSmall isQuiet"
-      to="/workers/$id"
-      params={{ id }}
-      aria-label={`View: worker ${id}`}
-    >
-      View
-    </Link>
-  )
-}
-
-function LimitsLink() {
-  return (
-    <Link className="button isSmall isQuiet" to="/limits" aria-label="View: limits">
-      View
-    </Link>
-  )
-}
-
-/** Leads to a job's waiting work, or to its dead letters. */
-function QueueLink(props: { what: string; search: { work: string } | { name: string } }) {
-  return (
-    <Link
-      className="button isSmall isQuiet"
-      to="/queue"
-      search={props.search}
-      aria-label={`View: ${props.what}`}
-    >
-      View
-    </Link>
-  )
 }
