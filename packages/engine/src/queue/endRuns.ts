@@ -114,7 +114,9 @@ async function endAny(
   const column = columnOf(ends)
   const isDurable = ends.some(
     ({ next, forgives }) =>
-      next.kind === 'suspend' || forgives !== undefined || (next.kind === 'again' && next.isCancelled),
+      next.kind === 'suspend' ||
+      forgives !== undefined ||
+      (next.kind === 'again' && next.isCancelled),
   )
   const { rows } = await connection.query<{ id: string; details: Details | null }>(
     isDurable ? END_DURABLE : END_RUNS,
