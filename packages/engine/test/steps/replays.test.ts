@@ -95,40 +95,50 @@ async function carryOut(
 }
 
 const { database, client } = usePlainClient()
-const test = openForTests(() =>
-  openTestJobs({
-    databaseUrl: database.url,
-    client,
-    jobs: [replay],
-    handlers: {
-      async replay(context) {
-        const saw: string[] = []
-        passes.push(saw)
-        await carryOut(drawn, '0', context, saw)
+const open = (crash: 'everyStep' | 'never') =>
+  openForTests(() =>
+    openTestJobs({
+      databaseUrl: database.url,
+      client,
+      jobs: [replay],
+      crash,
+      handlers: {
+        async replay(context) {
+          const saw: string[] = []
+          passes.push(saw)
+          await carryOut(drawn, '0', context, saw)
+          // So that one more pass sees all of it.
+          await context.step.sleep('sleep', { hours: 1 }, { item: 'last' })
+        },
       },
-    },
-  }),
-)
-
-it('each pass of a handler sees what the passes before it saw, whatever it combines, and calls no step twice', async () => {
-  await fc.assert(
-    fc.asyncProperty(program, async (program) => {
-      await test.reset()
-      drawn = program
-      passes = []
-      calls.clear()
-      await client.$transaction((tx) => test.enqueue(tx, replay, {}))
-      let ended = await test.drain()
-      for (let hours = 0; ended.at(-1)?.status === 'suspended' && hours < 100; hours++) {
-        await test.advance({ hours: 1 })
-        ended = [...ended, ...(await test.drain())]
-      }
-      expect(['success', 'failed']).toContain(ended.at(-1)!.status)
-      expect([undefined, 'step_failed']).toContain(ended.at(-1)!.error?.code)
-      for (const [at, saw] of passes.entries())
-        expect(passes[at + 1]?.slice(0, saw.length) ?? saw).toEqual(saw)
-      for (const [at, count] of calls) expect([at, count]).toEqual([at, 1])
     }),
-    { numRuns: 60 },
   )
-}, 90_000)
+const modes = { everyStep: open('everyStep'), never: open('never') }
+
+it.each(['everyStep', 'never'] as const)(
+  'each pass of a handler sees what the passes before it saw, whatever it combines, and calls no step twice: crash %s',
+  async (crash) => {
+    const test = modes[crash]
+    await fc.assert(
+      fc.asyncProperty(program, async (program) => {
+        await test.reset()
+        drawn = program
+        passes = []
+        calls.clear()
+        await client.$transaction((tx) => test.enqueue(tx, replay, {}))
+        let ended = await test.drain()
+        for (let hours = 0; ended.at(-1)?.status === 'suspended' && hours < 100; hours++) {
+          await test.advance({ hours: 1 })
+          ended = [...ended, ...(await test.drain())]
+        }
+        expect(['success', 'failed']).toContain(ended.at(-1)!.status)
+        expect([undefined, 'step_failed']).toContain(ended.at(-1)!.error?.code)
+        for (const [at, saw] of passes.entries())
+          expect(passes[at + 1]?.slice(0, saw.length) ?? saw).toEqual(saw)
+        for (const [at, count] of calls) expect([at, count]).toEqual([at, 1])
+      }),
+      { numRuns: 50 },
+    )
+  },
+  90_000,
+)
