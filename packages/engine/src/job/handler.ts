@@ -124,9 +124,9 @@ export function findHandler(handlers: object, name: string): Handler<never, neve
 
 /** A handler for every job of a catalogue, except the engine's own jobs. A missing one is a type error. */
 export type HandlersFor<Jobs extends readonly Job[], Tx> = {
-  readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: [StepsOf<J>] extends [null]
-    ? Handler<PayloadOf<J>, Tx, ResultOf<J>>
-    : DurableHandler<PayloadOf<J>, Tx, StepsOf<J>, ResultOf<J>>
+  readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: [StepsOf<J>] extends [object]
+    ? DurableHandler<PayloadOf<J>, Tx, StepsOf<J>, ResultOf<J>>
+    : Handler<PayloadOf<J>, Tx, ResultOf<J>>
 }
 
 export type PayloadOf<J> = J extends Job<string, infer Payload> ? Payload : never

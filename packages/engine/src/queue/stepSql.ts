@@ -107,6 +107,7 @@ const SET = NAMES.slice(3)
 /**
  * Writes rows of runs that claims of the worker `$1` hold: `$2` the claims, then a claim and MEMO_COLUMNS for each row. A run may write
  * the same memo twice, since an answer may be lost. It returns those that it wrote.
+ * Race: packages/engine/test/steps/stepsKilled.test.ts "workers that are SIGKILLed at any moment do no step with a memo again, book once, and charge once"
  */
 export const KEEP_MEMOS: PreparedStatement = {
   name: 'roundsman_keep_memos',
@@ -144,6 +145,7 @@ export const FIND_WRITER_SQL = `
 /**
  * Stores the memo of a step in the transaction of its effects. `counted` is the statement that counts a batch, which fails
  * when the run is no longer the worker's. Parameters are texts, which every library can send.
+ * Race: packages/engine/test/steps/hostSteps.test.ts "of a run that another worker has ended commits nothing"
  */
 export const keepInTransactionSql = (counted: string, first: number) => {
   const at = (offset: number) => `$${first + offset}`
@@ -177,7 +179,10 @@ const wakeSql = (parked: string) => `
     update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL} from ${parked}
     where work."id" = ${parked}."id" and work."place" is null and work."resumptions" is not null`
 
-/** Has the work `$1` fail with the error `$2` where it waits: its next run reads the error before its handler begins. */
+/**
+ * Has the work `$1` fail with the error `$2` where it waits: its next run reads the error before its handler begins.
+ * Race: packages/engine/test/steps/steps.test.ts "beside which the handler awaits something else fails the work, and names the step"
+ */
 export const FAIL_WAIT_SQL = `
   with parked as materialized (
     select "id" from "JobWork" where "id" = $1::uuid and "resumptions" is not null for update

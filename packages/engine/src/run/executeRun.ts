@@ -61,7 +61,7 @@ export interface Execution {
 }
 
 /** What a handler led to. performRun makes the run's End of it. */
-export type RunResult =
+export type EndResult =
   | {
       status: 'success'
       details: Details
@@ -81,6 +81,10 @@ export type RunResult =
       /** The run has stored a memo: what failed before it no longer counts. */
       hasNewMemo?: boolean
     }
+
+/** The same of a durable handler. */
+export type RunResult =
+  | EndResult
   | ({ status: 'suspended'; details: Details; hasNewMemo?: boolean } & Suspension)
 
 /** How long an aborted handler may take to notice, before the run ends without it. */
@@ -90,7 +94,7 @@ export const ABORT_GRACE_MS = 5_000
  * Runs one handler to its end, and never throws: every end is a result. It copies what the handler hands over at once, so
  * that nothing foreign is called after it has returned.
  */
-export async function executeRun(execution: Execution): Promise<RunResult> {
+export async function executeRun(execution: Execution): Promise<EndResult> {
   const { job, abort } = execution
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
@@ -138,7 +142,7 @@ export interface Known {
   progress: ReturnType<typeof createProgress> | null
 }
 
-type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
+type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: EndResult }
 
 export function parsePayload({ job, taken: { payload } }: Execution): Parsed {
   const answer = judge(job.payload, payload === undefined ? {} : payload)
@@ -153,7 +157,7 @@ export function parsePayload({ job, taken: { payload } }: Execution): Parsed {
 }
 
 /** The result of a handler that returned. Details or a result that can't be stored make it a failure. */
-export function succeed(execution: Execution, known: Known, returned: unknown): RunResult {
+export function succeed(execution: Execution, known: Known, returned: unknown): EndResult {
   const { job } = execution
   // A job that an older version of the engine defined has no `result` at all.
   if ((job.result ?? null) !== null) return succeedWithResult(job, known, returned)
@@ -172,7 +176,7 @@ export function succeed(execution: Execution, known: Known, returned: unknown): 
 }
 
 /** A refused result is not retried: the work is done, and another attempt would do it again. */
-function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unknown): RunResult {
+function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unknown): EndResult {
   const details = { ...rehearsed, ...facts }
   const answer = storableResult(job, returned)
   return answer.kind === 'stored'
@@ -185,7 +189,7 @@ export function fail(
   execution: Execution,
   { rehearsed, facts, isBlocked }: Known,
   error: unknown,
-): RunResult {
+): EndResult {
   const { job, abort } = execution
   const description = describeError(error, createMask(job.redact))
   const { code } = description

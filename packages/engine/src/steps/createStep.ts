@@ -192,7 +192,7 @@ export function createStep(
 
   function canRetry(slot: Slot, error: unknown): boolean {
     const { failures = 0 } = slot.row ?? {}
-    return !(isJobError(error) && error.retryable === false) && failures < retryOf(slot).limit
+    return !(isJobError(error) && !error.retryable) && failures < retryOf(slot).limit
   }
 
   /** Ends the attempt, or, once its retries are used up, stores the failure as a memo. */
@@ -266,8 +266,8 @@ export function createStep(
     const values = [workId, JSON.stringify({ code: BESIDE_WAIT, message })]
     // The suspension may not be committed yet, and its work may be claimed by now.
     for (let tries = 1; tries <= MAX_CONFLICTS; tries++) {
-      const failed = await database.query(FAIL_WAIT_SQL, values).catch(() => null)
-      if (failed?.rows.length) return
+      const marked = await database.query(FAIL_WAIT_SQL, values).catch(() => null)
+      if (marked?.rows.length) return
       await pauseAfter(tries)
     }
   }

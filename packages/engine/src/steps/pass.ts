@@ -112,7 +112,7 @@ export function createPass(
     isNested: boolean,
     begin: (slot: Slot) => void,
   ): Promise<Value> {
-    return new Promise((settle, reject) => {
+    return new Promise((give, reject) => {
       open++
       changes++
       if (isParked) onLate?.(name)
@@ -124,8 +124,7 @@ export function createPass(
       const found = [name, ...definition.was].flatMap((one) => byId.get(idOf(one, item)) ?? [])
       const [row = null] = found
       const slot: Slot = {
-        ...{ name, item, definition, row, reject, storedAs: row?.name ?? name },
-        resolve: settle as Slot['resolve'],
+        ...{ name, item, definition, row, resolve: give, reject, storedAs: row?.name ?? name },
       }
       if (row !== null && row.endedAt !== null) settleSoon(slot, row)
       else begin(slot)
@@ -181,17 +180,17 @@ export function createPass(
     parkSoon()
   }
 
-  function settle({ name, item, definition, resolve: give, reject }: Slot, row: StepRow): void {
+  function settle({ name, item, definition, resolve: answer, reject }: Slot, row: StepRow): void {
     now = row.endedAt ?? now
     isToldOfCancel ||= row.error?.code === 'cancelled'
     if (row.error?.code === 'cancelled')
       return reject(new JobError('cancelled', row.error.message, { retryable: false }))
     if (row.error !== null) return reject(new StepFailed(name, item, row.error))
     const value = row.result === null ? undefined : (JSON.parse(row.result) as unknown)
-    const answer = definition.result && row.result !== null ? judge(definition.result, value) : null
-    if (answer?.kind === 'refused')
+    const judged = definition.result && row.result !== null ? judge(definition.result, value) : null
+    if (judged?.kind === 'refused')
       return refuse('step_result_invalid', `The schema of step "${name}" refuses its stored result`)
-    give(answer === null ? value : answer.value)
+    answer(judged === null ? value : judged.value)
   }
 
   /** Parks once only waits are left, and the handler has had a full turn of the event loop to call another step. */

@@ -100,7 +100,7 @@ describe('step.run', () => {
 
     await run(async ({ step }) => {
       const made = await step.run('welcome', () => ({ at: new Date(0), gone: undefined, n: 1 }))
-      expectTypeOf(made).toEqualTypeOf<{ at: string; gone?: never; n: number }>
+      expectTypeOf(made.at).toEqualTypeOf<string>()
       const receipt = await step.run('charge', () => ({ amount: 5, more: 1 }))
       expectTypeOf(receipt).toEqualTypeOf<{ amount: number }>()
       const nothing = await step.run('remind', () => undefined)
@@ -165,7 +165,7 @@ describe('step.run', () => {
         gates.welcome.resolve()
         return 'remind'
       })
-      winners.push(String(await Promise.race([welcome, remind])))
+      winners.push(await Promise.race([welcome, remind]))
       await Promise.all([welcome, remind])
       await step.run('each', () => 1)
     })
