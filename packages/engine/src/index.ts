@@ -45,7 +45,7 @@ export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes
 export {
   type Duration,
   type Jsonify,
-  type RunStepOptions,
+  type VerifiedStep,
   type Step,
   type StepCall,
   StepFailed,

@@ -85,7 +85,7 @@ export interface StepItem {
 /** What has become of an effect that may have happened. */
 export type Verified<T> = { done: T } | 'absent' | 'unknown'
 
-export interface RunStepOptions<T> extends StepItem {
+export interface VerifiedStep<T> extends StepItem {
   /** Finds out whether the effect has happened. For steps with `effect: 'once'`. */
   verify?: (call: StepCall) => Promise<Verified<T>> | Verified<T>
 }
@@ -104,7 +104,7 @@ export interface Step<Tx, Results> {
   run<Name extends keyof Results & string, T>(
     name: Name,
     work: (call: StepCall) => Promise<T> | T,
-    options?: RunStepOptions<T>,
+    options?: VerifiedStep<T>,
   ): Promise<ResultOf<Results, Name, T>>
   /**
    * Calls the function in a transaction that also stores the memo: its effects happen exactly once.

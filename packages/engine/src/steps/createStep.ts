@@ -9,7 +9,7 @@ import type { Job, RetryPolicy } from '../job/defineJob.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
 import { JobError } from '../job/jobError.ts'
 import { readRefusal } from '../job/rateLimited.ts'
-import type { Duration, RunStepOptions, StepCall, StepItem, StepTransaction } from '../job/step.ts'
+import type { Duration, VerifiedStep, StepCall, StepItem, StepTransaction } from '../job/step.ts'
 import {
   BESIDE_WAIT,
   FAIL_WAIT_SQL,
@@ -52,7 +52,7 @@ export interface StepServices {
 const within = new AsyncLocalStorage<Pass>()
 
 type Work = (call: StepCall) => unknown
-type Verify = RunStepOptions<unknown>['verify']
+type Verify = VerifiedStep<unknown>['verify']
 
 /** Makes what a durable handler gets as `step`. */
 export function createStep(
@@ -73,7 +73,7 @@ export function createStep(
     )
 
   return {
-    run: (name: string, work: Work, options: RunStepOptions<unknown> = {}) =>
+    run: (name: string, work: Work, options: VerifiedStep<unknown> = {}) =>
       call(name, options, (slot) =>
         pass.perform(slot, () =>
           slot.row?.doubtSince
