@@ -25,6 +25,7 @@ import {
   listOf,
   loggerOf,
   nullable,
+  objectOf,
   optional,
   wholeNumber,
   type Check,
@@ -139,7 +140,7 @@ const checkFrom: Check<'failure' | 'beginning' | { step: string; item?: string }
   value,
 ) => {
   if (value === 'failure' || value === 'beginning') return value
-  const { step, item = '' } = checkParts(argument, value, FROM_STEP)
+  const { step, item = '' } = objectOf(FROM_STEP)(argument, value)
   return { step, item }
 }
 export const REDRIVE_REQUEST = {
@@ -150,7 +151,7 @@ export const REDRIVE_REQUEST = {
 const DOUBTFUL = { workId: checkId, step: checkText, item: optional(checkText) }
 
 export function checkAnswerRequest(which: unknown, request: unknown) {
-  const { item = '', ...of } = checkParts('which', which, DOUBTFUL)
+  const { item = '', ...of } = checkOptions('which', which, DOUBTFUL)
   const checked = checkRequest(request, { happened: checkBoolean, result: asItIs })
   const made = storableUnchanged(checked.result, MAX_ANSWER_BYTES)
   if (made.kind === 'stored')

@@ -29,6 +29,7 @@ const MAX_LISTED = 2_000
 
 /** Lists the steps of a piece of work: those with a memo in the order of these, then what is open. */
 export async function listSteps(reader: JobsReader, workId: string): Promise<ListedStep[]> {
+  const id = checkIdOf(reader, 'workId', workId)
   return await reader.rows<ListedStep>({
     text: `
       select "name", "item", "kind", case
@@ -38,6 +39,6 @@ export async function listSteps(reader: JobsReader, workId: string): Promise<Lis
         ${jsonInstant('"endedAt"')} as "endedAt", ${jsonInstant('"until"')} as "until", "failures", "error", "result"
       from "JobStep" where "workId" = $1::uuid
       order by "seq" nulls last, "startedAt", "name", "item" limit ${MAX_LISTED}`,
-    values: [checkIdOf(reader, 'workId', workId)],
+    values: [id],
   })
 }

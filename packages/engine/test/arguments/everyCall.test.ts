@@ -671,12 +671,12 @@ const OF_DURABLE_JOBS: Record<string, Call> = {
     args: () => [
       strict({
         name: 'durable',
-        steps: strict({
+        steps: {
           mail: all<engine.StepOptions>('StepOptions', {
             ...{ effect: 'once', result: z.object({}), was: ['letter'] },
             retry: strict({ limit: 1, delayMs: 5, maxDelayMs: 5 }),
           }),
-        }),
+        },
       }),
     ],
     call: (options: never) => engine.defineJob(options),
