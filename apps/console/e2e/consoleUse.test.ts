@@ -111,7 +111,7 @@ describe('what the screens show is what is in the database', () => {
       .first()
       .waitFor()
     await attention.getByText(`${DUE.toLocaleString('en')} rows`).waitFor()
-    await attention.getByRole('link', { name: 'View: dead letters of callPartner' }).waitFor()
+    await attention.getByRole('link', { name: 'View: dead letters of pruneRows' }).waitFor()
 
     await stack.prisma.$executeRaw`
       update "JobRun" set "label" = 'The long way' where "id" = ${filling.running.id}::uuid`
@@ -277,7 +277,7 @@ describe('what the screens show is what is in the database', () => {
 
 it('the overview says for how long a worker has been silent that still holds its lock', async () => {
   const id = 'elsewhere:1:00000000'
-  const lastSignAt = new Date(Date.now() - 47_000)
+  const lastSignAt = new Date(Date.now() - 107_000)
   await stack.prisma.jobWorker.create({
     data: { id, startedAt: lastSignAt, heartbeatAt: lastSignAt },
   })
@@ -286,7 +286,7 @@ it('the overview says for how long a worker has been silent that still holds its
       await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended(${id}, 0))`
       await using viewer = await open('/')
       const workers = viewer.page.getByRole('region', { name: 'Workers' })
-      await expectSeen(workers.getByText(/^Silent for (4[7-9]|5\d) s$|^Silent for 1 min/))
+      await expectSeen(workers.getByText(/^Silent for (1 min|2 min)/))
       expect(await workers.getByText('Alive').count()).toBe(1)
       await viewer.page.getByText('end process 1 on elsewhere').waitFor()
       await viewer.page.goto('/console/workers')

@@ -25,6 +25,7 @@ export function createTestJobs(): TestJobs {
   const jobs = [
     defineJob({
       name: 'countSheep',
+      dryRun: true,
       description: 'Is done at once.',
       schedule: { cron: dailyInHours(6) },
     }),

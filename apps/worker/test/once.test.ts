@@ -175,6 +175,15 @@ describe('a wrong command line exits with 2, explains the right one, and runs no
       ['--dead-letter makes a real attempt: leave --dry-run out'],
     ],
     [
+      'a dry run of a job that does not declare it',
+      ['sendWeeklyReport', '--dry-run'],
+      [
+        expect.stringMatching(
+          /^sendWeeklyReport supports no dry run: its definition has no dryRun/,
+        ),
+      ],
+    ],
+    [
       'a dead letter that is no id',
       [JOB, '--dead-letter', 'x'],
       ['"x" is not the id of a dead letter'],

@@ -569,14 +569,14 @@ const workerIdentity = z.object({
   startedAt: at,
   lastSignAt: at,
   isAlive: flag,
+  // It lives but has given no sign for longer than living workers do: it is stopped, or a handler blocks it.
+  isSilent: flag,
   // The version of the product that it runs; null when it does not say.
   version: textOrNull,
 })
 
 export type ConsoleWorker = z.output<typeof worker>
 const worker = workerIdentity.omit({ version: true }).extend({
-  // It lives but has given no sign for longer than living workers do: it is stopped, or a handler blocks it.
-  isSilent: flag,
   // One for each job of which it runs something.
   lanes: z.array(
     z.object({
@@ -753,6 +753,8 @@ const jobSchema = listedJobSchema.extend({
   retry: z.object({ limit: count, delayMs: ms, maxDelayMs: ms }),
   // How many runs at once in one worker; null when only the worker knows.
   concurrency: countOrNull,
+  // Whether people may ask for a dry run.
+  dryRun: flag,
   // Whether at most one runs in all workers together.
   isExclusive: flag,
   // Over all workers together, and of one key; null: no such limit.
@@ -780,14 +782,12 @@ const jobSchema = listedJobSchema.extend({
 export type ConsoleJobs = z.output<typeof jobsSchema>
 export const jobsSchema = z.object({ jobs: z.array(jobSchema) })
 
-/** A span's runs: how many ended how, and how long they took, if any has ended. */
+/** A span's runs: how many ended how. */
 const spanOfRuns = {
   success: count,
   failed: count,
   // Cancelled, blocked by their guard, expired, or given back by their worker.
   stopped: count,
-  p50Ms: msOrNull,
-  p95Ms: msOrNull,
 }
 
 export type ConsoleRunPoint = z.output<typeof runPoint>

@@ -1,7 +1,7 @@
 import { parse } from 'node:querystring'
 import { ArgumentError } from '@roundsman/engine'
 import { TablesError } from '@roundsman/engine/client'
-import { isConnectionLoss } from '@roundsman/engine/internal'
+import { isConnectionLoss, isReadOnly } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { admit, refuseForeignOrigin, stillMayView, type Access } from './access.ts'
 import { consoleRoutes } from './console/consoleRoutes.ts'
@@ -154,6 +154,7 @@ export function createAdmin(options: CheckedOptions): Admin {
     try {
       return toAnswer(route, await route.handle(request))
     } catch (error) {
+      if (isReadOnly(error)) throw new Problem(503, { detail: REFUSES_WRITES })
       throw isConnectionLoss(error) ? toLost(error, route, log) : error
     }
   }
@@ -295,6 +296,9 @@ function describeAway(error: unknown, remedy = 'try again in a moment'): string 
   const what = isFull ? 'has no connection left, others hold all that it allows' : 'does not answer'
   return `The database of the jobs ${what}; ${remedy}`
 }
+
+const REFUSES_WRITES =
+  'The database of the jobs refuses writes (read-only), so nothing was changed; try again once it takes them'
 
 /** Of a connection that was lost after the client had started. A change may have been committed before. */
 function toLost(error: unknown, { method }: Route, log: RouteLog): Problem {

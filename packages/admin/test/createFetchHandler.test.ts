@@ -142,6 +142,30 @@ it('says 503 while the database is away, and answers once it is back', async () 
   }
 })
 
+it('answers an act with 503 and the reason where the database refuses writes', async () => {
+  const url = new URL(host.url)
+  url.searchParams.set('options', '-c default_transaction_read_only=on')
+  const client = createJobsClient({ databaseUrl: url.href, schema: 'public' })
+  try {
+    open({ client })
+    expect((await ask('/api/jobs')).status).toBe(200)
+    const refused = await ask('/api/jobs/named/echo/queue/pause', {
+      method: 'POST',
+      body: JSON.stringify({ reason: 'a test' }),
+      headers: { 'x-user': 'ada', 'content-type': 'application/json' },
+    })
+    expect([refused.status, await refused.json()]).toEqual([
+      503,
+      expect.objectContaining({
+        detail:
+          'The database of the jobs refuses writes (read-only), so nothing was changed; try again once it takes them',
+      }),
+    ])
+  } finally {
+    await client.stop()
+  }
+})
+
 it('says that the database has no connection left, where that is what it answers', async () => {
   const url = new URL(host.url)
   url.username = `limited_${process.pid}`

@@ -34,6 +34,7 @@ export async function openAlerts(
 ): Promise<{ close(): Promise<void> } | null> {
   const { env, databaseUrl, prisma, jobs, log } = options
   const { ALERT_WEBHOOK_URL: url, ALERT_WEBHOOK_SECRET: secret, ALERT_EMAIL_TO: to } = env
+  const { ALERT_WEBHOOK_FORMAT: format } = env
   if (url === undefined && to.length === 0) return null
   const client =
     to.length === 0 ? null : createJobsClient({ databaseUrl, schema: ENGINE_SCHEMA, log })
@@ -44,7 +45,7 @@ export async function openAlerts(
     jobs,
     log,
     channels: [
-      ...(url === undefined ? [] : [createAlertWebhook({ url, secret })]),
+      ...(url === undefined ? [] : [createAlertWebhook({ url, secret, format })]),
       ...(client === null ? [] : [createOutboxChannel(client, prisma, to, options.mailDomain)]),
     ],
     limits: {

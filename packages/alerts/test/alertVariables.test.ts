@@ -7,6 +7,7 @@ const read = (source: NodeJS.ProcessEnv) => readEnvironment(alertVariables, sour
 describe('alertVariables', () => {
   it('names nobody where nothing is set', () => {
     expect(read({})).toEqual({
+      ALERT_WEBHOOK_FORMAT: 'json',
       ALERT_EMAIL_TO: [],
       ALERT_FAILURE_PERCENT: 10,
       ALERT_QUEUE_WAITING: 1,
@@ -27,6 +28,7 @@ describe('alertVariables', () => {
     ['ALERT_WEBHOOK_URL', 'https://me:password@example.com', 'without a user and a password'],
     ['ALERT_WEBHOOK_SECRET', 'short', 'has fewer than 16 characters'],
     ['ALERT_WEBHOOK_SECRET', 'x'.repeat(16), 'has fewer than 4 different characters'],
+    ['ALERT_WEBHOOK_FORMAT', 'teams', 'expected one of "json"|"slack"'],
     ['ALERT_EMAIL_TO', 'oncall@example.com, nobody', '"nobody" is not an e-mail address'],
     [
       'ALERT_EMAIL_TO',

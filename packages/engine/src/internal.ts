@@ -42,10 +42,10 @@ export { hideMessages } from './read/hideMessages.ts'
 export {
   countRuns,
   findOldestStart,
-  type HourOfDurations,
+  type HourOfRuns,
   measureDuration,
   type SpanOfRuns,
-  tallyDurationsByHour,
+  tallyRunsByHour,
 } from './read/countRuns.ts'
 export { findPooler, knownPooler, PoolerError } from './database/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
@@ -107,6 +107,7 @@ export { containedLog } from './database/containedLog.ts'
 export { RUNS_UNDER_WAY } from './queue/heldRuns.ts'
 export { importPgBoss, type LeftBehind, type PgBossImport } from './tables/importPgBoss.ts'
 export { isConnectionLoss } from './database/isConnectionLoss.ts'
+export { isReadOnly } from './database/sqlState.ts'
 export { exportRows } from './tables/exportRows.ts'
 export { arePlacesBehind } from './queue/mendPlaces.ts'
 export { checkMigrations, migrationSql } from './tables/migrate.ts'

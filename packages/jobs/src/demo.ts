@@ -51,6 +51,7 @@ export const demoArchiveOrders = defineJob({
   description: 'Demo: puts away old orders, and asks before it puts away too many.',
   schedule: { cron: '5 * * * *', missed: 'skip' },
   isDestructive: true,
+  dryRun: true,
   guard: { maxRows: 5_000 },
 })
 

@@ -24,4 +24,6 @@ export const dispatchEmail = defineJob({
   timeoutMs: 2 * 60_000,
   retry: RETRY,
   rateLimit: { limit: 10, perMs: 1_000 },
+  // It looks whether it could send the message, and sends nothing.
+  dryRun: true,
 })

@@ -16,9 +16,9 @@ interface HealthOptions {
 
 const jobProblemSchema = z.object({
   kind: z
-    .enum(['noWorker', 'silent', 'late'])
+    .enum(['database', 'noWorker', 'silent', 'late'])
     .describe(
-      'No worker is alive, or none takes or schedules the jobs; a worker gives no sign or does not end a run; or no worker has decided a tick that is due',
+      'The database refuses writes; no worker is alive, or none takes or schedules the jobs; a worker gives no sign or does not end a run; or no worker has decided a tick that is due',
     ),
   jobs: z.array(z.string()).describe('Empty where it is about all jobs'),
   since: z.iso.datetime().nullable(),
@@ -109,6 +109,7 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
 }
 
 const SENTENCES = {
+  database: 'the database refuses writes of',
   noWorker: 'no worker is alive, takes or schedules',
   silent: 'a worker gives no sign, or does not end a run of',
   late: 'no worker has decided ticks that are due of',

@@ -4,7 +4,7 @@ import { demoJobNames } from '@roundsman/jobs/demo'
 
 /** What keeps jobs from being done, as anybody may know it. */
 export interface UnhealthyJob {
-  kind: 'noWorker' | 'silent' | 'late'
+  kind: 'database' | 'noWorker' | 'silent' | 'late'
   /** Empty: all jobs. */
   jobs: string[]
   since: string | null

@@ -21,7 +21,7 @@ export const PayloadContext = createContext<(whose: Whose) => void>(() => undefi
 const ACCESS_KEY = 'access'
 
 /** Whether the host lets this person look at payloads. */
-export function useMayShowPayloads(): boolean {
+function useMayShowPayloads(): boolean {
   const { api } = useServices()
   const access = useQuery({
     queryKey: [ACCESS_KEY],

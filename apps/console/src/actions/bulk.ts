@@ -169,7 +169,8 @@ export function describeDone(
     endedWorkers > 0 &&
       `${endedWorkers.toLocaleString('en')} stayed: workers died while they ran ${endedWorkers === 1 ? 'it, so retry it from its menu' : 'them, so retry each from its menu'}`,
     unknown > 0 && `${unknown.toLocaleString('en')} stayed: their job is not known here`,
-    locked > 0 && `${locked.toLocaleString('en')} stayed: somebody else had them locked`,
+    locked > 0 &&
+      `${locked.toLocaleString('en')} passed over: another act or a worker had ${locked === 1 ? 'it' : 'them'} at that moment`,
     unchanged > 0 &&
       `${unchanged.toLocaleString('en')} already ${unchanged === 1 ? 'was' : 'were'}`,
     gone > 0 && `${gone.toLocaleString('en')} ${describeGone(what, gone)}`,

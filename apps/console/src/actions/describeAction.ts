@@ -189,7 +189,8 @@ function describeRun({ name, dryRun, runId }: Action & { kind: 'run' }): Words {
   if (dryRun) {
     return {
       title: `Dry run of ${name}`,
-      explanation: 'It counts what it would change, and changes nothing.',
+      explanation:
+        'Database changes made through batches are rolled back. Mails and calls to other services really happen.',
       confirm: 'Start the dry run',
       done: `A dry run of ${name} is requested`,
     }

@@ -62,27 +62,3 @@ export function TimePlot({ summary, x, y, children }: TimePlotProps) {
 export function plotY(place: number): number {
   return TOP + (1 - place) * (HEIGHT - TOP - BOTTOM)
 }
-
-/** The width in which lines are drawn before they are stretched to that of the chart. */
-const WIDE = 1_000
-
-/** Draws straight lines between points, given by their places on both axes. */
-export function PlotLine(props: {
-  points: readonly { x: number; y: number }[]
-  className: string
-}) {
-  return (
-    <svg
-      viewBox={`0 0 ${WIDE} ${HEIGHT}`}
-      width="100%"
-      height={HEIGHT}
-      preserveAspectRatio="none"
-      aria-hidden="true"
-    >
-      <polyline
-        points={props.points.map(({ x, y }) => `${x * WIDE},${plotY(y)}`).join(' ')}
-        className={props.className}
-      />
-    </svg>
-  )
-}

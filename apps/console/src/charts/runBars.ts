@@ -7,7 +7,7 @@ import { timeScale } from './scales.ts'
 export const ENDED_KINDS = [
   { kind: 'success', label: 'Success' },
   { kind: 'failed', label: 'Failed' },
-  { kind: 'stopped', label: 'Cancelled, blocked or expired' },
+  { kind: 'stopped', label: 'Cancelled, blocked, expired or given back' },
 ] as const satisfies { kind: BarKind; label: string }[]
 
 export type EndedCounts = Record<(typeof ENDED_KINDS)[number]['kind'], number>
@@ -26,7 +26,7 @@ export function describeEnded({ success, failed, stopped }: EndedCounts, isCut =
   const ended = success + failed + stopped
   const share = ended === 0 ? 0 : (failed / ended) * 100
   const percent = share > 0 && share < 1 ? '< 1' : Math.round(share)
-  const rest = stopped === 0 ? '' : `, ${count(stopped)} cancelled, blocked or expired`
+  const rest = stopped === 0 ? '' : `, ${count(stopped)} cancelled, blocked, expired or given back`
   const all = isCut ? `over ${count(ended)} ended; of these` : `${count(ended)} ended,`
   // What expired was not done either.
   if (failed === 0 && stopped > 0) return `${all}${rest.slice(1)}`

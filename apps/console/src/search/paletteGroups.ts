@@ -29,7 +29,7 @@ export interface PaletteGroup {
 
 export interface PaletteContents {
   text: string
-  jobs: readonly Pick<ConsoleJob, 'name' | 'description' | 'schedule' | 'paused'>[]
+  jobs: readonly Pick<ConsoleJob, 'name' | 'description' | 'schedule' | 'paused' | 'dryRun'>[]
   mayAct: boolean
   /** What the server found for this text; null until it has answered. */
   found: ConsoleSearch | null
@@ -151,7 +151,12 @@ function runEntry({ id, name, outcome, startedAt }: ConsoleSearch['runs'][number
 }
 
 /** The actions on a job that the palette offers. */
-function jobActions({ name, schedule, paused }: PaletteContents['jobs'][number]): PaletteEntry[] {
+function jobActions({
+  name,
+  schedule,
+  paused,
+  dryRun,
+}: PaletteContents['jobs'][number]): PaletteEntry[] {
   const entry = (label: string, action: Action): PaletteEntry => ({
     id: `${action.kind} ${label}`,
     label,
@@ -159,7 +164,7 @@ function jobActions({ name, schedule, paused }: PaletteContents['jobs'][number])
   })
   return [
     entry(`Run ${name} now`, { kind: 'run', name, dryRun: false }),
-    entry(`Dry run of ${name}`, { kind: 'run', name, dryRun: true }),
+    ...(dryRun ? [entry(`Dry run of ${name}`, { kind: 'run', name, dryRun })] : []),
     ...(schedule === null
       ? []
       : paused === null

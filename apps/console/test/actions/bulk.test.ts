@@ -28,7 +28,7 @@ const redrive = { what: 'redrive', count: 5 } as const
 it('tells what came of it, and why the others stayed', () => {
   const passed = { alreadyQueued: 11, endedWorkers: 2, unknown: 1, locked: 3, gone: 1 }
   expect(describeDone(redrive, { ...result, done: 590, passed })).toBe(
-    '590 dead letters are back in the queue; 11 stayed: other work has their unique key; 2 stayed: workers died while they ran them, so retry each from its menu; 1 stayed: their job is not known here; 3 stayed: somebody else had them locked; 1 was already retried or discarded',
+    '590 dead letters are back in the queue; 11 stayed: other work has their unique key; 2 stayed: workers died while they ran them, so retry each from its menu; 1 stayed: their job is not known here; 3 passed over: another act or a worker had them at that moment; 1 was already retried or discarded',
   )
   expect(describeDone(redrive, { ...result, left: 100 })).toContain('100 not changed')
   expect(describeDone({ what: 'cancel', count: 3 }, { ...result, passed: { gone: 2 } })).toBe(

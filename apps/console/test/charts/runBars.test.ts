@@ -6,8 +6,6 @@ const ended = (success: number, failed = 0, stopped = 0) => ({
   success,
   failed,
   stopped,
-  p50Ms: 1,
-  p95Ms: 1,
 })
 
 describe('runBars', () => {
@@ -59,8 +57,8 @@ it.each([
   [ended(527, 327), '854 ended, 327 failed (38 %)'],
   [ended(10), '10 ended, none failed'],
   [ended(9_999, 1), '10,000 ended, 1 failed (< 1 %)'],
-  [ended(1, 1, 2), '4 ended, 1 failed (25 %), 2 cancelled, blocked or expired'],
-  [ended(3, 0, 2), '5 ended, 2 cancelled, blocked or expired'],
+  [ended(1, 1, 2), '4 ended, 1 failed (25 %), 2 cancelled, blocked, expired or given back'],
+  [ended(3, 0, 2), '5 ended, 2 cancelled, blocked, expired or given back'],
   [ended(0), '0 ended, none failed'],
 ])('%j is told as %s', (counts, text) => {
   expect(describeEnded(counts)).toBe(text)

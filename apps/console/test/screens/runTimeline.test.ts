@@ -1,7 +1,7 @@
 import type { RunDetail } from '@roundsman/admin/contract'
 import { describe, expect, it } from 'vitest'
 import { startOf } from '../../src/api/run.ts'
-import { allAttempts, waitOf } from '../../src/screens/run/Attempts.tsx'
+import { allAttempts, describeAttempt, waitOf } from '../../src/screens/run/Attempts.tsx'
 import { latenessMs, runTimeline } from '../../src/screens/run/runTimeline.ts'
 
 const RUN: RunDetail = {
@@ -219,4 +219,15 @@ describe('latenessMs', () => {
     expect(latenessMs({ ...asked, enqueuedAt: '2026-11-24T03:00:00.000Z' })).toBe(240)
     expect(latenessMs({ ...asked, enqueuedAt: null })).toBeNull()
   })
+})
+
+it('says of an attempt whose worker died when that was noticed, and not how long it took', () => {
+  const [attempt] = allAttempts({
+    ...RUN,
+    outcome: 'lost',
+    status: 'failed',
+    errorCode: 'worker_lost',
+  })
+  expect(describeAttempt(attempt!, undefined)).toBe('worker_lost · noticed after 20 s')
+  expect(describeAttempt(allAttempts(RUN)[0]!, undefined)).toBe('took 20 s')
 })

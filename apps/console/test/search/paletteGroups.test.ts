@@ -3,8 +3,20 @@ import { describe, expect, it } from 'vitest'
 import { paletteGroups, type PaletteContents } from '../../src/search/paletteGroups.ts'
 
 const JOBS: PaletteContents['jobs'] = [
-  { name: 'countSheep', description: 'Is done at once', schedule: {} as never, paused: null },
-  { name: 'callPartner', description: 'Counts on a partner', schedule: null, paused: null },
+  {
+    name: 'countSheep',
+    description: 'Is done at once',
+    schedule: {} as never,
+    paused: null,
+    dryRun: true,
+  },
+  {
+    name: 'callPartner',
+    description: 'Counts on a partner',
+    schedule: null,
+    paused: null,
+    dryRun: false,
+  },
 ]
 const FOUND: ConsoleSearch = {
   jobs: [],
@@ -63,6 +75,7 @@ describe('the palette', () => {
     expect(labels({ text: 'sheep RUN' })).toEqual({
       Actions: ['Run countSheep now', 'Dry run of countSheep'],
     })
+    expect(labels({ text: 'partner RUN' })).toEqual({ Actions: ['Run callPartner now'] })
     expect(labels({ text: 'runs' }).Pages).toEqual(['Runs', 'Failed runs', 'Runs under way'])
   })
 

@@ -26,7 +26,7 @@ export async function readJobs(
     listRecentTicks(reader, names, STRIP),
     listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
     listRecentRuns(reader, names, { limit: 1 }),
-    readFailures(reader, names, now),
+    readFailures(reader, jobs, now),
     readPausedQueues(reader),
   ])
   const failuresOf = new Map(failures.map((one) => [one.name, one]))

@@ -1,6 +1,7 @@
 import {
   findFormerWorker,
   findWorker,
+  isWorkerSilent,
   listLanesInUse,
   listWorkerRuns,
 } from '@roundsman/engine/internal'
@@ -23,6 +24,7 @@ export async function readWorkers(reader: JobsReader, now: Date): Promise<Consol
     generatedAt: now.toISOString(),
     workers: workers.map((worker) => ({
       ...worker,
+      isSilent: isWorkerSilent(worker, now),
       running: lanes
         .filter(({ workerId }) => workerId === worker.id)
         .toSorted((one, other) => other.count - one.count),
@@ -53,7 +55,13 @@ export async function readWorkerDetail(
   // A clock that is far ahead has recorded its runs as later than any end.
   const isFound = inHour !== null && inHour.runs.length > 0
   const { runs, since } = isFound ? inHour : await listWorkerRuns(reader, { ...hour, to: EVER })
-  return { generatedAt: now.toISOString(), worker, former, runs, since }
+  return {
+    generatedAt: now.toISOString(),
+    worker: worker && { ...worker, isSilent: isWorkerSilent(worker, now) },
+    former,
+    runs,
+    since,
+  }
 }
 
 /** When the hour ends that somebody looks at; null where nothing is known of the worker. */

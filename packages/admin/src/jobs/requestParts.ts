@@ -21,7 +21,9 @@ export const optionalReasonBody = z.strictObject({ reason: requestReason.optiona
 export const dryRunFlag = z
   .boolean()
   .default(false)
-  .describe('Run and count as usual, then roll all changes back')
+  .describe(
+    'Roll back database changes made through batches at the end. Mails and calls to other services really happen. Refused for a job whose definition has no dryRun',
+  )
 
 /** How a query names the key of work. */
 export const keyQuery = storableText({ min: 0, max: 200 })

@@ -118,6 +118,13 @@ describe('POST /api/jobs/:name/run', () => {
       expect(await listQueue(api.prisma)).toEqual([])
     })
 
+    it('and a dry run of a job that does not declare it', async () => {
+      const payload = { to: 'a@example.com' }
+      const body = { reason: 'why', dryRun: true, payload }
+      expectInvalid(await post('sendReport/run', body), ['dryRun'])
+      expect(await listQueue(api.prisma)).toEqual([])
+    })
+
     it('and a payload for a job that takes none', async () => {
       const payload = { reason: 'why', payload: { older: true } }
       expectInvalid(await post('cleanupI18nCache/run', payload), ['body.payload.older'])

@@ -250,7 +250,7 @@ async function change(
 
 const PASSED = {
   gone: 'had already started',
-  locked: 'left, since somebody else held it',
+  locked: 'passed over: another act or a worker had them at that moment',
   unchanged: 'unchanged',
   alreadyQueued: 'already queued',
   unknown: 'of unknown jobs',

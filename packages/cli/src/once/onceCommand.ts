@@ -23,7 +23,8 @@ const usage = (
 
 Runs a job here and now, recorded like any other run. It needs no worker, and nobody retries it.
 
-  --dry-run         roll everything back; the run is recorded as a dry run
+  --dry-run         of a job that supports it: roll back database changes made through batches;
+                    mails and calls to other services really happen
   --payload JSON    the payload for the job; default {}
   --dead-letter ID  make the next attempt at this dead letter, with its payload
   --json            print the run as JSON
@@ -113,6 +114,10 @@ function readArguments(args: string[], jobs: readonly Job[]): OnceRequest {
   }
   const deadLetter = values['dead-letter']
   const isDryRun = values['dry-run'] ?? false
+  if (isDryRun && !job.dryRun)
+    throw new UsageError(
+      `${name} supports no dry run: its definition has no dryRun: true. What its handler does outside of batches would really happen`,
+    )
   if (deadLetter !== undefined) {
     if (values.payload !== undefined)
       throw new UsageError('--dead-letter brings its own payload: leave --payload out')

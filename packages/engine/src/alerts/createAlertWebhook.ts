@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
-import { checkWebhookOptions } from '../arguments/alerts.ts'
-import type { AlertChannel } from './alert.ts'
+import { checkWebhookOptions, type ALERT_FORMATS } from '../arguments/alerts.ts'
+import type { AlertChannel, AlertNotice } from './alert.ts'
 
 export interface AlertWebhookOptions {
   /** An http or https address, without a user and a password. It appears in no log line. */
@@ -10,11 +10,15 @@ export interface AlertWebhookOptions {
    * Default: requests are not signed. Never empty.
    */
   secret?: string | undefined
+  /** `json`: the notice itself. `slack`: a message for an incoming webhook of Slack. Default `json`. */
+  format?: AlertFormat
   /** The channel's name. Processes that send to the same address give it the same name. Default `webhook`. */
   name?: string
   /** How long the receiver may take to answer. Default 10,000 ms. */
   timeoutMs?: number
 }
+
+export type AlertFormat = (typeof ALERT_FORMATS)[number]
 
 /**
  * A channel that posts each notice as JSON. Any status from 200 to 299 counts as received. It reads only the status of the
@@ -22,11 +26,12 @@ export interface AlertWebhookOptions {
  * @throws ArgumentError when the URL is not http or https, or has a user or password, or another option cannot be meant
  */
 export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
-  const { url, secret, name = 'webhook', timeoutMs = 10_000 } = checkWebhookOptions(options)
+  const given = checkWebhookOptions(options)
+  const { url, secret, format = 'json', name = 'webhook', timeoutMs = 10_000 } = given
   return {
     name,
     async send(notice, signal) {
-      const body = JSON.stringify(notice)
+      const body = JSON.stringify(format === 'slack' ? toSlack(notice) : notice)
       const answer = await post(url, body, {
         secret,
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
@@ -38,6 +43,30 @@ export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
     },
   }
 }
+
+/** Slack takes no section of more than 3,000 characters, of which each here may become five. */
+const MAX_SLACK = 590
+
+/** The notice as a message of Slack: its text for notifications, and blocks with the kind, the time by each reader's clock and a link. */
+function toSlack({ event, kind, text, startedAt, endedAt, url }: AlertNotice) {
+  const cut = text.length > MAX_SLACK ? `${text.slice(0, MAX_SLACK).toWellFormed()}…` : text
+  const at = endedAt ?? startedAt
+  const seconds = Math.floor(Date.parse(at) / 1_000)
+  const when = `<!date^${seconds}^{date_short_pretty} {time}|${escapeSlack(at)}>`
+  const link = url === null ? [] : [`<${escapeSlack(url)}|Open the console>`]
+  const about = [kind, `${event} ${when}`, ...link].join(' · ')
+  return {
+    text: escapeSlack(cut),
+    blocks: [
+      { type: 'section', text: { type: 'mrkdwn', text: escapeSlack(cut) } },
+      { type: 'context', elements: [{ type: 'mrkdwn', text: about }] },
+    ],
+  }
+}
+
+/** Only these three stand for links, mentions and dates. */
+const escapeSlack = (text: string) =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 
 /** Posts the notice, and returns the answer, or a text that says why there is none. */
 async function post(

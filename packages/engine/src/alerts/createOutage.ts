@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { REFUSES_WRITES } from '../judge/findDatabase.ts'
 import { isConnectionLoss } from '../database/isConnectionLoss.ts'
+import { isReadOnly } from '../database/sqlState.ts'
 import type { AlertNotice, AlertRow } from './alert.ts'
 
 export interface Outage {
@@ -9,8 +10,6 @@ export interface Outage {
   /** A look has succeeded. */
   over(): Promise<void>
 }
-
-const READ_ONLY = '25006'
 
 /**
  * Tells that the database is away or refuses writes. Watchers cannot agree by rows then, so each process tells it to each
@@ -37,9 +36,9 @@ export function createOutage(
 
   return {
     async failed(error) {
-      const isReadOnly = (error as { code?: unknown } | null)?.code === READ_ONLY
-      if (!isReadOnly && !isConnectionLoss(error)) return
-      const text = isReadOnly
+      const refusesWrites = isReadOnly(error)
+      if (!refusesWrites && !isConnectionLoss(error)) return
+      const text = refusesWrites
         ? REFUSES_WRITES
         : 'The database does not answer, so nothing starts or ends.'
       open ??= {

@@ -8,7 +8,7 @@ import { subjectKey, type AlertCause, type AlertFacts, type AlertRow } from './a
 /** When people are told. An alert whose least count or shortest time is Infinity is off. */
 export interface AlertLimits {
   /**
-   * Which share of a job's runs of the last hour is too much to fail, where 20 or more do; of 5 or more it is a quarter. From 0
+   * Which share of a job's runs of the last hour is too much to fail, where 30 or more do; of 5 or more it is a quarter. From 0
    * to 1. The alert ends below half of the share. Default 0.1.
    */
   failureRate: number

@@ -16,6 +16,7 @@ import {
   loggerOf,
   numberWithin,
   objectOf,
+  oneOf,
   optional,
   tell,
   type Check,
@@ -110,9 +111,12 @@ const checkUrl: Check<URL> = (argument, value) => {
   throw new ArgumentError(argument, 'must be an http or https address without user and password')
 }
 
+export const ALERT_FORMATS = ['json', 'slack'] as const
+
 const WEBHOOK = {
   url: checkUrl,
   secret: optional(checkSecret),
+  format: optional(oneOf(ALERT_FORMATS)),
   name: optional(checkText),
   timeoutMs: optional(checkTimerMs),
 } satisfies Record<keyof AlertWebhookOptions, unknown>

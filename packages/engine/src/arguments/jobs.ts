@@ -360,6 +360,7 @@ const JOB = {
   isDestructive: optional(checkBoolean),
   guard: optional(checkGuard),
   unguarded: optional(checkReason),
+  dryRun: optional(checkBoolean),
   isolate: optional(checkIsolation),
   label: optional(checkLabel),
   show: optional(checkShow),
@@ -430,6 +431,7 @@ export function checkJobOptions(options: unknown): Job<string, never, never> {
       isDestructive,
       guard,
       unguarded,
+      dryRun: checked.dryRun ?? false,
       isExclusive: schedule !== null && schedule.overlap !== 'allow',
       isolate: checked.isolate ?? null,
       label: checked.label ?? null,
@@ -488,6 +490,14 @@ const DEFINED = {
 
 /** Checks that a value is a job, as `defineJob` returns it. */
 export const checkJob = madeElsewhere<Job>(DEFINED, 'what defineJob returns')
+
+/** Refuses a dry run of a job that does not declare it: its handler would really do what it does outside of batches. */
+export function expectDryRun(job: Job, isWanted: boolean | undefined): void {
+  if (isWanted !== true) return
+  const { name, dryRun } = checkJob('job', job)
+  if (dryRun) return
+  throw new ArgumentError('dryRun', `is refused: the definition of ${name} has no dryRun: true`)
+}
 
 /** Checks a list of jobs, each with a name of its own. */
 export const checkJobs: Check<Job[]> = (argument, value) => {

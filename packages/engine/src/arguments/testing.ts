@@ -21,7 +21,7 @@ import {
 import { checkDuration } from './steps.ts'
 import { checkDatabaseUrl } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
-import { checkJob, checkJobs } from './jobs.ts'
+import { checkJob, checkJobs, expectDryRun } from './jobs.ts'
 import { checkHandlers, WORKER_HINTS } from './worker.ts'
 
 /*
@@ -49,7 +49,9 @@ const RUN = {
 } satisfies Record<keyof TestRunOptions, unknown>
 
 export function checkTestRun(job: unknown, options: unknown) {
-  return { job: checkJob('job', job), ...checkOptions('options', options, RUN) }
+  const given = { job: checkJob('job', job), ...checkOptions('options', options, RUN) }
+  expectDryRun(given.job, given.dryRun)
+  return given
 }
 
 export function missingHandler(name: string): ArgumentError {

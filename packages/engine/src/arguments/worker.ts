@@ -36,7 +36,7 @@ import {
 } from '../values/argument.ts'
 import { checkAlerts } from './alerts.ts'
 import { checkDatabaseUrl, checkSchema, CONNECTION_HINTS } from './connection.ts'
-import { checkJob, checkJobs } from './jobs.ts'
+import { checkJob, checkJobs, expectDryRun } from './jobs.ts'
 import { findNearest } from '../values/nearest.ts'
 
 /*
@@ -191,6 +191,7 @@ export function checkOnceOptions(options: unknown, isOwn: (job: Job) => boolean)
     throw new ArgumentError('handler', `is missing: pass that of ${given.job.name}`)
   if (given.deadLetter !== undefined && given.dryRun === true)
     throw new ArgumentError('dryRun', 'is for other runs: that of a dead letter is a real attempt')
+  expectDryRun(given.job, given.dryRun)
   return given
 }
 

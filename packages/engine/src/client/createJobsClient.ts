@@ -25,6 +25,7 @@ import { LONG, longOf, openDatabase, type Connection, type Database } from '../d
 import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from '../queue/enqueueWork.ts'
 import { containedLog } from '../database/containedLog.ts'
 import { readPlace, type DatabasePlace } from '../arguments/connection.ts'
+import { expectDryRun } from '../arguments/jobs.ts'
 import { createSchema, type Schema } from '../database/schema.ts'
 import { writeLimitNews } from '../database/channels.ts'
 import { createWaker } from '../database/waker.ts'
@@ -632,11 +633,13 @@ export function jobsClientIn(
     requestRun: (job, request, options) =>
       within(options, (tx) => {
         const { payload = {}, ...wanted } = checkRequest(request, RUN_REQUEST)
+        expectDryRun(job, wanted.dryRun)
         return sendRun(tx, job, wanted, payload)
       }),
     runAgain: (job, runId, request, options) =>
       within<RunAgainOutcome>(options, async (tx) => {
         const wanted = checkRequest(request, AGAIN_REQUEST)
+        expectDryRun(job, wanted.dryRun)
         const found = await findPayload(tx, job, runId)
         if (found.kind !== 'found') return found
         const workId = await sendRun(tx, job, wanted, found.payload, runId)

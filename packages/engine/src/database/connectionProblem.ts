@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { isConnectionLoss } from './isConnectionLoss.ts'
-import { INSUFFICIENT_PRIVILEGE } from './sqlState.ts'
+import { INSUFFICIENT_PRIVILEGE, READ_ONLY } from './sqlState.ts'
 
 /**
  * Says in one line why a database cannot be connected to or used, and what to do: with the host, the port, and the role or the
@@ -24,6 +24,8 @@ export function connectionProblem(error: unknown, url: string): string | null {
       return `there is no database "${database}" at ${server}; create it, or correct the name`
     case INSUFFICIENT_PRIVILEGE:
       return `the role ${user} lacks a right in the database "${database}" at ${server} (${message}); grant it, or connect as another role`
+    case READ_ONLY:
+      return `the database "${database}" at ${server} refuses writes (read-only); connect to the primary, or switch default_transaction_read_only off`
     case '53300':
       return `${server} has no connection left; raise its max_connections, or stop what holds them`
     case '57P03':

@@ -7,6 +7,8 @@ export const LOCK_NOT_AVAILABLE = '55P03'
 export const QUERY_CANCELED = '57014'
 export const DEADLOCK_DETECTED = '40P01'
 export const INSUFFICIENT_PRIVILEGE = '42501'
+/** Also of a server that is a standby. */
+export const READ_ONLY = '25006'
 /** `object_not_in_prerequisite_state`. */
 export const WRONG_STATE = '55000'
 
@@ -15,6 +17,9 @@ export function hasSqlState(error: unknown, code: string): error is pg.DatabaseE
   return error instanceof pg.DatabaseError && error.code === code
 }
 
+/** Whether the database refused to write. */
+export const isReadOnly = (error: unknown) => hasSqlState(error, READ_ONLY)
+
 /** Those that a run may meet through no fault of its statements, or that say which fault. */
 const MEANINGS: Readonly<Record<string, string>> = {
   '22001': 'A text is longer than its column allows.',
@@ -22,7 +27,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   '23503': 'A row refers to one that is missing, or is still referred to.',
   [UNIQUE_VIOLATION]: 'There is a row with this unique key already.',
   '23514': 'A value breaks a check constraint.',
-  '25006': 'The transaction or the server is read-only, such as a standby.',
+  [READ_ONLY]: 'The transaction or the server is read-only, such as a standby.',
   '25P02': 'An earlier statement of this transaction had failed, and it was used all the same.',
   '25P03': 'The transaction was idle for longer than idle_in_transaction_session_timeout allows.',
   '25P04': 'The transaction took longer than transaction_timeout allows.',

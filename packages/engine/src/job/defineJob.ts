@@ -41,6 +41,8 @@ export interface Job<
   readonly guard: Guard | null
   /** A sentence that says why it needs no guard though it is destructive. */
   readonly unguarded: string | null
+  /** Whether people may ask for a dry run. */
+  readonly dryRun: boolean
   /** At most one run at a time, over all processes. */
   readonly isExclusive: boolean
   /** Limits of the child process of each run; null when runs go on in the worker's process. */
@@ -194,6 +196,12 @@ export interface JobOptions<
   guard?: Guard
   /** A sentence for people that says why a destructive job needs no guard. Not together with a guard. */
   unguarded?: string
+  /**
+   * Whether people may ask for a dry run, whose database changes made through batches are rolled back at its end. Set it where the
+   * handler changes nothing else, or looks at `run.dryRun` first: mails and calls to other services really happen. Default false: a
+   * dry run is refused.
+   */
+  dryRun?: boolean
   /**
    * Carries each run out in a child process, so that an endless loop, a full memory or an exit ends only that run. The
    * worker kills the process 5 s after the run's time-out, and at once for its memory. It needs a `handlersModule`.

@@ -12,6 +12,7 @@ export const pruneJobRuns = defineJob({
   description: 'Removes runs and ticks that are older than they are kept.',
   schedule: { cron: '30 3 * * *' },
   isDestructive: true,
+  dryRun: true,
   // The share of runs and ticks together: a thirtieth is due on a usual day. They are the only record, so a larger share
   // waits for somebody to approve it.
   guard: { maxShare: 0.5, minRows: 2_000 },

@@ -13,6 +13,8 @@ const CODES = {
 
 /** How the message begins of a run that expired, or was replaced, before its handler began. */
 export const NOT_STARTED = 'Not started'
+/** What the message says of one that expired. */
+export const NEVER_IN_TIME = 'it was to be started by'
 
 /** Whether the code is one of those by which the engine ends a run. One that a handler throws becomes `handler_<code>`. */
 export function isOutcomeCode(code: string): boolean {

@@ -1,6 +1,7 @@
 import { boundedText } from '../read/bounded.ts'
 import { HELD_UNDER_LIMITS } from '../read/listLimits.ts'
 import type { JobsReader } from '../read/reader.ts'
+import { IN_TIME, LATER, READY, SUSPECT } from '../queue/waitingSql.ts'
 
 /** A key of which due work waits, and none starts. Instants are ISO 8601 in UTC. */
 export interface BlockedKey {
@@ -22,10 +23,13 @@ export interface BlockedKey {
   oldestAt: string
 }
 
-/** Keys that are read, dead letters of each job among which they are looked for, and work that is counted of each key. */
-const MAX_KEYS = 1_000
+/** Keys that are read, and dead letters of each job among which they are looked for. */
+const MAX_KEYS = 10_000
 const MAX_LETTERS = 1_000
-const MAX_WAITING = 10_000
+/** Work to count over all keys. Each key gets an equal part. */
+const MAX_COUNTED = 100_000
+/** Work of a job that is due and has no place yet, or has lost workers: among so many its keys are looked for. */
+const MAX_LOOKED = 10_000
 
 const BLOCKED_KEYS_SQL = `
   with letter as materialized (
@@ -42,23 +46,37 @@ const BLOCKED_KEYS_SQL = `
              case when own."pausedUntil" > now() then nullif(own."pausedUntil", 'infinity') else own."parkedUntil" end as "until",
              own."pausedBy" as "by", case when own."pausedUntil" > now() then own."pauseReason" else own."parkReason" end as "reason",
              null::uuid as "workId", null as "code"
-      from "JobKey" own where greatest(own."pausedUntil", own."parkedUntil") > now() limit ${MAX_KEYS}
+      from "JobKey" own
+      where (own."pausedUntil" is not null or own."parkedUntil" is not null) and greatest(own."pausedUntil", own."parkedUntil") > now()
+      limit ${MAX_KEYS}
     ) union all (
       select distinct on ("name", "key") "name", "key", 'deadLetter', "failedAt", null, null, null, "id", "errorCode"
       from letter order by "name", "key", "id"
     )
+  ), budget as materialized (
+    select ${MAX_COUNTED} / greatest(count(*), 1) as most from blocked
+  ), apart as materialized (
+    select blocked."name", blocked."key", blocked."why", count(*)::int as count, min(work."dueAt") as "oldestAt"
+    from (select distinct "name" from blocked) job cross join lateral (
+      (select "key", "id", "dueAt" from "JobWork" work where work."name" = job."name" and ${SUSPECT} order by work."place" limit ${MAX_LOOKED})
+      union all
+      (select "key", "id", "dueAt" from "JobWork" work where work."name" = job."name" and ${LATER} and work."dueAt" <= now() order by ${IN_TIME} limit ${MAX_LOOKED})
+    ) work join blocked on blocked."name" = job."name" and blocked."key" = work."key" and (blocked."workId" is null or work."id" > blocked."workId")
+    group by 1, 2, 3
   )
-  select blocked."name", ${boundedText('blocked."key"')} as "key", blocked."why", coalesce(blocked."since", work."oldestAt") as "since", blocked."until",
+  select blocked."name", ${boundedText('blocked."key"')} as "key", blocked."why", coalesce(blocked."since", work."oldestAt", apart."oldestAt") as "since", blocked."until",
          ${boundedText('blocked."by"')} as "by", ${boundedText('blocked."reason"')} as "reason", blocked."workId", ${boundedText('blocked."code"')} as "code",
-         least(work.count, ${MAX_WAITING}) as "waiting", work.count > ${MAX_WAITING} as "isCut", work."oldestAt"
-  from blocked cross join lateral (
+         least(work.count + coalesce(apart.count, 0), budget.most)::int as "waiting", work.count + coalesce(apart.count, 0) > budget.most as "isCut",
+         least(work."oldestAt", apart."oldestAt") as "oldestAt"
+  from blocked cross join budget cross join lateral (
     select count(*)::int as count, min("dueAt") as "oldestAt" from (
-      select "dueAt" from "JobWork" work
-      where work."name" = blocked."name" and work."key" = blocked."key" and (blocked."workId" is null or work."id" > blocked."workId")
-        and (work."place" is not null or work."dueAt" <= now()) limit ${MAX_WAITING + 1}
+      select work."dueAt" from "JobWork" work
+      where work."name" = blocked."name" and work."key" = blocked."key" and work."key" is not null and ${READY}
+        and (blocked."workId" is null or work."id" > blocked."workId")
+      limit (select most + 1 from budget)
     ) one
-  ) work
-  where work.count > 0 order by work.count desc, blocked."name", blocked."key" limit ${MAX_KEYS}`
+  ) work left join apart using ("name", "key", "why")
+  where work.count + coalesce(apart.count, 0) > 0 order by "waiting" desc, blocked."name", blocked."key"`
 
 /** Lists such keys, those with most waiting work first. */
 export const listBlockedKeys = async (reader: JobsReader): Promise<BlockedKey[]> =>
@@ -69,21 +87,27 @@ export interface StoppedLimit {
   /** `job:` and the name of a job for its own. */
   name: string
   jobs: string[]
-  /** A service has refused more until then. Null: as many runs are under way as may, of a limit that jobs share. */
+  /** A service has refused more until then. Null: as many runs are under way as may. */
   parkedUntil: string | null
   parkedAt: string | null
   reason: string | null
   most: number | null
+  /** Who has set that number instead of the code's, when, and why. */
+  setBy: string | null
+  setAt: string | null
+  setReason: string | null
   /** The job that has most of its runs, and how many. */
   holder: string | null
   held: number
 }
 
-/** That a job's own limit is full is how it works. */
+/** That a job's own limit is full is how it works, unless somebody has set it. */
 const STOPPED_LIMITS_SQL = `
   with held as materialized (${HELD_UNDER_LIMITS})
   select one."name", coalesce(one."jobs", array[substr(one."name", 5)]) as "jobs", park."until" as "parkedUntil", park."at" as "parkedAt",
-         ${boundedText('park."reason"')} as "reason", coalesce(one."setGlobal", one."global") as "most", runs.holder, runs.held
+         ${boundedText('park."reason"')} as "reason", coalesce(one."setGlobal", one."global") as "most",
+         case when one."setGlobal" is not null then ${boundedText('one."setBy"')} end as "setBy", one."setAt", ${boundedText('one."setReason"')} as "setReason",
+         runs.holder, runs.held
   from "JobLimit" one
   left join lateral (
     select one."parkedUntil" as "until", one."parkedAt" as "at", one."parkReason" as "reason" where one."parkedUntil" > now()
@@ -92,7 +116,8 @@ const STOPPED_LIMITS_SQL = `
     select coalesce(sum(count), 0) as count, (array_agg("name" order by count desc, "name"))[1] as holder, coalesce(max(count), 0)::int as held
     from (select held."name", count(*) as count from held where one."name" = any(held."limits") group by 1) by_job
   ) runs
-  where park."until" is not null or one."jobs" is not null and runs.count >= coalesce(one."setGlobal", one."global")
+  where park."until" is not null
+    or (one."jobs" is not null or one."setGlobal" is not null) and runs.count >= coalesce(one."setGlobal", one."global")
   order by park."until" is null, one."name"`
 
 export const listStoppedLimits = async (reader: JobsReader): Promise<StoppedLimit[]> =>

@@ -7,7 +7,7 @@ const MANY_OF_TOLD = 0.8
 
 const DATABASE = { kind: 'database', jobs: [], since: null, isCut: false, reach: Infinity } as const
 
-export const REFUSES_WRITES = 'The database refuses writes (read-only), so nothing starts or ends.'
+export const REFUSES_WRITES = 'The database refuses writes (read-only).'
 
 /** Finds whether the database refuses writes: then nothing else of what it has is news. */
 export async function findReadOnly(reader: JobsReader): Promise<Found[]> {
@@ -22,7 +22,12 @@ export async function findReadOnly(reader: JobsReader): Promise<Found[]> {
   const note = found.isReplica
     ? 'It is a replica: after a fail-over, point DATABASE_URL at the new primary.'
     : 'default_transaction_read_only is on. Switch it off once the server may take writes.'
-  return [{ ...DATABASE, stage: 'stopped', text: REFUSES_WRITES, note, count: 1, share: 1 }]
+  return [
+    {
+      ...{ ...DATABASE, stage: 'stopped', text: REFUSES_WRITES, note, count: 1, share: 1 },
+      isUnhealthy: true,
+    },
+  ]
 }
 
 export async function findUsedUp(reader: JobsReader, wasTold: boolean): Promise<Found[]> {

@@ -11,36 +11,39 @@ interface Letters {
   /** When the first and the last was given up; ISO 8601 in UTC. */
   firstAt: string
   lastAt: string
-  /** How many of the latest were given up within an hour and within 15 minutes, and how many runs ended in these. */
+  /** How many were given up within an hour, and of the latest within 15 minutes, and how many runs started in these. */
   ofHour: number
+  isHourCut: boolean
   recent: number
   recentRuns: number
-  /** The code that most of the last hour's have, or of the latest, and what the last with it has thrown. */
+  /** The code that the last hour's have most often, or the latest, and what the last with it has thrown. */
   code: string
   thrown: string
 }
 
-/** Codes and spans are those of the latest letters of each job. */
+/** Codes are those of the latest letters of each job. */
 const MAX_LOOKED = 1_000
 
+const countLetters = (from: string) => `(
+    select least(count(*), ${MAX_COUNTED})::int as count, count(*) > ${MAX_COUNTED} as "isCut" from (
+      select from "JobDeadLetter" letter where letter."name" = job.name
+        and letter."failedAt" >= (select ${from}) and letter."failedAt" <= (select 'infinity'::timestamptz)
+      limit ${MAX_COUNTED + 1}
+    ) one
+  )`
+
 const LETTERS_SQL = `
-  select job.name, least(total.count, ${MAX_COUNTED}) as "count", total.count > ${MAX_COUNTED} as "isCut", first.at as "firstAt",
-         latest."lastAt", latest."ofHour", latest."recent", ${boundedText('latest."code"')} as "code", runs.count as "recentRuns",
+  select job.name, total.count, total."isCut", first.at as "firstAt", of_hour.count as "ofHour", of_hour."isCut" as "isHourCut",
+         latest."lastAt", latest."recent", ${boundedText('latest."code"')} as "code", runs.count as "recentRuns",
          coalesce(thrown.text, '') as "thrown"
   from unnest($1::text[]) job(name)
   cross join lateral (
     select "failedAt" as at from "JobDeadLetter" letter where letter."name" = job.name order by "failedAt", "id" limit 1
   ) first
+  cross join lateral ${countLetters(`'-infinity'::timestamptz`)} total
+  cross join lateral ${countLetters(`$2::timestamptz - interval '1 hour'`)} of_hour
   cross join lateral (
-    select count(*)::int as count from (
-      select from "JobDeadLetter" letter where letter."name" = job.name
-        and letter."failedAt" >= (select '-infinity'::timestamptz) and letter."failedAt" <= (select 'infinity'::timestamptz)
-      limit ${MAX_COUNTED + 1}
-    ) one
-  ) total
-  cross join lateral (
-    select max("failedAt") as "lastAt", (count(*) filter (where "failedAt" >= $2::timestamptz - interval '1 hour'))::int as "ofHour",
-           (count(*) filter (where "failedAt" >= $2::timestamptz - interval '15 minutes'))::int as "recent",
+    select max("failedAt") as "lastAt", (count(*) filter (where "failedAt" >= $2::timestamptz - interval '15 minutes'))::int as "recent",
            coalesce(mode() within group (order by "errorCode") filter (where "failedAt" >= $2::timestamptz - interval '1 hour'),
              mode() within group (order by "errorCode")) as "code"
     from (
@@ -59,7 +62,7 @@ const LETTERS_SQL = `
       order by "failedAt" desc, "id" desc limit 1
     ) letter join "JobRun" run on run."workId" = letter."id" order by run."attempt" desc, run."startedAt" desc limit 1
   ) thrown on true
-  order by latest."ofHour" desc, total.count desc, job.name`
+  order by of_hour.count desc, total.count desc, job.name`
 
 /** Finds what was given up of these jobs. What one error has thrown in several jobs is one problem. */
 export async function findDeadLetters(
@@ -80,6 +83,7 @@ export async function findDeadLetters(
       group.reduce((total, one) => total + one[part], 0)
     const jobs = group.map(({ name }) => name)
     const [count, ofHour, isCut] = [sum('count'), sum('ofHour'), group.some((one) => one.isCut)]
+    const isHourCut = group.some((one) => one.isHourCut)
     const lastAt = group
       .map((one) => one.lastAt)
       .toSorted()
@@ -87,15 +91,17 @@ export async function findDeadLetters(
     const since = group.map(({ firstAt }) => firstAt).toSorted()[0] as string
     const last =
       ofHour > 0
-        ? `${counted(ofHour, ofHour >= MAX_LOOKED)} in the last hour`
+        ? `${counted(ofHour, isHourCut)} in the last hour`
         : `the last ${spanSince(lastAt, now)} ago`
     const what = many(count, 'dead letter', isCut)
-    const error = `with ${code}${thrown === '' ? '' : ` (${thrown})`}`
+    const looked = ofHour > 0 ? ofHour : count
+    const often = `${looked > MAX_LOOKED ? `of the last ${counted(MAX_LOOKED)} ` : ''}most often `
+    const error = `${looked === 1 ? '' : often}with ${code}${thrown === '' ? '' : ` (${thrown})`}`
     return {
       kind: 'deadLetters',
       stage: ofHour > 0 ? 'losing' : 'over',
       jobs,
-      text: `${listed(jobs)} ${jobs.length === 1 ? 'has' : 'have'} ${what}, ${last}, ${count === 1 ? '' : 'most '}${error}.`,
+      text: `${listed(jobs)} ${jobs.length === 1 ? 'has' : 'have'} ${what}, ${last}, ${error}.`,
       note: `Retry or discard ${count === 1 ? 'it' : 'them'}. The oldest was given up ${inWords(now.getTime() - Date.parse(since))} ago.`,
       since,
       lastAt,
@@ -104,6 +110,7 @@ export async function findDeadLetters(
       isCut,
       reach: jobs.length,
       share: Math.min(1, sum('recent') / Math.max(1, sum('recentRuns'))),
+      causes: group.map(({ name, code: own, count: letters }) => ({ name, code: own, letters })),
     }
   })
 }

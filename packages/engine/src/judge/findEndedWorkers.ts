@@ -1,31 +1,32 @@
 import { boundedText } from '../read/bounded.ts'
+import type { ListedWorker } from '../read/listWorkers.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, listed, many, spanSince } from './words.ts'
 
-/** Work that waits or runs although workers have ended while they ran it, twice or more within a day. */
-interface Killer {
+/** Work that is not done, and that several workers ran when they ended, within a day. */
+interface Suspect {
   name: string
   workId: string
   label: string | null
-  losses: number
   /** When the first and the last of these runs ended, as ISO 8601 in UTC; the last, and the workers that had them. */
   since: string
   lastAt: string
   runId: string
   workerIds: string[]
-  version: string | null
-  /** When a worker may start it again; null while one runs it. */
+  /** When a worker may start it again, and whether alone in its process. Null: one runs it, or it was given up. */
   nextAt: string | null
+  isAlone: boolean
+  givenUpAt: string | null
   isPaused: boolean
 }
 
 /** How many of the last lost runs are looked through, and how many pieces of work are listed. */
 const MAX_LOST = 1_000
-const MAX_LISTED = 20
+const MAX_LISTED = 100
 
-const KILLERS_SQL = `
+const SUSPECTS_SQL = `
   with latest as materialized (
     select "workId" from "JobRun"
     where "errorCode" = 'worker_lost' and "startedAt" >= $1::timestamptz - interval '1 day' order by "startedAt" desc, "id" desc limit ${MAX_LOST}
@@ -34,18 +35,20 @@ const KILLERS_SQL = `
   ), under as materialized (
     select run."workId" from ${RUNS_UNDER_WAY} where run."workId" in (select "workId" from lost)
   )
-  select of.*, work."dueAt" as "nextAt", exists (select from "JobQueue" paused where paused."name" = of."name") as "isPaused"
+  select of.*, work."dueAt" as "nextAt", coalesce(work."losses" >= 2, false) as "isAlone", letter."failedAt" as "givenUpAt",
+         exists (select from "JobQueue" paused where paused."name" = of."name") as "isPaused"
   from lost left join "JobWork" work on work."id" = lost."workId"
+  left join "JobDeadLetter" letter on letter."id" = lost."workId" and letter."errorCode" = 'worker_lost'
   cross join lateral (
-    select max("name") as "name", lost."workId", ${boundedText('max("label")')} as "label", count(*)::int as "losses", min("endedAt") as "since",
+    select max("name") as "name", lost."workId", ${boundedText('max("label")')} as "label", min("endedAt") as "since",
            max("endedAt") as "lastAt", (array_agg("id" order by "startedAt" desc, "id" desc))[1] as "runId",
            array_agg(distinct "workerId") as "workerIds"
     from (
       select * from "JobRun" run where run."workId" = lost."workId" and run."errorCode" = 'worker_lost' limit ${MAX_LOST}
     ) run
   ) of
-  where work."id" is not null or exists (select from under where under."workId" = lost."workId")
-  order by of."losses" desc, of."since", lost."workId" limit ${MAX_LISTED}`
+  where work."id" is not null or letter."id" is not null or exists (select from under where under."workId" = lost."workId")
+  order by cardinality(of."workerIds") desc, of."since", lost."workId" limit ${MAX_LISTED}`
 
 /** A worker that was found to have ended within the last hour, with runs. */
 interface LostWorker {
@@ -67,67 +70,153 @@ const LOST_WORKERS_SQL = `
 
 /** So many workers within an hour end by no deploy. */
 const MANY_WORKERS = 3
+const RECENT_MS = 900_000
+const HOUR_MS = 3_600_000
 
-/** Finds work that ends workers, and workers that have ended with runs for another reason. */
-export async function findEndedWorkers(reader: JobsReader, now: Date): Promise<Found[]> {
+/** Finds work that several workers ran when they ended, and workers that have ended with runs for another reason. */
+export async function findEndedWorkers(
+  reader: JobsReader,
+  workers: readonly ListedWorker[],
+  now: Date,
+): Promise<Found[]> {
   const values = [now.toISOString()]
-  const [killers, lost] = await Promise.all([
-    reader.rows<Killer>({ text: KILLERS_SQL, values }),
+  const [found, lost] = await Promise.all([
+    reader.rows<Suspect>({ text: SUSPECTS_SQL, values }),
     reader.rows<LostWorker>({ text: LOST_WORKERS_SQL, values }),
   ])
-  const explained = new Set(killers.flatMap(({ workerIds }) => workerIds))
-  const others = lost.filter(({ workerId }) => !explained.has(workerId))
-  return [...killers.map((one) => ofWork(one, now)), ...ofWorkers(others, now)]
+  const living = new Set(workers.filter(({ isAlive }) => isAlive).map(({ id }) => id))
+  const suspects = found
+    .map((one) => ({ ...one, workerIds: one.workerIds.filter((id) => !living.has(id)) }))
+    .filter(({ workerIds }) => workerIds.length > 1)
+    .toSorted((one, other) => other.workerIds.length - one.workerIds.length)
+  const explained = new Set(suspects.flatMap(({ workerIds }) => workerIds))
+  const others = Map.groupBy(
+    lost.filter(({ workerId }) => !explained.has(workerId)),
+    ({ workerId }) => living.has(workerId),
+  )
+  return [
+    ...withNeighbours(suspects).map((group) => ofWork(group, now)),
+    ...ofWorkers(others.get(false) ?? [], now),
+    ...ofCutWorkers(others.get(true) ?? [], now),
+  ]
 }
 
-function ofWork(one: Killer, now: Date): Found {
-  const { name, workId, label, losses, since, runId, lastAt, isPaused } = one
+/** Puts together what ran in the same workers: one piece has ended them, or none. */
+function withNeighbours(suspects: readonly Suspect[]): Suspect[][] {
+  const groups: [Suspect, ...Suspect[]][] = []
+  for (const one of suspects) {
+    const group = groups.find(([main]) => one.workerIds.every((id) => main.workerIds.includes(id)))
+    if (group === undefined) groups.push([one])
+    else group.push(one)
+  }
+  return groups
+}
+
+function ofWork(group: readonly Suspect[], now: Date): Found {
+  const [main] = group as [Suspect]
+  const { workId, label, since, runId, workerIds } = main
+  const lastAt = latest(group.map((one) => one.lastAt))
+  const isLost = group.some(({ isPaused, givenUpAt }) =>
+    givenUpAt === null ? !isPaused : now.getTime() - Date.parse(givenUpAt) < HOUR_MS,
+  )
+  const isAnyLeft = group.some(({ givenUpAt }) => givenUpAt === null)
+  const [same, beside] = [true, false].map((isSame) =>
+    group.filter((one) => (one.workerIds.length === workerIds.length) === isSame),
+  ) as [Suspect[], Suspect[]]
+  const which = `the same ${same.length === 1 ? 'piece' : many(same.length, 'piece')} of work of ${namesOf(same)}`
+  const others =
+    beside.length === 0
+      ? ''
+      : ` ${many(beside.length, 'other piece')} of work of ${namesOf(beside)} ran in two of them or more.`
   return {
     kind: 'endedWorkers',
-    stage: isPaused ? 'waiting' : 'losing',
-    jobs: [name],
-    text: `One piece of work of ${name} has ended ${many(losses, 'worker')}, the last ${spanSince(lastAt, now)} ago.`,
-    note: `${label === null ? '' : `It is ${label}. `}${sayNext(one, now)}`,
+    stage: isLost ? 'losing' : isAnyLeft ? 'waiting' : 'over',
+    jobs: [...new Set(group.map((one) => one.name))],
+    text: `${many(workerIds.length, 'worker')} ended while they ran ${which}, the last ${spanSince(lastAt, now)} ago.`,
+    note:
+      same.length > 1
+        ? `Workers run each of these alone in a process, which shows which one ends it.${others}`
+        : `${label === null ? '' : `It is ${label}. `}${sayNext(main, now)}${others}`,
     since,
     runId,
     workId,
-    count: losses,
+    count: workerIds.length,
     isCut: false,
     reach: 0.5,
-    share: Date.parse(lastAt) >= now.getTime() - 900_000 ? 1 : 0,
+    share: isRecent(lastAt, now) ? 1 : 0,
+    causes: group.flatMap((one) =>
+      one.givenUpAt === null ? [] : [{ name: one.name, code: 'worker_lost', letters: 1 }],
+    ),
   }
 }
 
-function sayNext({ nextAt, isPaused }: Killer, now: Date): string {
-  if (nextAt === null) return 'A worker runs it now, alone in its process.'
+const namesOf = (group: readonly Suspect[]) => listed([...new Set(group.map((one) => one.name))])
+
+function sayNext({ nextAt, isAlone, givenUpAt, isPaused }: Suspect, now: Date): string {
+  if (givenUpAt !== null)
+    return `It was given up ${spanSince(givenUpAt, now)} ago: retry it once you know that it ends no other worker.`
+  if (nextAt === null) return 'A worker runs it now.'
   if (isPaused) return 'Its queue is paused, so it does not start.'
+  const alone = isAlone ? ', alone in a process' : ''
   const inMs = Date.parse(nextAt) - now.getTime()
-  return inMs > 0
-    ? `It starts again in ${inWords(inMs)}, alone in a process.`
-    : 'It waits for a process in which nothing else runs.'
+  return inMs > 0 ? `It may start in ${inWords(inMs)}${alone}.` : `It waits to start${alone}.`
 }
 
 function ofWorkers(lost: readonly LostWorker[], now: Date): Found[] {
   const [last] = lost
   if (last === undefined) return []
-  const runs = lost.reduce((sum, one) => sum + one.runs, 0)
-  const jobs = [...new Set(lost.flatMap(({ names }) => names))]
   const isOne = lost.length === 1
   const who = isOne ? `Worker ${last.workerId}` : counted(lost.length) + ' workers'
+  const isMany = lost.length >= MANY_WORKERS && isRecent(last.at, now)
   return [
     {
-      kind: 'endedWorkers',
-      stage: lost.length >= MANY_WORKERS ? 'losing' : 'over',
-      jobs,
-      text: `${who} ended with ${many(runs, 'run')} of ${listed(jobs)}, noticed ${isOne ? '' : 'the last time '}${spanSince(last.at, now)} ago.`,
+      ...aboutLost(lost, now),
+      stage: isMany ? 'losing' : 'over',
+      text: `${who} ended with ${runsOf(lost)}, noticed ${isOne ? '' : 'the last time '}${spanSince(last.at, now)} ago.`,
       note: 'If nobody has stopped it, look into its log: the system kills a process that uses too much memory.',
-      since: lost.map(({ at }) => at).toSorted()[0] ?? null,
-      runId: last.runId,
-      ...(isOne && { workerId: last.workerId }),
-      count: lost.length,
-      isCut: false,
-      reach: jobs.length,
-      share: Date.parse(last.at) >= now.getTime() - 900_000 ? 1 : 0,
     },
   ]
 }
+
+/** Workers whose session was cut, so that others took them for dead. */
+function ofCutWorkers(lost: readonly LostWorker[], now: Date): Found[] {
+  const [last] = lost
+  if (last === undefined) return []
+  const isOne = lost.length === 1
+  const who = isOne
+    ? `Worker ${last.workerId} has lost its session`
+    : `${counted(lost.length)} workers have lost their sessions`
+  return [
+    {
+      ...aboutLost(lost, now),
+      stage: 'over',
+      text: `${who} of the database, and ${runsOf(lost)}, noticed ${isOne ? '' : 'the last time '}${spanSince(last.at, now)} ago.`,
+      note: `${isOne ? 'It lives' : 'They live'}: look for what cuts connections.`,
+    },
+  ]
+}
+
+const runsOf = (lost: readonly LostWorker[]) =>
+  `${many(
+    lost.reduce((sum, one) => sum + one.runs, 0),
+    'run',
+  )} of ${listed([...new Set(lost.flatMap(({ names }) => names))])}`
+
+function aboutLost(lost: readonly LostWorker[], now: Date) {
+  const [last] = lost as [LostWorker]
+  const jobs = [...new Set(lost.flatMap(({ names }) => names))]
+  return {
+    kind: 'endedWorkers' as const,
+    jobs,
+    since: lost.map(({ at }) => at).toSorted()[0] ?? null,
+    runId: last.runId,
+    ...(lost.length === 1 && { workerId: last.workerId }),
+    count: lost.length,
+    isCut: false,
+    reach: jobs.length,
+    share: isRecent(last.at, now) ? 1 : 0,
+  }
+}
+
+const latest = (instants: readonly string[]) => instants.toSorted().at(-1) as string
+const isRecent = (instant: string, now: Date) => now.getTime() - Date.parse(instant) <= RECENT_MS

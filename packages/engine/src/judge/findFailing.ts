@@ -2,29 +2,30 @@ import { boundedText, thrownOf } from '../read/bounded.ts'
 import { ENDED_AT, NEUTRAL_CODES, STARTED_AT } from '../read/countRuns.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { equalsInOrder } from '../database/equalsInOrder.ts'
+import type { Job } from '../job/defineJob.ts'
 import { findFirstRuns, sayFirstRun } from './findFirstRun.ts'
 import type { Found } from './problem.ts'
 import { counted, listed, many, spanSince } from './words.ts'
 
 /** This share of the last hour's runs is too much, where at least MANY failed; with FEW it takes a quarter. */
 export const FAILURE_RATE = 0.1
-const MANY = 20
+const MANY = 30
 const FEW = 5
 const RATE_OF_FEW = 0.25
-/** A job fails as well where its last three runs did, or all that it had in a day. */
+/** A job with fewer runs in the hour fails as well where its last three runs did, or all that it had in a day. */
 const IN_A_ROW = 3
 
-/** The runs of a job that say how it does, and those that failed: of the last hour, or of the last runs that the job had. */
+/** The runs of a job that say how it does, and those that failed: that ended in the last hour, or the last that the job had. */
 export interface JobFailures {
   name: string
   runs: number
   failed: number
-  /** Of the last 15 minutes. */
+  /** That ended in the last 15 minutes. */
   recentRuns: number
   recentFailed: number
   /** When the first of these runs started. ISO 8601 in UTC. */
   from: string
-  /** Whether there are more runs since than were counted; the latest were. */
+  /** Whether more runs ended in the hour than were counted; the latest were. */
   isCut: boolean
   /** The code that most have, how many have it, and the last of these, with when it ended and what it has thrown. */
   code: string
@@ -40,8 +41,9 @@ export interface JobFailures {
   ofDay: number
 }
 
-/** Runs that are read of each job. */
+/** Runs that are read of each job, and of all together: where everything fails, many jobs do. */
 const MAX_RUNS = 5_000
+const MAX_OF_ALL = 100_000
 /** Among so many of a job's last runs are looked for the last three. */
 const MAX_LAST = 20
 
@@ -50,42 +52,52 @@ const NOT_JUDGED = [...NEUTRAL_CODES, 'worker_lost']
 const IS_JUDGED = `"status" not in ('running', 'suspended') and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))`
 const OF = `${equalsInOrder('"name"', 'job.name')} and "name" between job.name and job.name`
 const LATEST = `order by "name", "startedAt" desc, "id" desc`
+const AN_HOUR_AGO = `$2::timestamptz - interval '1 hour'`
+/** What ended within the hour has started since then, by the job's time-out. */
+const FROM = `${AN_HOUR_AGO} - job."timeoutMs" * interval '1 millisecond'`
 
-/** A row for each of the jobs `$1` that failed since an hour before `$2`, or whose last run failed. */
+/** A row for each of the jobs `$1` with the time-outs `$4` that failed since an hour before `$2`, or whose last run failed. */
 const FAILURES_SQL = `
   with job as materialized (
-    select job.name, last.* from unnest($1::text[]) job(name) cross join lateral (
+    select job.*, last.* from unnest($1::text[], $4::float8[]) job(name, "timeoutMs") cross join lateral (
       select (coalesce(min(nth) filter (where "errorCode" is null), count(*) + 1) - 1)::int as "inARow", max(at) as "lastAt",
-             (count(*) filter (where at >= latest - interval '1 day'))::int as "ofDay"
+             (count(*) filter (where at >= latest - interval '1 day'))::int as "ofDay", max("endedAt") as "lastEndedAt"
       from (
         select *, row_number() over (order by at desc, "id" desc) as nth, max(at) over () as latest from (
-          select "id", "errorCode", ${STARTED_AT} as at, "status", "dryRun" from "JobRun"
+          select "id", "errorCode", ${STARTED_AT} as at, ${ENDED_AT} as "endedAt", "status", "dryRun" from "JobRun"
           where ${OF} and "status" not in ('running', 'suspended') and not "dryRun" ${LATEST} limit ${MAX_LAST}
         ) ended where ${IS_JUDGED} order by nth limit ${IN_A_ROW}
       ) run
     ) last
     where last."inARow" > 0 or exists (
-      select from "JobRun" where "name" = job.name and "errorCode" is not null and "errorCode" <> all($3::text[]) and not "dryRun"
-        and "startedAt" >= $2::timestamptz - interval '1 hour'
+      select from (
+        select "errorCode", "dryRun" from "JobRun" where ${OF} and "errorCode" is not null and "startedAt" >= ${FROM} ${LATEST} limit ${MAX_RUNS}
+      ) latest where "errorCode" <> all($3::text[]) and not "dryRun"
     )
+  ), budget as materialized (
+    select least(${MAX_RUNS}, ${MAX_OF_ALL} / greatest(count(*), 1)) as most from job
   ), run as materialized (
-    select job.name, run.*, max(at) filter (where "code" is not null) over (partition by job.name) as "lastFailureAt"
+    select job.name, run.*, max("endedAt") filter (where "code" is not null) over (partition by job.name) as "lastFailureAt"
     from job cross join lateral (
-      select "id", "errorCode" as "code", ${STARTED_AT} as at from "JobRun"
-      where ${OF} and "startedAt" >= least($2::timestamptz - interval '1 hour', case when job."inARow" > 0 then job."lastAt" end)
-        and ${IS_JUDGED} ${LATEST} limit ${MAX_RUNS}
+      select "id", "errorCode" as "code", at, "endedAt", "isCut" from (
+        select *, count(*) over () = (select most from budget) and min(at) over () > ${AN_HOUR_AGO} as "isCut" from (
+          select "id", "errorCode", ${STARTED_AT} as at, ${ENDED_AT} as "endedAt", "status", "dryRun" from "JobRun"
+          where ${OF} and "startedAt" >= least(${FROM}, case when job."inARow" > 0 then job."lastAt" end) ${LATEST} limit (select most from budget)
+        ) latest
+      ) read where ${IS_JUDGED} and "endedAt" >= least(${AN_HOUR_AGO}, case when job."inARow" > 0 then job."lastEndedAt" end)
     ) run
   ), main as materialized (
-    select distinct on (name) name, "code", count(*)::int as "withCode", (array_agg("id" order by at desc, "id" desc))[1] as "lastRunId"
-    from run where "code" is not null group by 1, 2 order by 1, 3 desc, 2
+    select distinct on (name) name, "code", count(*)::int as "withCode", (array_agg("id" order by "endedAt" desc, "id" desc))[1] as "lastRunId",
+           max("endedAt") as "lastAt"
+    from run where "code" is not null group by 1, 2 order by 1, 3 desc, max("endedAt") desc
   ), own as materialized (
-    select name, count(*)::int as "runs", count("code")::int as "failed", min(at) as "from", count(*) = ${MAX_RUNS} as "isCut",
-           (count(*) filter (where at >= $2::timestamptz - interval '15 minutes'))::int as "recentRuns",
-           (count("code") filter (where at >= $2::timestamptz - interval '15 minutes'))::int as "recentFailed",
-           (count(*) filter (where "code" is null and at > "lastFailureAt"))::int as "succeededSince"
+    select name, count(*)::int as "runs", count("code")::int as "failed", min(at) as "from", bool_or("isCut") as "isCut",
+           (count(*) filter (where "endedAt" >= $2::timestamptz - interval '15 minutes'))::int as "recentRuns",
+           (count("code") filter (where "endedAt" >= $2::timestamptz - interval '15 minutes'))::int as "recentFailed",
+           (count(*) filter (where "code" is null and "endedAt" > "lastFailureAt"))::int as "succeededSince"
     from run group by name
   )
-  select own.*, main."withCode", main."lastRunId", ${boundedText('main."code"')} as "code", ${ENDED_AT} as "lastAt", ${thrownOf('last."details"')} as "thrown",
+  select own.*, main."withCode", main."lastRunId", ${boundedText('main."code"')} as "code", main."lastAt", ${thrownOf('last."details"')} as "thrown",
          job."inARow", job."ofDay"
   from job join own using (name) join main using (name) join "JobRun" last on last."id" = main."lastRunId"
   order by own."failed" desc, job.name`
@@ -93,12 +105,17 @@ const FAILURES_SQL = `
 /** Counts the failures of these jobs. Jobs without any are missing. */
 export async function readFailures(
   reader: JobsReader,
-  names: readonly string[],
+  jobs: readonly Pick<Job, 'name' | 'timeoutMs'>[],
   now: Date,
 ): Promise<JobFailures[]> {
   return await reader.rows<JobFailures>({
     text: FAILURES_SQL,
-    values: [names, now.toISOString(), NOT_JUDGED],
+    values: [
+      jobs.map(({ name }) => name),
+      now.toISOString(),
+      NOT_JUDGED,
+      jobs.map(({ timeoutMs }) => timeoutMs),
+    ],
   })
 }
 
@@ -107,10 +124,21 @@ export function isFailing(
   { runs, failed, inARow, ofDay }: JobFailures,
   { failureRate = FAILURE_RATE, wasTold = false } = {},
 ): boolean {
-  const share = (failed / runs) * (wasTold ? 2 : 1)
-  const isMuch = failed >= MANY && share >= failureRate
-  const isMuchOfFew = failed >= FEW && share >= Math.max(RATE_OF_FEW, failureRate)
-  return isMuch || isMuchOfFew || (inARow > 0 && inARow >= ofDay)
+  const isInARow = runs < FEW && inARow > 0 && inARow >= ofDay
+  return isTooMuch(failed, runs, { failureRate, wasTold }) || isInARow
+}
+
+/** Whether so many of all are too many. */
+export function isTooMuch(
+  count: number,
+  all: number,
+  { failureRate = FAILURE_RATE, wasTold = false } = {},
+): boolean {
+  const share = (count / all) * (wasTold ? 2 : 1)
+  return (
+    (count >= MANY && share >= failureRate) ||
+    (count >= FEW && share >= Math.max(RATE_OF_FEW, failureRate))
+  )
 }
 
 /** Whether it has stopped failing: nothing has failed in the last 15 minutes, and something has succeeded since. */
@@ -143,22 +171,26 @@ export async function findFailing(
   const groups = Map.groupBy(failing, (one) => `${isOver(one)} ${causeOf(one)}`)
   return [...groups.values()].map((group): Found => {
     const [main] = group as [JobFailures]
-    const sum = (part: 'runs' | 'failed' | 'withCode' | 'recentRuns' | 'recentFailed') =>
+    const sum = (part: 'runs' | 'failed' | 'recentRuns' | 'recentFailed') =>
       group.reduce((total, one) => total + one[part], 0)
     const jobs = group.map(({ name }) => name)
+    const codes = group.map(({ name, code, failed: letters }) => ({ name, code, letters }))
+    const withCode = group
+      .filter(({ code }) => code === main.code)
+      .reduce((total, one) => total + one.withCode, 0)
     const first = group
       .flatMap(({ name }) => firsts.get(name) ?? [])
       .toSorted((one, other) => one.at.localeCompare(other.at))[0]
     const split = splits.get(main.name)
     const runs = sum('runs')
     const isCut = group.some((one) => one.isCut)
-    const said = { jobs, runs, failed: sum('failed'), isCut, main, isOver: isOver(main) }
+    const said = { jobs, runs, failed: sum('failed'), withCode, isCut, main, isOver: isOver(main) }
     return {
       kind: 'failing',
       stage: isOver(main) ? 'over' : 'losing',
       jobs,
       text: `${sayFailures(said, now)}${sayVersions(split)}.${sayFirstRun(first, now)}`,
-      note: isOver(main) ? 'Nothing has failed in the last 15 minutes.' : null,
+      note: isOver(main) ? 'No run has failed like this in the last 15 minutes.' : null,
       since: first?.at ?? main.from,
       runId: main.lastRunId,
       code: main.code,
@@ -166,6 +198,7 @@ export async function findFailing(
       isCut,
       reach: jobs.length,
       share: sum('recentFailed') / Math.max(1, sum('recentRuns')),
+      causes: codes,
     }
   })
 }
@@ -176,6 +209,7 @@ function sayFailures(
     jobs,
     runs,
     failed,
+    withCode,
     isCut,
     main,
     isOver: wasOver,
@@ -183,6 +217,7 @@ function sayFailures(
     jobs: string[]
     runs: number
     failed: number
+    withCode: number
     isCut: boolean
     main: JobFailures
     isOver: boolean
@@ -191,16 +226,16 @@ function sayFailures(
 ): string {
   const thrown = main.thrown === '' ? '' : ` (${main.thrown})`
   const ofJobs = listed(jobs)
-  if (jobs.length > 1)
-    return `${counted(failed)} of ${counted(runs)} runs of ${ofJobs} failed in the last hour, most with ${main.code}${thrown}`
   const isOfHour = Date.parse(main.lastAt) >= now.getTime() - 3_600_000
-  if (!wasOver && main.inARow > 0 && (runs === main.inARow || !isOfHour)) {
-    const which = main.inARow === 1 ? 'The last run' : `The last ${main.inARow} runs`
-    return `${which} of ${ofJobs} failed with ${main.code}${thrown}, ${main.inARow === 1 ? '' : 'the last '}${spanSince(main.lastAt, now)} ago`
+  const areAllAlike = runs === main.inARow && withCode === failed
+  if (jobs.length === 1 && !wasOver && main.inARow > 0 && (areAllAlike || !isOfHour)) {
+    const [which, last] =
+      main.inARow === 1 ? ['The last run', ''] : [`The last ${main.inARow} runs`, 'the last ']
+    return `${which} of ${ofJobs} failed with ${main.code}${thrown}, ${last}${spanSince(main.lastAt, now)} ago`
   }
   const all = isCut ? `the last ${many(runs, 'run')}` : many(runs, 'run')
   const span = isCut ? `since ${spanSince(main.from, now)} ago` : 'in the last hour'
-  const code = main.withCode === failed ? 'with' : `${counted(main.withCode)} with`
+  const code = withCode === failed ? 'with' : `${counted(withCode)} with`
   return `${counted(failed)} of ${all} of ${ofJobs} failed ${span}, ${code} ${main.code}${thrown}`
 }
 
@@ -213,8 +248,7 @@ interface VersionSplit {
 const sayVersions = (split: VersionSplit | undefined) =>
   split === undefined ? '' : `, all on ${split.failing}, none on ${listed(split.well)}`
 
-/** How many of a job's runs are looked at, and how many of a version have to have ended well. */
-const MAX_SPLIT = 1_000
+/** So many runs of a version have to have ended well. */
 const MIN_WELL = 3
 
 /** Finds for each job whether one version alone fails. */
@@ -223,25 +257,32 @@ async function findVersionSplits(
   failing: readonly JobFailures[],
 ): Promise<Map<string, VersionSplit>> {
   if (failing.length === 0) return new Map()
-  const rows = await reader.rows<{ name: string; version: string; runs: number; failed: number }>({
+  const rows = await reader.rows<{
+    name: string
+    version: string | null
+    runs: number
+    failed: number
+  }>({
     text: `
       select job.name, ${boundedText('worker."version"')} as "version", sum("runs")::int as "runs", sum("failed")::int as "failed"
       from unnest($1::text[], $2::timestamptz[]) job(name, since) cross join lateral (
         select "workerId", count(*) as "runs", count("errorCode") as "failed" from (
-          select "workerId", "errorCode" from "JobRun" where ${OF} and "startedAt" >= job.since and ${IS_JUDGED} ${LATEST} limit ${MAX_SPLIT}
-        ) run group by 1
-      ) run join (
+          select "workerId", "errorCode", "status", "dryRun" from "JobRun" where ${OF} and "startedAt" >= job.since ${LATEST} limit ${MAX_RUNS}
+        ) run where ${IS_JUDGED} group by 1
+      ) run left join (
         select "id", "version" from "JobWorker" union select "id", "version" from "JobFormerWorker"
       ) worker on worker."id" = run."workerId"
-      where worker."version" is not null group by 1, 2 order by 1, 3 desc, 2`,
+      group by 1, 2 order by 1, 3 desc, 2`,
     values: [failing.map(({ name }) => name), failing.map(({ from }) => from), NOT_JUDGED],
   })
   const splits = [...Map.groupBy(rows, ({ name }) => name)].flatMap(([name, versions]) => {
     const bad = versions.filter(({ failed }) => failed > 0)
     const well = versions.filter(({ runs, failed }) => failed === 0 && runs >= MIN_WELL)
     const [only] = bad
-    if (only === undefined || bad.length > 1 || well.length === 0) return []
-    return [[name, { failing: only.version, well: well.map(({ version }) => version) }] as const]
+    const others = well.flatMap(({ version }) => version ?? [])
+    if (only === undefined || only.version === null || bad.length > 1 || others.length === 0)
+      return []
+    return [[name, { failing: only.version, well: others }] as const]
   })
   return new Map(splits)
 }

@@ -32,7 +32,13 @@ const FIRST_RUNS_SQL = `
           order by "name", "startedAt" desc, "id" desc limit ${MAX_LOOKED}
         ) latest
       ) failed
-      where "before" < at - interval '1 hour' or "before" is null and "read" < ${MAX_LOOKED}
+      where "before" is null and "read" < ${MAX_LOOKED} or "before" < at - interval '1 hour' and exists (
+        select from (
+          select "status" from "JobRun" between_them
+          where ${equalsInOrder('"name"', 'job.name')} and "startedAt" > failed."before" and "startedAt" < failed.at
+          order by "name", "startedAt" desc, "id" desc limit ${MAX_BEFORE}
+        ) between_them where "status" = 'success'
+      )
       order by at desc, "id" desc limit 1
     ) run
   ), worker as materialized (
@@ -55,7 +61,10 @@ const FIRST_RUNS_SQL = `
     ) latest
   ) before`
 
-/** Finds the first failure of each job with this code before which an hour passed without another. Jobs where that is too far back are missing. */
+/**
+ * Finds the first failure of each job with this code before which an hour passed without another, and in which the job succeeded.
+ * Jobs where that is too far back are missing.
+ */
 export async function findFirstRuns(
   reader: JobsReader,
   failing: readonly { name: string; code: string }[],

@@ -1,10 +1,14 @@
 import { jsonNumber } from '../read/bounded.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { ENDED_AT } from '../read/countRuns.ts'
+import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { listRefusedSchedules } from '../read/listKeyedSchedules.ts'
 import { listLockWaits } from '../read/listLockWaits.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, many, spanSince } from './words.ts'
+
+/** Among so many of the last runs that guards have blocked. */
+const MAX_BLOCKED = 1_000
 
 /** Finds runs of the last day that a guard has blocked and nobody has approved: the latest of each job. */
 export async function findBlocked(
@@ -20,12 +24,14 @@ export async function findBlocked(
     count: number
   }>({
     text: `
-      select job.name, run.* from unnest($1::text[]) job(name) cross join lateral (
-        select "id", ${ENDED_AT} as "at", ${jsonNumber(`"details" #> '{guard,due}'`)} as "due", (count(*) over ())::int as "count" from "JobRun"
-        where "name" = job.name and "errorCode" = 'guard_blocked' and not "dryRun" and "approvedAt" is null
-          and "startedAt" >= $2::timestamptz - interval '1 day'
-        order by "startedAt" desc, "id" desc limit 1
-      ) run where run."due" is not null order by run."at", job.name`,
+      select * from (
+        select distinct on ("name") "name", "id", "at", "due", (count(*) over (partition by "name"))::int as "count" from (
+          select "name", "id", ${ENDED_AT} as "at", ${jsonNumber(`"details" #> '{guard,due}'`)} as "due", "startedAt", "dryRun", "approvedAt" from "JobRun"
+          where ${equalsInOrder('"errorCode"', `'guard_blocked'`)} and "startedAt" >= $2::timestamptz - interval '1 day'
+          order by "errorCode", "startedAt" desc, "id" desc limit ${MAX_BLOCKED}
+        ) blocked where "name" = any($1::text[]) and not "dryRun" and "approvedAt" is null and "due" is not null
+        order by "name", "startedAt" desc, "id" desc
+      ) latest order by "at", "name"`,
     values: [names, now.toISOString()],
   })
   return rows.map(({ name, id: runId, at: since, due, count }) => {
@@ -60,7 +66,8 @@ export async function findLockWaits(reader: JobsReader, now: Date): Promise<Foun
       ...{ kind: 'lockWait', stage: 'waiting', jobs: [], since, count: waiters, isCut: false },
       text: `${waiter} has waited ${spanSince(since, now)} for a lock of ${holder}.`,
       note: `${waiters === 1 ? '1 session waits' : `${counted(waiters)} sessions wait`} for it.${begun}${end}`,
-      ...{ reach: waiters / 1_000, share: 1 },
+      // What workers wait for comes before what waits for workers.
+      ...{ reach: waiter.includes('(roundsman ') ? Infinity : waiters / 1_000, share: 1 },
     }
   })
 }
@@ -70,7 +77,7 @@ export async function findRefused(reader: JobsReader, now: Date): Promise<Found[
   const rows = await listRefusedSchedules(reader)
   return rows.map(({ name, key, since, count, isCut }) => ({
     ...{ kind: 'schedulesRefused', stage: 'waiting', jobs: [name], since, key, count, isCut },
-    text: `The schema of ${name} refuses the payload of ${many(count, 'schedule', isCut)}, which ${count === 1 ? 'is' : 'are'} paused for that: ${key} for ${spanSince(since, now)}.`,
+    text: `The schema of ${name} has refused the payload of ${many(count, 'schedule', isCut)}, which ${count === 1 ? 'is' : 'are'} paused for that: ${key} for ${spanSince(since, now)}.`,
     note: 'Write the schedule anew with a payload that fits, or deploy the schema that takes it.',
     ...{ reach: 0.5, share: 1 },
   }))

@@ -2,14 +2,11 @@ import { isScheduled, type Job } from '../job/defineJob.ts'
 import { countQueue } from '../read/getQueueStats.ts'
 import { listLateSchedules } from '../read/listKeyedSchedules.ts'
 import { GRACE_MS, judgeSchedule, listSchedules, type ScheduleRow } from '../read/listSchedules.ts'
-import { findLastSign, type ListedWorker } from '../read/listWorkers.ts'
+import { findLastSign, isWorkerSilent, type ListedWorker } from '../read/listWorkers.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { listOverrunning } from '../read/runsUnderWay.ts'
 import type { Found } from './problem.ts'
 import { listed, many, spanSince, waits } from './words.ts'
-
-/** Living workers give a sign every five seconds. */
-const SILENT_AFTER_MS = 60_000
 
 export async function findNoWorker(reader: JobsReader, now: Date): Promise<Found> {
   const since = await findLastSign(reader)
@@ -61,7 +58,7 @@ export function findUntaken(
       ...{ kind: 'noWorker', stage: 'waiting', jobs, since, count, isCut },
       text: isKnown
         ? `No living worker takes ${listed(jobs)}: ${waits(count, isCut)}${oldest}.`
-        : `No living worker and no catalogue has ${listed(jobs)}: ${waits(count, isCut)}${oldest}.`,
+        : `No living worker takes ${listed(jobs)}, and this catalogue does not have ${jobs.length === 1 ? 'it' : 'them'}: ${waits(count, isCut)}${oldest}.`,
       ...(!isKnown && { isUnhealthy: true }),
       note: isKnown
         ? 'Start a worker that takes it, or look why the living ones leave it out.'
@@ -79,9 +76,7 @@ export async function findSilent(
   now: Date,
 ): Promise<Found[]> {
   const living = workers.filter(({ isAlive }) => isAlive)
-  const silent = living.filter(
-    ({ lastSignAt }) => now.getTime() - Date.parse(lastSignAt) > SILENT_AFTER_MS,
-  )
+  const silent = living.filter((worker) => isWorkerSilent(worker, now))
   const overrunning = await listOverrunning(
     reader,
     jobs.map(({ name, timeoutMs }) => ({
@@ -95,8 +90,8 @@ export async function findSilent(
     const beyond = its.length === 0 ? '' : ` A run of ${listed(its)} goes on beyond its time-out.`
     return {
       ...{ kind: 'silent', stage: all ? 'stopped' : 'waiting', jobs: its, since: lastSignAt },
-      text: `Worker ${id} lives, but has given no sign for ${spanSince(lastSignAt, now)}, and its runs wait.${beyond}`,
-      note: 'It is stopped, or a handler blocks it. If it stays silent, end its process: other workers take over its work.',
+      text: `Worker ${id} lives, but has given no sign for ${spanSince(lastSignAt, now)}.${beyond}`,
+      note: `It is stopped, or a handler blocks it. If it stays silent, end ${processOf(id)}: other workers take over its work.`,
       workerId: id,
       ...{
         count: 1,
@@ -118,12 +113,11 @@ export async function findSilent(
   return found
 }
 
-/** Finds ticks that no worker has decided, and schedules that no worker has started with. */
+/** Finds ticks that no worker has decided, and schedules that no worker has started with. `untaken`: jobs that no living worker takes. */
 export async function findLate(
   reader: JobsReader,
   jobs: readonly Job[],
-  isAnyAlive: boolean,
-  now: Date,
+  { isAnyAlive, untaken, now }: { isAnyAlive: boolean; untaken: readonly string[]; now: Date },
 ): Promise<{ found: Found[]; paused: string[] }> {
   const names = jobs.filter(isScheduled).map(({ name }) => name)
   const [rows, keyed] = await Promise.all([
@@ -141,14 +135,17 @@ export async function findLate(
   ].toSorted((one, other) => one.since.localeCompare(other.since))
   const unscheduled = isAnyAlive ? names.filter((name) => !rows.has(name)) : []
   return {
-    found: [...toLate(late, now), ...toUnscheduled(unscheduled)],
+    found: [
+      ...toLate(late, { isTaken: !late.every(({ name }) => untaken.includes(name)), now }),
+      ...toUnscheduled(unscheduled),
+    ],
     paused: [...rows.values()].filter(({ pausedAt }) => pausedAt !== null).map(({ name }) => name),
   }
 }
 
 function toLate(
   late: readonly { name: string; since: string; key: string | null }[],
-  now: Date,
+  { isTaken, now }: { isTaken: boolean; now: Date },
 ): Found[] {
   const [first] = late
   if (first === undefined) return []
@@ -162,7 +159,9 @@ function toLate(
   return [
     {
       ...{ kind: 'late', stage: 'waiting', jobs, text, since, count: late.length, isCut: false },
-      note: 'Look into the log of a worker that has the job. To run it now does not make up for the tick.',
+      note: isTaken
+        ? 'Look into the log of a worker that has the job. To run it now does not make up for the tick.'
+        : 'No living worker takes the job: start one that does.',
       ...(key !== null && { key }),
       ...{ isUnhealthy: true, reach: jobs.length, share: 1 },
     },
@@ -179,4 +178,10 @@ function toUnscheduled(jobs: readonly string[]): Found[] {
       ...{ count: jobs.length, isUnhealthy: true, reach: jobs.length, share: 1 },
     },
   ]
+}
+
+/** A worker's id begins with its host and the number of its process. */
+function processOf(workerId: string): string {
+  const [host, pid] = workerId.split(':')
+  return pid === undefined ? 'its process' : `process ${pid} on ${host}`
 }

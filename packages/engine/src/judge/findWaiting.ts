@@ -47,7 +47,7 @@ export function describeBacklog(waiting: readonly Backlog[], blockers: Blockers)
 }
 
 function stateOf(
-  { name, due, ready, isCut, caughtUpInMs }: Backlog,
+  { name, due, ready, isCut, isReadyCut, caughtUpInMs }: Backlog,
   { keys, limits, isPaused, isUntaken }: Blockers & { isPaused: boolean; isUntaken: boolean },
 ): string {
   if (isPaused) return 'paused'
@@ -58,17 +58,20 @@ function stateOf(
   const held =
     key === undefined
       ? ''
-      : `${counted(key.waiting)} of ${counted(due, isCut)} wait for ${WHY[key.why]} ${key.key}`
+      : `${counted(key.waiting, key.isCut)} of ${counted(Math.max(key.waiting, due), isCut)} wait for ${WHY[key.why]} ${key.key}`
   const rest =
     limit !== undefined
-      ? `limit ${limit.name} is full`
+      ? `${nameLimit(limit)} is full`
       : caughtUpInMs === null
         ? 'none starts'
-        : `caught up in ${isCut ? 'over ' : ''}${inWords(caughtUpInMs)}`
+        : `caught up in ${isReadyCut ? 'over ' : ''}${inWords(caughtUpInMs)}`
   return held === '' ? rest : ready === 0 ? held : `${held}; the rest: ${rest}`
 }
 
 const WHY = { paused: 'paused key', parked: 'key', deadLetter: 'a dead letter of key' } as const
+
+const nameLimit = ({ name }: StoppedLimit) =>
+  name.startsWith('job:') ? 'its limit' : `limit ${name}`
 
 /** Finds queues, keys and limits that hold up work for an hour, and queues that are paused for a day. */
 export function findPaused(
@@ -100,7 +103,8 @@ export function findPaused(
   )
   const ofKeys = [...Map.groupBy(paused, ({ name }) => name)].map(([name, its]): Found => {
     const [main] = its as [BlockedKey]
-    const due = Math.max(main.waiting, oldestOf([name])[0]?.due ?? 0)
+    const [row = { due: 0, isCut: false }] = oldestOf([name])
+    const due = Math.max(main.waiting, row.due)
     const all = its.reduce((sum, { waiting }) => sum + waiting, 0)
     const how =
       main.why === 'paused'
@@ -112,7 +116,7 @@ export function findPaused(
         : ` ${many(its.length - 1, 'other key')} of the job ${its.length === 2 ? 'waits' : 'wait'} as well.`
     return {
       ...{ kind: 'paused', stage: 'waiting', jobs: [name], since: main.since, key: main.key },
-      text: `${counted(main.waiting, main.isCut)} of ${many(due, 'piece')} of work of ${name} wait for key ${main.key}${how}.${others}`,
+      text: `${counted(main.waiting, main.isCut)} of ${many(due, 'piece', row.isCut)} of work of ${name} ${main.waiting === 1 && !main.isCut ? 'waits' : 'wait'} for key ${main.key}${how}.${others}`,
       note: sayReason(
         main.reason,
         main.until === null
@@ -127,7 +131,7 @@ export function findPaused(
     const oldestMs = Math.max(0, ...waiting.map((row) => row.oldestMs))
     if (parkedUntil === null || oldestMs < HOUR_MS) return []
     const count = waiting.reduce((sum, { ready }) => sum + ready, 0)
-    const isCut = waiting.some((row) => row.isCut)
+    const isCut = waiting.some((row) => row.isReadyCut)
     const names = waiting.map((row) => row.name)
     const whose = name.startsWith('job:') ? '' : ` of limit ${name}`
     return [
@@ -141,7 +145,7 @@ export function findPaused(
           count,
           isCut,
         },
-        text: `${waits(count, isCut)} for a service${whose} that has refused more of ${listed(names)}, the oldest for ${inWords(oldestMs)}.`,
+        text: `${listed(names)}: ${waits(count, isCut)} for a service${whose} that has refused more${count === 1 && !isCut ? '' : ', the oldest'} for ${inWords(oldestMs)}.`,
         note: sayReason(
           reason,
           `It goes on in ${inWords(Date.parse(parkedUntil) - now.getTime())}.`,
@@ -208,10 +212,12 @@ export function findBehind(
     const limit = limitOf(main.name)
     const jobs = rows.map(({ name }) => name)
     const count = rows.reduce((sum, { ready }) => sum + ready, 0)
-    const isCut = rows.some((row) => row.isCut)
+    const isCut = rows.some((row) => row.isReadyCut)
     const since = new Date(now.getTime() - main.oldestMs).toISOString()
     const all = `${listed(jobs)}: ${waits(count, isCut)}${count === 1 ? '' : ', the oldest'} for ${inWords(main.oldestMs)}`
-    const held = main.due - main.ready
+    const held = rows.some((row) => row.isCut)
+      ? 0
+      : rows.reduce((sum, { due, ready }) => sum + due - ready, 0)
     return {
       ...{ kind: 'backlog', stage: 'waiting', jobs, since, count, isCut },
       ...(limit === undefined
@@ -220,11 +226,20 @@ export function findBehind(
       text:
         limit === undefined
           ? `${all}, and ${sayRate(main, now)}.`
-          : `${all}, since limit ${limit.name} is full: ${limit.holder} has ${counted(limit.held)} of its ${many(limit.most ?? 0, 'slot')}.`,
+          : `${all}, since ${nameLimit(limit)} is full: ${limit.holder} has ${counted(limit.held)} of its ${many(limit.most ?? 0, 'slot')}.`,
       note:
-        held === 0
-          ? null
-          : `${many(held, 'more piece')} of work ${held === 1 ? 'waits' : 'wait'} for blocked keys.`,
+        [
+          limit?.setBy != null &&
+            limit.setAt !== null &&
+            sayReason(
+              limit.setReason,
+              `${limit.setBy} set it to ${counted(limit.most ?? 0)} ${spanSince(limit.setAt, now)} ago.`,
+            ),
+          held > 0 &&
+            `${many(held, 'more piece')} of work ${held === 1 ? 'waits' : 'wait'} for blocked keys.`,
+        ]
+          .filter((part) => part !== false)
+          .join(' ') || null,
       ...{ reach: jobs.length, share: 1 },
     }
   })
@@ -232,12 +247,12 @@ export function findBehind(
 
 /** Says `at 3.7 a minute it takes 23 h`, or `none has started in the last 5 min; 4 runs are under way, the oldest for 12 min`. */
 function sayRate(
-  { perSecond, caughtUpInMs, isCut, running, oldestStartedAt }: Backlog,
+  { perSecond, caughtUpInMs, isReadyCut, running, oldestStartedAt }: Backlog,
   now: Date,
 ): string {
   if (caughtUpInMs !== null) {
     const rate = (perSecond * 60).toLocaleString('en', { maximumSignificantDigits: 2 })
-    return `at ${rate} a minute it takes ${isCut ? 'over ' : ''}${inWords(caughtUpInMs)}`
+    return `at ${rate} a minute it takes ${isReadyCut ? 'over ' : ''}${inWords(caughtUpInMs)}`
   }
   const started = 'none has started in the last 5 min'
   if (oldestStartedAt === null) return started

@@ -5,10 +5,11 @@ import { groupWaitingWork } from '../read/listGroups.ts'
 import { isAnyWorkerAlive, listWorkers, type ListedWorker } from '../read/listWorkers.ts'
 import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from '../read/readQueues.ts'
 import type { JobsReader } from '../read/reader.ts'
-import { listBlockedKeys, listStoppedLimits } from './findBlockers.ts'
+import { listBlockedKeys, listStoppedLimits, type BlockedKey } from './findBlockers.ts'
 import { findReadOnly, findUsedUp } from './findDatabase.ts'
 import { findDeadLetters } from './findDeadLetters.ts'
 import { findEndedWorkers } from './findEndedWorkers.ts'
+import { findExpired } from './findExpired.ts'
 import { findFailing, isFailing, readFailures } from './findFailing.ts'
 import { findBlocked, findExceeded, findLockWaits, findRefused } from './findLosses.ts'
 import { findLate, findNoWorker, findSilent, findUntaken, listOrphans } from './findStopped.ts'
@@ -22,6 +23,7 @@ import {
 } from './findWaiting.ts'
 import { measureBacklog } from './measureBacklog.ts'
 import { inOrder, type Found, type Problem, type ProblemKind } from './problem.ts'
+import { listed, many } from './words.ts'
 
 export interface JudgeOptions {
   /** Which share of a job's runs is too much to fail. */
@@ -65,8 +67,8 @@ export async function judgeJobs(
     readOnly,
     usedUp,
     failures,
+    expired,
     letters,
-    ended,
     blocked,
     locks,
     refused,
@@ -77,9 +79,9 @@ export async function judgeJobs(
   ] = await Promise.all([
     findReadOnly(reader),
     findUsedUp(reader, wasTold('database', '')),
-    readFailures(reader, names, now),
+    readFailures(reader, jobs, now),
+    findExpired(reader, all, { failureRate, now }),
     findDeadLetters(reader, all, now),
-    findEndedWorkers(reader, now),
     findBlocked(reader, names, now),
     findLockWaits(reader, now),
     findRefused(reader, now),
@@ -103,6 +105,7 @@ export async function judgeJobs(
   ])
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const untaken = isAnyAlive ? withoutWorker : []
+  const ended = await findEndedWorkers(reader, workers, now)
   const blockers: Blockers = { pauses, keys, limits, untaken }
   const backlog = describeBacklog(waiting, blockers)
   const others = all.slice(names.length).filter((name) => !untaken.includes(name))
@@ -111,7 +114,7 @@ export async function judgeJobs(
     ...exceeded,
     ...ended,
     ...failing,
-    ...withoutCause(letters, failing),
+    ...withoutCause(letters, [...failing, ...ended]),
     ...blocked,
     ...locks,
     ...refused,
@@ -121,7 +124,7 @@ export async function judgeJobs(
   else if (!isAnyAlive) found.push(await findNoWorker(reader, now))
   else {
     const silent = await findSilent(reader, jobs, workers, now)
-    const { found: late } = await findLate(reader, jobs, true, now)
+    const { found: late } = await findLate(reader, jobs, { isAnyAlive, untaken, now })
     const isHeld = heldBySilent(workers, silent)
     found.push(
       ...silent,
@@ -133,7 +136,7 @@ export async function judgeJobs(
         { now, wasTold: (name) => wasTold('backlog', name) },
       ),
     )
-    await explainBehind(reader, found, now)
+    await explainBehind(reader, { found, keys, now })
   }
   const keyBlocked = findKeyBlocked(waiting, blockers, now)
   found.push(...findPaused(waiting, blockers, now), ...keyBlocked)
@@ -141,6 +144,7 @@ export async function judgeJobs(
     kind === 'deadLetters' &&
     its.length === 1 &&
     keyBlocked.some((one) => one.jobs[0] === its[0] && one.count >= count)
+  found.push(...withoutWait(expired, found))
   return {
     problems: inOrder(found.filter((one) => !isBehindLetter(one))),
     workers,
@@ -149,20 +153,44 @@ export async function judgeJobs(
   }
 }
 
-/** Dead letters of runs that fail now have the cause of these, where there are no more than failures. */
-function withoutCause(letters: readonly Found[], failing: readonly Found[]): Found[] {
+/** Dead letters of what fails or has ended workers have that cause, where these are no more than it accounts for. */
+function withoutCause(letters: readonly Found[], causes: readonly Found[]): Found[] {
   return letters.flatMap((one) => {
-    const cause = failing.find(
-      ({ stage, code, jobs, count }) =>
-        stage !== 'over' &&
-        code === one.code &&
-        one.count <= count &&
-        one.jobs.every((name) => jobs.includes(name)),
-    )
+    const explains = ({ stage, causes: of = [] }: Found) =>
+      stage !== 'over' || one.stage === 'over'
+        ? (one.causes ?? []).every(({ name, code, letters: count }) => {
+            const its = of.filter((by) => by.name === name && by.code === code)
+            return its.reduce((sum, by) => sum + by.letters, 0) >= count
+          })
+        : false
+    const cause = causes.find(explains)
     if (cause === undefined) return [one]
-    cause.note = `${one.count.toLocaleString('en')} ${one.count === 1 ? 'piece' : 'pieces'} of work ${one.count === 1 ? 'is a dead letter' : 'are dead letters'}.`
+    if (cause.kind === 'failing') {
+      const are = one.count === 1 ? 'is a dead letter' : 'are dead letters'
+      const of = one.jobs.length < cause.jobs.length ? ` of ${listed(one.jobs)}` : ''
+      addNote(cause, `${many(one.count, 'piece')} of work${of} ${are}.`)
+    }
     return []
   })
+}
+
+/** Work expires because it waits, where that is a problem of its own. It is lost then. */
+function withoutWait(expired: readonly Found[], found: readonly Found[]): Found[] {
+  const waits: readonly ProblemKind[] = ['noWorker', 'silent', 'backlog', 'paused', 'keyBlocked']
+  return expired.filter((one) => {
+    const cause = found.find(
+      ({ kind, jobs }) =>
+        waits.includes(kind) && (jobs.length === 0 || jobs.includes(one.jobs[0] as string)),
+    )
+    if (cause === undefined) return true
+    if (cause.stage === 'waiting' && one.stage === 'losing') cause.stage = 'losing'
+    addNote(cause, one.text)
+    return false
+  })
+}
+
+const addNote = (to: Found, note: string) => {
+  to.note = to.note === null ? note : `${to.note} ${note}`
 }
 
 async function findWithoutWorker(
@@ -187,7 +215,7 @@ async function findWithoutWorker(
     reader,
     wanted.filter((name) => !names.includes(name)),
   )
-  const waiting = known.map(({ name, ready, isCut, oldestMs }) => {
+  const waiting = known.map(({ name, ready, isReadyCut: isCut, oldestMs }) => {
     const since = new Date(now.getTime() - oldestMs).toISOString()
     return { name, waiting: ready, isCut, since }
   })
@@ -213,8 +241,7 @@ const MAX_EXPLAINED = 5
 /** Says of jobs that are behind whose work most of it is, and who holds an old snapshot: the queue's tables grow meanwhile. */
 async function explainBehind(
   reader: JobsReader,
-  found: readonly Found[],
-  now: Date,
+  { found, keys, now }: { found: readonly Found[]; keys: readonly BlockedKey[]; now: Date },
 ): Promise<void> {
   const behind = found.filter(({ kind }) => kind === 'backlog').slice(0, MAX_EXPLAINED)
   if (behind.length === 0) return
@@ -222,20 +249,22 @@ async function explainBehind(
   const cause =
     snapshot === null || !isSnapshotOld(snapshot, now)
       ? null
-      : `${nameSnapshotHolder(snapshot)} keeps old rows from being removed, which slows the queue.`
+      : `${nameSnapshotHolder(snapshot)} keeps old rows from being removed, which can slow the queue.`
   for (const one of behind) {
     const [name = ''] = one.jobs
     const { groups, looked, isCut } = await groupWaitingWork(reader, { name, isDue: true })
-    const main = groups.find(({ by, count }) => by !== 'field' && 2 * count > looked)
+    // What waits for a blocked key is none of it.
+    const isFree = keys.every((key) => key.name !== name)
+    const main = isFree && groups.find(({ by, count }) => by !== 'field' && 2 * count > looked)
     const percent = main && Math.floor((100 * main.count) / looked)
     const whose =
       main && `${percent} % of ${isCut ? 'the first' : 'it'} is ${main.by} ${main.value}.`
-    one.note = [one.note, whose, cause].filter((part) => part != null).join(' ') || null
+    for (const part of [whose, cause]) if (part) addNote(one, part)
   }
 }
 
 export interface JobHealth {
-  /** What keeps jobs from being done: `noWorker`, `silent` and `late`. Empty when all is well. */
+  /** What keeps jobs from being done: `database`, `noWorker`, `silent` and `late`. Empty when all is well. */
   problems: Problem[]
   /** Jobs whose schedules somebody has paused, which is no problem. */
   paused: string[]
@@ -251,22 +280,24 @@ export async function getJobHealth(
 ): Promise<JobHealth> {
   const { jobs, now } = checkHealthQuery(reader, catalogue, at)
   const names = jobs.map(({ name }) => name)
-  const [isAnyAlive, pauses, all] = await Promise.all([
+  const [readOnly, isAnyAlive, pauses, all] = await Promise.all([
+    findReadOnly(reader),
     isAnyWorkerAlive(reader),
     readPausedQueues(reader),
     withOtherJobs(reader, names),
   ])
-  const { found: late, paused } = await findLate(reader, jobs, isAnyAlive, now)
-  const others = all.slice(names.length).filter((name) => !pauses.has(name))
-  const found = isAnyAlive
-    ? [
-        ...(await findSilent(reader, jobs, await listWorkers(reader), now)),
-        ...late,
-        ...findUntaken(await listOrphans(reader, await jobsWithoutWorker(reader, others)), {
-          isKnown: false,
-          now,
-        }),
-      ]
-    : [await findNoWorker(reader, now)]
+  const untaken = isAnyAlive ? await jobsWithoutWorker(reader, all) : []
+  const { found: late, paused } = await findLate(reader, jobs, { isAnyAlive, untaken, now })
+  const others = untaken.filter((name) => !names.includes(name) && !pauses.has(name))
+  const found =
+    readOnly.length > 0
+      ? readOnly
+      : isAnyAlive
+        ? [
+            ...(await findSilent(reader, jobs, await listWorkers(reader), now)),
+            ...late,
+            ...findUntaken(await listOrphans(reader, others), { isKnown: false, now }),
+          ]
+        : [await findNoWorker(reader, now)]
   return { problems: inOrder(found), paused, pausedQueues: [...pauses.keys()] }
 }

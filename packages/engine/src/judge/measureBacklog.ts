@@ -10,15 +10,17 @@ import type { BlockedKey } from './findBlockers.ts'
 /** Work of a job that is due and waits. */
 export interface Backlog {
   name: string
-  /** All of it, and what is not of a blocked key. `isCut`: there may be more; counting stops at 100,000 over all jobs. */
+  /** All of it. `isCut`: there is more; counting stops at 100,000 over all jobs. */
   due: number
-  ready: number
   isCut: boolean
+  /** What is not of a blocked key. `isReadyCut`: there is more. */
+  ready: number
+  isReadyCut: boolean
   /** How long the oldest that is ready has been due; 0 where nothing is ready. */
   oldestMs: number
   /** How many of the job's runs start per second now: of the last five minutes, or as many as those under way end as usual. */
   perSecond: number
-  /** How long what is ready takes at this rate, or longer when `isCut`; null: none starts. */
+  /** How long what is ready takes at this rate, or longer when `isReadyCut`; null: none starts. */
   caughtUpInMs: number | null
   /** How many runs are under way, and the first that started; ISO 8601 in UTC. */
   running: number
@@ -26,9 +28,9 @@ export interface Backlog {
   oldestStartedAt: string | null
 }
 
-/** Pieces to count over all jobs. Each job gets an equal part, and a full part also stands for more. */
+/** Pieces to count over all jobs. Each job gets an equal part. */
 const MAX_COUNTED = 100_000
-/** Where keys are blocked: among so many pieces the oldest of other keys is looked for. */
+/** Where keys are blocked: so much work is looked through that has no place yet, has lost workers, or has no key. */
 const MAX_LOOKED = 10_000
 /** Starts that are read, and of which time. Fewer seconds are no rate. */
 const MAX_STARTS = 1_000
@@ -38,33 +40,57 @@ const LONG_MS = 60_000
 
 const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
 
-const unblockedDue = (part: string, order: string) => `(
-  select work."dueAt", work."key" from "JobWork" work where work."name" = job.name and ${part} order by ${order} limit ${MAX_LOOKED}
+const IS_FREE = `work."key" is null or (job.name, work."key") not in (select name, key from blocked)`
+/** Of the first work in a part what is free to start. */
+const firstOf = (part: string, order: string, isFree = IS_FREE) => `(
+  select work."dueAt" from (
+    select "key", "dueAt" from "JobWork" work where work."name" = job.name and ${part} order by ${order} limit ${MAX_LOOKED}
+  ) work where ${isFree}
 )`
+/** Ready work before, between or behind blocked keys: no work of these is read, however much it is. */
+const besides = (where: string, ofGap: string) => `
+  select work."dueAt" from gap cross join lateral (
+    select "dueAt" from "JobWork" work where work."name" = job.name and work."key" is not null and ${READY} and ${where}
+  ) work where gap.name = job.name and ${ofGap}`
 
 /** A row for each name of `$1` with due work. The keys `$3` of the jobs `$2` are blocked. */
 export const BACKLOG_SQL = `
   with blocked as materialized (
-    select * from unnest($2::text[], $3::text[]) blocked(name, key)
+    select distinct name, key from unnest($2::text[], $3::text[]) blocked(name, key)
+  ), gap as materialized (
+    select name, key, lead(key) over of_name as next, row_number() over of_name as nth from blocked window of_name as (partition by name order by key)
   ), job as materialized (
-    select job.name, case when exists (select from blocked where blocked.name = job.name) then (
-      select min(work."dueAt") from (
-        ${unblockedDue(READY, IN_PLACE)} union all ${unblockedDue(SUSPECT, 'work."place"')}
-        union all ${unblockedDue(`${LATER} and work."dueAt" <= now()`, 'work."dueAt"')}
-      ) work where (job.name, work."key") not in (select name, key from blocked) or work."key" is null
-    ) else oldest.at end as "oldestAt"
-    from unnest($1::text[]) job(name) cross join lateral (select ${oldestDue('job.name')} as at) oldest where oldest.at is not null
+    select job.name, oldest.at as "oldestAt" from unnest($1::text[]) job(name) cross join lateral (select ${oldestDue('job.name')} as at) oldest
+    where oldest.at is not null
   ), budget as materialized (
     select ${MAX_COUNTED} / greatest(count(*), 1) as most from job
+  ), startable as materialized (
+    select job.name, count(*)::int as count, min(work."dueAt") as "oldestAt" from job cross join lateral (
+      select * from (
+        ${besides('work."key" < gap.key', 'gap.nth = 1')}
+        union all ${besides('work."key" > gap.key and work."key" < gap.next', 'gap.next is not null')}
+        union all ${besides('work."key" > gap.key', 'gap.next is null')}
+        union all ${firstOf(READY, IN_PLACE, 'work."key" is null')}
+        union all ${firstOf(SUSPECT, 'work."place"')}
+        union all ${firstOf(`${LATER} and work."dueAt" <= now()`, 'work."dueAt"')}
+      ) any_part limit (select most + 1 from budget)
+    ) work where job.name in (select name from blocked) group by 1
   )
-  select job.name, waiting.count as "due", waiting.count >= (select most from budget) as "isCut",
-         greatest(0, coalesce(${secondsSince('job."oldestAt"')} * 1000, 0)) as "oldestMs",
-         -- Of long runs few start in five minutes: as many start as end.
-         greatest(case when usual."meanMs" >= ${LONG_MS} then started.count / ${RATE_SECONDS} else started.count / greatest(${MIN_SECONDS}, started."seconds") end,
+  select job.name, least(waiting.count, budget.most)::int as "due", waiting.count > budget.most as "isCut",
+         least(ready.count, budget.most)::int as "ready", ready.count > budget.most as "isReadyCut",
+         greatest(0, coalesce(${secondsSince('ready."oldestAt"')} * 1000, 0)) as "oldestMs",
+         -- One start is no rate. Of long runs few start in five minutes: as many start as end.
+         greatest(case when started.count < 2 or usual."meanMs" >= ${LONG_MS} then started.count / ${RATE_SECONDS} else started.count / greatest(${MIN_SECONDS}, started."seconds") end,
            ends.rate, allowed.rate, 0) as "perSecond",
          under.count as "running", under."runId" as "oldestRunId", under."startedAt" as "oldestStartedAt"
-  from job
-  cross join lateral ${countWork('job.name', DUE_PARTS, '(select most from budget)')} waiting
+  from job cross join budget
+  cross join lateral ${countWork('job.name', DUE_PARTS, '(select most + 1 from budget)')} waiting
+  left join startable on startable.name = job.name
+  cross join lateral (
+    select case when is_blocked then coalesce(startable.count, 0) else waiting.count end as count,
+           case when is_blocked then startable."oldestAt" else job."oldestAt" end as "oldestAt"
+    from (select exists (select from blocked where blocked.name = job.name) as is_blocked) one
+  ) ready
   cross join lateral (
     select count(*)::float8 as count, ${secondsSince('min("startedAt")')} as "seconds" from (
       select "startedAt" from "JobRunAll"
@@ -92,15 +118,13 @@ export async function measureBacklog(
   names: readonly string[],
   blocked: readonly BlockedKey[],
 ): Promise<Backlog[]> {
-  const rows = await reader.rows<Omit<Backlog, 'ready' | 'caughtUpInMs'>>({
+  const rows = await reader.rows<Omit<Backlog, 'caughtUpInMs'>>({
     text: BACKLOG_SQL,
     values: [names, blocked.map(({ name }) => name), blocked.map(({ key }) => key)],
   })
   return rows.map((row) => {
-    const held = blocked.filter(({ name }) => name === row.name)
-    const ready = Math.max(0, row.due - held.reduce((sum, { waiting }) => sum + waiting, 0))
-    const { perSecond } = row
+    const { ready, perSecond } = row
     const caughtUpInMs = perSecond > 0 ? Math.round((ready / perSecond) * 1_000) : null
-    return { ...row, oldestMs: Math.round(row.oldestMs), ready, caughtUpInMs }
+    return { ...row, oldestMs: Math.round(row.oldestMs), caughtUpInMs }
   })
 }

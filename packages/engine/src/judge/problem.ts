@@ -5,8 +5,8 @@
  *   silent            A worker lives and gives no sign of life, or does not end a run after its time-out.
  *   late              A tick is due, and no worker has decided it.
  *   limitExceeded     More runs are under way than a limit allows, which is a defect of the engine.
- *   endedWorkers      Workers have ended while they had runs, or one piece of work has ended several.
- *   failing           Too many runs of a job fail.
+ *   endedWorkers      Workers have ended while they had runs, several of them with the same piece of work.
+ *   failing           Too many runs of a job fail, or too much of its work expires before it starts.
  *   deadLetters       Work was given up.
  *   blocked           A run waits for somebody to approve what its guard has blocked.
  *   paused            Work waits for a queue, a key or a limit that somebody has paused, or that waits for a service.
@@ -72,6 +72,8 @@ export interface Found extends Problem {
   reach: number
   /** Which part of what these jobs did in the last 15 minutes it affects, from 0 to 1. */
   share: number
+  /** The error codes by which it shows, with how many dead letters of a job these account for. */
+  causes?: readonly { name: string; code: string; letters: number }[]
 }
 
 /** Sorts the worst first: by stage, reach, share of the last 15 minutes, and age. */
@@ -84,7 +86,7 @@ export function inOrder(found: readonly Found[]): Problem[] {
         compare(other.share, one.share) ||
         (one.since ?? '9').localeCompare(other.since ?? '9'),
     )
-    .map(({ reach: _reach, share: _share, ...problem }) => problem)
+    .map(({ reach: _reach, share: _share, causes: _causes, ...problem }) => problem)
 }
 
 /** Infinity minus Infinity is no number. */

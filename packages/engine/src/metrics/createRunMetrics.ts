@@ -10,6 +10,7 @@ const ENGINE_REASONS = [
   'drained',
   'rate_limited',
   'guard_blocked',
+  'dry_run_refused',
   'payload_invalid',
   'payload_missing',
   'worker_lost',

@@ -36,8 +36,8 @@ export async function listWorkers(reader: JobsReader): Promise<ListedWorker[]> {
   })
 }
 
-/** Living workers give a sign every five seconds. */
-const SILENT_AFTER_MS = 15_000
+/** Living workers give a sign every five seconds: one that is late says nothing yet. */
+const SILENT_AFTER_MS = 60_000
 
 /** Whether a worker that lives has given no sign for longer than living workers do. */
 export function isWorkerSilent(

@@ -96,6 +96,7 @@ export const ABORT_GRACE_MS = 5_000
  */
 export async function executeRun(execution: Execution): Promise<EndResult> {
   const { job, abort } = execution
+  if (execution.taken.facts.dryRun && !job.dryRun) return refuseDryRun(job)
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
 
@@ -110,6 +111,13 @@ export async function executeRun(execution: Execution): Promise<EndResult> {
     clearTimeout(timer)
     if (known.progress !== null) await known.progress.stop()
   }
+}
+
+/** Whoever asked had another version of the definition. */
+function refuseDryRun({ name }: Job): RunResult {
+  const message = `The definition of ${name} has no dryRun: true, so nothing was done`
+  const error = { code: 'dry_run_refused', message }
+  return { status: 'failed', error, retryable: false, details: {} }
 }
 
 export function endLate(abort: Abort, { timeoutMs }: Job): void {

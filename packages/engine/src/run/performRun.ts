@@ -11,7 +11,7 @@ import type { Schema } from '../database/schema.ts'
 import type { End } from '../queue/endRuns.ts'
 import { countRetriesLeft, NO_FAILURES, type Taken } from '../queue/taken.ts'
 import type { Enqueue } from '../job/enqueue.ts'
-import { NOT_STARTED } from '../job/runOutcome.ts'
+import { NEVER_IN_TIME, NOT_STARTED } from '../job/runOutcome.ts'
 import { decideNext, giveUp, type AfterFailure } from './afterFailure.ts'
 import type { Observers } from './combineObservers.ts'
 import { Abort } from './abort.ts'
@@ -220,7 +220,7 @@ function findUnwanted(
   if (isReplaced) return drop(`${again}: newer work has taken its unique key`)
   const at = expiresAt === undefined ? Infinity : Date.parse(expiresAt)
   if (at < Infinity && at < now().getTime())
-    return drop(`: it was to be started by ${new Date(at).toISOString()}`)
+    return drop(`: ${NEVER_IN_TIME} ${new Date(at).toISOString()}`)
   if (payloadMissing === null) return null
   const why = `: its payload could not be read (${payloadMissing})`
   return { result: notStarted('payload_missing', why), after: 'payloadMissing' }

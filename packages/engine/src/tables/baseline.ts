@@ -342,6 +342,8 @@ const LIMITS_SQL = `
           CONSTRAINT "JobKey_pkey" PRIMARY KEY ("name", "key")
       ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
+      -- Which keys are paused or parked, of very many that have a rate alone.
+      CREATE INDEX "JobKey_stopped_idx" ON "JobKey"("name", "key") WHERE "pausedUntil" IS NOT NULL OR "parkedUntil" IS NOT NULL;
       CREATE INDEX "JobKey_unset_idx" ON "JobKey"(greatest("freeAt", "parkedUntil")) WHERE "perKey" IS NULL AND "pausedUntil" IS NULL;`
 
 const HISTORY_SQL = `

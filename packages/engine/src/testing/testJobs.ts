@@ -45,7 +45,7 @@ export interface EnqueuedWork<Payload = unknown> {
 }
 
 export interface TestRunOptions {
-  /** Rolls everything back at the end, as `roundsman once --dry-run` does. Default false. */
+  /** Rolls all batches back at the end, as `roundsman once --dry-run` does. Only of a job that declares `dryRun`. Default false. */
   dryRun?: boolean
   /** The person who asks for the run, as recorded in it. Default: nobody. */
   actor?: string

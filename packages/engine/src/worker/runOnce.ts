@@ -59,7 +59,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   payload?: unknown
   /** The id of a dead letter: the run is its next attempt, has its payload, and settles it. */
   deadLetter?: string
-  /** Rolls everything back at the end. Not with `deadLetter`, whose run is a real attempt. Default false. */
+  /** Rolls all batches back at the end. Only of a job that declares `dryRun`, and not with `deadLetter`, a real attempt. Default false. */
   dryRun?: boolean
   /** The person who asks, as recorded in the run. Default: nobody. */
   actor?: string

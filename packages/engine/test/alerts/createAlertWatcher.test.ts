@@ -478,7 +478,7 @@ describe('what is told', () => {
       {
         ...about,
         kind: 'noWorker',
-        text: 'No living worker and no catalogue has gone: 3 pieces of work wait, the oldest for 5 min.',
+        text: 'No living worker takes gone, and this catalogue does not have it: 3 pieces of work wait, the oldest for 5 min.',
       },
     ])
     await runtime.rows('delete from "JobDeadLetter"')
@@ -529,21 +529,17 @@ describe('what is told', () => {
     await insertWaiting(importFeed.name, 1, 0)
     await insertRuns(['worker_lost', 'worker_lost', ...Array<null>(40).fill(null)])
     await runtime.rows(
-      `update "JobRun" set "workId" = (select "id" from "JobWork"), "label" = 'secret' where "errorCode" is not null`,
-    )
-    await runtime.rows(
-      `insert into "JobFormerWorker" values ('w', '0.2.1', now() - interval '1 day', now())`,
+      `update "JobRun" set "workId" = (select "id" from "JobWork"), "label" = 'secret', "workerId" = "id" where "errorCode" is not null`,
     )
     watch({ channels: [createAlertWebhook({ url: receiver.url })] })
     await waitFor(() => receiver.requests.length > 0)
-    await runtime.rows('truncate "JobFormerWorker"')
     expect(noticesOf(receiver)).toMatchObject([
       {
         kind: 'endedWorkers',
         job: 'importFeed',
         facts: { count: 2, since: expect.any(String) },
         text: expect.stringMatching(
-          /^One piece of work of importFeed has ended 2 workers, the last \d+ s ago\.$/,
+          /^2 workers ended while they ran the same piece of work of importFeed, the last \d+ s ago\.$/,
         ),
       },
     ])
@@ -635,9 +631,7 @@ describe('what is told', () => {
       [
         'silent',
         null,
-        expect.stringMatching(
-          /^Worker still lives, but has given no sign for \d+ d, and its runs wait\.$/,
-        ),
+        expect.stringMatching(/^Worker still lives, but has given no sign for \d+ d\.$/),
       ],
     ])
   })
@@ -658,7 +652,7 @@ describe('what is told', () => {
       ...{ kind: 'schedulesRefused', job: 'importFeed' },
       facts: { key: 'tenant-2', count: 2, since: '2026-01-01T02:00:00.000Z' },
       text: expect.stringMatching(
-        /^The schema of importFeed refuses the payload of 2 schedules, which are paused for that: tenant-2 for \d+ d\.$/,
+        /^The schema of importFeed has refused the payload of 2 schedules, which are paused for that: tenant-2 for \d+ d\.$/,
       ),
     })
   })
@@ -850,7 +844,7 @@ describe('a database that refuses writes', () => {
         new Date(),
       )
       await fresh.end()
-      const text = 'The database refuses writes (read-only), so nothing starts or ends.'
+      const text = 'The database refuses writes (read-only).'
       expect(problems.map((one) => [one.kind, one.text])).toEqual([['database', text]])
       expect(noticesOf(receiver)).toMatchObject([{ event: 'began', kind: 'database', text }])
     } finally {
@@ -879,6 +873,47 @@ describe('a webhook', () => {
     expect(signature).toBe(createHmac('sha256', secret).update(`${at}.${body}`).digest('hex'))
     // A receiver refuses what is signed five minutes ago or more, which somebody may have kept and sent again.
     expect(Math.abs(Date.now() / 1_000 - Number(at))).toBeLessThan(300)
+  })
+
+  it('of Slack gets a message of which no name makes a link or a mention', async () => {
+    const receiver = await openMonitor()
+    const secret = 'a secret of the receiver'
+    watch({
+      channels: [createAlertWebhook({ url: receiver.url, secret, format: 'slack' })],
+      consoleUrl: 'https://shop.example.com/console/?a=1&b=2',
+    })
+    await insertDeadLetters('<!channel> & more')
+    const { headers, body } = await waitFor(() => receiver.requests[0])
+
+    expect(headers).toMatchObject({ 'content-type': 'application/json' })
+    expect(headers).toHaveProperty('x-roundsman-signature')
+    const text =
+      'importFeed has 1 dead letter, 1 in the last hour, with &lt;!channel&gt; &amp; more.'
+    const about = expect.stringMatching(
+      /^deadLetters · began <!date\^\d+\^\{date_short_pretty\} \{time\}\|[\d:.TZ-]+> · <https:\/\/shop\.example\.com\/console\/\?a=1&amp;b=2\/queue\|Open the console>$/,
+    )
+    expect(JSON.parse(body)).toEqual({
+      text,
+      blocks: [
+        { type: 'section', text: { type: 'mrkdwn', text } },
+        { type: 'context', elements: [{ type: 'mrkdwn', text: about }] },
+      ],
+    })
+  })
+
+  it('of Slack gets no more than Slack takes', async () => {
+    const receiver = await openMonitor()
+    const channel = createAlertWebhook({ url: receiver.url, format: 'slack' })
+    const notice: AlertNotice = {
+      version: 1, id: '1', event: 'ended', kind: 'failing', job: null, code: null,
+      startedAt: '2026-11-24T09:12:00.000Z', endedAt: '2026-11-24T09:13:00.000Z', url: null,
+      text: '&'.repeat(5_000), facts: {},
+    }
+    await channel.send(notice, AbortSignal.timeout(10_000))
+    const { text, blocks } = JSON.parse(receiver.requests[0]!.body)
+    expect(text).toBe(`${'&amp;'.repeat(590)}…`)
+    expect(blocks[0].text.text.length).toBeLessThanOrEqual(3_000)
+    expect(blocks[1].elements[0].text).toContain('failing · ended <!date^1795511580^')
   })
 
   it('that fails, redirects, breaks off or hangs is tried again, and takes the notice once', async () => {
@@ -982,7 +1017,13 @@ describe('a channel of the host', () => {
       retryDelayMs: 20,
       giveUpAfterMs: 20,
     }
-    const webhookOptions = { url: 'https://example.com', secret: 's', name: 'hook', timeoutMs: 20 }
+    const webhookOptions = {
+      url: 'https://example.com',
+      secret: 's',
+      format: 'slack',
+      name: 'hook',
+      timeoutMs: 20,
+    }
     const make = async (of: 'watcher' | 'webhook', options: unknown) =>
       of === 'webhook'
         ? void createAlertWebhook(options as never)

@@ -22,7 +22,7 @@ import { useClientRuntime } from '../useClientRuntime.ts'
 const { ArgumentError, JobError } = engine
 const { runtime, client: jobsClient } = useClientRuntime()
 
-const letter = engine.defineJob({ name: 'letter', schedule: { cron: '@daily' } })
+const letter = engine.defineJob({ name: 'letter', schedule: { cron: '@daily' }, dryRun: true })
 const jobs = [letter] as const
 const handlers = { letter: async () => undefined }
 const id = '0189f7a4-3c1e-7d2b-9a4f-0123456789ab'
@@ -157,6 +157,7 @@ const INDEX: Record<string, Call> = {
         isDestructive: true,
         guard: all<engine.Guard>('Guard', { maxRows: 50, maxShare: 0.5, minRows: 5 }),
         unguarded: undefined,
+        dryRun: false,
         isolate: all<engine.IsolationLimits>('IsolationLimits', { memoryMb: 64 }),
         label: () => 'label',
         show: ['tenant'],
@@ -278,6 +279,7 @@ const ALERTS: Record<string, Call> = {
       all<alerts.AlertWebhookOptions>('AlertWebhookOptions', {
         url: 'http://127.0.0.1:9',
         secret: 'secret',
+        format: 'json',
         name: 'webhook',
         timeoutMs: 5,
       }),

@@ -13,6 +13,7 @@ const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
 
 const purge = defineJob({
   name: 'purge',
+  dryRun: true,
   guard: { maxRows: 100, maxShare: 0.5 },
   schedule: { cron: '0 0 1 1 *' },
 })

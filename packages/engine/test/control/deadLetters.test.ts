@@ -17,6 +17,7 @@ const parcel = defineJob({
 const oldParcel = { ...parcel, payload: z.unknown() } as Job<'parcel'>
 const rounds = defineJob({
   name: 'rounds',
+  dryRun: true,
   schedule: { cron: '0 0 1 1 *' },
   retry: { limit: 0 },
 })

@@ -3,7 +3,9 @@ import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createJobsClient, getWork } from '../../src/client.ts'
+import { connectionProblem } from '../../src/database/connectionProblem.ts'
 import { defineJob, nextTick, type RunContext, type TransactionOf } from '../../src/index.ts'
+import { getJobHealth } from '../../src/judge/judgeJobs.ts'
 import { createWorker } from '../../src/worker.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
@@ -74,8 +76,15 @@ describe('a worker, a scheduler and a client of a database', () => {
       jobs: [count],
       handlers: { count: async () => ({}) },
     })
-    await expect(worker.start()).rejects.toThrow('read-only transaction')
+    const error: unknown = await worker.start().catch((reason: unknown) => reason)
     await worker.stop()
+    expect(connectionProblem(error, runtime.url)).toContain('refuses writes (read-only)')
+    const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url })
+    const { problems } = await getJobHealth(client.reader, [count], new Date())
+    await client.stop()
+    expect(problems).toMatchObject([
+      { kind: 'database', text: 'The database refuses writes (read-only).', isUnhealthy: true },
+    ])
   })
 })
 

@@ -2,11 +2,12 @@ import { useLivingWorkers } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { judgeJobs } from '../../src/judge/judgeJobs.ts'
+import { isWorkerSilent } from '../../src/read/listWorkers.ts'
 import type { ProblemKind, ProblemStage } from '../../src/judge/problem.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const pay = defineJob({ name: 'pay', timeoutMs: 60_000 })
-const report = defineJob({ name: 'report' })
+const report = defineJob({ name: 'report', timeoutMs: 3 * 3_600_000 })
 const mail = defineJob({ name: 'mail' })
 const jobs = [pay, report, mail]
 const runtime = useTestRuntime({
@@ -47,25 +48,31 @@ const former = (id: string, version: string) =>
 
 interface Runs {
   code?: string
+  message?: string
   /** The class and the first frame. */
   at?: [string, string]
   by?: string
   workId?: string
+  took?: string
 }
-/** Runs of a job that ended so, a second apart, the last of them `ago`. */
+/** Runs of a job that ended so, a second apart, the last of them started `ago`. */
 const runs = (
   name: string,
   count: number,
   ago: string,
-  { code, at, by = 'w1', workId }: Runs = {},
+  { code, message, at, by = 'w1', workId, took = '0' }: Runs = {},
 ) =>
   sql(
     `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "createdAt", "errorCode", "details", "workId")
      select gen_random_uuid(), $1, (case when $4::text is null then 'success' else 'failed' end)::"JobRunStatus", 'queue', $5,
-            started, started, started, $4, $6::jsonb, $7::uuid
+            started, started + $8::interval, started, $4, $6::jsonb, $7::uuid
      from generate_series(0, $2::int - 1) n cross join lateral (select now() - $3::interval - n * interval '1 second' as started) at`,
     ...[name, count, ago, code ?? null, by],
-    ...[at === undefined ? null : { error: { name: at[0], stack: `at ${at[1]}` } }, workId ?? null],
+    ...[
+      { error: { message, ...(at && { name: at[0], stack: `at ${at[1]}` }) } },
+      workId ?? null,
+      took,
+    ],
   )
 const letters = (
   name: string,
@@ -93,13 +100,13 @@ const claim = (name: string, count: number, ago: string, limits: string | null =
     ...[name, count, ago, limits],
   )
 const poison = '00000000-0000-7000-8000-00000000000a'
-const putPoison = async () => {
+const putPoison = async (id = poison) => {
   await sql(
     `insert into "JobWork" ("id", "name", "label", "dueAt", "bytes", "payload", "losses") values ($1, 'pay', 'Order 7', now() - interval '3 minutes', 2, '{}', 2)`,
-    poison,
+    id,
   )
-  await runs('pay', 1, '10 minutes', { code: 'worker_lost', by: 'dead1', workId: poison })
-  await runs('pay', 1, '4 minutes', { code: 'worker_lost', by: 'dead2', workId: poison })
+  await runs('pay', 1, '10 minutes', { code: 'worker_lost', by: 'dead1', workId: id })
+  await runs('pay', 1, '4 minutes', { code: 'worker_lost', by: 'dead2', workId: id })
   await sql(`update "JobRun" set "label" = 'Order 7'`)
 }
 const pauseKey = () =>
@@ -108,6 +115,16 @@ const pauseKey = () =>
      values ('pay', 'initech', 'infinity', 'max@example.com', now() - interval '23 days', 'They move')`,
   )
 
+const EXPIRED = {
+  code: 'expired',
+  message: 'Not started: it was to be started by 2026-01-01T00:00:00.000Z',
+}
+
+/** In the largest unit. */
+const span = (
+  of: string,
+) => `(select case when s >= 86400 then floor(s / 86400) || ' d' when s >= 3600 then floor(s / 3600) || ' h' else floor(s / 60) || ' min' end
+  from (select extract(epoch from $1::timestamptz - (${of})) as s) one)`
 const min = (of: string) => `floor(extract(epoch from $1::timestamptz - (${of})) / 60) || ' min'`
 const of = (name: string, where = 'true') =>
   `(select count(*) from "JobRun" where "name" = '${name}' and ${where})`
@@ -157,7 +174,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'noWorker',
     stage: 'waiting',
-    says: `(select 'No living worker and no catalogue has gone: ' || count(*) || ' pieces of work wait, the oldest for ' || ${min('min("dueAt")')} || '.' from "JobWork")`,
+    says: `(select 'No living worker takes gone, and this catalogue does not have it: ' || count(*) || ' pieces of work wait, the oldest for ' || ${min('min("dueAt")')} || '.' from "JobWork")`,
   },
   {
     is: 'the only worker is stopped, and work waits for it',
@@ -168,7 +185,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'silent',
     stage: 'stopped',
-    says: `(select 'Worker w1 lives, but has given no sign for ' || ${min('"heartbeatAt"')} || ', and its runs wait. A run of pay goes on beyond its time-out.' from "JobWorker")`,
+    says: `(select 'Worker w1 lives, but has given no sign for ' || ${min('"heartbeatAt"')} || '. A run of pay goes on beyond its time-out.' from "JobWorker")`,
   },
   {
     is: 'a run goes on beyond its time-out',
@@ -209,7 +226,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'failing',
     stage: 'losing',
-    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, most with broken_mail, all on 4.11.2, none on 4.12. It began ' ||
+    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, 6 with broken_mail, all on 4.11.2, none on 4.12. It began ' ||
       ${min(`min("startedAt") filter (where "errorCode" is not null)`)} || ' ago, with the first run of version 4.11.2.' from "JobRun")`,
   },
   {
@@ -244,9 +261,9 @@ const NIGHTS: Night[] = [
     },
     kind: 'failing',
     stage: 'losing',
-    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, most with ECONNREFUSED (Error at connect (src/db.ts:1:2)). It began ' ||
+    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, with ECONNREFUSED (Error at connect (src/db.ts:1:2)). It began ' ||
       ${min('min("startedAt")')} || ' ago.' from "JobRun")`,
-    note: `(select count(*) || ' pieces of work are dead letters.' from "JobDeadLetter")`,
+    note: `(select count(*) || ' pieces of work of pay are dead letters.' from "JobDeadLetter")`,
   },
   {
     is: 'a job that runs once a day failed in its last run',
@@ -260,6 +277,173 @@ const NIGHTS: Night[] = [
     says: `(select 'The last run of report failed with timeout, ' || ${min('max("endedAt")')} || ' ago. It began ' || ${min('max("startedAt")')} || ' ago.' from "JobRun")`,
   },
   {
+    is: 'runs take two hours and then time out, ten at once',
+    put: async () => {
+      await worker('w1')
+      await runs('report', 10, '125 minutes', { code: 'timeout', took: '2 hours' })
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `(select count(*) || ' of ' || count(*) || ' runs of report failed in the last hour, with timeout. It began ' || ${span('min("startedAt")')} || ' ago.' from "JobRun")`,
+  },
+  {
+    is: 'a nightly job has failed for three days, after it had succeeded',
+    put: async () => {
+      await worker('w1')
+      for (const days of [1, 2, 3])
+        await runs('report', 1, `${days * 24} hours 10 minutes`, { code: 'timeout' })
+      await runs('report', 1, '97 hours')
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `(select 'The last ' || count(*) || ' runs of report failed with timeout, the last ' || ${span('max("endedAt")')} || ' ago. It began ' || ${span('min("startedAt")')} || ' ago.' from "JobRun" where "errorCode" is not null)`,
+  },
+  {
+    is: 'the last runs of a job fail by errors of their own',
+    put: async () => {
+      await worker('w1')
+      await runs('report', 1, '3 minutes', { code: 'ENOENT' })
+      await runs('report', 2, '20 minutes', { code: 'timeout' })
+      await runs('report', 1, '3 hours')
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `(select count(*) || ' of ' || count(*) || ' runs of report failed in the last hour, ' || count(*) filter (where "errorCode" = 'timeout') || ' with timeout. It began ' ||
+      ${min(`min("startedAt")`)} || ' ago.' from "JobRun" where "errorCode" is not null)`,
+  },
+  {
+    is: 'runs fail of which nobody knows the version, and others run well on a known one',
+    put: async () => {
+      await worker('w1', { version: '4.12' })
+      await former('old', '4.11.2')
+      await runs('pay', 6, '4 minutes', { code: 'refused', by: 'unknown' })
+      await runs('pay', 6, '2 minutes', { code: 'refused', by: 'old' })
+      await runs('pay', 9, '3 minutes')
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `${failed('pay')} || ' of ' || ${of('pay')} || ' runs of pay failed in the last hour, with refused. It began ' ||
+      ${min(`select min("startedAt") from "JobRun" where "errorCode" = 'refused'`)} || ' ago.'`,
+  },
+  {
+    is: 'one version gives work of two jobs up, by an error in each',
+    put: async () => {
+      await worker('w1', { version: '4.12' })
+      await former('old', '4.11.2')
+      for (const name of ['pay', 'mail']) {
+        await runs(name, 6, '2 minutes', { code: `broken_${name}`, by: 'old' })
+        await runs(name, 9, '3 minutes')
+        await letters(name, 2, '1 minute', `broken_${name}`)
+      }
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `(select count("errorCode") || ' of ' || count(*) || ' runs of mail and pay failed in the last hour, 6 with broken_mail, all on 4.11.2, none on 4.12. It began ' ||
+      ${min(`min("startedAt") filter (where "errorCode" is not null)`)} || ' ago, with the first run of version 4.11.2.' from "JobRun")`,
+    note: `(select '2 pieces of work of mail are dead letters. 2 pieces of work of pay are dead letters.')`,
+  },
+  {
+    is: 'work expires before it starts, and nothing else is wrong',
+    put: async () => {
+      await worker('w1')
+      await runs('pay', 30, '5 minutes', EXPIRED)
+      await runs('pay', 60, '5 minutes')
+      await runs('mail', 40, '5 minutes', {
+        code: 'expired',
+        message: 'Not started: newer work has taken its unique key',
+      })
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `(select count(*) || ' pieces of work of pay expired before they started, in the last hour.' from "JobRun" where "name" = 'pay' and "errorCode" = 'expired')`,
+  },
+  {
+    is: 'work expires since a partner never answers, which loses other work later',
+    put: async () => {
+      await worker('w1')
+      await runs('report', 20, '30 minutes')
+      await claim('report', 4, '12 minutes')
+      await work('report', 4, '12 minutes')
+      await runs('report', 30, '8 minutes', EXPIRED)
+    },
+    kind: 'backlog',
+    stage: 'losing',
+    says: `(select 'report: ' || count(*) || ' pieces of work wait, the oldest for ' || ${min('min("dueAt")')} || ', and none has started in the last 5 min; '
+      || (select cardinality("runIds") || ' runs are under way, the oldest for ' || ${min('"startedAt"')} || '.' from "JobClaim") from "JobWork")`,
+    note: `(select count(*) || ' pieces of work of report expired before they started, in the last hour.' from "JobRun" where "errorCode" = 'expired')`,
+  },
+  {
+    is: 'a piece of work ends workers with ten others that run beside it',
+    put: async () => {
+      await worker('w1')
+      await putPoison()
+      for (let nth = 1; nth <= 9; nth++)
+        await putPoison(`00000000-0000-7000-8000-0000000000f${nth}`)
+    },
+    kind: 'endedWorkers',
+    stage: 'losing',
+    says: `(select count(distinct "workerId") || ' workers ended while they ran the same ' || count(distinct "workId") || ' pieces of work of pay, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun")`,
+    note: `'Workers run each of these alone in a process, which shows which one ends it.'`,
+  },
+  {
+    is: 'that piece of work was given up',
+    put: async () => {
+      await worker('w1')
+      await putPoison()
+      await sql(
+        `with gone as (delete from "JobWork" returning *)
+         insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage", "failedAt") select "id", "name", 2, '{}', 'worker_lost', '', now() - interval '3 minutes' from gone`,
+      )
+    },
+    kind: 'endedWorkers',
+    stage: 'losing',
+    says: `(select count(*) || ' workers ended while they ran the same piece of work of pay, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun")`,
+    note: `(select 'It is Order 7. It was given up ' || ${min('"failedAt"')} || ' ago: retry it once you know that it ends no other worker.' from "JobDeadLetter")`,
+  },
+  {
+    is: 'a worker that lives has lost its session for a moment, twice with the same work',
+    put: async () => {
+      await worker('w1')
+      for (const ago of ['30 minutes', '10 minutes'])
+        await runs('pay', 1, ago, { code: 'worker_lost', workId: poison })
+      await work('pay', 1, '1 second')
+    },
+    kind: 'endedWorkers',
+    stage: 'over',
+    says: `(select 'Worker w1 has lost its session of the database, and ' || count(*) || ' runs of pay, noticed ' || ${min('max("endedAt")')} || ' ago.' from "JobRun")`,
+    note: `'It lives: look for what cuts connections.'`,
+  },
+  {
+    is: 'a paused key has more work than is counted, and work of other keys waits as well',
+    put: async () => {
+      await worker('w1')
+      await pauseKey()
+      await work('pay', 100_500, '3 hours', 'initech')
+      for (const key of ['', 'acme', 'zebra']) await work('pay', 70, '20 minutes', key)
+    },
+    kind: 'backlog',
+    stage: 'waiting',
+    says: `(select 'pay: ' || count(*) || ' pieces of work wait, the oldest for ' || ${min('min("dueAt")')} || ', and none has started in the last 5 min.' from "JobWork" where "key" <> 'initech')`,
+    items: 2,
+  },
+  {
+    is: 'somebody has set a limit and forgotten it',
+    put: async () => {
+      await worker('w1')
+      await sql(
+        `insert into "JobLimit" ("name", "global", "setGlobal", "setBy", "setAt", "setReason", "changedPlace")
+         values ('job:pay', 10, 1, 'max@example.com', now() - interval '50 hours', 'They move', 0)`,
+      )
+      await runs('pay', 20, '30 minutes')
+      await claim('pay', 1, '20 seconds', '{job:pay}')
+      await work('pay', 20, '9 minutes')
+    },
+    kind: 'backlog',
+    stage: 'waiting',
+    says: `(select 'pay: ' || count(*) || ' pieces of work wait, the oldest for ' || ${min('min("dueAt")')} || ', since its limit is full: pay has 1 of its 1 slot.' from "JobWork")`,
+    note: `'Reason: They move. max@example.com set it to 1 2 d ago.'`,
+  },
+  {
     is: 'a job has failed, and succeeds again',
     put: async () => {
       await worker('w1')
@@ -269,7 +453,7 @@ const NIGHTS: Night[] = [
     kind: 'failing',
     stage: 'over',
     says: `(select count("errorCode") || ' of ' || count(*) || ' runs of pay failed in the last hour, with refused. It began ' || ${min('min("startedAt")')} || ' ago.' from "JobRun")`,
-    note: `'Nothing has failed in the last 15 minutes.'`,
+    note: `'No run has failed like this in the last 15 minutes.'`,
   },
   {
     is: '100,000 pieces of work were given up within the hour, and more before',
@@ -279,7 +463,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'deadLetters',
     stage: 'losing',
-    says: `'pay has over 100,000 dead letters, over 1,000 in the last hour, most with broken.'`,
+    says: `'pay has over 100,000 dead letters, over 100,000 in the last hour, of the last 1,000 most often with broken.'`,
   },
   {
     is: 'exactly as many were given up as are counted, days ago',
@@ -289,7 +473,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'deadLetters',
     stage: 'over',
-    says: `(select 'pay has ' || count(*) || ' dead letters, the last 2 d ago, most with broken.' from "JobDeadLetter")`,
+    says: `(select 'pay has ' || count(*) || ' dead letters, the last 2 d ago, most often with broken.' from "JobDeadLetter")`,
   },
   {
     is: 'a piece of work ends workers, and a neighbour loses its runs by that',
@@ -301,8 +485,8 @@ const NIGHTS: Night[] = [
     },
     kind: 'endedWorkers',
     stage: 'losing',
-    says: `(select 'One piece of work of pay has ended ' || count(distinct "workerId") || ' workers, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'pay')`,
-    note: `'It is Order 7. It waits for a process in which nothing else runs.'`,
+    says: `(select count(distinct "workerId") || ' workers ended while they ran the same piece of work of pay, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'pay')`,
+    note: `'It is Order 7. It waits to start, alone in a process.'`,
   },
   {
     is: 'that piece waits in a paused queue',
@@ -313,7 +497,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'endedWorkers',
     stage: 'waiting',
-    says: `(select 'One piece of work of pay has ended ' || count(*) || ' workers, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun")`,
+    says: `(select count(*) || ' workers ended while they ran the same piece of work of pay, the last ' || ${min('max("endedAt")')} || ' ago.' from "JobRun")`,
     note: `'It is Order 7. Its queue is paused, so it does not start.'`,
   },
   {
@@ -424,7 +608,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'paused',
     stage: 'waiting',
-    says: `(select count(*) || ' pieces of work wait for a service that has refused more of pay, the oldest for 1 h.' from "JobWork")`,
+    says: `(select 'pay: ' || count(*) || ' pieces of work wait for a service that has refused more, the oldest for 1 h.' from "JobWork")`,
   },
   {
     is: 'the schema of a job refuses the payloads of schedules',
@@ -437,7 +621,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'schedulesRefused',
     stage: 'waiting',
-    says: `(select 'The schema of pay refuses the payload of ' || count(*) || ' schedules, which are paused for that: ' || min("key") filter (where "pausedAt" < now() - interval '5 hours') || ' for 6 h.' from "JobSchedule")`,
+    says: `(select 'The schema of pay has refused the payload of ' || count(*) || ' schedules, which are paused for that: ' || min("key") filter (where "pausedAt" < now() - interval '5 hours') || ' for 6 h.' from "JobSchedule")`,
   },
   {
     is: 'more runs are under way than a limit allows',
@@ -458,6 +642,14 @@ const judge = async () => {
   const now = new Date()
   return { now, ...(await judgeJobs(runtime.reader, jobs, now)) }
 }
+
+it('counts a worker as silent, here as on its page, once it has given no sign for a minute', async () => {
+  await worker('w1', { signAgo: '50 seconds' })
+  await worker('w2', { signAgo: '70 seconds' })
+  const { now, problems, workers } = await judge()
+  expect(problems).toMatchObject([{ kind: 'silent', workerId: 'w2' }])
+  expect(workers.filter((one) => isWorkerSilent(one, now)).map(({ id }) => id)).toEqual(['w2'])
+})
 
 describe('of a night, the first item says what is true', () => {
   it.each(NIGHTS)('when $is', async ({ put, kind, stage, says, note, items = 1 }) => {

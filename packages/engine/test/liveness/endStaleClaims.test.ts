@@ -13,7 +13,7 @@ import { useTestRuntime } from '../useTestRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 
-const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
+const parcel = defineJob({ name: 'parcel', retry: { limit: 0 }, dryRun: true })
 const letter = defineJob({ name: 'letter', retry: { limit: 1 } })
 const jobs = [parcel, letter] as const
 

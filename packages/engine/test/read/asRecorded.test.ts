@@ -16,7 +16,7 @@ import {
   readPausedQueues,
   sampleRuns,
   searchRuns,
-  tallyDurationsByHour,
+  tallyRunsByHour,
 } from '../../src/internal.ts'
 import { listWorkers } from '../../src/client.ts'
 import { NEUTRAL_CODES } from '../../src/read/countRuns.ts'
@@ -124,6 +124,8 @@ const idsOf = (runs: readonly { id: string }[]) => runs.map(({ id }) => id)
 const tookMs = ({ startedAt, endedAt }: Run) => Date.parse(endedAt!) - Date.parse(startedAt)
 const isNeutral = (code: string | null) =>
   (NEUTRAL_CODES as readonly (string | null)[]).includes(code)
+/** As the run's own page says. */
+const isStopped = (code: string | null) => isNeutral(code) && code !== 'rate_limited'
 
 /** Without what computing in another order leaves behind the point. */
 function rounded<Row extends object>(row: Row): Row {
@@ -142,8 +144,8 @@ function percentile(share: number, values: readonly number[]): number | null {
 function outcomes(runs: readonly Run[]) {
   return {
     success: runs.filter(({ status }) => status === 'success').length,
-    failed: runs.filter(({ code }) => code !== null && !isNeutral(code)).length,
-    stopped: runs.filter(({ code }) => isNeutral(code)).length,
+    failed: runs.filter(({ code }) => code !== null && !isStopped(code)).length,
+    stopped: runs.filter(({ code }) => isStopped(code)).length,
     running: runs.filter(({ status }) => status === 'running').length,
   }
 }
@@ -187,13 +189,13 @@ it('says of runs what a look through all of them says, in whatever order they we
             .slice(0, 400),
           ({ startedAt }) => `${startedAt.slice(0, 13)}:00:00.000Z`,
         )
-        const tally = await tallyDurationsByHour(reader, {
+        const tally = await tallyRunsByHour(reader, {
           name,
           from: new Date(START_MS + HOUR_MS),
           maxRuns: 400,
         })
         expect(
-          tally.map(({ durations: _durations, ...hour }) => ({
+          tally.map((hour) => ({
             ...hour,
             hour: iso(Date.parse(hour.hour)),
           })),
@@ -207,9 +209,13 @@ it('says of runs what a look through all of them says, in whatever order they we
       }
 
       const since = new Date(START_MS + 2 * HOUR_MS)
-      const [failing] = await readFailures(reader, ['busy'], new Date(since.getTime() + HOUR_MS))
+      const [failing] = await readFailures(
+        reader,
+        [{ name: 'busy', timeoutMs: 24 * HOUR_MS }],
+        new Date(since.getTime() + HOUR_MS),
+      )
       const judged = ended('busy').filter(({ code }) => !isNeutral(code))
-      const recent = judged.filter(({ startedAt }) => startedAt >= since.toISOString())
+      const recent = judged.filter(({ endedAt }) => endedAt! >= since.toISOString())
       const failures = recent.filter(({ code }) => code !== null)
       const lastThree = judged.slice(0, 3).map(({ code }) => code !== null)
       expect(failing && [failing.runs, failing.failed, failing.inARow]).toEqual(

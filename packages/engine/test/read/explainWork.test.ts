@@ -6,7 +6,7 @@ import { explainWork } from '../../src/read/explainWork.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
-const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
+const parcel = defineJob({ name: 'parcel', retry: { limit: 0 }, dryRun: true })
 const by = { actor: 'admin@example.com', reason: 'the partner is away' }
 
 const runtime = useTestRuntime()

@@ -6,7 +6,7 @@ import {
   findOldestStart,
   measureDuration,
   NEUTRAL_CODES,
-  tallyDurationsByHour,
+  tallyRunsByHour,
 } from '../../src/read/countRuns.ts'
 import { readFailures } from '../../src/judge/findFailing.ts'
 import { findFirstRuns } from '../../src/judge/findFirstRun.ts'
@@ -94,7 +94,7 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
   'how long it took': (of) => measureDuration(of, 'former'),
   'its oldest run': (of) => findOldestStart(of, 'former'),
   'its hours': (of) =>
-    tallyDurationsByHour(of, {
+    tallyRunsByHour(of, {
       name: 'former',
       from: new Date('2025-01-01T00:00:00Z'),
       maxRuns: 2_000,
@@ -110,7 +110,8 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
       name: 'former',
       startedAt: '2025-12-31T01:00:00Z',
     }),
-  'how often it failed': (of) => readFailures(of, ['former'], new Date('2025-12-31T08:00:00Z')),
+  'how often it failed': (of) =>
+    readFailures(of, [{ name: 'former', timeoutMs: 0 }], new Date('2025-12-31T08:00:00Z')),
   'since when it fails': (of) => findFirstRuns(of, [{ name: 'former', code: 'bear' }]),
   'where its version changed': (of) =>
     listVersionChanges(of, { name: 'former', from: new Date('2025-12-31T08:00:00Z') }),
@@ -279,7 +280,8 @@ it('counts no more than the latest runs of a job that fails, and of what says ho
     Array.from({ length: 6_000 }, (_, nth) => (nth % 4 === 0 ? 'bear' : null)),
   )
   const now = new Date('2026-02-01T00:59:00Z')
-  const found = await readFailures(runtime.reader, ['mixed', 'stopped', 'flood'], now)
+  const jobs = ['mixed', 'stopped', 'flood'].map((name) => ({ name, timeoutMs: 60_000 }))
+  const found = await readFailures(runtime.reader, jobs, now)
   expect(found).toMatchObject([
     {
       name: 'flood',

@@ -24,6 +24,7 @@ const parent = defineJob({
 })
 const child = defineJob({
   name: 'child',
+  dryRun: true,
   payload: z.object({ n: z.number() }),
   label: ({ n }) => `child ${n}`,
   retry: { limit: 1, delayMs: 1_000 },

@@ -13,6 +13,7 @@ import { useTestRuntime } from '../useTestRuntime.ts'
 
 const fill = defineJob({
   name: 'fill',
+  dryRun: true,
   retry: { limit: 0 },
   guard: { maxRows: 5 },
 })

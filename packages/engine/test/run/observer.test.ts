@@ -24,7 +24,7 @@ const echo = defineJob({
   payload: z.object({ text: z.string() }),
   retry: { limit: 0 },
 })
-const follow = defineJob({ name: 'follow', payload: z.object({}) })
+const follow = defineJob({ name: 'follow', payload: z.object({}), dryRun: true })
 const tick = defineJob({ name: 'tick', schedule: { cron: '0 * * * *' } })
 const jobs = [echo, follow, tick] as const
 

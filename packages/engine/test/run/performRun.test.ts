@@ -20,7 +20,7 @@ import { openTestQueue } from '../openTestQueue.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
-const brief = defineJob({ name: 'brief', timeoutMs: 4_321 })
+const brief = defineJob({ name: 'brief', timeoutMs: 4_321, dryRun: true })
 
 type BriefHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 

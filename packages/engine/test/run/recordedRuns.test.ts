@@ -46,6 +46,7 @@ const order = defineJob({
 })
 const plain = defineJob({
   name: 'plain',
+  dryRun: true,
   guard: { maxRows: 1 },
   payload: z.looseObject({}),
   retry: { ...retry, limit: 0 },
@@ -456,7 +457,7 @@ describe('a run that a person has asked for', () => {
         kind: 'failed',
         error: { code: errorCode, message: 'Payment over' },
       })
-      expect(await readFailures(runtime.reader, ['plain'], new Date())).toMatchObject([
+      expect(await readFailures(runtime.reader, [plain], new Date())).toMatchObject([
         { failed: 1, code: errorCode },
       ])
     },

@@ -30,6 +30,7 @@ const slow = defineJob({
 })
 const exclusive = defineJob({
   name: 'exclusive',
+  dryRun: true,
   schedule: { cron: '0 0 1 1 *' },
 })
 const jobs = [echo, other, limited, slow, exclusive]

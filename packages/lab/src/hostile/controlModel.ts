@@ -17,6 +17,7 @@ const purge = defineJob({
   name: 'purge',
   payload: z.strictObject({ olderThanDays: z.int() }),
   isDestructive: true,
+  dryRun: true,
   guard: { maxRows: 4 },
   retry: { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 },
 })

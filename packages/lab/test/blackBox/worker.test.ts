@@ -73,7 +73,7 @@ function probe<Name extends string>(name: Name, more: Partial<JobOptions<Name, A
 const ofKey = ({ key }: Asked) => key
 const service = defineLimit({ name: 'service', global: 1 })
 
-const plain = probe('plain')
+const plain = probe('plain', { dryRun: true })
 const retried = probe('retried', { retry: { limit: 1, delayMs: 1_000 } })
 const brief = probe('brief', { timeoutMs: 500 })
 const guarded = probe('guarded', { isDestructive: true, guard: { maxRows: 10, maxShare: 0.5 } })

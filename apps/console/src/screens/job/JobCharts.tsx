@@ -3,7 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { inWords } from '../../api/readRunDetails.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
-import { DurationScatter, type Span } from '../../charts/DurationScatter.tsx'
+import { DurationScatter } from '../../charts/DurationScatter.tsx'
 import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
@@ -12,8 +12,7 @@ import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatClock, formatExact, formatShort } from '../../time/formatExact.ts'
 
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
+const DAY_MS = 86_400_000
 
 /** What a job's runs came to, how long they took and what they counted. Panels without anything to see are left out. */
 export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
@@ -82,12 +81,8 @@ function RunsPanel({ name, detail, now }: PanelProps) {
 }
 
 function DurationsPanel({ name, detail, now }: PanelProps) {
-  const { sample, duration, versions, hours, days } = detail
+  const { sample, duration, versions } = detail
   const { p50Ms, p95Ms, runs } = duration
-  const spans: Span[] =
-    hours.length > 0
-      ? hours.map((hour) => ({ ...hour, fromMs: Date.parse(hour.from), lengthMs: HOUR_MS }))
-      : days.map((day) => ({ ...day, fromMs: Date.parse(day.date), lengthMs: DAY_MS }))
   const [only] = sample.runs
   return (
     <Panel
@@ -116,7 +111,6 @@ function DurationsPanel({ name, detail, now }: PanelProps) {
         <DurationScatter
           name={name}
           runs={sample.runs}
-          spans={spans}
           overall={duration}
           versions={versions}
           now={now}

@@ -5,7 +5,7 @@ import { Menu } from '../../parts/Menu.tsx'
 
 /** The actions on a job, in a list and on its page, and links to its pages. */
 export function JobMenu({ job }: { job: ConsoleJob }) {
-  const { name, schedule, paused, queuePaused } = job
+  const { name, schedule, paused, queuePaused, dryRun } = job
   const act = useAction()
   const item = (label: string, action: Action) =>
     act !== null && { label, onChoose: () => act(action) }
@@ -14,7 +14,7 @@ export function JobMenu({ job }: { job: ConsoleJob }) {
       label={`Actions for ${name}`}
       items={[
         item('Run now', { kind: 'run', name, dryRun: false }),
-        item('Dry run', { kind: 'run', name, dryRun: true }),
+        dryRun && item('Dry run', { kind: 'run', name, dryRun: true }),
         paused !== null
           ? item('Resume its schedule', { kind: 'resume', name })
           : schedule !== null && item('Pause its schedule', { kind: 'pause', name }),

@@ -1,5 +1,7 @@
 import type { ConsoleAttention } from '@roundsman/admin/contract'
+import type { LinkProps } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
+import type { Action } from '../../actions/action.ts'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { CancelWork } from '../../actions/CancelWork.tsx'
 import { Button, ButtonLink } from '../../parts/Button.tsx'
@@ -84,106 +86,69 @@ function withLink(text: string, name: string | undefined): ReactNode {
 function actOn(item: ConsoleAttention): ReactNode {
   const { kind, stage, jobs, runId, workId, workerId, key, limit, count, isCut } = item
   const name = jobs[0] ?? ''
-  const view = runId !== undefined && (
-    <ButtonLink to="/runs/$id" params={{ id: runId }} aria-label={`View: run of ${name}`}>
+  const view = (of: string, link: LinkProps) => (
+    <ButtonLink {...link} aria-label={`View: ${of}`}>
       View
     </ButtonLink>
   )
-  const limits = (
-    <ButtonLink to="/limits" aria-label="View: limits">
-      View
-    </ButtonLink>
+  const act = (words: string, of: string, action: Action) => (
+    <ActButton aria-label={`${words}: ${of}`} action={action}>
+      {words}
+    </ActButton>
   )
-  const waiting = (
-    <ButtonLink to="/waiting" search={{ name }} aria-label={`View: waiting work of ${name}`}>
-      View
-    </ButtonLink>
-  )
+  const run =
+    runId !== undefined && view(`run of ${name}`, { to: '/runs/$id', params: { id: runId } })
+  const limits = view('limits', { to: '/limits' })
+  const waiting = view(`waiting work of ${name}`, { to: '/waiting', search: { name } })
   switch (kind) {
     case 'late':
-      return (
-        key === undefined &&
-        jobs.length === 1 && (
-          <ActButton aria-label={`Run now: ${name}`} action={{ kind: 'run', name, dryRun: false }}>
-            Run now
-          </ActButton>
-        )
-      )
+      if (key !== undefined || jobs.length !== 1) return null
+      return act('Run now', name, { kind: 'run', name, dryRun: false })
     case 'silent':
-      return (
-        workerId !== undefined && (
-          <ButtonLink
-            to="/workers/$id"
-            params={{ id: workerId }}
-            aria-label={`View: worker ${workerId}`}
-          >
-            View
-          </ButtonLink>
-        )
-      )
+      if (workerId === undefined) return null
+      return view(`worker ${workerId}`, { to: '/workers/$id', params: { id: workerId } })
     case 'failing':
       return (
         <>
-          {view}
-          {runId !== undefined && stage !== 'over' && (
-            <ActButton
-              aria-label={`Run again: ${name}`}
-              action={{ kind: 'run', name, dryRun: false, runId }}
-            >
-              Run again
-            </ActButton>
-          )}
+          {run}
+          {runId !== undefined &&
+            stage !== 'over' &&
+            act('Run again', name, { kind: 'run', name, dryRun: false, runId })}
         </>
       )
     case 'endedWorkers':
       return (
         <>
-          {view}
+          {run}
           {workId !== undefined && <CancelWork name={name} workId={workId} />}
         </>
       )
     case 'blocked':
       return (
         <>
-          {view}
-          {runId !== undefined && (
-            <ActButton
-              aria-label={`Approve: ${name}`}
-              action={{ kind: 'approve', name, runId, due: count }}
-            >
-              Approve
-            </ActButton>
-          )}
+          {run}
+          {runId !== undefined &&
+            act('Approve', name, { kind: 'approve', name, runId, due: count })}
         </>
       )
     case 'paused':
       if (limit !== undefined) return limits
-      return key === undefined ? (
+      if (key !== undefined)
+        return act('Resume', `key ${key} of ${name}`, { kind: 'resumeWorkOfKey', name, key })
+      return (
         <>
           {waiting}
-          <ActButton aria-label={`Resume: queue of ${name}`} action={{ kind: 'resumeQueue', name }}>
-            Resume
-          </ActButton>
+          {act('Resume', `queue of ${name}`, { kind: 'resumeQueue', name })}
         </>
-      ) : (
-        <ActButton
-          aria-label={`Resume: key ${key} of ${name}`}
-          action={{ kind: 'resumeWorkOfKey', name, key }}
-        >
-          Resume
-        </ActButton>
       )
     case 'deadLetters':
     case 'keyBlocked':
       return (
         <>
-          <ButtonLink
-            to="/dead-letters"
-            search={{ name, ...(kind === 'keyBlocked' && { key }) }}
-            aria-label={`View: dead letters of ${name}`}
-          >
-            View
-          </ButtonLink>
+          {view(`dead letters of ${name}`, {
+            to: '/dead-letters',
+            search: { name, ...(kind === 'keyBlocked' && { key }) },
+          })}
           {kind === 'deadLetters' && jobs.length === 1 && (
             <BulkButton
               aria-label={`Retry all: ${name}`}

@@ -25,7 +25,7 @@ export function Attempts({ run }: { run: RunDetail }) {
               <Moment at={attempt.startedAt} />
             </span>
           </div>
-          <p className="muted">{describe(attempt, all[index - 1])}</p>
+          <p className="muted">{describeAttempt(attempt, all[index - 1])}</p>
         </li>
       ))}
       <Next run={run} next={(all.at(-1)?.attempt ?? 0) + 1} />
@@ -46,17 +46,17 @@ function Next({ run, next }: { run: RunDetail; next: number }) {
           </li>
         )}
         {losses === 1 && (
-          <li className="muted">It has ended one worker, which uses up no retry.</li>
+          <li className="muted">Its worker was lost once, which uses up no retry.</li>
         )}
       </>
     )
   }
   return (
     <li className="muted">
-      It has ended {losses.toLocaleString('en')} workers, which uses up no retry; it runs alone
+      Its worker was lost {losses.toLocaleString('en')} times, which uses up no retry
       {nextAt !== null && (
         <>
-          , due <Moment at={nextAt} isToCome />
+          ; it waits to run alone, due <Moment at={nextAt} isToCome />
         </>
       )}
     </li>
@@ -71,9 +71,11 @@ export function countLosses(run: RunDetail): number {
   return all.filter(({ outcome }) => outcome === 'lost').length
 }
 
-function describe(attempt: Attempt, before: Attempt | undefined): string {
-  const { startedAt, endedAt, errorCode } = attempt
-  const took = endedAt === null ? null : `took ${span(startedAt, endedAt)}`
+export function describeAttempt(attempt: Attempt, before: Attempt | undefined): string {
+  const { startedAt, endedAt, errorCode, outcome } = attempt
+  // When its process died nobody knows.
+  const how = outcome === 'lost' ? 'noticed after' : 'took'
+  const took = endedAt === null ? null : `${how} ${span(startedAt, endedAt)}`
   return [errorCode, waitOf(attempt, before), took].filter((part) => part !== null).join(' · ')
 }
 

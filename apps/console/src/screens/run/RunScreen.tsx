@@ -129,7 +129,9 @@ function Lead({ run }: { run: RunDetail }) {
             for <Elapsed since={startOf(run)} />
           </>
         ) : (
-          <>in {formatDuration(run.durationMs)}</>
+          <>
+            {run.outcome === 'lost' ? 'noticed after' : 'in'} {formatDuration(run.durationMs)}
+          </>
         )}
         , started <Moment at={startOf(run)} />
       </span>

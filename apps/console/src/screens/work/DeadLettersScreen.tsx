@@ -2,13 +2,11 @@ import type { DeadLetter, DeadLetterCause } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import { BulkButton } from '../../actions/ActButton.tsx'
 import { useShowPayload } from '../../actions/ShowPayload.tsx'
-import { useAction, useBulk } from '../../actions/useAction.ts'
+import { useAction } from '../../actions/useAction.ts'
 import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
-import { Button } from '../../parts/Button.tsx'
 import { Count } from '../../parts/Count.tsx'
-import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import type { Column } from '../../parts/DataTable.tsx'
 import { Dim } from '../../parts/Dim.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { JobLink } from '../../parts/JobLink.tsx'
@@ -17,10 +15,9 @@ import { Moment } from '../../parts/Moment.tsx'
 import { Pager } from '../../parts/Pager.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
-import { SelectionBar } from '../../parts/SelectionBar.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
-import { useSelection } from '../../parts/useSelection.ts'
 import { useServices } from '../../services/useServices.ts'
+import { ActsOnAll, Pieces, type PieceAct } from './PieceActs.tsx'
 import { GIVEN_UP, LETTER_ERROR } from './pieceColumns.tsx'
 import { Groups, PieceFilters } from './PieceFilters.tsx'
 import { bulkFilter, describeFilter } from './pieceSearch.ts'
@@ -95,7 +92,15 @@ export function DeadLettersScreen(): ReactNode {
           )
         }
       >
-        <ActsOnAll total={isOld ? { count: 0, isCut: false } : total} filter={filter} />
+        <ActsOnAll
+          acts={ACTS}
+          all={{
+            count: isOld ? 0 : total.count,
+            isMore: total.isCut,
+            about: describeAll(filter),
+            which: bulkFilter(filter),
+          }}
+        />
       </ScreenHeader>
       <PieceFilters
         of="dead-letters"
@@ -116,7 +121,17 @@ export function DeadLettersScreen(): ReactNode {
           {({ deadLetters, nextCursor }) => (
             <>
               {deadLetters.length > 0 ? (
-                <Letters letters={deadLetters} scope={JSON.stringify(filter)} />
+                <Pieces
+                  caption="Dead letters"
+                  columns={COLUMNS}
+                  rows={deadLetters}
+                  nameOf={({ name, label, failedAt }) =>
+                    `${name} ${label ?? ''}, given up ${failedAt}`
+                  }
+                  acts={ACTS}
+                  scope={JSON.stringify(filter)}
+                  about={() => ''}
+                />
               ) : isNarrowed ? (
                 <EmptyState title="No dead letters match">
                   <p>
@@ -143,42 +158,18 @@ export function DeadLettersScreen(): ReactNode {
   )
 }
 
-/** The actions on all that match, on all pages. */
-function ActsOnAll(props: { total: { count: number; isCut: boolean }; filter: DeadLetterSearch }) {
-  const { count, isCut } = props.total
-  const act = useBulk()
-  if (act === null) return null
-  const { name, errorCode } = props.filter
-  const about = [
-    name !== undefined && `of ${name}`,
-    ...describeFilter(props.filter),
-    errorCode !== undefined && `that failed with ${errorCode}`,
-  ].filter(Boolean)
-  const all = {
-    count,
-    isMore: isCut,
-    about: about.length === 0 ? 'of all jobs' : about.join(' '),
-    which: bulkFilter(props.filter),
-  }
-  const number = count.toLocaleString('en')
-  return (
-    <>
-      <Button
-        look="isPrimary"
-        disabled={count === 0}
-        onClick={() => act({ what: 'redrive', ...all })}
-      >
-        Retry all {number}
-      </Button>
-      <Button
-        look="isDangerous"
-        disabled={count === 0}
-        onClick={() => act({ what: 'discard', ...all })}
-      >
-        Discard all {number}
-      </Button>
-    </>
-  )
+const ACTS: readonly PieceAct<DeadLetter>[] = [
+  { what: 'redrive', words: 'Retry $', look: 'isPrimary' },
+  { what: 'discard', words: 'Discard $', look: 'isDangerous' },
+]
+
+function describeAll({ name, errorCode, ...about }: DeadLetterSearch): string {
+  const parts = [
+    ...(name === undefined ? [] : [`of ${name}`]),
+    ...describeFilter(about),
+    ...(errorCode === undefined ? [] : [`that failed with ${errorCode}`]),
+  ]
+  return parts.length === 0 ? 'of all jobs' : parts.join(' ')
 }
 
 /** As many as fit on a line or two. */
@@ -219,39 +210,6 @@ function Causes({
         </Link>
       )}
     </div>
-  )
-}
-
-/** The rows, and the actions on the checked ones. */
-function Letters({ letters, scope }: { letters: readonly DeadLetter[]; scope: string }) {
-  const act = useBulk()
-  const selection = useSelection(
-    letters.map(({ workId }) => workId),
-    scope,
-  )
-  const { count } = selection
-  const of = { count, about: '', which: { ids: selection.keys() } }
-  return (
-    <>
-      {act !== null && (
-        <SelectionBar selection={selection}>
-          <BulkButton look="isPrimary" bulk={{ what: 'redrive', ...of }}>
-            Retry {count}
-          </BulkButton>
-          <BulkButton look="isDangerous" bulk={{ what: 'discard', ...of }}>
-            Discard {count}
-          </BulkButton>
-        </SelectionBar>
-      )}
-      <DataTable
-        caption="Dead letters"
-        columns={COLUMNS}
-        rows={letters}
-        keyOf={({ workId }) => workId}
-        nameOf={({ name, label, failedAt }) => `${name} ${label ?? ''}, given up ${failedAt}`}
-        {...(act !== null && { selection })}
-      />
-    </>
   )
 }
 

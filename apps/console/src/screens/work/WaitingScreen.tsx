@@ -2,15 +2,12 @@ import type { WaitingWork } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import { BulkButton } from '../../actions/ActButton.tsx'
 import type { Bulk } from '../../actions/bulk.ts'
 import { useShowPayload } from '../../actions/ShowPayload.tsx'
 import { useBulk } from '../../actions/useAction.ts'
-import { workQuery, type PieceSearch, type WorkSearch } from '../../api/queries.ts'
-import type { WaitingWorkPage } from '../../api/run.ts'
-import { Button } from '../../parts/Button.tsx'
+import { workQuery, type WorkSearch } from '../../api/queries.ts'
 import { Count } from '../../parts/Count.tsx'
-import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import type { Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { SelectField } from '../../parts/Field.tsx'
 import { JobLink } from '../../parts/JobLink.tsx'
@@ -19,10 +16,9 @@ import { Moment } from '../../parts/Moment.tsx'
 import { Pager } from '../../parts/Pager.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
-import { SelectionBar } from '../../parts/SelectionBar.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
-import { useSelection } from '../../parts/useSelection.ts'
 import { useServices } from '../../services/useServices.ts'
+import { ActsOnAll, Pieces, type PieceAct } from './PieceActs.tsx'
 import { Groups, PieceFilters } from './PieceFilters.tsx'
 import { bulkFilter, describeFilter } from './pieceSearch.ts'
 
@@ -119,6 +115,8 @@ export function WaitingScreen(): ReactNode {
     placeholderData: keepPreviousData,
   })
   const show = (search: WorkSearch) => void navigate({ to: '/waiting', search, replace: true })
+  const shown = page.isPlaceholderData ? undefined : page.data
+  const { total = 0, isTotalCut = false, names = [], isLabelPart = false } = shown ?? {}
   const isNarrowed = Object.values({ ...filter, cursor }).some((one) => one !== undefined)
   return (
     <>
@@ -134,7 +132,15 @@ export function WaitingScreen(): ReactNode {
           )
         }
       >
-        <ActsOnAll page={page.isPlaceholderData ? undefined : page.data} filter={filter} />
+        <ActsOnAll
+          acts={ACTS}
+          all={{
+            count: total,
+            isMore: isTotalCut,
+            about: [ofJobs(names), ...describeFilter(filter, isLabelPart)].join(' '),
+            which: bulkFilter(filter, isLabelPart),
+          }}
+        />
       </ScreenHeader>
       <PieceFilters
         of="work"
@@ -163,7 +169,15 @@ export function WaitingScreen(): ReactNode {
           {({ work, nextCursor }) => (
             <>
               {work.length > 0 ? (
-                <Rows work={work} filter={filter} />
+                <Pieces
+                  caption="Waiting work"
+                  columns={COLUMNS}
+                  rows={work}
+                  nameOf={(each) => `${each.name} ${each.label ?? ''}, due ${each.startAfter}`}
+                  acts={ACTS}
+                  scope={JSON.stringify(filter)}
+                  about={(checked) => ofJobs([...new Set(checked.map(({ name }) => name))])}
+                />
               ) : isNarrowed ? (
                 <EmptyState title="No waiting work matches">
                   <p>
@@ -192,92 +206,15 @@ export function WaitingScreen(): ReactNode {
   )
 }
 
-/** The actions on all that match, on all pages. They stay where they are while the queue drains. */
-function ActsOnAll(props: { page: WaitingWorkPage | undefined; filter: PieceSearch }) {
-  const { page, filter } = props
-  const act = useBulk()
-  if (act === null) return null
-  const { total = 0, isTotalCut = false, names = [], isLabelPart = false } = page ?? {}
-  const all = {
-    count: total,
-    isMore: isTotalCut,
-    about: [ofJobs(names), ...describeFilter(filter, isLabelPart)].join(' '),
-    which: bulkFilter(filter, isLabelPart),
-  }
-  const number = total.toLocaleString('en')
-  return (
-    <>
-      <Button
-        look="isDangerous"
-        disabled={total === 0}
-        onClick={() => act({ what: 'cancelWork', ...all })}
-      >
-        Cancel all {number}
-      </Button>
-      <Menu
-        label="More actions on all that match"
-        items={
-          total === 0
-            ? []
-            : CHANGES.map(([what, words]) => ({
-                label: words.replace('$', `all ${number}`),
-                onChoose: () => act({ what, ...all }),
-              }))
-        }
-      />
-    </>
-  )
-}
-
-const CHANGES = [
-  ['startWork', 'Start $ now'],
-  ['postponeWork', 'Postpone $'],
-  ['prioritiseWork', 'Change the priority of $'],
-] as const
+const ACTS: readonly PieceAct<WaitingWork>[] = [
+  { what: 'startWork', words: 'Start $ now', isSeldom: true, isFor: ({ isDue }) => !isDue },
+  { what: 'postponeWork', words: 'Postpone $', isSeldom: true },
+  { what: 'prioritiseWork', words: 'Change the priority of $', isSeldom: true },
+  { what: 'cancelWork', words: 'Cancel $', look: 'isDangerous' },
+]
 
 const ofJobs = (names: readonly string[]) =>
   names.length === 1 ? `of ${names[0]}` : `of ${names.length} jobs`
-
-/** The rows, and what can be done with those that are checked. */
-function Rows({ work, filter }: { work: readonly WaitingWork[]; filter: PieceSearch }) {
-  const act = useBulk()
-  const selection = useSelection(
-    work.map(({ workId }) => workId),
-    JSON.stringify(filter),
-  )
-  const chosen = work.filter(({ workId }) => selection.has(workId))
-  const of = {
-    count: selection.count,
-    about: ofJobs([...new Set(chosen.map((each) => each.name))]),
-    which: { ids: selection.keys() },
-  }
-  return (
-    <>
-      {act !== null && (
-        <SelectionBar selection={selection}>
-          {chosen.some(({ isDue }) => !isDue) && (
-            <BulkButton bulk={{ what: 'startWork', ...of }}>Start {of.count} now</BulkButton>
-          )}
-          <BulkButton bulk={{ what: 'postponeWork', ...of }}>Postpone {of.count}</BulkButton>
-          <BulkButton bulk={{ what: 'prioritiseWork', ...of }}>
-            Change the priority of {of.count}
-          </BulkButton>
-          <BulkButton look="isDangerous" bulk={{ what: 'cancelWork', ...of }}>
-            Cancel {of.count}
-          </BulkButton>
-        </SelectionBar>
-      )}
-      <DataTable
-        caption="Waiting work"
-        columns={COLUMNS}
-        rows={work}
-        keyOf={({ workId }) => workId}
-        nameOf={(each) => `${each.name} ${each.label ?? ''}, due ${each.startAfter}`}
-        {...(act !== null && { selection })}
-      />
-    </>
-  )
-}
 
 /** What can be done with one piece of waiting work. */
 export function WorkMenu({

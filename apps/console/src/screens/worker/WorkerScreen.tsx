@@ -163,13 +163,7 @@ function RunsNow({ running, isAlive }: { running: readonly ConsoleWorkerRun[]; i
   )
 }
 
-function Facts({
-  id,
-  detail: { worker, former, generatedAt },
-}: {
-  id: string
-  detail: ConsoleWorkerDetail
-}) {
+function Facts({ id, detail: { worker, former } }: { id: string; detail: ConsoleWorkerDetail }) {
   const parts = readWorkerId(id)
   return (
     <dl className="facts">
@@ -177,7 +171,7 @@ function Facts({
         {worker === null ? (
           'Stopped, or killed more than a day ago'
         ) : (
-          <WorkerMark state={workerState(worker, generatedAt)} lastSignAt={worker.lastSignAt} />
+          <WorkerMark state={workerState(worker)} lastSignAt={worker.lastSignAt} />
         )}
       </Fact>
       {parts && (

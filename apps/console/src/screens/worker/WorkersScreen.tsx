@@ -27,20 +27,15 @@ export function WorkersScreen(): ReactNode {
     <>
       <ScreenHeader title="Workers" />
       <QueryView query={workers} skeleton={<Skeleton kind="row" count={3} />}>
-        {({ workers: all, generatedAt }) =>
+        {({ workers: all }) =>
           all.length === 0 ? (
             <EmptyState title="No worker is running">
               <p>Runs begin once a worker process has started.</p>
             </EmptyState>
           ) : (
             <div className="columns isAsideLast">
-              <Panel title={describeStates(all, generatedAt)} className="isFlush">
-                <DataTable
-                  caption="Workers"
-                  columns={columns(generatedAt)}
-                  rows={all}
-                  keyOf={({ id }) => id}
-                />
+              <Panel title={describeStates(all)} className="isFlush">
+                <DataTable caption="Workers" columns={COLUMNS} rows={all} keyOf={({ id }) => id} />
               </Panel>
               <div className="column">
                 <Panel title="Runs now">
@@ -115,14 +110,14 @@ function Versions({ workers }: { workers: readonly Worker[] }) {
 }
 
 /** Says `2 alive, 1 silent`. Workers that are gone show by their rows alone. */
-function describeStates(workers: readonly Worker[], seenAt: string): string {
-  const states = workers.map((worker) => workerState(worker, seenAt))
+function describeStates(workers: readonly Worker[]): string {
+  const states = workers.map(workerState)
   const count = (wanted: WorkerState) => states.filter((state) => state === wanted).length
   const silent = count('silent')
   return `${count('alive')} alive${silent === 0 ? '' : `, ${silent} silent`}`
 }
 
-const columns = (seenAt: string): readonly Column<Worker>[] => [
+const COLUMNS: readonly Column<Worker>[] = [
   {
     header: 'Worker',
     isRowHeader: true,
@@ -138,9 +133,7 @@ const columns = (seenAt: string): readonly Column<Worker>[] => [
   {
     header: 'State',
     isPlain: true,
-    cell: (worker) => (
-      <WorkerMark state={workerState(worker, seenAt)} lastSignAt={worker.lastSignAt} />
-    ),
+    cell: (worker) => <WorkerMark state={workerState(worker)} lastSignAt={worker.lastSignAt} />,
   },
   {
     header: 'Runs now',

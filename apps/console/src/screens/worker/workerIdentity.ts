@@ -6,20 +6,13 @@ export function readWorkerId(id: string): { host: string; process: string } | nu
   return host !== undefined && process !== undefined ? { host, process } : null
 }
 
-/** A living worker gives a sign every five seconds. */
-const SILENT_AFTER_MS = 15_000
-
 export type WorkerState = 'alive' | 'silent' | 'gone'
 
-/**
- * The state of a worker. `seenAt` is when the server looked: a sign that was old then means silence, and not an old
- * page.
- */
-export function workerState(
-  worker: Pick<ConsoleWorkerIdentity, 'isAlive' | 'lastSignAt'>,
-  seenAt: string,
-): WorkerState {
-  if (!worker.isAlive) return 'gone'
-  const silentMs = Date.parse(seenAt) - Date.parse(worker.lastSignAt)
-  return silentMs > SILENT_AFTER_MS ? 'silent' : 'alive'
+/** The state of a worker, as it was when the server looked. */
+export function workerState({
+  isAlive,
+  isSilent,
+}: Pick<ConsoleWorkerIdentity, 'isAlive' | 'isSilent'>): WorkerState {
+  if (!isAlive) return 'gone'
+  return isSilent ? 'silent' : 'alive'
 }
