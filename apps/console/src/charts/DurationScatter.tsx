@@ -140,6 +140,7 @@ const SHAPES: Record<RunOutcome, string> = {
   expired: 'M0-4.5l4.5 4.5-4.5 4.5-4.5-4.5z',
   blocked: 'M-2.5-4v8m5-8v8',
   cancelled: 'M-4.5 0h9',
+  suspended: 'M-3-4h6l-6 8h6z',
   givenBack: 'M3-3.5l-6 3.5 6 3.5',
   running: 'M-3-4l6 4-6 4z',
 }

@@ -76,7 +76,7 @@ const OF_EACH = CARRIED.filter(({ isRare }) => !isRare)
  * null; where none of all has any of them, PostgreSQL does not even begin to make them.
  */
 const RARE = [
-  { list: 'workIds', value: '"id"', when: '"attempt" > 1' },
+  { list: 'workIds', value: '"id"', when: '"attempt" > 1 or "resumptions" is not null' },
   { list: 'dueAts', value: 'case when "isDelayed" then "dueAt" end', when: '"isDelayed"' },
   ...CARRIED.filter(({ isRare }) => isRare).map(({ list, name, absent }) => ({
     ...{ list, value: `"${name}"` },
@@ -94,7 +94,7 @@ const NOT_ANSWERED = ['needs', 'enqueuedAt']
 const ANSWERED: readonly (readonly [name: string, value: string])[] = [
   ['request', '"request"::int'],
   ['id', '"id"::text'],
-  ['runId', 'case when "attempt" > 1 then "runId"::text end'],
+  ['runId', 'case when "attempt" > 1 or "resumptions" is not null then "runId"::text end'],
   ['place', '"place"::text'],
   ['payload', '"payload"'],
   ['isDelayed', 'nullif("isDelayed", false)'],
@@ -154,7 +154,7 @@ export const claimSql = ({
   ), whole as materialized (
     select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(({ when }) => when).join(' or ')}) as "hasMore" from found
   ), taken as materialized (
-    select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from found
+    select found.*, case when "attempt" = 1 and "resumptions" is null then "id" else gen_random_uuid() end as "runId" from found
     where case when ${TOO_MANY} is null then true else "id" in (
       select "id" from (
         select "id", sum("bytes") over (partition by "request" order by "rank", "place" rows unbounded preceding) - "bytes" as "bytesBefore" from found
@@ -529,7 +529,7 @@ export function toTaken(
       isReplaced: false,
       key: row.key ?? null,
       from: row.place === undefined ? null : { rank: row.rank ?? 0, place: row.place },
-      isPlain: isBare && attempt === 1 && row.isDelayed !== true,
+      isPlain: isBare && (row.runId ?? id) === id && row.isDelayed !== true,
     }
   })
 }

@@ -124,7 +124,7 @@ export async function measureDuration(reader: JobsReader, name: string): Promise
             (percentile_cont(0.95) within group (order by ${MS}))::float8 as "p95Ms", count(*)::int as "runs"
      from (
        select "startedAt", "endedAt", "errorCode", "details" from "JobRun"
-       where ${OF_JOB} and "status" <> 'running' and not "dryRun" and ${IS_FINITE}
+       where ${OF_JOB} and "status" not in ('running', 'suspended') and not "dryRun" and ${IS_FINITE}
        order by "name", "startedAt" desc, "id" desc limit 1000
      ) run where not ${NEVER_RAN}`,
     values: [name],

@@ -14,6 +14,8 @@ import { NOT_STARTED } from '../job/runOutcome.ts'
  *   paused      The job's queue is paused.
  *   noWorker    No living worker takes work of the job.
  *   needsLater  Only a later version of the engine understands it.
+ *   inDoubt     The effect of a step may have happened, and somebody has to say whether it has.
+ *   step        A step of it sleeps.
  *   delayed     It was enqueued for later, or postponed.
  *   retry       An attempt has failed, and the next is not due.
  *   exclusive   A run of an exclusive job is under way.
@@ -32,6 +34,8 @@ export const WAIT_REASONS = [
   'paused',
   'noWorker',
   'needsLater',
+  'inDoubt',
+  'step',
   'delayed',
   'retry',
   'exclusive',
@@ -201,7 +205,11 @@ const EXPLAIN_SQL = `
               when letter."id" is not null then 'deadLetter' when run."status" = 'success' then 'completed'
               when run."id" is not null then 'failed' end as "state",
          work."enqueuedAt", work."attempt", work."losses", work."dueAt", work."place" is null and work."dueAt" > now() as "isLater",
-         work."needs" > ${UNDERSTANDS} as "needsLater",
+         work."needs" > ${UNDERSTANDS} as "needsLater", case when run."status" = 'suspended' then (
+           select jsonb_build_object('name', step."name", 'doubtSince', ${jsonInstant('step."doubtSince"')})
+           from "JobStep" step where step."workId" = $1::uuid and step."endedAt" is null
+           order by step."doubtSince" is null, step."until" limit 1
+         ) end as "openStep",
          ${boundedText('paused."pausedBy"')} as "pausedBy", ${boundedText('paused."pauseReason"')} as "pauseReason", paused."pausedAt",
          (select count(*)::int from taker) as "takers", (select count(*)::int from living) as "living",
          (select sum("slots")::float8 from taker) as "slots", (select bool_and("running" >= "slots") from taker) as "areFull",
@@ -233,6 +241,8 @@ interface Row {
   dueAt: string
   isLater: boolean
   needsLater: boolean
+  /** What a suspended run waits for: first what is in doubt, then what is over first. */
+  openStep: { name: string; doubtSince: string | null } | null
   pausedBy: string | null
   pauseReason: string | null
   pausedAt: string | null
@@ -365,7 +375,13 @@ function listReasons(row: Row): WaitReason[] {
     add('noWorker', `no living worker takes work of ${row.name} (${living})`)
   }
   if (row.needsLater) add('needsLater', 'only workers of a later version can take it')
-  if (row.isLater) {
+  const { openStep } = row
+  if (row.isLater && openStep !== null) {
+    const { name, doubtSince: since } = openStep
+    const text = `step ${name} may have happened: somebody has to say whether it has`
+    if (since === null) add('step', `step ${name} sleeps`, { until: row.dueAt })
+    else add('inDoubt', text, { since })
+  } else if (row.isLater) {
     const isRetry = row.attempt > 1
     const text = isRetry ? `attempt ${row.attempt} is not due` : 'it is not due'
     add(isRetry ? 'retry' : 'delayed', text, { until: row.dueAt })

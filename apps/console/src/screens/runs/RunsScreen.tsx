@@ -187,7 +187,12 @@ function readBulkFilters({ minDurationMs, maxDurationMs, ...filters }: RunFilter
   }
 }
 
-const NOT_GIVEN_UP: ReadonlySet<RunOutcome> = new Set(['running', 'success', 'givenBack'])
+const NOT_GIVEN_UP: ReadonlySet<RunOutcome> = new Set([
+  'running',
+  'success',
+  'givenBack',
+  'suspended',
+])
 
 /** As many as the server lists at once. */
 const MAX_COUNTED = 200

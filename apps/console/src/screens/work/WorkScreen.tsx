@@ -146,6 +146,8 @@ function Remedy(props: { reason: WorkExplanation['reasons'][number]; of: WorkExp
     case 'alone':
       return <ButtonLink to="/workers">Workers</ButtonLink>
     case 'exclusive':
+    case 'step':
+    case 'inDoubt':
       return null
     default:
       return kind satisfies never
