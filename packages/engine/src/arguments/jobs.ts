@@ -403,6 +403,7 @@ export function checkJobOptions(options: unknown): Job<string, never, never> {
       for (const [option, isSet] of [
         ['isolate', (checked.isolate ?? null) !== null],
         ['guard', guard !== null],
+        ['dryRun', checked.dryRun === true],
         ['partition.order', isFifo],
       ] as const)
         if (isSet)

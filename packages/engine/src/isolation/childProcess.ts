@@ -13,7 +13,7 @@ import { recogniseHost } from '../database/callersTransaction.ts'
 import { createSchema, type Schema } from '../database/schema.ts'
 import { Abort } from '../run/abort.ts'
 import { describeError } from '../run/describeError.ts'
-import { executeRun, type RunResult } from '../run/executeRun.ts'
+import { executeRun, type EndResult } from '../run/executeRun.ts'
 import { createChildLog } from './childLog.ts'
 import { readLines, sendLine } from './jsonLines.ts'
 import type { FromChild, RunRequest, ToChild } from './messages.ts'
@@ -130,7 +130,7 @@ async function openModule(module: string, setting: HandlersSetting): Promise<Ope
 }
 
 /** Carries out a run as a worker would. It fails when the module could not be opened, or has no such job or handler. */
-async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
+async function perform(request: RunRequest, abort: Abort): Promise<EndResult> {
   const { token, taken, retriesLeft, approvedRows, workerId, timeoutMs, guard } = request
   let found: Opened
   try {
@@ -170,7 +170,7 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
   })
 }
 
-function failed(error: { code: string; message: string }): RunResult {
+function failed(error: { code: string; message: string }): EndResult {
   return { status: 'failed', error, retryable: true, details: {} }
 }
 

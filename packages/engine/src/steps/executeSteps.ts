@@ -6,6 +6,7 @@ import {
   openContext,
   openKnown,
   parsePayload,
+  refuseDryRun,
   succeed,
   type Known,
   type RunResult,
@@ -25,7 +26,7 @@ export async function executeSteps(
   execution: OwnedExecution,
 ): Promise<RunResult> {
   const { job, abort } = execution
-  if (execution.taken.facts.dryRun) return fail(execution, openKnown(execution), NO_DRY_RUN)
+  if (execution.taken.facts.dryRun) return refuseDryRun(job)
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
   const timer = setTimeout(endLate, job.timeoutMs, abort, job)
@@ -80,10 +81,6 @@ const CANCELLED = {
   error: { code: 'cancelled', message: 'Somebody cancelled the work' },
   retryable: false,
 } as const
-const NO_DRY_RUN = new JobError('dry_run_of_steps', 'A job with steps has no dry runs', {
-  retryable: false,
-})
-
 function refuse(): never {
   throw new JobError('step_only', 'A durable handler changes rows and enqueues work in step.tx', {
     retryable: false,

@@ -43,51 +43,46 @@ let drawn: Program
 let passes: string[][] = []
 const calls = new Map<string, number>()
 
-async function carryOut(
-  program: Program,
-  at: string,
-  context: Context,
-  saw: string[],
-): Promise<void> {
-  const { step } = context
+async function carryOut(what: Program, at: string, context: Context, saw: string[]): Promise<void> {
+  const { step: of } = context
   const options = { item: at }
-  const note = async (what: Promise<unknown>) => {
-    await what
+  const note = async (step: Promise<unknown>) => {
+    await step
     saw.push(`${at} ${context.now().toISOString()}`)
   }
-  switch (program.kind) {
+  switch (what.kind) {
     case 'run':
       return await note(
-        step.run(
+        of.run(
           'run',
           async () => {
             calls.set(at, (calls.get(at) ?? 0) + 1)
-            for (let turn = 0; turn < program.turns; turn++)
+            for (let turn = 0; turn < what.turns; turn++)
               await new Promise((resolve) => setImmediate(resolve))
-            if (program.isBroken) throw new JobError('broken', at, { retryable: false })
+            if (what.isBroken) throw new JobError('broken', at, { retryable: false })
           },
           options,
         ),
       )
     case 'tx':
       return await note(
-        step.tx('tx', async () => void calls.set(at, (calls.get(at) ?? 0) + 1), options),
+        of.tx('tx', async () => void calls.set(at, (calls.get(at) ?? 0) + 1), options),
       )
     case 'sleep':
-      return await note(step.sleep('sleep', { hours: program.hours }, options))
+      return await note(of.sleep('sleep', { hours: what.hours }, options))
     default: {
       const carry = (part: Program, n: number) => carryOut(part, `${at}.${n}`, context, saw)
-      if (program.kind === 'all') return void (await Promise.all(program.parts.map(carry)))
-      if (program.kind === 'race') {
-        const parts = program.parts.map(carry)
+      if (what.kind === 'all') return void (await Promise.all(what.parts.map(carry)))
+      if (what.kind === 'race') {
+        const parts = what.parts.map(carry)
         // A loser that fails later is nobody's.
         for (const part of parts) part.catch(() => undefined)
         return await Promise.race(parts)
       }
       try {
-        for (const [n, part] of program.parts.entries()) await carry(part, n)
+        for (const [n, part] of what.parts.entries()) await carry(part, n)
       } catch (error) {
-        if (program.kind === 'seq') throw error
+        if (what.kind === 'seq') throw error
         saw.push(`${at} caught ${(error as Error).message}`)
       }
     }
@@ -120,9 +115,9 @@ it.each(['everyStep', 'never'] as const)(
   async (crash) => {
     const test = modes[crash]
     await fc.assert(
-      fc.asyncProperty(program, async (program) => {
+      fc.asyncProperty(program, async (one) => {
         await test.reset()
-        drawn = program
+        drawn = one
         passes = []
         calls.clear()
         await client.$transaction((tx) => test.enqueue(tx, replay, {}))

@@ -306,6 +306,25 @@ describe('a step that fails', () => {
   })
 })
 
+describe('a definition of steps', () => {
+  const define = (more: object) => () => defineJob({ name: 'job', steps: { mail: {} }, ...more })
+
+  it.each<[string, object, string]>([
+    ['isolation', { isolate: true }, 'isolate does not go with steps'],
+    ['a guard', { guard: { maxRows: 1 } }, 'guard does not go with steps'],
+    ['dry runs', { dryRun: true }, 'dryRun does not go with steps'],
+    [
+      'keys in order',
+      { partition: { key: () => 'k', order: 'fifo' } },
+      'partition.order does not go with steps',
+    ],
+    ['no step', { steps: {} }, 'steps must name steps'],
+    ['a name of two steps', { steps: { a: {}, b: { was: ['a'] } } }, 'steps has a twice'],
+  ])('is refused with %s', (_what, more, message) => {
+    expect(define(more)).toThrow(message)
+  })
+})
+
 describe('a handler that calls steps in a way that a replay could not follow', () => {
   const twice: Handle = async ({ step }) => {
     await step.run('welcome', () => 1)
