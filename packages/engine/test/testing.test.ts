@@ -18,6 +18,7 @@ const sendMail = defineJob({
 })
 const importOrders = defineJob({
   name: 'importOrders',
+  dryRun: true,
   payload: z.strictObject({ orders: z.number() }),
 })
 const once = defineJob({ name: 'once', schedule: { cron: '0 * * * *' } })
