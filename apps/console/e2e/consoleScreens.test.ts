@@ -303,7 +303,7 @@ const DIALOGS: readonly Screen[] = [
     path: () => '/jobs/countSheep',
     heading: 'countSheep',
     open: (page) => chooseAction(page, 'countSheep', 'Dry run'),
-    shows: 'changes nothing',
+    shows: 'Mails and calls to other services really happen',
   },
   {
     title: 'pause',
