@@ -228,7 +228,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of writeExport failed in the last hour, with ENOSPC (Error at writeExport' from "JobRun" where "name" = 'writeExport')`,
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of writeExport failed in the last hour, with ENOSPC (at writeExport' from "JobRun" where "name" = 'writeExport')`,
     },
     items: 1,
     pages: [
@@ -266,11 +266,7 @@ export const INCIDENTS: readonly Incident[] = [
       await shop.client.enqueueManyNow(askPartner, pieces(4))
       await started(shop, 'askPartner', 4)
       await shop.client.enqueueManyNow(askPartner, pieces(4))
-      for (const table of ['JobClaim', 'JobRun'])
-        await shop.host.$executeRawUnsafe(
-          `update "${table}" set "startedAt" = "startedAt" - interval '12 minutes', "createdAt" = "createdAt" - interval '12 minutes'
-           where "name" = 'askPartner' and "workerId" <> 'worker-1:1:0'`,
-        )
+      await hold(shop, 'askPartner')
       await age(shop.host, 'askPartner', '12 minutes')
     },
     first: {
@@ -293,7 +289,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with handler_failed (Error at chargeCard' from "JobRun" where "name" = 'chargeCard')`,
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with handler_failed (' from "JobRun" where "name" = 'chargeCard')`,
     },
     items: 1,
   },
@@ -355,13 +351,7 @@ export const INCIDENTS: readonly Incident[] = [
     async make(shop) {
       await shop.pretendWorker()
       await wait(shop, 'sendReceipt', 9, '20 minutes')
-      await shop.host.$executeRawUnsafe(
-        `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
-      )
-      // What was open before goes on to write.
-      await shop.host.$queryRawUnsafe(
-        `select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'roundsman %'`,
-      )
+      await refuseWrites(shop)
     },
     first: { label: 'Database', says: `'The database refuses writes (read-only).'` },
     items: 1,
@@ -438,8 +428,8 @@ export const INCIDENTS: readonly Incident[] = [
     about: 'Likewise, in a database that refuses writes.',
     isAlone: true,
     async make(shop) {
-      for (const name of ['recovered', 'readOnly'])
-        await INCIDENTS.find((one) => one.name === name)?.make(shop)
+      await INCIDENTS.find(({ name }) => name === 'recovered')?.make(shop)
+      await refuseWrites(shop)
     },
     first: { label: 'Database', says: `'The database refuses writes (read-only).'` },
     items: 3,
@@ -467,6 +457,7 @@ export const INCIDENTS: readonly Incident[] = [
       await shop.startWorker(['syncOrders', 'syncPrices', 'syncStock'])
       await shop.client.enqueueManyNow(syncOrders, pieces(4))
       await started(shop, 'syncOrders', 4)
+      await hold(shop, 'syncOrders')
       for (const name of ['syncOrders', 'syncPrices', 'syncStock'] as const)
         await wait(shop, name, 20, '9 minutes')
     },
@@ -565,6 +556,26 @@ const fail = (
      from generate_series(0, $2::int - 1) n cross join lateral (select now() - $3::interval - n * interval '1 second' as at) started`,
     ...[name, runs, ago, code, took, workerId ?? null],
   )
+
+async function refuseWrites({ host }: Shop): Promise<void> {
+  await host.$executeRawUnsafe(
+    `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
+  )
+  // What was open before goes on to write.
+  await host.$queryRawUnsafe(
+    `select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'roundsman %'`,
+  )
+}
+
+/** Has the runs under way of a job go on for twelve minutes already. */
+async function hold({ host }: Shop, name: IncidentJob): Promise<void> {
+  for (const table of ['JobClaim', 'JobRun'])
+    await host.$executeRawUnsafe(
+      `update "${table}" set "startedAt" = "startedAt" - interval '12 minutes', "createdAt" = "createdAt" - interval '12 minutes'
+       where "name" = $1 and "workerId" <> 'worker-1:1:0'`,
+      name,
+    )
+}
 
 /** Work that waits and has been due so long. */
 const wait = ({ host }: Shop, name: IncidentJob, count: number, ago: string, key?: string) =>
