@@ -29,7 +29,7 @@ const ago = (
   when s >= 60 then floor(s / 60) || ' min' else greatest(1, floor(s)) || ' s' end from (select extract(epoch from now() - (${instant})) as s) one)`
 const number = (count: Sql) => `to_char(${count}, 'FM999,999')`
 const runPath = (where: Sql) =>
-  `(select '/runs/' || "id" from "JobRun" where ${where} order by "startedAt" desc, "id" desc limit 1)`
+  `(select '/runs/' || "id" from "JobRunAll" where ${where} order by "startedAt" desc, "id" desc limit 1)`
 
 const [
   importFeed,
