@@ -123,6 +123,7 @@ const ENGINE_FLOORS = [
   'metrics',
   'client',
   'run',
+  'steps',
   'isolation',
   'work',
   'liveness',

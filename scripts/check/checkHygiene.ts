@@ -16,27 +16,45 @@ const SERVES = /^(?:packages\/(?:cli|engine|fastify|node-app)|apps\/(?:api|worke
 const THROWS_FOR_ADDRESS =
   /\bnew URL\(\s*(?:\w+\.)*(?:request|req|raw|url|originalUrl|headers)\b|\bdecodeURI(?:Component)?\(\s*(?:\w+\.)*(?:request|req|raw)\b/
 
-/** Words that the glossary gave up, with what people read instead. Code, routes and records may still be called so. */
-const FORMER_WORDS: readonly (readonly [word: RegExp, now: string])[] = [
-  [/\bredriv(?:e|es|en|ing)\b|\bredrove\b/i, 'retry'],
-  [/\bnext ticks\b/i, 'next runs'],
-  [/\bwhat people did\b/i, 'activity'],
-]
+/** A row of the glossary's table of words: those that texts do not have, what they have instead, and which texts. */
+const WORDS_ROW = /^\| ([^|]+) \| ([^|]+) \| (everywhere|product) \|$/gm
+
+/** Words that the glossary refuses, with what people read instead. Code, routes and records may still be called so. */
+interface RefusedWords {
+  pattern: RegExp
+  now: string
+  isOfProduct: boolean
+}
+
 /** What people read: documents, and the texts of the console, the API, the commands and the alerts. */
 const READ_BY_PEOPLE =
   /^(?:README\.md$|docs\/(?!glossary\.md$)|\.changeset\/|packages\/[\w-]+\/README\.md$|(?:apps\/console|packages\/(?:admin|alerts|cli))\/src\/)/
+const OF_PRODUCT = /^(?:apps\/console|packages\/(?:admin|alerts|cli))\/src\//
 /** Where prose stands in code: a text that begins with a capital or has a space, a comment, or a line of a screen that is no statement. */
 const PROSE_IN_CODE =
   /(['"`])(?=[A-Z]|(?:(?!\1).)* )(?:(?!\1).)*\1|^\s*[A-Z][\w ]*(?: \{.*)?$|^\s*(?:\*|\/\/|\/\*\*) .*/g
 
 /** Reports what should not be in a commit, whatever the kind of file. */
 export async function checkHygiene(root: string): Promise<readonly string[]> {
-  const files = await listFiles(root)
-  const problems = await Promise.all(files.map((path) => checkFile(root, path)))
+  const [files, words] = await Promise.all([listFiles(root), readRefusedWords(root)])
+  const problems = await Promise.all(files.map((path) => checkFile(root, path, words)))
   return problems.flat()
 }
 
-async function checkFile(root: string, path: string): Promise<string[]> {
+async function readRefusedWords(root: string): Promise<RefusedWords[]> {
+  const glossary = await readFile(join(root, 'docs/glossary.md'), 'utf8').catch(() => '')
+  return [...glossary.matchAll(WORDS_ROW)].map(([, words = '', now = '', where]) => ({
+    pattern: new RegExp(`\\b(?:${words.split(', ').join('|')})\\b`, 'i'),
+    now,
+    isOfProduct: where === 'product',
+  }))
+}
+
+async function checkFile(
+  root: string,
+  path: string,
+  words: readonly RefusedWords[],
+): Promise<string[]> {
   const { size } = await stat(join(root, path))
   if (size > MAX_BYTES) return [`${path}: has ${size} bytes, more than ${MAX_BYTES}`]
   const text = await readFile(join(root, path), 'utf8')
@@ -52,7 +70,7 @@ async function checkFile(root: string, path: string): Promise<string[]> {
             `${where}: throws for some addresses, and anybody can send one: use URL.parse, and answer 400 for null`,
           ]
         : []),
-      ...(READ_BY_PEOPLE.test(path) ? findFormerWords(proseOf(path, line)) : []).map(
+      ...findRefusedWords(path, line, words).map(
         ([word, now]) => `${where}: says "${word}", which the glossary calls "${now}"`,
       ),
       ...(isCode(path) && SILENCED.test(line)
@@ -62,9 +80,11 @@ async function checkFile(root: string, path: string): Promise<string[]> {
   })
 }
 
-function findFormerWords(prose: string) {
-  return FORMER_WORDS.flatMap(([former, now]) => {
-    const found = former.exec(prose)
+function findRefusedWords(path: string, line: string, words: readonly RefusedWords[]) {
+  if (!READ_BY_PEOPLE.test(path)) return []
+  const prose = proseOf(path, line)
+  return words.flatMap(({ pattern, now, isOfProduct }) => {
+    const found = isOfProduct && !OF_PRODUCT.test(path) ? null : pattern.exec(prose)
     return found ? [[found[0], now] as const] : []
   })
 }

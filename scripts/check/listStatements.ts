@@ -58,7 +58,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
   'read/jobRuns.ts': [`jobRunsQuery({ status: 'running', limit: 1 })`],
 }
 /** Texts that only look like SQL. */
-const NO_SQL = [/^vacuum .*, and see what autovacuum is busy with/]
+const NO_SQL = [/^vacuum .*, and see what autovacuum is busy with/, /^\(select \$&\)$/]
 
 interface Piece extends Omit<Statement, 'text'> {
   /** Whether it has SQL of its own, and does not just call what makes it. */
@@ -136,14 +136,23 @@ async function list(root: string): Promise<StatementList> {
   const statements = new Map(
     whole
       .filter(({ text }) => !isPart(text))
-      .map((one) => [`${one.path} ${one.text}`, { ...one, text: sql(one.text) }]),
+      .map((one) => [`${one.path} ${one.text}`, { ...one, text: sql(numbered(one.text)) }]),
   )
   return { statements: [...statements.values()], problems }
 }
 
+/** With numbers in place of named parameters, as `prepared` of the engine gives them. */
+function numbered(text: string): string {
+  const names: string[] = []
+  return text.replace(/(?<!:):([a-z][A-Za-z]*)/g, (_, name: string) => {
+    if (!names.includes(name)) names.push(name)
+    return `$${names.indexOf(name) + 1}`
+  })
+}
+
 function isStatement(text: string): boolean {
   try {
-    parseSql(text)
+    parseSql(numbered(text))
     return true
   } catch {
     return false

@@ -1,6 +1,6 @@
 import type { Page } from '@roundsman/testing'
 
-/** Chooses an action in the menu of a job in the list. */
+/** Chooses an action in the menu of a job, a schedule or a piece of work. */
 export async function chooseAction(page: Page, name: string, action: string): Promise<void> {
   const label = `Actions for ${name}`
   await page.getByRole('button', { name: label }).click()

@@ -53,7 +53,7 @@ describe('logging in', () => {
   })
 
   it('tells staff the same who bring a session along', async () => {
-    await using viewer = await openViewer(browser, stack, { role: 'staff', path: '/queue' })
+    await using viewer = await openViewer(browser, stack, { role: 'staff', path: '/queues' })
     await expectSeen(heading(viewer.page, "You don't have access"))
   })
 })
@@ -66,7 +66,7 @@ describe('the end of a session', () => {
     await settled(page, 'Jobs')
     await prisma.user.update({ where: { id: userIds.admin }, data: { role: 'staff' } })
     try {
-      await page.getByRole('link', { name: 'Queue' }).click()
+      await page.getByRole('link', { name: 'Queues' }).click()
       await expectSeen(heading(page, "You don't have access"))
     } finally {
       await prisma.user.update({ where: { id: userIds.admin }, data: { role: 'admin' } })
@@ -77,15 +77,15 @@ describe('the end of a session', () => {
     await using viewer = await openViewer(browser, stack, { role: 'admin' })
     const { page } = viewer
     await settled(page, 'Overview')
-    const queue = page.getByRole('link', { name: 'Queue' })
+    const queue = page.getByRole('link', { name: 'Queues' })
     stack.setLead(9 * HOUR_MS)
     try {
       // At once: when the page itself asks before, the log-in comes where one was until then.
       await queue.evaluate((link) => link.click())
       await page.getByText('Your log-in has ended.').waitFor()
       await logIn(page, 'admin@example.com')
-      await heading(page, 'Queue').waitFor()
-      expect(new URL(page.url()).pathname).toBe('/console/queue')
+      await heading(page, 'Queues').waitFor()
+      expect(new URL(page.url()).pathname).toBe('/console/queues')
     } finally {
       stack.setLead(0)
     }
@@ -98,7 +98,7 @@ describe('the end of a session', () => {
     await settled(page, 'Jobs')
     await job.waitFor()
     await context.clearCookies()
-    await page.getByRole('link', { name: 'Queue' }).click()
+    await page.getByRole('link', { name: 'Queues' }).click()
     await page.getByText('Your log-in has ended.').waitFor()
 
     const held = Promise.withResolvers<void>()
@@ -107,7 +107,7 @@ describe('the end of a session', () => {
       await route.continue()
     })
     await logIn(page, 'owner@example.com')
-    await heading(page, 'Queue').waitFor()
+    await heading(page, 'Queues').waitFor()
     await page.getByRole('link', { name: 'Jobs' }).click()
     await heading(page, 'Jobs').waitFor()
     await page.getByRole('main').locator('[aria-busy=true]').first().waitFor()

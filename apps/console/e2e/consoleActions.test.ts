@@ -109,8 +109,8 @@ describe('a payload', () => {
       actor: 'owner@example.com',
       reason: null,
     })
-    await page.getByRole('link', { name: 'Queue' }).click()
-    await letters(page).first().getByRole('button', { name: 'Show payload' }).click()
+    await page.getByRole('link', { name: 'Dead letters' }).click()
+    await chooseOf(letters(page).first(), 'Show payload')
     await dialog(page).getByText('"customer": "nobody"').waitFor()
   })
 })
@@ -146,8 +146,7 @@ describe('pausing', () => {
     await using viewer = await open('/jobs/callPartner')
     const { page } = viewer
     const queue = page.getByRole('region', { name: 'Queue' })
-    await queue.getByText('Nothing waits').waitFor()
-    await queue.getByRole('button', { name: 'Pause the queue of callPartner' }).click()
+    await chooseAction(page, 'callPartner', 'Pause its queue')
     await confirm(page, 'Pause the queue', 'The partner is away')
     await queue.getByText(`by ${ACTOR} · The partner is away`).waitFor()
     await stack.enqueue('callPartner')
@@ -155,10 +154,10 @@ describe('pausing', () => {
     await queue.getByRole('link', { name: '1 waiting' }).waitFor()
     expect(await stack.prisma.jobRun.count()).toBe(0)
     stack.partner.isDown = false
-    await queue.getByRole('button', { name: 'Resume the queue of callPartner' }).click()
+    await page.getByRole('button', { name: 'Resume the queue' }).click()
     await confirm(page, 'Resume the queue')
     await endedRun('callPartner', { status: 'success' })
-    await expectSeen(queue.getByRole('button', { name: 'Pause the queue of callPartner' }))
+    await page.getByRole('button', { name: 'Resume the queue' }).waitFor({ state: 'detached' })
   })
 
   it('limits and cancels the work of a key, whatever that is, and leaves other keys alone', async () => {
@@ -173,10 +172,10 @@ describe('pausing', () => {
     await page.getByRole('heading', { name: ODD_KEY }).waitFor()
     await page.reload()
     await page.getByRole('heading', { name: ODD_KEY }).waitFor()
-    await page.getByRole('button', { name: 'Limit', exact: true }).click()
+    await chooseAction(page, `the key ${ODD_KEY}`, 'Limit')
     await dialog(page).getByLabel('At once').fill('1')
     await confirm(page, 'Set the limit', 'They are slow')
-    await page.getByText('1; the job says any number').waitFor()
+    await page.getByText('1; in the code any number').waitFor()
     await page.getByText('They are slow').waitFor()
     expect(await prisma.$queryRaw`select "key", "perKey" from "JobKey"`).toEqual([
       { key: ODD_KEY, perKey: 1 },
@@ -280,7 +279,7 @@ describe('a blocked run', () => {
       .getByRole('button', { name: /^Approve/ })
       .click()
     const told = dialog(page).getByRole('alert')
-    await told.getByText('owner@example.com approved it').waitFor()
+    await told.getByText('Already approved by owner@example.com').waitFor()
     await told.getByText('I was here first').waitFor()
     expect(await dialog(page).getByRole('button').allTextContents()).toEqual(['Close'])
     await dialog(page).getByRole('button', { name: 'Close' }).click()
@@ -293,11 +292,11 @@ describe('dead letters', () => {
   it('is retried, one of two', async () => {
     const [first, second] = [await failOnce(), await failOnce()]
     stack.partner.isDown = false
-    await using viewer = await open('/queue')
+    await using viewer = await open('/dead-letters')
     const { page } = viewer
     await letters(page).nth(1).waitFor()
     // The latest comes first.
-    await letters(page).nth(1).getByRole('button', { name: 'Retry' }).click()
+    await chooseOf(letters(page).nth(1), 'Retry')
     await confirm(page, 'Retry', 'They answer again')
     await page.getByText('It is back in the queue.').waitFor()
     const again = await endedRun('callPartner', { attempt: 2 })
@@ -316,7 +315,7 @@ describe('dead letters', () => {
       reason: 'They answer again',
     })
 
-    await letters(page).getByRole('button', { name: 'Discard' }).click()
+    await chooseOf(letters(page), 'Discard')
     await confirm(page, 'Discard for good', 'It was called by telephone')
     await page.getByText('No dead letters').waitFor()
     expect(await actions()).toContainEqual({
@@ -337,9 +336,9 @@ describe('dead letters', () => {
       values (${workId}::uuid, 'greetCustomer', 5, 'Poster 905', 2, '{}', 'worker_lost', 'Worker w died')`
     await stack.prisma.$executeRaw`
       insert into "JobQueue" ("name", "pausedBy") values ('greetCustomer', 'somebody')`
-    await using viewer = await open('/queue')
+    await using viewer = await open('/dead-letters')
     const { page } = viewer
-    await page.getByRole('button', { name: 'Retry', exact: true }).click()
+    await chooseOf(letters(page), 'Retry')
     await dialog(page).getByLabel('Reason').fill('there is more memory')
     const retry = dialog(page).getByRole('button', { name: 'Retry' })
     await retry.click()
@@ -361,33 +360,34 @@ describe('dead letters', () => {
 describe('waiting work', () => {
   it('is held by a queue that is paused, changed piece by piece, and recorded', async () => {
     stack.partner.isDown = false
-    await using viewer = await open('/queue')
+    await using viewer = await open('/queues')
     const { page } = viewer
     await pauseQueue(page, 'callPartner')
     await expectSeen(page.getByText(`by ${ACTOR} · The partner is away`))
     for (let n = 0; n < 4; n += 1) await stack.enqueue('callPartner')
-    await page.reload()
+    await page.goto('/console/waiting')
     const work = waitingRows(page)
     await work.nth(3).waitFor()
     expect(await stack.prisma.jobRun.count()).toBe(0)
     expect(await findBarriers(page)).toEqual([])
 
-    await work.first().getByRole('button', { name: 'Postpone' }).click()
+    await chooseOf(work.first(), 'Postpone')
     await dialog(page).getByLabel('Not before').selectOption('1 day from now')
     await confirm(page, 'Postpone', 'Not today')
-    const startNow = work.getByRole('button', { name: 'Start now' })
-    await startNow.waitFor()
-    await work.first().getByRole('button', { name: 'Priority' }).click()
+    const later = work.filter({ hasText: /in 23 h|in 1 d/ })
+    await later.waitFor()
+    await chooseOf(work.first(), 'Change the priority')
     await dialog(page).getByLabel('Priority').fill('7')
     await confirm(page, 'Change the priority', 'It is urgent')
     await work.getByRole('cell', { name: '7', exact: true }).waitFor()
-    await startNow.click()
+    await chooseOf(later, 'Start now')
     await confirm(page, 'Start now', 'They are back')
-    await startNow.waitFor({ state: 'detached' })
-    await work.first().getByRole('button', { name: 'Cancel' }).click()
+    await later.waitFor({ state: 'detached' })
+    await chooseOf(work.first(), 'Cancel')
     await confirm(page, 'Cancel the work', 'They know already')
     await work.nth(3).waitFor({ state: 'detached' })
 
+    await page.goto('/console/queues')
     await resumeQueue(page, 'callPartner')
     await waitFor(
       async () => (await stack.prisma.jobRun.count({ where: { status: 'success' } })) === 3,
@@ -405,20 +405,20 @@ describe('waiting work', () => {
   })
 
   it('starts now by any browser’s clock, and is changed once: by two clicks, after Escape, and instead of a reload', async () => {
-    await using viewer = await open('/queue', async (page) => {
+    await using viewer = await open('/queues', async (page) => {
       await page.addInitScript('{ const now = Date.now; Date.now = () => now() + 2_500 }')
     })
     const { page } = viewer
     await pauseQueue(page, 'callPartner')
     for (let n = 0; n < 2; n += 1) await stack.enqueue('callPartner')
-    await page.reload()
+    await page.goto('/console/waiting')
     const work = waitingRows(page)
     await work.nth(1).waitFor()
-    await page.getByRole('region', { name: 'Waiting work' }).getByLabel('Select all').check()
+    await page.getByLabel('Select all').check()
     await page.getByRole('button', { name: 'Postpone 2' }).click()
     await confirm(page, 'Postpone 2', 'Not today')
-    await work.getByRole('button', { name: 'Start now' }).nth(1).waitFor()
-    await work.getByRole('button', { name: 'Start now' }).first().click()
+    await notice(page, '2 pieces of work are postponed.').waitFor()
+    await chooseOf(work.first(), 'Start now')
     await confirm(page, 'Start now', 'They are back')
     await notice(page, '1 piece of work is due now.').waitFor()
 
@@ -429,7 +429,7 @@ describe('waiting work', () => {
       if (sent > 1) await route.continue()
       else held.resolve(() => route.fulfill({ status: 500 }))
     })
-    await work.first().getByRole('button', { name: 'Priority' }).click()
+    await chooseOf(work.first(), 'Change the priority')
     await dialog(page).getByLabel('Reason').fill('It is urgent')
     await dialog(page).getByLabel('Priority').fill('7')
     const button = dialog(page).getByRole('button', { name: 'Change the priority' })
@@ -446,16 +446,17 @@ describe('waiting work', () => {
     await work.getByRole('cell', { name: '9', exact: true }).waitFor()
     expect(sent).toBe(2)
 
-    await page.getByRole('region', { name: 'Waiting work' }).getByLabel('Select all').check()
-    await page.getByRole('button', { name: 'Cancel 2' }).click()
+    await page.getByLabel('Select all').check()
+    await page.getByRole('button', { name: 'Cancel 2', exact: true }).click()
     await stack.prisma.$executeRaw`delete from "JobWork" where "rank" = -9`
     await confirm(page, 'Cancel 2', 'They know already')
-    await notice(page, '1 piece of work is cancelled; 1 waited no more.').waitFor()
+    await notice(page, '1 piece of work is cancelled; 1 had already started.').waitFor()
+    await page.goto('/console/queues')
     await resumeQueue(page, 'callPartner')
   })
 
   it('is selected by keyboard, and changed as a whole: all that match, of several jobs', async () => {
-    await using viewer = await open('/queue')
+    await using viewer = await open('/queues')
     const { page } = viewer
     for (const name of ['callPartner', 'countSheep']) await pauseQueue(page, name)
     for (let n = 0; n < 15; n += 1) {
@@ -466,10 +467,10 @@ describe('waiting work', () => {
     await stack.prisma.$executeRaw`
       insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt")
       values (gen_random_uuid(), 'shearSheep', 2, '{}', null, now() + interval '1 minute')`
-    await page.reload()
+    await page.goto('/console/waiting')
     const work = waitingRows(page)
     await work.nth(19).waitFor()
-    await work.first().getByRole('rowheader').getByRole('link').focus()
+    await work.first().getByRole('link', { name: 'Why this work' }).focus()
     await page.keyboard.press('x')
     await page.keyboard.press('j')
     await page.keyboard.press('x')
@@ -480,30 +481,29 @@ describe('waiting work', () => {
     await notice(page, 'The priority of 2 pieces of work is changed.').waitFor()
     expect(await countWaiting('"rank" = -7')).toBe(2)
 
-    const waiting = page.getByRole('region', { name: 'Waiting work' })
-    await waiting.getByLabel('Select all on this page').check()
-    await waiting.getByRole('button', { name: 'Select all 31 that match' }).click()
-    await waiting.getByRole('button', { name: 'Postpone 31' }).click()
+    await chooseAll(page, 'Postpone all 31')
     await confirm(page, 'Postpone 31', 'Not today')
     await notice(page, '31 pieces of work are postponed.').waitFor()
     expect(await countWaiting(`"dueAt" > now() + interval '10 minutes'`)).toBe(31)
-    await waiting.getByLabel('Job', { exact: true }).selectOption('shearSheep')
-    await page.waitForURL('**/queue?work=shearSheep')
-    await work.getByRole('rowheader').getByRole('link', { name: 'shearSheep' }).waitFor()
+    await page.getByLabel('Job', { exact: true }).selectOption('shearSheep')
+    await page.waitForURL('**/waiting?name=shearSheep')
+    await work.getByRole('link', { name: 'shearSheep', exact: true }).waitFor()
 
-    await page.goto('/console/queue?work=callPartner')
+    await page.goto('/console/waiting?name=callPartner')
     await work.nth(14).waitFor()
-    await waiting.getByLabel('Select all on this page').check()
-    await waiting.getByRole('button', { name: 'Cancel 15' }).click()
+    await page.getByRole('button', { name: 'Cancel all 15' }).click()
     await dialog(page)
       .getByText('15 pieces of waiting work of callPartner leave the queue')
       .waitFor()
     await confirm(page, 'Cancel 15', 'Nobody wants it')
     await notice(page, '15 pieces of work are cancelled.').waitFor()
-    await waiting.getByText('No waiting work matches').waitFor()
+    await page.getByText('No waiting work matches').waitFor()
+    // What acts on all stays where it is when the queue has drained.
+    expect(await page.getByRole('button', { name: 'Cancel all 0' }).isDisabled()).toBe(true)
     expect(await countWaiting('true')).toBe(16)
 
     await stack.prisma.$executeRaw`delete from "JobWork"`
+    await page.goto('/console/queues')
     for (const name of ['callPartner', 'countSheep']) await resumeQueue(page, name)
     const counts = Map.groupBy(await actions(), ({ action }) => action)
     expect([...counts].map(([action, { length }]) => [action, length])).toEqual([
@@ -524,9 +524,9 @@ it('of a customer who floods the queue is found by its share, and cancelled as a
     select gen_random_uuid(), 'greetCustomer', 2, '{}', null, now() + interval '1 hour', 'Greeting of ' || customer,
            jsonb_build_object('shown', jsonb_build_object('customer', customer))
     from generate_series(1, 100) n cross join lateral (select case when n <= 3 then 'Bakery' else 'Circus' end as customer) one`
-  await using viewer = await open('/queue')
+  await using viewer = await open('/waiting')
   const { page, complaints } = viewer
-  const waiting = page.getByRole('region', { name: 'Waiting work' })
+  const waiting = page.getByRole('main')
   const byLabel = waiting.getByRole('group', { name: 'By label' })
   await byLabel.getByRole('link', { name: 'Greeting of Circus · 97 (97 %)' }).waitFor()
   await byLabel.getByRole('link', { name: 'Greeting of Bakery · 3 (3 %)' }).waitFor()
@@ -542,21 +542,16 @@ it('of a customer who floods the queue is found by its share, and cancelled as a
   const job = waiting.getByLabel('Job', { exact: true })
   await job.selectOption('greetCustomer')
   await waiting.locator('.isDim').first().waitFor()
-  await waiting.getByLabel('Select all on this page').check()
-  await waiting.getByText('20 selected').waitFor()
-  const selectAll = waiting.getByRole('button', { name: 'Select all 100 that match' })
-  expect(await selectAll.count()).toBe(0)
+  expect(await waiting.getByRole('button', { name: 'Cancel all 0' }).isDisabled()).toBe(true)
   answer.resolve()
-  await selectAll.waitFor()
+  await waiting.getByRole('button', { name: 'Cancel all 100' }).waitFor()
   await job.selectOption('')
   await waiting
     .getByRole('group', { name: 'By customer' })
     .getByRole('link', { name: 'Circus · 97 (97 %)' })
     .click()
-  await page.waitForURL('**/queue?field=customer&value=Circus')
-  await waiting.getByLabel('Select all on this page').check()
-  await waiting.getByRole('button', { name: 'Select all 97 that match' }).click()
-  await waiting.getByRole('button', { name: 'Cancel 97' }).click()
+  await page.waitForURL('**/waiting?field=customer&value=Circus')
+  await waiting.getByRole('button', { name: 'Cancel all 97' }).click()
   await dialog(page)
     .getByText('97 pieces of waiting work of greetCustomer with customer Circus leave the queue')
     .waitFor()
@@ -567,47 +562,59 @@ it('of a customer who floods the queue is found by its share, and cancelled as a
   await stack.prisma.$executeRaw`
     insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label")
     select gen_random_uuid(), 'greetCustomer', 2, '{}', null, now() + n * interval '1 day', 'In ' || n || ' days' from generate_series(1, 25) n`
-  await page.goto('/console/queue?work=greetCustomer')
+  await page.goto('/console/waiting?name=greetCustomer')
   await waitingRows(page).nth(0).getByText('Bakery').waitFor()
   await waiting.getByLabel('Order').selectOption('Last to start')
-  await page.waitForURL('**/queue?work=greetCustomer&order=last')
+  await page.waitForURL('**/waiting?name=greetCustomer&order=last')
   await waitingRows(page).nth(0).getByText('In 25 days').waitFor()
   await waiting.getByRole('link', { name: 'Due earlier' }).click()
   await waitingRows(page).nth(0).getByText('In 5 days').waitFor()
   expect(await waitingRows(page).count()).toBe(8)
 
-  await waiting.getByLabel('Label, key, or a field that the job shows').selectOption('customer')
-  await waiting.getByRole('searchbox').fill('Bakery')
+  await waiting.getByLabel('Find by').selectOption('customer')
+  await waiting.getByLabel('Value').fill('Bakery')
   await page.keyboard.press('Enter')
-  await page.waitForURL('**/queue?work=greetCustomer&field=customer&value=Bakery&order=last')
+  await page.waitForURL('**/waiting?name=greetCustomer&field=customer&value=Bakery&order=last')
   await waitFor(async () => (await waitingRows(page).count()) === 3)
 
   await waiting.getByLabel('Order').selectOption('First to start')
-  await page.waitForURL('**/queue?work=greetCustomer&field=customer&value=Bakery')
+  await page.waitForURL('**/waiting?name=greetCustomer&field=customer&value=Bakery')
   expect(await findBarriers(page)).toEqual([])
   expect(complaints).toEqual([])
   await stack.prisma.$executeRaw`delete from "JobWork"`
 })
 
 async function pauseQueue(page: Page, name: string): Promise<void> {
-  const button = page.getByRole('button', { name: `Pause the queue of ${name}` })
+  const menu = page.getByRole('button', { name: `Actions for the queue of ${name}` })
   const fold = page.getByRole('button', { name: /^Show \d+ quiet queues$/ })
-  await button.or(fold).first().waitFor()
-  if (!(await button.isVisible())) await fold.click()
-  await button.click()
+  await menu.or(fold).first().waitFor()
+  if (!(await menu.isVisible())) await fold.click()
+  await chooseAction(page, `the queue of ${name}`, 'Pause the queue')
   await confirm(page, 'Pause the queue', 'The partner is away')
-  await page.getByRole('button', { name: `Resume the queue of ${name}` }).waitFor()
+  await page.getByText(`The queue of ${name} is paused.`).waitFor()
 }
 
 async function resumeQueue(page: Page, name: string): Promise<void> {
-  await page.getByRole('button', { name: `Resume the queue of ${name}` }).click()
+  await chooseAction(page, `the queue of ${name}`, 'Resume the queue')
   await confirm(page, 'Resume the queue')
   await page.getByText(`The queue of ${name} is resumed.`).waitFor()
 }
 
+/** Chooses in the menu of a row. */
+async function chooseOf(of: Locator, item: string): Promise<void> {
+  await of.getByRole('button', { name: /^Actions for/ }).click()
+  await of.getByRole('menuitem', { name: item, exact: true }).click()
+}
+
+/** Chooses in the menu of what is done with all that match. */
+async function chooseAll(page: Page, item: string): Promise<void> {
+  await page.getByRole('button', { name: 'More actions on all that match' }).click()
+  await page.getByRole('menuitem', { name: item, exact: true }).click()
+}
+
 function waitingRows(page: Page): Locator {
   return page
-    .getByRole('region', { name: 'Waiting work' })
+    .getByRole('table', { name: 'Waiting work' })
     .getByRole('row')
     .filter({ has: page.getByRole('rowheader') })
 }
@@ -633,16 +640,13 @@ describe('many dead letters', () => {
 
   it('are discarded by their cause: all that match, with the number stated before', async () => {
     await giveUpMany(121)
-    await using viewer = await open('/queue')
+    await using viewer = await open('/dead-letters')
     const { page } = viewer
     await page.getByRole('link', { name: 'ECONNREFUSED · 60' }).click()
-    await page.waitForURL('**/queue?errorCode=ECONNREFUSED')
+    await page.waitForURL('**/dead-letters?errorCode=ECONNREFUSED')
     const others = page.getByRole('row').filter({ hasText: 'partner_down' })
     await waitFor(async () => (await others.count()) === 0)
-    await page.getByLabel('Select all on this page').check()
-    await page.getByText('50 selected').waitFor()
-    await page.getByRole('button', { name: 'Select all 60 that match' }).click()
-    await page.getByRole('button', { name: 'Discard 60' }).click()
+    await page.getByRole('button', { name: 'Discard all 60' }).click()
     await dialog(page)
       .getByText('60 dead letters that failed with ECONNREFUSED are removed for good')
       .waitFor()
@@ -666,26 +670,24 @@ describe('many dead letters', () => {
         if (sent === 2) held.resolve(route)
         else await route.continue()
       })
-      await page.getByLabel('Select all on this page').check()
-      await page.getByRole('button', { name: `Select all ${number} that match` }).click()
-      await page.getByRole('button', { name: `Discard ${number}` }).click()
+      await page.getByRole('button', { name: `Discard all ${number}` }).click()
       await confirm(page, `Discard ${number} for good`, 'Nobody waits for them')
       return await held.promise
     }
     {
-      await using viewer = await open('/queue?name=callPartner')
+      await using viewer = await open('/dead-letters?name=callPartner')
       const call = await begin(viewer.page, '3,100')
       await dialog(viewer.page).getByText('1,000 of 3,100 · 32 %').waitFor()
       await call.abort()
-      await dialog(viewer.page).getByRole('button', { name: 'Go on' }).waitFor()
+      await dialog(viewer.page).getByRole('button', { name: 'Continue' }).waitFor()
     }
     expect(await countFailed()).toBe(2_100)
-    await using later = await open('/queue?name=callPartner')
+    await using later = await open('/dead-letters?name=callPartner')
     const call = await begin(later.page, '2,100')
     expect(await findBarriers(later.page)).toEqual([])
     await dialog(later.page).getByRole('button', { name: 'Stop' }).click()
     await call.continue()
-    await notice(later.page, '2,000 dead letters are discarded; 100 left as they were.').waitFor()
+    await notice(later.page, '2,000 dead letters are discarded; 100 not changed.').waitFor()
     expect(await countFailed()).toBe(100)
   })
 })
@@ -711,7 +713,7 @@ describe('many runs', () => {
     stack.partner.isDown = false
     await row(page, 'walkSteps').getByRole('checkbox').uncheck()
     await page.getByRole('button', { name: 'Retry 1 given up' }).click()
-    await dialog(page).getByText('The work of this run, as far as it is a dead letter').waitFor()
+    await dialog(page).getByText('goes back into the queue if it is still a dead letter').waitFor()
     await confirm(page, 'Retry', 'They are back')
     expect(await endedRun('callPartner', { attempt: 2 })).toMatchObject({
       workId: failed.workId,
@@ -740,9 +742,7 @@ it('runs that match are retried: all whose work was given up, with the number st
     insert into "JobQueue" ("name", "pausedBy") values ('callPartner', 'somebody')`
   await using viewer = await open('/runs?errorCode=partner_down')
   const { page } = viewer
-  await page.getByLabel('Select all on this page').check()
-  await page.getByText('50 selected').waitFor()
-  await page.getByRole('button', { name: 'Retry all 40 that match' }).click()
+  await page.getByRole('button', { name: 'Retry all 40 given up' }).click()
   await dialog(page)
     .getByText('40 dead letters of the runs that match go back into the queue')
     .waitFor()
@@ -760,15 +760,15 @@ async function countFailed(): Promise<number> {
 }
 
 describe('the focus, after an action without the mouse', () => {
-  it('stays at the button that has changed its meaning', async () => {
+  it('is at the first action of the page once the button is gone that it was on', async () => {
     await using viewer = await open('/jobs/countSheep')
     const { page } = viewer
-    await press(page.getByRole('button', { name: 'Pause schedule: countSheep' }))
+    await chooseAction(page, 'countSheep', 'Pause its schedule')
     await confirmByKey(page, 'The meadow is closed')
-    await expectFocus(page.getByRole('button', { name: 'Resume schedule: countSheep' }))
-    await press(page.getByRole('button', { name: 'Resume schedule: countSheep' }))
+    await expectFocus(page.getByRole('button', { name: 'Actions for countSheep' }))
+    await press(page.getByRole('button', { name: 'Resume the schedule' }))
     await confirmByKey(page, 'It is open again')
-    await expectFocus(page.getByRole('button', { name: 'Pause schedule: countSheep' }))
+    await expectFocus(page.getByRole('button', { name: 'Run now' }))
   })
 
   it('is at the dots of the row whose menu it was chosen from', async () => {
@@ -793,20 +793,18 @@ describe('the focus, after an action without the mouse', () => {
   it('is at the heading of the list that the thing has gone from', async () => {
     await failOnce()
     await failOnce()
-    await using viewer = await open('/queue?name=callPartner')
+    await using viewer = await open('/dead-letters?name=callPartner')
     const { page } = viewer
     await letters(page).nth(1).waitFor()
     for (const left of [1, 0]) {
-      await press(letters(page).first().getByRole('button', { name: 'Discard' }))
+      await chooseOf(letters(page).first(), 'Discard')
       await confirmByKey(page, 'It was called by telephone')
       await letters(page).nth(left).waitFor({ state: 'detached' })
       await expectFocus(page.getByRole('heading', { name: 'Dead letters' }))
     }
     // The next Tab goes on from there.
     await page.keyboard.press('Tab')
-    await expectFocus(
-      page.getByRole('region', { name: 'Dead letters' }).getByLabel('Job', { exact: true }),
-    )
+    await expectFocus(page.getByLabel('Job', { exact: true }))
   })
 
   it('is at the heading of what needs attention, once that does no more', async () => {
@@ -821,9 +819,11 @@ describe('the focus, after an action without the mouse', () => {
 
   it('stays nowhere for who has clicked beside everything', async () => {
     await failOnce()
-    await using viewer = await open('/queue')
+    await using viewer = await open('/dead-letters')
     const { page } = viewer
-    const button = letters(page).first().getByRole('button', { name: 'Discard' })
+    const button = letters(page)
+      .first()
+      .getByRole('button', { name: /^Actions for/ })
     await button.focus()
     await page.getByRole('main').click({ position: { x: 2, y: 2 } })
     await stack.prisma.$executeRaw`delete from "JobDeadLetter"`

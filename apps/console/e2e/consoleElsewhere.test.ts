@@ -83,7 +83,7 @@ it('lies below any path, under the policy of its host', async () => {
   const background = `getComputedStyle(document.querySelector('.placeBar')).backgroundColor`
   expect(await page.evaluate(background)).toBe('rgb(179, 38, 30)')
 
-  await page.getByRole('button', { name: 'Run now: echo' }).click()
+  await page.getByRole('button', { name: 'Run now', exact: true }).click()
   await page
     .getByRole('dialog')
     .getByLabel(/reason/i)

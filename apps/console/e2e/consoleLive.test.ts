@@ -137,7 +137,7 @@ describe('a server that is gone', () => {
   it('is waited for by a page that has nothing to show yet', async () => {
     await using viewer = await openViewer(browser, stack, {
       role: 'admin',
-      path: '/queue',
+      path: '/queues',
       prepare: async (page) => {
         let isFirst = true
         await page.route('**/api/console/session', async (route) => {
@@ -148,7 +148,7 @@ describe('a server that is gone', () => {
       },
     })
     await viewer.page.getByText('Trying again every few seconds.').waitFor()
-    await expectSeen(viewer.page.getByRole('heading', { name: 'Queue', level: 1 }))
+    await expectSeen(viewer.page.getByRole('heading', { name: 'Queues', level: 1 }))
   })
 })
 

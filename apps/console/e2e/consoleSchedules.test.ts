@@ -1,6 +1,7 @@
 // Not quick: starts processes.
 import { openBrowser, waitFor, type Browser, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { chooseAction } from './chooseAction.ts'
 import { expectSeen } from './expectSeen.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer } from './openViewer.ts'
@@ -50,7 +51,7 @@ async function confirm(page: Page, button: string, reason: string): Promise<void
 it('is made by a form, which shows its next ten runs on both clocks while one types', async () => {
   await using viewer = await openViewer(browser, stack, { role: 'admin', path: `/jobs/${JOB}` })
   const { page } = viewer
-  await page.getByRole('link', { name: 'Add one' }).click()
+  await chooseAction(page, JOB, 'Add a schedule by key')
   await page.getByRole('textbox', { name: 'Key' }).fill('customer/7')
   await page.getByLabel('When, as a cron expression').fill('0 9 * * 1')
   await page.getByLabel('Time zone').fill('Asia/Tokyo')
@@ -90,14 +91,14 @@ it('is changed without its payload, and refused to who comes second', async () =
     path: `${OF_JOB}/customer-1`,
   })
   const { page } = viewer
-  await page.getByRole('link', { name: 'Change' }).click()
+  await chooseAction(page, 'customer-1', 'Change')
   await page.getByLabel('When, as a cron expression').fill('30 8 * * 1')
   await page.getByLabel('Reason').fill('Half an hour earlier')
   await press(page, 'Save')
   await expectSeen(page.getByText('30 8 * * 1 in Asia/Tokyo, before: 0 9 * * 1'))
   expect(await stored()).toMatchObject([{ version: 2, payload: { customer: 'A bakery' } }])
 
-  await page.getByRole('link', { name: 'Change' }).click()
+  await chooseAction(page, 'customer-1', 'Change')
   await page.getByLabel('When, as a cron expression').fill('0 7 * * 1')
   await page.getByLabel('Reason').fill('Earlier still')
   await make('customer-1')
@@ -114,7 +115,7 @@ it('is found, paused, resumed, run now and deleted, each on record', async () =>
   await page.getByRole('link', { name: 'customer-1' }).waitFor({ state: 'detached' })
   await page.getByRole('link', { name: 'brewery' }).click()
 
-  await press(page, 'Pause')
+  await chooseAction(page, 'brewery', 'Pause')
   await confirm(page, 'Pause the schedule', 'They move')
   await expectSeen(page.getByText('They move').first())
   await press(page, 'Resume')
@@ -125,7 +126,7 @@ it('is found, paused, resumed, run now and deleted, each on record', async () =>
   await waitFor(() =>
     stack.prisma.jobRun.findFirst({ where: { name: JOB, status: 'success', reason: 'To see it' } }),
   )
-  await press(page, 'Delete')
+  await chooseAction(page, 'brewery', 'Delete')
   await confirm(page, 'Delete the schedule', 'They left')
   await expectSeen(page.getByText('This schedule was deleted'))
 

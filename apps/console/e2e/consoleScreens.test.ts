@@ -91,11 +91,9 @@ const FILLED: readonly Screen[] = [
   },
   {
     title: 'dead letters of a cause, selected',
-    path: () => '/queue?errorCode=partner_down',
-    heading: 'Queue',
-    open: async (page) => {
-      await selectAll(page, 'Dead letters')
-    },
+    path: () => '/dead-letters?errorCode=partner_down',
+    heading: 'Dead letters',
+    open: selectAll,
     shows: '1 selected',
   },
   {
@@ -171,17 +169,29 @@ const FILLED: readonly Screen[] = [
     },
     shows: 'Cannot be used',
   },
-  { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'partner_down' },
+  { title: 'queues', path: () => '/queues', heading: 'Queues', shows: 'Ended by minute' },
+  {
+    title: 'dead letters',
+    path: () => '/dead-letters',
+    heading: 'Dead letters',
+    shows: 'partner_down',
+  },
+  {
+    title: 'waiting work',
+    path: () => '/waiting',
+    heading: 'Waiting',
+    shows: 'the Circus of the Long Names',
+  },
   {
     title: 'waiting work of a group, selected',
-    path: () => '/queue?field=customer&value=Bakery%201&order=last',
-    heading: 'Queue',
-    open: (page) => selectAll(page, 'Waiting work'),
+    path: () => '/waiting?field=customer&value=Bakery%201&order=last',
+    heading: 'Waiting',
+    open: selectAll,
     shows: '3 selected',
   },
   {
     title: 'work that waits, and why',
-    path: ({ work }) => `/queue/${work}`,
+    path: ({ work }) => `/waiting/${work}`,
     heading: 'Work of shearSheep',
     shows: 'Its key farm-7 is paused by owner@example.com: Until they pay',
   },
@@ -216,7 +226,7 @@ const FILLED: readonly Screen[] = [
     path: () => '/jobs',
     heading: 'Jobs',
     open: press('Keyboard shortcuts'),
-    shows: 'Go to the queue',
+    shows: 'Go to Queues',
   },
   {
     title: 'what can be done with a job',
@@ -261,7 +271,7 @@ const DIALOGS: readonly Screen[] = [
     'run now, with a payload',
     'greetCustomer',
     () => '/jobs/greetCustomer',
-    'Run now: greetCustomer',
+    'Run now',
     'As JSON',
   ),
   {
@@ -288,26 +298,26 @@ const DIALOGS: readonly Screen[] = [
       await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
     },
   },
-  dialog(
-    'dry run',
-    'countSheep',
-    () => '/jobs/countSheep',
-    'Dry run: countSheep',
-    'changes nothing',
-  ),
-  dialog(
-    'pause',
-    'countSheep',
-    () => '/jobs/countSheep',
-    'Pause schedule: countSheep',
-    'recorded as skipped',
-  ),
+  {
+    title: 'dry run',
+    path: () => '/jobs/countSheep',
+    heading: 'countSheep',
+    open: (page) => chooseAction(page, 'countSheep', 'Dry run'),
+    shows: 'changes nothing',
+  },
+  {
+    title: 'pause',
+    path: () => '/jobs/countSheep',
+    heading: 'countSheep',
+    open: (page) => chooseAction(page, 'countSheep', 'Pause its schedule'),
+    shows: 'recorded as skipped',
+  },
   dialog(
     'resume',
     'pruneRows',
     () => '/jobs/pruneRows',
-    'Resume schedule: pruneRows',
-    'goes on with its next tick',
+    'Resume the schedule',
+    'continues with its next tick',
   ),
   dialog(
     'run again',
@@ -321,7 +331,7 @@ const DIALOGS: readonly Screen[] = [
     'Run of walkSteps',
     ({ running }) => `/runs/${running.id}`,
     'Cancel',
-    'Let it go on',
+    'Keep it running',
   ),
   dialog(
     'approve',
@@ -330,13 +340,18 @@ const DIALOGS: readonly Screen[] = [
     'Approve',
     'Its guard stopped it',
   ),
-  dialog('retry', 'Queue', () => '/queue', 'Retry', 'back into the queue'),
   {
-    ...dialog('retry many', 'Queue', () => '/queue', 'Retry 1', 'goes back into the queue'),
-    open: async (page) => {
-      await selectAll(page, 'Dead letters')
-      await press('Retry 4')(page)
-    },
+    title: 'retry',
+    path: () => '/dead-letters?name=callPartner',
+    heading: 'Dead letters',
+    open: (page) => chooseFirst(page, 'Retry'),
+    shows: 'back into the queue',
+  },
+  {
+    title: 'retry many',
+    path: () => '/dead-letters',
+    heading: 'Dead letters',
+    open: press('Retry all 4'),
     shows: 'go back into the queue',
   },
   {
@@ -359,7 +374,25 @@ const DIALOGS: readonly Screen[] = [
     },
     shows: 'Nothing matches',
   },
-  dialog('discard', 'Queue', () => '/queue', 'Discard', 'removed for good'),
+  {
+    title: 'discard',
+    path: () => '/dead-letters',
+    heading: 'Dead letters',
+    open: (page) => chooseFirst(page, 'Discard'),
+    shows: 'removed for good',
+  },
+  {
+    title: 'what can be done with waiting work',
+    path: () => '/waiting',
+    heading: 'Waiting',
+    open: async (page) => {
+      await page
+        .getByRole('button', { name: /^Actions for/ })
+        .first()
+        .click()
+      await page.getByRole('menuitem', { name: 'Postpone' }).waitFor()
+    },
+  },
 ]
 
 /** A tooltip of each kind of mark. */
@@ -379,7 +412,7 @@ const TOOLTIPS: readonly Screen[] = [
   tooltip('of a mark', '/jobs/countSheep', 'countSheep', (page) =>
     page.getByRole('group', { name: /^Durations of/ }).locator('[tabindex="0"]'),
   ),
-  tooltip('of how current it is', '/queue', 'Queue', (page) => page.locator('.liveMark')),
+  tooltip('of how current it is', '/queues', 'Queues', (page) => page.locator('.liveMark')),
 ]
 
 const EMPTY: readonly Screen[] = [
@@ -398,7 +431,14 @@ const EMPTY: readonly Screen[] = [
     heading: 'Run',
     shows: 'There is no run with this id',
   },
-  { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'There are no queues yet' },
+  { title: 'queues', path: () => '/queues', heading: 'Queues', shows: 'There are no queues yet' },
+  { title: 'waiting', path: () => '/waiting', heading: 'Waiting', shows: 'Nothing waits' },
+  {
+    title: 'dead letters',
+    path: () => '/dead-letters',
+    heading: 'Dead letters',
+    shows: 'No dead letters',
+  },
   {
     title: 'schedules of a job',
     path: () => '/jobs/gone/schedules',
@@ -443,9 +483,9 @@ const EMPTY: readonly Screen[] = [
   },
   {
     title: 'work',
-    path: () => '/queue/01a20e26-367c-766a-a085-72e882269712',
+    path: () => '/waiting/01a20e26-367c-766a-a085-72e882269712',
     heading: 'A piece of work',
-    shows: 'Nothing tells of work',
+    shows: 'There is no record of work',
   },
   { title: 'nothing', path: () => NOWHERE, heading: 'Nothing here' },
 ]
@@ -550,9 +590,17 @@ async function showTip(page: Page, target: Locator): Promise<void> {
   await page.getByRole('tooltip').waitFor()
 }
 
-async function selectAll(page: Page, region: string): Promise<void> {
-  const all = page.getByRole('region', { name: region }).getByLabel('Select all on this page')
-  await all.check()
+async function selectAll(page: Page): Promise<void> {
+  await page.getByLabel('Select all on this page').check()
+}
+
+/** Chooses in the menu of the first row. */
+async function chooseFirst(page: Page, item: string): Promise<void> {
+  await page
+    .getByRole('button', { name: /^Actions for/ })
+    .first()
+    .click()
+  await page.getByRole('menuitem', { name: item, exact: true }).click()
 }
 
 async function openScreen(

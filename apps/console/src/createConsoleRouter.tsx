@@ -8,8 +8,16 @@ import {
 } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { asApiError } from './api/apiError.ts'
-import { KEY_SORTS, SCHEDULE_STATES, type KeySort, type ScheduleSearch } from './api/queries.ts'
+import {
+  KEY_SORTS,
+  SCHEDULE_STATES,
+  type DeadLetterSearch,
+  type KeySort,
+  type ScheduleSearch,
+  type WorkSearch,
+} from './api/queries.ts'
 import { parseRunSearch, readText } from './api/runFilters.ts'
+import { Button } from './parts/Button.tsx'
 import { EmptyState } from './parts/EmptyState.tsx'
 import { ScreenHeader } from './parts/ScreenHeader.tsx'
 import { Skeleton } from './parts/Skeleton.tsx'
@@ -108,22 +116,37 @@ function createRoutes() {
     path: '/runs/$id',
     component: lazyRouteComponent(() => import('./screens/run/RunScreen.tsx'), 'RunScreen'),
   })
-  const queue = createRoute({
+  const queues = createRoute({
     getParentRoute: () => root,
-    path: '/queue',
-    validateSearch: (search: Record<string, unknown>): QueueSearch => {
-      const { name, errorCode, cursor } = parseRunSearch(search)
-      const { name: work } = parseRunSearch({ name: search['work'] })
-      const order = search['order'] === 'last' ? 'last' : undefined
-      // Those that are read in their own way keep their places.
-      return { ...readTexts(search, QUEUE_SEARCH), name, errorCode, cursor, work, order }
-    },
-    component: lazyRouteComponent(() => import('./screens/queue/QueueScreen.tsx'), 'QueueScreen'),
+    path: '/queues',
+    component: lazyRouteComponent(() => import('./screens/queue/QueuesScreen.tsx'), 'QueuesScreen'),
+  })
+  const waiting = createRoute({
+    getParentRoute: () => root,
+    path: '/waiting',
+    validateSearch: (search: Record<string, unknown>): WorkSearch => ({
+      ...readTexts(search, PIECES),
+      order: search['order'] === 'last' ? 'last' : undefined,
+    }),
+    component: lazyRouteComponent(
+      () => import('./screens/work/WaitingScreen.tsx'),
+      'WaitingScreen',
+    ),
   })
   const work = createRoute({
     getParentRoute: () => root,
-    path: '/queue/$id',
+    path: '/waiting/$id',
     component: lazyRouteComponent(() => import('./screens/work/WorkScreen.tsx'), 'WorkScreen'),
+  })
+  const deadLetters = createRoute({
+    getParentRoute: () => root,
+    path: '/dead-letters',
+    validateSearch: (search: Record<string, unknown>): DeadLetterSearch =>
+      readTexts(search, [...PIECES, 'errorCode']),
+    component: lazyRouteComponent(
+      () => import('./screens/work/DeadLettersScreen.tsx'),
+      'DeadLettersScreen',
+    ),
   })
   const limits = createRoute({
     getParentRoute: () => root,
@@ -163,20 +186,14 @@ function createRoutes() {
     ),
   })
   return root.addChildren([
-    ...[overview, jobs, job, runs, run, queue, workers, worker],
+    ...[overview, jobs, job, runs, run, workers, worker],
     ...[schedules, newSchedule, schedule, changedSchedule],
-    ...[work, limits, keys],
+    ...[queues, waiting, work, deadLetters, limits, keys],
   ])
 }
 
-/** The dead letters of the queue's page, then its waiting work: which job, which of its work, in which order, from where on. */
-const QUEUE_SEARCH = [
-  ...(['name', 'errorCode', 'letterLabel', 'letterField', 'letterValue', 'letterKey'] as const),
-  ...(['cursor', 'work', 'label', 'field', 'value', 'key', 'order', 'workCursor'] as const),
-] as const
-type QueueSearch = Texts<Exclude<(typeof QUEUE_SEARCH)[number], 'order'>> & {
-  order?: 'last' | undefined
-}
+/** Which waiting work or dead letters are listed, and from where on. */
+const PIECES = ['name', 'label', 'field', 'value', 'key', 'cursor'] as const
 
 type Texts<Name extends string> = { [Each in Name]?: string | undefined }
 
@@ -204,9 +221,7 @@ function ScreenError({ error }: ErrorComponentProps) {
         <p>
           A new version of the console may have been installed. Loading the page again helps then.
         </p>
-        <button className="button" type="button" onClick={() => location.reload()}>
-          Load again
-        </button>
+        <Button onClick={() => location.reload()}>Load again</Button>
       </div>
     </>
   )

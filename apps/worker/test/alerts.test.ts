@@ -55,7 +55,9 @@ it('of an API and a worker that watch, one tells: by webhook, and by mail throug
     `oncall@example.com [Roundsman] ${over}`,
   ])
   const [first] = smtp.messages
-  expect(first?.mail.text).toContain('https://shop.example.com/console/queue')
+  expect(first?.mail.text).toContain(
+    'https://shop.example.com/console/dead-letters?name=dispatchEmail',
+  )
   expect(first?.mail.html).toContain('count: 1')
   // The row says so only after the server has the message.
   await waitFor(

@@ -13,6 +13,7 @@ import {
   type JobTrigger,
   RUN_OUTCOMES,
   RUN_STATUSES,
+  WAIT_CAUSES,
   WAIT_REASONS,
 } from '@roundsman/engine/internal'
 import { z } from 'zod'
@@ -39,6 +40,8 @@ export interface ConsoleSettings {
   hasSessions: boolean
   /** Where somebody logs in who is not logged in; empty when the console does not know. */
   loginUrl: string
+  /** Where a trace is shown, with `{traceId}` for its id; empty when the console does not know. */
+  traceUrl: string
 }
 
 /** GET and POST /api/console/session */
@@ -123,7 +126,7 @@ export const heldPayloadSchema = z.object({
     .describe('Without credentials and e-mail addresses, except in the parts that the job shows'),
 })
 
-/** What somebody has done before, of which an answer tells whoever comes too late. */
+/** What somebody did before, for the answer to a person who comes too late. */
 export type Earlier = NonNullable<z.output<typeof earlierSchema>>
 export const earlierSchema = actionSchema.omit({ count: true }).optional()
 
@@ -474,7 +477,7 @@ export const limitsSchema = z.object({
     z.object({
       name: text.describe('The job whose own it is, or the name of a shared limit'),
       jobs: z.array(text).nullable().describe('The jobs that share it; null: it is a job’s own'),
-      global: countOrNull.describe('Runs at once, as the code says; null: any number'),
+      global: countOrNull.describe('Runs at once, as in the code; null: any number'),
       setGlobal: countOrNull.describe('What somebody has set instead'),
       setBy: textOrNull,
       setReason: textOrNull,
@@ -509,7 +512,7 @@ export const keySchema = z.object({
   limit: z
     .object(keyRules)
     .nullable()
-    .describe('What the job says of each key; null where no worker has registered keys of it'),
+    .describe('The limits of each key in the code; null where no worker has registered keys of it'),
 })
 
 export type WorkExplanation = z.output<typeof explanationSchema>
@@ -532,6 +535,12 @@ export const explanationSchema = z.object({
         runs: z
           .array(z.object({ runId: id, workerId: text, startedAt: at }))
           .describe('The runs that have what it waits for: 20 at most'),
+        by: z
+          .object({ kind: z.enum(WAIT_CAUSES), name: text })
+          .nullable()
+          .describe(
+            'What keeps it: a job, a shared limit, a key of the job, or other work by its id; null for what has no name',
+          ),
       }),
     )
     .describe('Of waiting work all that keeps it; none: a worker takes it next'),
@@ -686,8 +695,12 @@ const queueJob = z.object({
   waiting: count,
   // Of those, not to be started yet: delayed, or to be retried.
   delayed: count,
+  // Whether more waits.
+  isWaitingCut: flag,
   active: count,
+  // Up to 100,000.
   deadLetters: count,
+  areDeadLettersCut: flag,
   oldestWaitingAt: atOrNull,
   queuePaused,
   // Workers live, and none of them takes its work.
@@ -771,14 +784,12 @@ const jobSchema = listedJobSchema.extend({
 export type ConsoleJobs = z.output<typeof jobsSchema>
 export const jobsSchema = z.object({ jobs: z.array(jobSchema) })
 
-/** A span's runs: how many ended how, and how long they took, if any has ended. */
+/** A span's runs: how many ended how. */
 const spanOfRuns = {
   success: count,
   failed: count,
   // Cancelled, blocked by their guard, expired, or given back by their worker.
   stopped: count,
-  p50Ms: msOrNull,
-  p95Ms: msOrNull,
 }
 
 export type ConsoleRunPoint = z.output<typeof runPoint>
@@ -904,9 +915,8 @@ export const jobDetailSchema = z.object({
   scheduleChange: z.object({ at, by: text, to: text, before: textOrNull }).nullable(),
   // Over the last 1,000 runs that ended.
   duration: z.object({ p50Ms: msOrNull, p95Ms: msOrNull, runs: count }),
-  // The ticks of the next 30 days, at most 1,000; `isCut` when there are more.
+  // The next five ticks, and of the next 30 days those that a change of the clocks touches.
   upcoming: z.array(upcomingTick),
-  isCut: flag,
   // Activity about it, the latest first; at most 20.
   actions: z.array(actionSchema),
   // How many schedules programs and people keep for it, beside its own; up to 10,000.
@@ -931,9 +941,6 @@ export const queueSchema = z.object({
   ),
   // Runs that ended, over the last hour, by the minute in which they started, the oldest first.
   throughput: z.array(z.object({ from: at, success: count, failed: count, stopped: count })),
-  // Measured every few seconds of the last hour while this server ran, the oldest first: how much could have been started,
-  // and how long the oldest of it had waited.
-  history: z.array(z.object({ at, ready: count, oldestMs: ms })),
 })
 
 /** GET /api/console/workers: those that live first, then those that were killed within a day. */
@@ -975,6 +982,14 @@ export const searchSchema = z.object({
   labels: z.array(z.object({ label: text, run: runMatch })),
   // By name or description.
   jobs: z.array(z.object({ name: text, description: text })),
+  // By a part of their key.
+  schedules: z.array(z.object({ name: text, key: text })),
+  // By which jobs divide their work, by a part of them.
+  keys: z.array(z.object({ name: text, key: text })),
+  // Waiting work and dead letters, by the beginning of their id, or a part of label or key.
+  work: z.array(
+    z.object({ workId: id, name: text, label: textOrNull, key: textOrNull, isDeadLetter: flag }),
+  ),
   // By the beginning of their id, or of their work's.
   runs: z.array(runMatch),
   // By code, class and first frame, and for people who may see payloads by message, among the last thousand runs that failed, and by the

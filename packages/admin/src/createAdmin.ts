@@ -7,7 +7,6 @@ import { admit, refuseForeignOrigin, stillMayView, type Access } from './access.
 import { consoleRoutes } from './console/consoleRoutes.ts'
 import { createChanges, type Changes } from './console/createChanges.ts'
 import { createConsoleFiles } from './console/createConsoleFiles.ts'
-import { createQueueHistory } from './console/createQueueHistory.ts'
 import { answerFailure, answerText, SchemaMismatch, type Answer } from './http/answer.ts'
 import { Problem } from './http/problem.ts'
 import { readJson } from './http/readJson.ts'
@@ -50,7 +49,7 @@ export interface Admin {
   /** Answers a request that a router has led to a route, with the decoded parameters of its path. Never rejects. */
   answerRoute(route: Route, params: unknown, visit: Visit): Promise<Answer>
   /**
-   * Starts the client and what measures the queue, once. After a failure the next request tries again.
+   * Starts the client, once. After a failure the next request tries again.
    * @throws TablesError
    */
   open(): Promise<void>
@@ -72,7 +71,7 @@ export function createAdmin(options: CheckedOptions): Admin {
   const { client, jobs, now = () => new Date() } = options
   const { apiPrefix = '/api', consolePath = '/console', consoleDir } = options
   const { pingIntervalMs = 10_000, recheckMs = 15_000 } = options
-  const { hasSessions = false, loginUrl = '', version = null } = options
+  const { hasSessions = false, loginUrl = '', traceUrl = '', version = null } = options
   const base = asPrefix(options.basePath ?? '')
   const seen = asPrefix(options.publicPath ?? base)
   const api = base + asPrefix(apiPrefix)
@@ -82,14 +81,10 @@ export function createAdmin(options: CheckedOptions): Admin {
     api: seen + asPrefix(apiPrefix),
     hasSessions,
     loginUrl,
+    traceUrl,
   }
   const files = createConsoleFiles(settings, consoleDir)
   const parts = { client, jobs, now }
-  const history = createQueueHistory({
-    reader: client.reader,
-    names: jobs.map(({ name }) => name),
-    now,
-  })
   let watched: Changes | undefined
   const changes = () => (watched ??= createChanges(client))
   const ends = new Set<() => void>()
@@ -106,7 +101,6 @@ export function createAdmin(options: CheckedOptions): Admin {
     ...limitRoutes(parts),
     ...consoleRoutes({
       ...parts,
-      history,
       environment: {
         ...describeEnvironment(options.environment),
         version,
@@ -121,7 +115,6 @@ export function createAdmin(options: CheckedOptions): Admin {
     opening ??= client.start().then(
       () => {
         if (isClosed) return
-        history.start()
         // Before the first page is read: what changes after it must be told.
         changes()
       },
@@ -209,7 +202,6 @@ export function createAdmin(options: CheckedOptions): Admin {
     async close() {
       isClosed = true
       admin.endStreams()
-      history.stop()
       await watched?.close()
     },
   }

@@ -50,7 +50,7 @@ export function createNodeHandler<Asking extends IncomingMessage = IncomingMessa
   const log = hostLog && containedLog(hostLog)
   const admin = createAdmin(others)
   const ready = openUnlessAway(admin, log)
-  // Whoever awaits `ready` gets the error, and each request asks again: without this the process would end.
+  // The caller that awaits `ready` gets the error, and each request asks again: without this the process would end.
   ready.catch(() => undefined)
 
   const handle = (

@@ -41,6 +41,11 @@ export interface AdminOptions {
   /** Where the console sends somebody who has to log in. Default: it only says so. */
   loginUrl?: string
   /**
+   * Where a trace is shown: an address of http or https with `{traceId}` in it, such as
+   * `https://jaeger.example.com/trace/{traceId}`. The page of a run links there. Default: it shows the trace's id alone.
+   */
+  traceUrl?: string
+  /**
    * The host has `<apiPrefix>/console/session`, by which the console logs in and out with its own form: see
    * `ConsoleSession` of `@roundsman/admin/contract`. Default: false.
    */
@@ -66,7 +71,7 @@ export function describeEnvironment(
   said: AdminOptions['environment'] | undefined,
 ): Pick<ConsoleEnvironment, 'name' | 'isProduction'> {
   if (typeof said === 'object') return said
-  // oxlint-disable-next-line eslint/no-restricted-properties -- a host that says nothing is told from production all the same
+  // oxlint-disable-next-line eslint/no-restricted-properties -- a host without this option is still told from production
   const { NODE_ENV, REPLIT_DEPLOYMENT } = process.env
   const name = said ?? (REPLIT_DEPLOYMENT === '1' ? PRODUCTION : (NODE_ENV ?? 'development'))
   return { name, isProduction: name === PRODUCTION }
@@ -86,13 +91,22 @@ const checkPath: Check<string> = (argument, value) => {
   )
 }
 
-/** A script behind the button would run with the rights of whoever presses it. */
+/** A script behind the button would run with the rights of the person who presses it. */
 const checkLoginUrl: Check<string> = (argument, value) => {
   if (typeof value === 'string' && /^https?:$/.test(URL.parse(value, HERE)?.protocol ?? ''))
     return value
   throw new ArgumentError(
     argument,
     `must be a path or an address of http or https, not ${tell(value)}`,
+  )
+}
+
+const checkTraceUrl: Check<string> = (argument, value) => {
+  const isWeb = typeof value === 'string' && /^https?:$/.test(URL.parse(value)?.protocol ?? '')
+  if (isWeb && value.includes('{traceId}')) return value
+  throw new ArgumentError(
+    argument,
+    `must be an address of http or https with {traceId} in it, not ${tell(value)}`,
   )
 }
 
@@ -120,6 +134,7 @@ export const ADMIN = {
   consolePath: optional(nullable(checkPath)),
   publicPath: optional(checkPath),
   loginUrl: optional(checkLoginUrl),
+  traceUrl: optional(checkTraceUrl),
   hasSessions: optional(checkBoolean),
   environment: optional(checkEnvironment),
   version: optional(checkText),

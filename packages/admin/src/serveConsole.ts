@@ -38,7 +38,7 @@ export interface ServedConsole {
 }
 
 /**
- * Serves console and admin API on a port of this machine, to whoever can read the link. No other web page gets in, and no
+ * Serves console and admin API on a port of this machine, to anybody who can read the link. No other web page gets in, and no
  * other name of this machine: a browser needs the cookie that the link gives, and must call the server by its address.
  * @throws ArgumentError when `host` or `port` cannot be listened on
  */
@@ -77,7 +77,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
             'You are not logged in: open the link that roundsman console printed. It works once; run the command again for a new one',
         })
       }
-      // Whoever started it reads the database anyway.
+      // The person who started it can read the database anyway.
       return { actor, view: true, act: true, payloads: true }
     },
   })

@@ -13,7 +13,7 @@ export const alertVariables = {
     .string()
     .optional()
     .refine((text) => text === undefined || isWebAddress(text), {
-      // The message does not repeat the value: whoever knows it can send false alarms.
+      // The message does not repeat the value: anybody who knows it can send false alarms.
       error:
         'is not an address to post alerts to; set one such as https://hooks.example.com/roundsman, without a user and a password in it, or leave it out',
     }),

@@ -31,7 +31,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   queue         pause and resume the queue of a job
   work          list, explain, cancel, postpone and reorder waiting work
   limits        list and set how much may run at once over all workers
-  keys          list the keys of a job, and set what counts for one
+  keys          list the keys of a job, and pause or limit one
   schedules     list and change schedules that are kept as data
   console       serve the console on this machine
 

@@ -27,6 +27,8 @@ export {
   type Counts,
   defineHandlersModule,
   type Details,
+  type DurableContext,
+  type DurableHandler,
   type Handler,
   type HandlersFor,
   type HandlersModule,
@@ -37,8 +39,21 @@ export {
   type RunContext,
   type RunInfo,
   type RunSchedule,
+  type StepsOf,
 } from './job/handler.ts'
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
+export {
+  type Duration,
+  type Jsonify,
+  type VerifiedStep,
+  type Step,
+  type StepCall,
+  StepFailed,
+  type StepItem,
+  type StepOptions,
+  type StepTransaction,
+  type Verified,
+} from './job/step.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
 export {
   type ConcurrencyOptions,

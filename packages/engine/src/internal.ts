@@ -42,17 +42,17 @@ export { hideMessages } from './read/hideMessages.ts'
 export {
   countRuns,
   findOldestStart,
-  type HourOfDurations,
+  type HourOfRuns,
   measureDuration,
   type SpanOfRuns,
-  tallyDurationsByHour,
+  tallyRunsByHour,
 } from './read/countRuns.ts'
 export { findPooler, knownPooler, PoolerError } from './database/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
 export { describeConnections, findFewConnections } from './read/findFewConnections.ts'
 export { describeUnvacuumed, listUnvacuumed } from './read/listUnvacuumed.ts'
-export { EXPLAINED_STATES, WAIT_REASONS } from './read/explainWork.ts'
+export { EXPLAINED_STATES, WAIT_CAUSES, WAIT_REASONS } from './read/explainWork.ts'
 export { findWorkOfRun } from './read/findWorkOfRun.ts'
 export {
   findLastAction,
@@ -95,6 +95,7 @@ export { countKeyedSchedules } from './read/listKeyedSchedules.ts'
 export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
 export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
 export { searchRuns } from './read/search.ts'
+export { searchWork } from './read/searchWork.ts'
 export { listWorkerRuns } from './read/workerRuns.ts'
 export { connectionProblem } from './database/connectionProblem.ts'
 export {

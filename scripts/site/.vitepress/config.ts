@@ -24,7 +24,18 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
   group(
     'Concepts',
     [
-      ...['job', 'work', 'run', 'schedule', 'retry', 'uniqueKey', 'limits', 'batch', 'guard'],
+      ...[
+        'job',
+        'work',
+        'run',
+        'schedule',
+        'retry',
+        'uniqueKey',
+        'limits',
+        'batch',
+        'steps',
+        'guard',
+      ],
       ...['claim', 'drain', 'isolation'],
     ].map((name) => page(`docs/concepts/${name}`)),
     [page('docs/glossary')],

@@ -4,6 +4,7 @@ import { actionInWords } from '../api/actionInWords.ts'
 import type { Earlier } from '@roundsman/admin/contract'
 import { type ApiError, asApiError } from '../api/apiError.ts'
 import { payloadQuery, runDetailQuery } from '../api/queries.ts'
+import { Button } from '../parts/Button.tsx'
 import { Dialog } from '../parts/Dialog.tsx'
 import { InputField } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
@@ -91,7 +92,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           <p className="muted">
             With the payload of that run, which the queue still holds.
             {payload.isDeadLetter &&
-              ' The dead letter stays what it is: retry that instead to have the same work go on.'}
+              ' The dead letter stays. To continue the same work, retry the dead letter instead.'}
           </p>
         )}
         {payload.kind === 'given' && (
@@ -110,17 +111,17 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           <Problem error={perform.error} />
         )}
         <div className="dialogActions">
-          <button type="button" className="button" onClick={onClose}>
-            {isTooLate ? 'Close' : action.kind === 'cancel' ? 'Let it go on' : 'Cancel'}
-          </button>
+          <Button onClick={onClose}>
+            {isTooLate ? 'Close' : action.kind === 'cancel' ? 'Keep it running' : 'Cancel'}
+          </Button>
           {!isTooLate && (
-            <button
+            <Button
               type="submit"
-              className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
+              look={words.isDangerous ? 'isDangerous' : 'isPrimary'}
               disabled={perform.isPending || payload.kind === 'unknown'}
             >
               {perform.isPending ? 'Sending…' : words.confirm}
-            </button>
+            </Button>
           )}
         </div>
       </form>
@@ -133,7 +134,7 @@ function NumberField({ asks }: { asks: NonNullable<ActionWords['asks']> }) {
   return (
     <InputField
       label={label}
-      hint="Empty: as the code says."
+      hint="Empty: the limit in the code."
       {...bounds}
       name="value"
       type="number"

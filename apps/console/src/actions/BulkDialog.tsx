@@ -1,6 +1,7 @@
 import type { Acted } from '@roundsman/admin/contract'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useRef, useState, type SubmitEvent } from 'react'
+import { Button } from '../parts/Button.tsx'
 import { Dialog } from '../parts/Dialog.tsx'
 import { InputField, SelectField } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
@@ -84,22 +85,20 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
         <ReasonField isFixed={isFixed} />
         {result !== null && (
           <p>
-            <ProgressBar label="How far it is" progress={progressOf(result, count)} /> Close this
-            page, and the rest stays as it is.
+            <ProgressBar label="Progress" progress={progressOf(result, count)} /> If you close this
+            page, the rest does not change.
           </p>
         )}
         {perform.isError && <Problem error={perform.error} />}
         <div className="dialogActions">
-          <button type="button" className="button" onClick={stop}>
-            {isFixed ? 'Stop' : (NEVER_MIND[what] ?? 'Cancel')}
-          </button>
-          <button
+          <Button onClick={stop}>{isFixed ? 'Stop' : (NEVER_MIND[what] ?? 'Cancel')}</Button>
+          <Button
             type="submit"
-            className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
+            look={words.isDangerous ? 'isDangerous' : 'isPrimary'}
             disabled={isPending}
           >
-            {isPending ? 'Working…' : result === null ? words.confirm : 'Go on'}
-          </button>
+            {isPending ? 'Working…' : result === null ? words.confirm : 'Continue'}
+          </Button>
         </div>
       </form>
     </Dialog>
@@ -108,7 +107,7 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
 
 /** On the button that does nothing, where `Cancel` could mean either. */
 const NEVER_MIND: Partial<Record<Bulk['what'], string>> = {
-  cancel: 'Let them go on',
+  cancel: 'Keep them running',
   cancelWork: 'Keep it',
 }
 
@@ -136,7 +135,7 @@ function ValueField({ of, isFixed }: { of: 'delay' | 'priority'; isFixed: boolea
   return (
     <InputField
       label="Priority"
-      hint="A whole number; the higher, the sooner."
+      hint="A whole number. A higher one starts sooner."
       name="value"
       type="number"
       step={1}

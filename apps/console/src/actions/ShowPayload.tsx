@@ -20,30 +20,16 @@ export const PayloadContext = createContext<(whose: Whose) => void>(() => undefi
 
 const ACCESS_KEY = 'access'
 
-/** Whether the host lets this person look at payloads. */
-export function useMayShowPayloads(): boolean {
+/** Opens the payload of a piece of work or of a run; null for people whom the host does not let look. */
+export function useShowPayload(): ((whose: Whose) => void) | null {
   const { api } = useServices()
-  const access = useQuery({
+  const show = useContext(PayloadContext)
+  const { data } = useQuery({
     queryKey: [ACCESS_KEY],
     queryFn: ({ signal }) => api.get<ConsoleAccess>('/console/access', signal),
     staleTime: Infinity,
   })
-  return access.data?.payloads ?? false
-}
-
-/** A button that shows a payload; absent for people who may not look. In a row it is brief. */
-export function ShowPayload({ isInRow = false, ...whose }: Whose & { isInRow?: boolean }) {
-  const show = useContext(PayloadContext)
-  if (!useMayShowPayloads()) return null
-  return (
-    <Button
-      look={isInRow ? 'isQuiet' : undefined}
-      {...(isInRow && { 'aria-label': 'Show payload' })}
-      onClick={() => show(whose)}
-    >
-      {isInRow ? 'Payload' : 'Show payload'}
-    </Button>
-  )
+  return data?.payloads === true ? show : null
 }
 
 /** Asks for the payload once, however often it renders: each look is on record. */
@@ -81,9 +67,7 @@ export function PayloadDialog({ whose, onClose }: { whose: Whose; onClose: () =>
           </>
         )}
         <div className="dialogActions">
-          <button type="button" className="button" onClick={onClose}>
-            Close
-          </button>
+          <Button onClick={onClose}>Close</Button>
         </div>
       </div>
     </Dialog>

@@ -10,7 +10,7 @@ export interface ActionInput {
   reason: string
   /** An object, for a job that takes one. Null: that of the run to be run again, which the queue still holds. */
   payload: Record<string, unknown> | null
-  /** The number to set; null: as the code says. */
+  /** The number to set; null: the limit in the code. */
   value?: number | null
 }
 

@@ -1,4 +1,5 @@
 import type { Acted } from '@roundsman/admin/contract'
+import { counted } from '../parts/Count.tsx'
 
 /** What is done to waiting work. */
 export type WorkChange = 'startWork' | 'postponeWork' | 'prioritiseWork' | 'cancelWork'
@@ -55,7 +56,7 @@ export interface BulkWords {
 /** The words of the dialog for an action on many things. */
 export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): BulkWords {
   const isOne = count === 1
-  const number = `${isMore ? 'more than ' : ''}${count.toLocaleString('en')}`
+  const number = counted(count, isMore)
   const letters = `${number} ${isOne ? 'dead letter' : 'dead letters'}`
   const runs = `${number} ${isOne ? 'run' : 'runs'}`
   const work = isOne ? 'waiting work' : `${number} pieces of waiting work`
@@ -65,7 +66,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
       if (isAtMost) {
         return {
           title: `Retry up to ${letters}`,
-          explanation: `The work of ${isOne ? 'this run' : `these ${number} runs`}, as far as it is a dead letter still, goes back into the queue, with as many attempts as new work.`,
+          explanation: `The work of ${isOne ? 'this run' : `these ${number} runs`} goes back into the queue if it is still a dead letter, with as many attempts as new work.`,
           confirm: 'Retry',
           isDangerous: false,
         }
@@ -79,14 +80,14 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
     case 'discard':
       return {
         title: `Discard ${letters}`,
-        explanation: `${upperFirst(letters)}${those} ${isOne ? 'is' : 'are'} removed for good. What their runs have recorded stays.`,
+        explanation: `${upperFirst(letters)}${those} ${isOne ? 'is' : 'are'} removed for good. The records of their runs stay.`,
         confirm: `Discard ${number} for good`,
         isDangerous: true,
       }
     case 'cancel':
       return {
         title: `Cancel ${runs}`,
-        explanation: `${upperFirst(runs)}${those} ${isOne ? 'hears' : 'hear'} of it within a second and ${isOne ? 'ends' : 'end'} as cancelled. The batches that they have committed stay.`,
+        explanation: `${upperFirst(runs)}${those} ${isOne ? 'stops' : 'stop'} within a second and ${isOne ? 'ends' : 'end'} as cancelled. Committed batches stay.`,
         confirm: `Cancel ${runs}`,
         isDangerous: true,
       }
@@ -100,7 +101,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
     case 'postponeWork':
       return {
         title: `Postpone ${work}`,
-        explanation: `${upperFirst(work)}${those} ${isOne ? 'starts' : 'start'} no sooner than that. What is due later anyway stays as it is, and so does when work expires.`,
+        explanation: `${upperFirst(work)}${those} ${isOne ? 'starts' : 'start'} no sooner than that. Work that is due later does not change. Expiry times do not change.`,
         confirm: isOne ? 'Postpone' : `Postpone ${number}`,
         isDangerous: false,
         asks: 'delay',
@@ -108,7 +109,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
     case 'prioritiseWork':
       return {
         title: `Change the priority of ${work}`,
-        explanation: `For ${work}${those}. Of the work of one job, what has a higher priority starts first; new work has 0.`,
+        explanation: `For ${work}${those}. Within a job, work with a higher priority starts first. New work has 0.`,
         confirm: isOne ? 'Change the priority' : `Change the priority of ${number}`,
         isDangerous: false,
         asks: 'priority',
@@ -116,7 +117,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
     case 'cancelWork':
       return {
         title: `Cancel ${work}`,
-        explanation: `${upperFirst(work)}${those} ${isOne ? 'leaves' : 'leave'} the queue and will never start. What earlier attempts have recorded stays.`,
+        explanation: `${upperFirst(work)}${those} ${isOne ? 'leaves' : 'leave'} the queue and will never start. The records of earlier attempts stay.`,
         confirm: isOne ? 'Cancel the work' : `Cancel ${number}`,
         isDangerous: true,
       }
@@ -164,16 +165,16 @@ export function describeDone(
       `The priority of ${number} ${done === 1 ? 'piece' : 'pieces'} of work is changed`,
     what === 'cancelWork' && `${number} ${work} cancelled`,
     alreadyQueued > 0 &&
-      `${alreadyQueued.toLocaleString('en')} stayed: other work holds their unique key`,
+      `${alreadyQueued.toLocaleString('en')} stayed: other work has their unique key`,
     endedWorkers > 0 &&
-      `${endedWorkers.toLocaleString('en')} stayed: workers have died of ${endedWorkers === 1 ? 'it' : 'them'}, so retry ${endedWorkers === 1 ? 'it by itself' : 'each by itself'}`,
+      `${endedWorkers.toLocaleString('en')} stayed: workers died while they ran ${endedWorkers === 1 ? 'it, so retry it from its menu' : 'them, so retry each from its menu'}`,
     unknown > 0 && `${unknown.toLocaleString('en')} stayed: their job is not known here`,
     locked > 0 &&
       `${locked.toLocaleString('en')} passed over: another act or a worker had ${locked === 1 ? 'it' : 'them'} at that moment`,
     unchanged > 0 &&
-      `${unchanged.toLocaleString('en')} ${unchanged === 1 ? 'was' : 'were'} so already`,
+      `${unchanged.toLocaleString('en')} already ${unchanged === 1 ? 'was' : 'were'}`,
     gone > 0 && `${gone.toLocaleString('en')} ${describeGone(what, gone)}`,
-    left > 0 && `${left.toLocaleString('en')} left as they were`,
+    left > 0 && `${left.toLocaleString('en')} not changed`,
   ]
   return parts.filter((part) => part !== false).join('; ')
 }
@@ -184,14 +185,14 @@ function describeGone(what: Bulk['what'], count: number): string {
   switch (what) {
     case 'redrive':
     case 'discard':
-      return isOne ? 'was no dead letter any more' : 'were no dead letters any more'
+      return isOne ? 'was already retried or discarded' : 'were already retried or discarded'
     case 'cancel':
-      return 'had ended'
+      return 'had already ended'
     case 'cancelWork':
     case 'startWork':
     case 'postponeWork':
     case 'prioritiseWork':
-      return 'waited no more'
+      return 'had already started'
     default:
       return what satisfies never
   }

@@ -17,9 +17,9 @@ interface Words {
   needsReason?: boolean
   /** Default: false. */
   isDangerous?: boolean
-  /** What somebody has to say they know, beside a box to tick. */
+  /** What somebody has to confirm by a box. */
   warning?: string
-  /** The number that it asks for, and what it is now; without one it is as the code says. */
+  /** The number that it asks for, and what it is now; without one the code decides. */
   asks?: { label: string; min: number; max: number; step: number; now: number | null }
 }
 
@@ -36,14 +36,15 @@ function wordsOf(action: Action): Words {
       return {
         title: `Pause the schedule of ${action.name}`,
         explanation:
-          'Its ticks are recorded as skipped until somebody resumes it. A run under way goes on.',
+          'Its ticks are recorded as skipped until somebody resumes it. A run under way continues.',
         confirm: 'Pause the schedule',
         done: `The schedule of ${action.name} is paused`,
       }
     case 'resume':
       return {
         title: `Resume the schedule of ${action.name}`,
-        explanation: 'It goes on with its next tick. What was due meanwhile stays skipped.',
+        explanation:
+          'It continues with its next tick. Ticks that were skipped meanwhile are not run.',
         confirm: 'Resume the schedule',
         done: `The schedule of ${action.name} is resumed`,
         needsReason: false,
@@ -52,7 +53,7 @@ function wordsOf(action: Action): Words {
       return {
         title: `Cancel this run of ${action.name}`,
         explanation:
-          'It hears of it within a second and ends as cancelled. The batches that it has committed stay. Work that a program enqueued becomes a dead letter, to retry or discard.',
+          'It stops within a second and ends as cancelled. Committed batches stay. Work that a program enqueued becomes a dead letter, to retry or discard.',
         confirm: 'Cancel the run',
         done: 'The run is asked to stop',
         isDangerous: true,
@@ -72,7 +73,7 @@ function wordsOf(action: Action): Words {
         }),
         title: `Retry a dead letter of ${action.name}`,
         explanation:
-          'The same work goes back into the queue and goes on: with its payload, key and label, and as many attempts as new work. It is no dead letter any more.',
+          'The same work goes back into the queue with its payload, key and label, and as many attempts as new work. It is no dead letter any more.',
         confirm: 'Retry',
         done: 'It is back in the queue',
         isDangerous: action.losses >= DANGEROUS_LOSSES,
@@ -80,7 +81,7 @@ function wordsOf(action: Action): Words {
     case 'discard':
       return {
         title: `Discard a dead letter of ${action.name}`,
-        explanation: 'The work is removed for good. What its runs have recorded stays.',
+        explanation: 'The work is removed for good. The records of its runs stay.',
         confirm: 'Discard for good',
         done: 'The dead letter is discarded',
         needsReason: false,
@@ -90,14 +91,14 @@ function wordsOf(action: Action): Words {
       return {
         title: `Pause the queue of ${action.name}`,
         explanation:
-          'No worker takes its work until somebody resumes it; what comes meanwhile waits. Runs under way go on, and so does its schedule.',
+          'Workers take none of its work until somebody resumes it. New work waits. Runs under way continue, and so does the schedule.',
         confirm: 'Pause the queue',
         done: `The queue of ${action.name} is paused`,
       }
     case 'resumeQueue':
       return {
         title: `Resume the queue of ${action.name}`,
-        explanation: 'Workers take what has waited at once.',
+        explanation: 'Workers take the waiting work at once.',
         confirm: 'Resume the queue',
         done: `The queue of ${action.name} is resumed`,
         needsReason: false,
@@ -106,7 +107,7 @@ function wordsOf(action: Action): Words {
       return {
         title: `Run ${action.key} now`,
         explanation:
-          'A worker starts a run with its payload at once. Its own times stay as they are.',
+          'A worker starts a run with its payload at once. The times of the schedule do not change.',
         confirm: 'Run now',
         done: `A run of ${action.name} for ${action.key} is requested`,
       }
@@ -114,14 +115,15 @@ function wordsOf(action: Action): Words {
       return {
         title: `Pause ${action.key}`,
         explanation:
-          'Its ticks are recorded as skipped until somebody resumes it. A run under way goes on, and so do the other schedules of the job.',
+          'Its ticks are recorded as skipped until somebody resumes it. A run under way continues, and so do the other schedules of the job.',
         confirm: 'Pause the schedule',
         done: `The schedule ${action.key} is paused`,
       }
     case 'resumeKey':
       return {
         title: `Resume ${action.key}`,
-        explanation: 'It goes on with its next tick. What was due meanwhile stays skipped.',
+        explanation:
+          'It continues with its next tick. Ticks that were skipped meanwhile are not run.',
         confirm: 'Resume the schedule',
         done: `The schedule ${action.key} is resumed`,
         needsReason: false,
@@ -130,7 +132,7 @@ function wordsOf(action: Action): Words {
       return {
         title: `Delete ${action.key}`,
         explanation:
-          'It has no more ticks. Its past ticks and runs stay on record, and work that waits goes on.',
+          'It has no more ticks. Its past ticks and runs stay on record, and its waiting work still runs.',
         confirm: 'Delete the schedule',
         done: `The schedule ${action.key} is deleted`,
         isDangerous: true,
@@ -138,14 +140,14 @@ function wordsOf(action: Action): Words {
     case 'pauseWorkOfKey':
       return {
         title: `Pause the work of ${action.key}`,
-        explanation: `No worker takes work of ${action.name} with this key until somebody resumes it. Runs under way go on, and so do other keys.`,
+        explanation: `Workers take no work of ${action.name} with this key until somebody resumes it. Runs under way continue, and so do other keys.`,
         confirm: 'Pause the key',
         done: `The work of ${action.key} is paused`,
       }
     case 'resumeWorkOfKey':
       return {
         title: `Resume the work of ${action.key}`,
-        explanation: 'Workers take what has waited, as much as is its share.',
+        explanation: 'Workers take the waiting work, as much as is its share.',
         confirm: 'Resume the key',
         done: `The work of ${action.key} is resumed`,
       }
@@ -155,15 +157,15 @@ function wordsOf(action: Action): Words {
       return {
         title: `Try ${what} now`,
         explanation:
-          'A service has refused more and named when it takes more again. Runs start now, and wait again if it refuses them.',
+          'A service refused more runs until a given time. Runs start now, and wait again if the service refuses them.',
         confirm: 'Try now',
-        done: `The work of ${what} waits for the service no longer`,
+        done: `The work of ${what} no longer waits for the service`,
       }
     }
     case 'limitKey':
       return {
         title: `Limit the runs of ${action.key}`,
-        explanation: `So many runs of ${action.name} with this key go on at once. Runs under way go on: nothing starts until fewer do.`,
+        explanation: `At most this many runs of ${action.name} with this key at once. Runs under way continue.`,
         confirm: 'Set the limit',
         done: `The limit of ${action.key} is set`,
         asks: { label: 'At once', min: 1, max: 1_000_000, step: 1, now: action.now },
@@ -172,7 +174,7 @@ function wordsOf(action: Action): Words {
       return {
         title: `Limit ${action.name}`,
         explanation:
-          'So many runs go on at once over all workers, also after a deployment. Runs under way go on: nothing starts until fewer do.',
+          'At most this many runs at once over all workers, also after a deployment. Runs under way continue.',
         confirm: 'Set the limit',
         done: `The limit of ${action.name} is set`,
         asks: { label: 'At once', min: 1, max: 1_000_000, step: 1, now: action.now },

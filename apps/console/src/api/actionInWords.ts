@@ -1,25 +1,42 @@
 const WORDS: Readonly<Record<string, string>> = {
-  run: 'asked for a run',
-  dryRun: 'asked for a dry run',
+  run: 'requested a run',
+  dryRun: 'requested a dry run',
   pause: 'paused the schedule',
   resume: 'resumed the schedule',
   cancel: 'cancelled it',
   approve: 'approved it',
-  redrive: 'had it retried',
+  redrive: 'retried it',
   discard: 'discarded it',
   pauseQueue: 'paused the queue',
   resumeQueue: 'resumed the queue',
-  cancelWork: 'cancelled it while it waited',
+  cancelWork: 'cancelled it before it started',
   postponeWork: 'postponed it',
   prioritiseWork: 'changed its priority',
   setLimit: 'changed a limit',
-  setKey: 'changed what counts for a key',
+  setKey: 'changed a key',
   showPayload: 'looked at the payload',
   reschedule: 'changed the schedule',
-  backfill: 'had missed ticks run',
+  backfill: 'requested runs of missed ticks',
 }
 
 /** What somebody did, as the rest of a sentence that begins with who. */
 export function actionInWords(action: string): string {
   return WORDS[action] ?? action
+}
+
+const ALREADY: Readonly<Record<string, string>> = {
+  pause: 'paused',
+  pauseQueue: 'paused',
+  resume: 'resumed',
+  resumeQueue: 'resumed',
+  cancel: 'cancelled',
+  cancelWork: 'cancelled',
+  approve: 'approved',
+  redrive: 'retried',
+  discard: 'discarded',
+}
+
+/** Says `Already retried by admin@example.com`. */
+export function alreadyInWords({ action, actor }: { action: string; actor: string }): string {
+  return `Already ${ALREADY[action] ?? 'done'} by ${actor}`
 }

@@ -14,8 +14,10 @@ export interface DeadLetterPage {
 
 export interface WaitingWorkPage {
   work: WaitingWork[]
-  /** How many there are on all pages; MAX_COUNTED stands for more, too. */
+  /** How many there are on all pages. */
   total: number
+  /** Whether there are more. */
+  isTotalCut: boolean
   /** Whether these are those whose label contains the one asked for. */
   isLabelPart: boolean
   /** The jobs of all that match, also those that have left the catalogue. */

@@ -11,6 +11,7 @@ export const RUN_OUTCOMES = [
   'lost',
   'expired',
   'givenBack',
+  'suspended',
 ] as const satisfies RunOutcome[]
 
 export const OUTCOME_WORDS: Readonly<Record<RunOutcome, string>> = {
@@ -22,4 +23,5 @@ export const OUTCOME_WORDS: Readonly<Record<RunOutcome, string>> = {
   lost: 'Worker lost',
   expired: 'Expired',
   givenBack: 'Given back',
+  suspended: 'Suspended',
 }

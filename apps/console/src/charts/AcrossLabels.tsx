@@ -3,12 +3,10 @@ import { anchorAt, percent, roomForLabels, type AcrossLabel } from './scales.ts'
 export interface AcrossLabelsProps {
   labels: readonly AcrossLabel[]
   y: number
-  /** Whether they say how much there is, and not where. */
-  isValue?: boolean
 }
 
 /** Labels beside each other, as far as there is room for them. */
-export function AcrossLabels({ labels, y, isValue = false }: AcrossLabelsProps) {
+export function AcrossLabels({ labels, y }: AcrossLabelsProps) {
   const rooms = roomForLabels(labels)
   return labels.map(({ at, label }, index) => {
     const room = rooms[index]
@@ -19,9 +17,7 @@ export function AcrossLabels({ labels, y, isValue = false }: AcrossLabelsProps) 
         x={percent(at)}
         y={y}
         textAnchor={anchorAt(at)}
-        className={['chartText', isValue && 'isValue', room === 'isSpare' && 'isSpare']
-          .filter(Boolean)
-          .join(' ')}
+        className={room === 'isSpare' ? 'chartText isSpare' : 'chartText'}
       >
         {label}
       </text>

@@ -2,7 +2,7 @@ import type { ConsoleVersion } from '@roundsman/admin/contract'
 import { useId } from 'react'
 import { VersionKeys, VersionLine } from './VersionMarks.tsx'
 import { AcrossLabels } from './AcrossLabels.tsx'
-import { barMax, formatCount, partHeights, percent } from './scales.ts'
+import { formatCount, niceMax, partHeights, percent } from './scales.ts'
 
 export type BarKind = 'success' | 'failed' | 'stopped' | 'running' | 'plain'
 
@@ -28,11 +28,8 @@ export interface BarChartProps {
   versions?: readonly (ConsoleVersion & { place: number })[]
 }
 
-const HEIGHT = 140
-/** Room for the value of a bar that is cut. */
-const TOP = 16
-/** How far such a bar stands out above the plot. */
-const CUT = 4
+const HEIGHT = 132
+const TOP = 8
 /** Room below the bars, with labels and without. */
 const LABELS = 20
 const NO_LABELS = 6
@@ -40,21 +37,18 @@ const GAP_SHARE = 0.22
 
 /**
  * Stacked bars. Positions are shares of the width, so that it fits anywhere without measuring. Failures are hatched, to
- * be told without colour. A bar far above all others is cut, and shows its value.
+ * be told without colour.
  */
 export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChartProps) {
   const hatch = useId()
   const totals = bars.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0))
-  const max = barMax(totals)
+  const max = niceMax(totals)
   const plot = HEIGHT - TOP - (ends === undefined ? LABELS : NO_LABELS)
   const base = TOP + plot
   const step = 100 / Math.max(bars.length, 1)
   const across = (index: number) => (index + 0.5) / bars.length
   const labels = bars.flatMap(({ label }, index) =>
     label === null ? [] : [{ at: across(index), label }],
-  )
-  const cut = totals.flatMap((total, index) =>
-    total > max ? [{ at: across(index), label: formatCount(total) }] : [],
   )
   const marks = max >= 2 ? [0, 0.5, 1] : [0, 1]
   return (
@@ -91,14 +85,10 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
             <VersionLine key={at} version={version} x={percent(place)} y1={TOP} y2={base} />
           ))}
           <AcrossLabels labels={labels} y={HEIGHT - 5} />
-          <AcrossLabels labels={cut} y={TOP - CUT - 3} isValue />
           {bars.map(({ key, tip, parts }, index) => {
-            const total = totals[index] ?? 0
-            // A bar that is cut ends above the axis, with its parts in proportion.
-            const height = total > max ? plot + CUT : (total / max) * plot
             const heights = partHeights(
               parts.map(({ value }) => value),
-              height,
+              ((totals[index] ?? 0) / max) * plot,
             )
             let top = base
             return (
@@ -119,15 +109,6 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
                     />
                   )
                 })}
-                {total > max && (
-                  <line
-                    x1={`${index * step}%`}
-                    x2={`${(index + 1) * step}%`}
-                    y1={TOP + 3}
-                    y2={TOP + 3}
-                    className="barCut"
-                  />
-                )}
                 <rect
                   x={`${index * step}%`}
                   width={`${step}%`}

@@ -6,30 +6,14 @@ import { formatExact } from '../time/formatExact.ts'
 import { RunLink } from './RunLink.tsx'
 import { durationScale, percent, timeScale } from './scales.ts'
 import { VersionKeys, VersionLine } from './VersionMarks.tsx'
-import { PlotLine, plotY, TimePlot } from './TimePlot.tsx'
+import { plotY, TimePlot } from './TimePlot.tsx'
 
-const HEIGHT = 190
 const TIME_LABELS = 5
-/** Fewer points make no line: a level one then goes through the whole chart. A span with fewer runs makes no point. */
-const MIN_SPANS = 3
-const MIN_RUNS = 5
 const MIN_SPAN_MS = 60_000
-
-/** The runs of an hour or of a day. */
-export interface Span {
-  fromMs: number
-  lengthMs: number
-  success: number
-  failed: number
-  stopped: number
-  p50Ms: number | null
-  p95Ms: number | null
-}
 
 export interface DurationScatterProps {
   name: string
   runs: readonly ConsoleRunPoint[]
-  spans: readonly Span[]
   /** The percentiles of the last 1,000 runs. */
   overall: ConsoleJobDetail['duration']
   /** Where the version changed. */
@@ -42,37 +26,42 @@ export interface DurationScatterProps {
  * (p95) stay below.
  */
 export function DurationScatter(props: DurationScatterProps) {
-  const { name, runs, spans, overall, versions, now } = props
+  const { name, runs, overall, versions, now } = props
   const roving = useRoving(runs.length, runs.length - 1)
   const starts = runs.map(({ startedAt }) => Date.parse(startedAt))
   const toMs = Math.max(now, ...starts)
   const fromMs = Math.min(toMs - MIN_SPAN_MS, ...starts)
   const x = timeScale(fromMs, toMs, TIME_LABELS)
   const changes = versions.filter(({ at }) => Date.parse(at) >= fromMs)
-  const lines = percentileLines(spans, overall, fromMs, toMs)
+  const lines = LINES.flatMap((line) => {
+    const ms = overall[line.key]
+    return ms === null ? [] : [{ ...line, ms }]
+  })
   const y = durationScale([
     ...runs.map(({ durationMs }) => durationMs),
-    ...lines.flatMap(({ points }) => points.map(({ ms }) => ms)),
+    ...lines.map(({ ms }) => ms),
   ])
   const outcomes = new Set(runs.map(({ outcome }) => outcome))
   return (
     <figure className="chart" {...roving.container}>
-      <TimePlot summary={summarise(name, runs, overall)} x={x} y={y} height={HEIGHT} isGroup>
+      <TimePlot summary={summarise(name, runs, overall)} x={x} y={y}>
         {changes.map(({ at, version }) => (
           <VersionLine
             key={at}
             version={version}
             x={percent(x.place(Date.parse(at)))}
-            y1={plotY(1, HEIGHT)}
-            y2={plotY(0, HEIGHT)}
+            y1={plotY(1)}
+            y2={plotY(0)}
           />
         ))}
-        {lines.map(({ label, className, points }) => (
-          <PlotLine
-            key={label}
+        {lines.map(({ key, className, ms }) => (
+          <line
+            key={key}
+            x1="0"
+            x2="100%"
+            y1={plotY(y.place(ms))}
+            y2={plotY(y.place(ms))}
             className={className}
-            height={HEIGHT}
-            points={points.map(({ atMs, ms }) => ({ x: x.place(atMs), y: y.place(ms) }))}
           />
         ))}
         {runs.map((run, index) => {
@@ -87,7 +76,7 @@ export function DurationScatter(props: DurationScatterProps) {
             >
               <svg
                 x={percent(x.place(Date.parse(run.startedAt)))}
-                y={plotY(y.place(run.durationMs), HEIGHT)}
+                y={plotY(y.place(run.durationMs))}
                 className="pointPlace"
               >
                 <circle r="8" className="pointTarget" />
@@ -100,8 +89,8 @@ export function DurationScatter(props: DurationScatterProps) {
       <ul className="legend" aria-label="What the marks and lines mean">
         <OutcomeKeys outcomes={outcomes} />
         <VersionKeys versions={changes} />
-        {lines.map(({ label, className }) => (
-          <li key={label}>
+        {lines.map(({ key, label, className }) => (
+          <li key={key}>
             <svg width="20" height="8" aria-hidden="true">
               <line x1="0" x2="20" y1="4" y2="4" className={className} />
             </svg>
@@ -113,38 +102,10 @@ export function DurationScatter(props: DurationScatterProps) {
   )
 }
 
-interface PercentileLine {
-  label: string
-  className: string
-  points: { atMs: number; ms: number }[]
-}
-
-/** A point in the middle of each span with enough runs; with few such spans, one line through the whole chart. */
-export function percentileLines(
-  spans: readonly Span[],
-  overall: ConsoleJobDetail['duration'],
-  fromMs: number,
-  toMs: number,
-): PercentileLine[] {
-  const lines = [
-    { label: 'half are below', key: 'p50Ms', className: 'chartLine' },
-    { label: '95 % are below', key: 'p95Ms', className: 'chartLine isDashed' },
-  ] as const
-  return lines.flatMap(({ label, key, className }) => {
-    const points = spans.flatMap((span) => {
-      const ms = span[key]
-      const atMs = Math.max(fromMs, Math.min(toMs, span.fromMs + span.lengthMs / 2))
-      const isThere = span.fromMs + span.lengthMs > fromMs
-      const isTelling = span.success + span.failed + span.stopped >= MIN_RUNS
-      return ms === null || !isThere || !isTelling ? [] : [{ atMs, ms }]
-    })
-    if (points.length >= MIN_SPANS) return [{ label, className, points }]
-    const ms = overall[key]
-    if (ms === null) return []
-    const ends = [fromMs, toMs].map((atMs) => ({ atMs, ms }))
-    return [{ label, className, points: ends }]
-  })
-}
+const LINES = [
+  { label: 'half are below', key: 'p50Ms', className: 'chartLine' },
+  { label: '95 % are below', key: 'p95Ms', className: 'chartLine isDashed' },
+] as const
 
 function describe(run: ConsoleRunPoint): string {
   const { local, utc } = formatExact(run.startedAt)
@@ -179,6 +140,7 @@ const SHAPES: Record<RunOutcome, string> = {
   expired: 'M0-4.5l4.5 4.5-4.5 4.5-4.5-4.5z',
   blocked: 'M-2.5-4v8m5-8v8',
   cancelled: 'M-4.5 0h9',
+  suspended: 'M-3-4h6l-6 8h6z',
   givenBack: 'M3-3.5l-6 3.5 6 3.5',
   running: 'M-3-4l6 4-6 4z',
 }

@@ -2,7 +2,7 @@ import type { ReactNode } from 'react'
 import { AcrossLabels } from './AcrossLabels.tsx'
 import { ticksInLines, type Scale } from './scales.ts'
 
-const PLOT_HEIGHT = 150
+const HEIGHT = 190
 const TOP = 8
 const BOTTOM = 22
 
@@ -11,9 +11,6 @@ export interface TimePlotProps {
   summary: string
   x: Scale
   y: Scale
-  height?: number
-  /** Whether it contains links. Without them it is one picture to a screen reader. */
-  isGroup?: boolean
   /** Drawn over the grid. Children place themselves by shares of the width, and vertically by `plotY`. */
   children: ReactNode
 }
@@ -22,17 +19,16 @@ export interface TimePlotProps {
  * The grid of a chart over time: round values on the left, round times below. Positions are shares of the width, so
  * that it fits anywhere without measuring.
  */
-export function TimePlot(props: TimePlotProps) {
-  const { summary, x, y, height = PLOT_HEIGHT, isGroup = false, children } = props
-  const up = ticksInLines(y.ticks, height - TOP - BOTTOM)
+export function TimePlot({ summary, x, y, children }: TimePlotProps) {
+  const up = ticksInLines(y.ticks, HEIGHT - TOP - BOTTOM)
   return (
     <div className="plot">
-      <svg className="plotScale" width="100%" height={height} aria-hidden="true">
+      <svg className="plotScale" width="100%" height={HEIGHT} aria-hidden="true">
         {up.map(({ at, label }) => (
           <text
             key={label}
             x="100%"
-            y={plotY(at, height)}
+            y={plotY(at)}
             dx="-6"
             dy="4"
             textAnchor="end"
@@ -42,25 +38,19 @@ export function TimePlot(props: TimePlotProps) {
           </text>
         ))}
       </svg>
-      <svg
-        className="plotArea"
-        width="100%"
-        height={height}
-        role={isGroup ? 'group' : 'img'}
-        aria-label={summary}
-      >
+      <svg className="plotArea" width="100%" height={HEIGHT} role="group" aria-label={summary}>
         <g aria-hidden="true">
           {up.map(({ at, label }) => (
             <line
               key={label}
               x1="0"
               x2="100%"
-              y1={plotY(at, height)}
-              y2={plotY(at, height)}
+              y1={plotY(at)}
+              y2={plotY(at)}
               className={at === 0 ? 'axisLine' : 'gridLine'}
             />
           ))}
-          <AcrossLabels labels={x.ticks} y={height - 4} />
+          <AcrossLabels labels={x.ticks} y={HEIGHT - 4} />
         </g>
         {children}
       </svg>
@@ -69,57 +59,6 @@ export function TimePlot(props: TimePlotProps) {
 }
 
 /** Turns a place on the vertical axis into a distance from the top. */
-export function plotY(place: number, height: number = PLOT_HEIGHT): number {
-  return TOP + (1 - place) * (height - TOP - BOTTOM)
-}
-
-/** The width in which lines are drawn before they are stretched to that of the chart. */
-const WIDE = 1_000
-
-/**
- * Draws straight lines between points, given by their places on both axes. Null is a gap, which interrupts the line.
- */
-export function PlotLine(props: {
-  points: readonly ({ x: number; y: number } | null)[]
-  className: string
-  height?: number
-  /** Whether the area below the line is filled. */
-  isArea?: boolean
-}) {
-  const { points, className, height = PLOT_HEIGHT, isArea = false } = props
-  const floor = plotY(0, height)
-  return (
-    <svg
-      viewBox={`0 0 ${WIDE} ${height}`}
-      width="100%"
-      height={height}
-      preserveAspectRatio="none"
-      aria-hidden="true"
-    >
-      {splitAtGaps(points).map((part) => {
-        const places = part.map(({ x, y }) => `${x * WIDE},${plotY(y, height)}`)
-        const [first, last] = [part[0], part.at(-1)]
-        return (
-          <g key={places[0]}>
-            {isArea && first && last && (
-              <polygon
-                points={`${first.x * WIDE},${floor} ${places.join(' ')} ${last.x * WIDE},${floor}`}
-                className={`${className} isArea`}
-              />
-            )}
-            <polyline points={places.join(' ')} className={className} />
-          </g>
-        )
-      })}
-    </svg>
-  )
-}
-
-function splitAtGaps<Point>(points: readonly (Point | null)[]): Point[][] {
-  const parts: Point[][] = [[]]
-  for (const point of points) {
-    if (point === null) parts.push([])
-    else parts.at(-1)?.push(point)
-  }
-  return parts.filter((part) => part.length > 0)
+export function plotY(place: number): number {
+  return TOP + (1 - place) * (HEIGHT - TOP - BOTTOM)
 }

@@ -1,6 +1,6 @@
 import type { ConsoleJobDetail } from '@roundsman/admin/contract'
-import { formatShort } from '../time/formatExact.ts'
-import { nameDate } from '../time/nameDate.ts'
+import { formatShort, nameDate } from '../time/formatExact.ts'
+
 import type { Bar, BarKind } from './BarChart.tsx'
 import { timeScale } from './scales.ts'
 

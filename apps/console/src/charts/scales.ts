@@ -66,19 +66,6 @@ export function durationScale(values: readonly number[]): Scale {
   return { place, ticks: decades.map((ms) => ({ at: place(ms), label: formatDuration(ms) })) }
 }
 
-/** An axis for numbers from 0, with labels at its end and its half. */
-export function countScale(values: readonly number[]): Scale & { max: number } {
-  const max = niceMax(values)
-  return {
-    max,
-    place: (value) => clamp(value / max),
-    ticks: (max >= 2 ? [0, 0.5, 1] : [0, 1]).map((at) => ({
-      at,
-      label: formatCount(max * at, max),
-    })),
-  }
-}
-
 /** The end of an axis from 0: a round number a little above all values. */
 export function niceMax(values: readonly number[]): number {
   const max = values.reduce((most, value) => Math.max(most, value), 0)
@@ -86,19 +73,6 @@ export function niceMax(values: readonly number[]): number {
   const power = 10 ** Math.floor(Math.log10(max))
   const steps = power === 1 ? [1, 2, 4, 6, 8] : [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8]
   return (steps.find((step) => step * power >= max) ?? 10) * power
-}
-
-/** How many times higher than nearly all others a bar has to be to be cut. */
-const FAR_ABOVE = 4
-const FEW = 8
-
-/** The end of an axis for bars. Higher ones are cut, so that one burst does not press all others to the floor. */
-export function barMax(values: readonly number[]): number {
-  const seen = values.filter((value) => value > 0).toSorted((a, b) => a - b)
-  const most = seen.at(-1) ?? 0
-  const usual = seen[Math.floor(seen.length * 0.9) - 1]
-  if (seen.length < FEW || usual === undefined || most < usual * FAR_ABOVE) return niceMax(values)
-  return niceMax([usual * 1.5])
 }
 
 /** A single failure among thousands has to be visible. */
@@ -182,7 +156,7 @@ function offsetOf(ms: number, timeZone?: string): number {
 }
 
 /** Writes a number for an axis up to `max`, on which all labels have one form. */
-export function formatCount(value: number, max: number = value): string {
+export function formatCount(value: number, max: number): string {
   if (max >= 100_000 && value > 0) {
     return new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(
       value,

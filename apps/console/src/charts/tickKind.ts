@@ -14,15 +14,17 @@ export type TickKind = (typeof TICK_KINDS)[number]
 
 /** The kind of a tick's mark: the status of its run, or its outcome when it has none. */
 export function tickKind({ outcome, run }: Pick<ConsoleTick, 'outcome' | 'run'>): TickKind {
-  return outcome === 'enqueued' ? (run?.status ?? 'waiting') : outcome
+  if (outcome !== 'enqueued') return outcome
+  // Its work waits in a step, and goes on.
+  return run?.status === 'suspended' ? 'running' : (run?.status ?? 'waiting')
 }
 
 export const TICK_WORDS: Readonly<Record<TickKind, string>> = {
   success: 'Success',
   failed: 'Failed',
   running: 'Running',
-  waiting: 'In the queue',
-  coalesced: 'Made up for by a later one',
+  waiting: 'Waiting',
+  coalesced: 'Covered by a later tick',
   missed: 'Missed',
   skipped: 'Skipped',
 }

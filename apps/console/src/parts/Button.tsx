@@ -1,11 +1,19 @@
+import { Link, type LinkProps } from '@tanstack/react-router'
 import type { ComponentProps } from 'react'
 
-export interface ButtonProps extends Omit<ComponentProps<'button'>, 'type' | 'className'> {
+export interface ButtonProps extends Omit<ComponentProps<'button'>, 'className'> {
+  /** `isQuiet` has no frame: for what stands in a line of text or changes only the view. */
   look?: 'isPrimary' | 'isDangerous' | 'isQuiet' | undefined
 }
 
-/** A small button. */
-export function Button({ look, ...props }: ButtonProps) {
-  const className = look === undefined ? 'button isSmall' : `button isSmall ${look}`
-  return <button type="button" className={className} {...props} />
+/** A button. Default of `type`: `button`. */
+export function Button({ look, type = 'button', ...props }: ButtonProps) {
+  return (
+    <button type={type} className={look === undefined ? 'button' : `button ${look}`} {...props} />
+  )
+}
+
+/** A link that looks like one. */
+export function ButtonLink(props: LinkProps & { 'aria-label'?: string }) {
+  return <Link className="button" {...props} />
 }

@@ -14,6 +14,8 @@ export interface Column<Row> {
   isFull?: boolean
   /** Whether it takes the width that the others leave, and is cut if that is too little. */
   isWide?: boolean
+  /** Whether it holds the menu of the row, whose heading only screen readers need. */
+  isMenu?: boolean
   /** Whether it says nothing of a row: left out where rows are cards. */
   isEmpty?: (row: Row) => boolean
 }
@@ -55,14 +57,14 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
               />
             </th>
           )}
-          {columns.map(({ header, align }) => (
+          {columns.map(({ header, align, isMenu }) => (
             <th
               key={header}
               scope="col"
               role="columnheader"
-              className={align === 'end' ? 'isEnd' : undefined}
+              className={isMenu ? 'isMenu' : align === 'end' ? 'isEnd' : undefined}
             >
-              {header}
+              {isMenu ? <span className="srOnly">{header}</span> : header}
             </th>
           ))}
         </tr>
@@ -88,7 +90,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
               </td>
             )}
             {columns.map((column) => {
-              const { header, cell, align, isRowHeader, isPlain, isFull, isWide, isEmpty } = column
+              const { header, cell, align, isRowHeader, isPlain, isFull, isWide } = column
               const Cell = isRowHeader ? 'th' : 'td'
               return (
                 <Cell
@@ -100,7 +102,8 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
                     isPlain && 'isPlain',
                     isFull && 'isFull',
                     isWide && 'isWide',
-                    isEmpty?.(row) && 'isEmpty',
+                    column.isMenu && 'isMenu',
+                    column.isEmpty?.(row) && 'isEmpty',
                   ]
                     .filter(Boolean)
                     .join(' ')}

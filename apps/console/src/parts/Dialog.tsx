@@ -19,12 +19,8 @@ export function Dialog({ title, isPalette = false, onClose, children }: DialogPr
   // In a layout effect, because only a dialog that closes before it leaves the page returns the focus.
   useLayoutEffect(() => {
     const element = dialog.current
-    const putBack = hideScrollbar(document.documentElement)
     element?.showModal()
-    return () => {
-      element?.close()
-      putBack()
-    }
+    return () => element?.close()
   }, [])
 
   return (
@@ -54,15 +50,4 @@ export function Dialog({ title, isPalette = false, onClose, children }: DialogPr
       {children}
     </dialog>
   )
-}
-
-/**
- * Hides the scrollbar, because what dims the page does not cover it. Its strip stays reserved, so that nothing moves.
- * Returns a function that restores it.
- */
-function hideScrollbar(page: HTMLElement): () => void {
-  const strip = innerWidth - page.clientWidth
-  page.style.setProperty('--scrollbar', `${strip}px`)
-  page.classList.add('isBehindDialog')
-  return () => page.classList.remove('isBehindDialog')
 }

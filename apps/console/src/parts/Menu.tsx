@@ -1,10 +1,19 @@
-import { useId, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
+import { Link, type LinkProps } from '@tanstack/react-router'
+import { useId, useRef, useState, type KeyboardEvent } from 'react'
+
+/** A choice of a menu: an act, or a link to a page. */
+export interface MenuItem {
+  label: string
+  onChoose?: () => void
+  link?: LinkProps
+  isDangerous?: boolean
+}
 
 export interface MenuProps {
   /** The name of both the button and the list. */
   label: string
-  /** Elements with `role="menuitem"`. */
-  children: ReactNode
+  /** False entries are left out; without any entry there is no menu. */
+  items: readonly (MenuItem | false)[]
 }
 
 const GAP_PX = 4
@@ -14,11 +23,13 @@ const MARGIN_PX = 8
  * A button with three dots that opens a list. The list is a popover, above everything, which Escape or a click beside
  * it closes. A choice first returns the focus to the button.
  */
-export function Menu({ label, children }: MenuProps) {
+export function Menu({ label, items: given }: MenuProps) {
   const id = useId()
   const button = useRef<HTMLButtonElement>(null)
   const list = useRef<HTMLDivElement>(null)
   const [isOpen, setOpen] = useState(false)
+  const shown = given.filter((item) => item !== false)
+  if (shown.length === 0) return null
 
   function open(): void {
     if (button.current === null || list.current === null) return
@@ -73,7 +84,19 @@ export function Menu({ label, children }: MenuProps) {
         onKeyDown={move}
         onClickCapture={close}
       >
-        {children}
+        {shown.map((item) => {
+          const props = {
+            role: 'menuitem',
+            tabIndex: -1,
+            className: item.isDangerous ? 'menuItem isDangerous' : 'menuItem',
+            children: item.label,
+          }
+          return item.link === undefined ? (
+            <button key={item.label} type="button" {...props} onClick={item.onChoose} />
+          ) : (
+            <Link key={item.label} {...item.link} {...props} />
+          )
+        })}
       </div>
     </>
   )

@@ -1,5 +1,6 @@
-import { Link, type LinkProps } from '@tanstack/react-router'
+import type { LinkProps } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import { ButtonLink } from './Button.tsx'
 
 interface PagerProps {
   /** What it is to a screen reader: `Pages of ticks`. */
@@ -16,14 +17,12 @@ interface PagerProps {
   pageAt: (cursor: string | undefined) => LinkProps
 }
 
-/** Leads to the first and to the next page of a list. Nothing where there is one page. */
+/** Leads to the first and to the next page of a list. Without `aside` nothing where there is one page. */
 export function Pager({ label, cursor, nextCursor, words, aside, pageAt }: PagerProps) {
-  if (nextCursor === null && cursor === undefined) return null
+  if (nextCursor === null && cursor === undefined && aside === undefined) return null
   const [first, next] = words
   const link = (at: string | undefined, text: string) => (
-    <Link {...pageAt(at)} className="button isSmall">
-      {text}
-    </Link>
+    <ButtonLink {...pageAt(at)}>{text}</ButtonLink>
   )
   return (
     <nav className="pager" aria-label={label}>

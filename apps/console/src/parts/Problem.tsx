@@ -1,5 +1,6 @@
-import { actionInWords } from '../api/actionInWords.ts'
+import { alreadyInWords } from '../api/actionInWords.ts'
 import { asApiError } from '../api/apiError.ts'
+import { Button } from './Button.tsx'
 import { Moment } from './Moment.tsx'
 
 export interface ProblemProps {
@@ -9,17 +10,23 @@ export interface ProblemProps {
 
 /** Says what went wrong, and names the parts of the request that are at fault. */
 export function Problem({ error, onRetry }: ProblemProps) {
-  const { title, detail, issues, earlier } = asApiError(error)
+  const { status, title, detail, issues, earlier } = asApiError(error)
   return (
     <div className="problem" role="alert">
-      <p className="problemTitle">{title}</p>
-      <p>{detail}</p>
-      {earlier !== null && (
-        <p className="isWrapped">
-          <strong>{earlier.actor}</strong> {actionInWords(earlier.action)}{' '}
-          <Moment at={earlier.at} />
-          {earlier.reason !== null && earlier.reason !== '' && `: ${earlier.reason}`}
-        </p>
+      {earlier === null ? (
+        <>
+          {/* The name of a status means nothing to people. */}
+          <p className="problemTitle">{status === null ? title : detail}</p>
+          {status === null && <p>{detail}</p>}
+        </>
+      ) : (
+        <>
+          <p className="problemTitle">{alreadyInWords(earlier)}</p>
+          <p className="isWrapped">
+            <Moment at={earlier.at} />
+            {earlier.reason !== null && earlier.reason !== '' && `: ${earlier.reason}`}
+          </p>
+        </>
       )}
       {issues.length > 0 && (
         <ul>
@@ -30,11 +37,7 @@ export function Problem({ error, onRetry }: ProblemProps) {
           ))}
         </ul>
       )}
-      {onRetry && (
-        <button className="button" type="button" onClick={onRetry}>
-          Try again
-        </button>
-      )}
+      {onRetry && <Button onClick={onRetry}>Try again</Button>}
     </div>
   )
 }

@@ -9,6 +9,7 @@ const SHAPES = {
   blocked: 'M5.5 3.5v9M10.5 3.5v9',
   lost: 'M8 3v6M8 12v1',
   expired: 'M8 2a6 6 0 100 12A6 6 0 008 2zM8 5v3l2 1.5',
+  suspended: 'M5 3h6M5 13h6M5.5 3c0 5 5 5 5 10M10.5 3c0 5-5 5-5 10',
   givenBack: 'M12.5 11H6a3 3 0 010-6h6M9.5 2L12.5 5l-3 3',
 } satisfies Record<RunOutcome, string>
 

@@ -1,5 +1,5 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { useNavigate } from '@tanstack/react-router'
+import { useNavigate, type NavigateOptions } from '@tanstack/react-router'
 import { useEffect, useId, useState, type KeyboardEvent } from 'react'
 import { useAction } from '../actions/useAction.ts'
 import { jobsQuery, searchQuery } from '../api/queries.ts'
@@ -48,22 +48,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
 
   function choose({ target }: PaletteEntry): void {
     onClose()
-    switch (target.kind) {
-      case 'page':
-        return void navigate({ to: target.to })
-      case 'job':
-        return void navigate({ to: '/jobs/$name', params: { name: target.name } })
-      case 'run':
-        return void navigate({ to: '/runs/$id', params: { id: target.id } })
-      case 'worker':
-        return void navigate({ to: '/workers/$id', params: { id: target.id } })
-      case 'runs':
-        return void navigate({ to: '/runs', search: target.search })
-      case 'action':
-        return act?.(target.action)
-      default:
-        return target satisfies never
-    }
+    if ('action' in target) act?.(target.action)
+    else void navigate(target.link as NavigateOptions)
   }
 
   function readKey(event: KeyboardEvent): void {
@@ -91,7 +77,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
         aria-controls={listId}
         {...(entries.length > 0 && { 'aria-activedescendant': activeId })}
         className="paletteInput"
-        placeholder="Jobs, labels, runs, errors, workers, actions"
+        placeholder="Jobs, keys, labels, waiting work, runs, errors, workers, actions"
         value={text}
         maxLength={MAX_SEARCHED}
         autoComplete="off"
@@ -144,16 +130,10 @@ export function Palette({ onClose }: { onClose: () => void }) {
   )
 }
 
-function Entry({ entry: { label, detail, outcome, at, target } }: { entry: PaletteEntry }) {
+function Entry({ entry: { label, detail, outcome, at, isCode } }: { entry: PaletteEntry }) {
   return (
     <>
-      <span className="paletteLabel">
-        {target.kind === 'runs' && target.search.errorCode !== undefined ? (
-          <code>{label}</code>
-        ) : (
-          label
-        )}
-      </span>
+      <span className="paletteLabel">{isCode ? <code>{label}</code> : label}</span>
       {outcome !== undefined && <StatusMark status={outcome} />}
       {detail !== undefined && <span className="muted small isCut">{detail}</span>}
       {at !== undefined && (

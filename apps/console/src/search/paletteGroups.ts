@@ -1,16 +1,12 @@
 import type { ConsoleJob, ConsoleSearch, RunOutcome } from '@roundsman/admin/contract'
+import type { LinkProps } from '@tanstack/react-router'
 import type { Action } from '../actions/action.ts'
 import type { RunSearch } from '../api/runFilters.ts'
-import { PLACES, type Place } from '../shell/places.ts'
+import { counted } from '../parts/Count.tsx'
+import { PLACES } from '../shell/places.ts'
 
-/** What happens when people choose an entry. */
-export type PaletteTarget =
-  | { kind: 'page'; to: Place }
-  | { kind: 'job'; name: string }
-  | { kind: 'run'; id: string }
-  | { kind: 'worker'; id: string }
-  | { kind: 'runs'; search: RunSearch }
-  | { kind: 'action'; action: Action }
+/** Where an entry leads, or what it does. */
+export type PaletteTarget = { link: LinkProps } | { action: Action }
 
 export interface PaletteEntry {
   /** Unique among all entries. */
@@ -22,6 +18,7 @@ export interface PaletteEntry {
   outcome?: RunOutcome
   /** When it was, as ISO 8601 in UTC. */
   at?: string
+  isCode?: boolean
   target: PaletteTarget
 }
 
@@ -42,10 +39,10 @@ const MAX_JOBS = 6
 const MAX_ACTIONS = 8
 
 const PAGES: readonly PaletteEntry[] = [
-  ...PLACES.map(({ to, title }): PaletteEntry => ({
+  ...PLACES.map(({ to, label }): PaletteEntry => ({
     id: `page ${to}`,
-    label: title,
-    target: { kind: 'page', to },
+    label,
+    target: { link: { to } },
   })),
   runs('Failed runs', { outcome: 'failed' }),
   runs('Runs under way', { outcome: 'running' }),
@@ -67,18 +64,45 @@ export function paletteGroups({ text, jobs, mayAct, found }: PaletteContents): P
           id: `job ${name}`,
           label: name,
           detail: description,
-          target: { kind: 'job', name },
+          target: { link: { to: '/jobs/$name', params: { name } } },
         })),
     },
     {
-      label: 'Labels',
+      label: 'Schedules',
+      entries: (found?.schedules ?? []).map(({ name, key }) => ({
+        id: `schedule ${name} ${key}`,
+        label: key,
+        detail: name,
+        target: { link: { to: '/jobs/$name/schedules/$key', params: { name, key } } },
+      })),
+    },
+    {
+      label: 'Keys',
+      entries: (found?.keys ?? []).map(({ name, key }) => ({
+        id: `key ${name} ${key}`,
+        label: key,
+        detail: name,
+        target: { link: { to: '/jobs/$name/keys', params: { name }, search: { key } } },
+      })),
+    },
+    {
+      label: 'Waiting work and dead letters',
+      entries: (found?.work ?? []).map(({ workId, name, label, key, isDeadLetter }) => ({
+        id: `work ${workId}`,
+        label: label ?? key ?? workId,
+        detail: `${name}, ${isDeadLetter ? 'dead letter' : 'waiting'}`,
+        target: { link: { to: '/waiting/$id', params: { id: workId } } },
+      })),
+    },
+    {
+      label: 'Labels of runs',
       entries: (found?.labels ?? []).map(({ label, run }) => ({
         id: `label ${label}`,
         label,
         detail: run.name,
         outcome: run.outcome,
         at: run.startedAt,
-        target: { kind: 'runs', search: { label } },
+        target: { link: { to: '/runs', search: { label } } },
       })),
     },
     { label: 'Runs', entries: (found?.runs ?? []).map(runEntry) },
@@ -87,9 +111,10 @@ export function paletteGroups({ text, jobs, mayAct, found }: PaletteContents): P
       entries: (found?.errors ?? []).map(({ code, count, isCut, thrown, message, lastAt }) => ({
         id: `error ${code}`,
         label: code,
-        detail: `${isCut ? 'over ' : ''}${count.toLocaleString('en')} ${count === 1 ? 'run' : 'runs'} · ${message ?? thrown}`,
+        detail: `${counted(count, isCut)} ${count === 1 ? 'run' : 'runs'} · ${message ?? thrown}`,
         at: lastAt,
-        target: { kind: 'runs', search: { errorCode: code } },
+        isCode: true,
+        target: { link: { to: '/runs', search: { errorCode: code } } },
       })),
     },
     {
@@ -97,7 +122,7 @@ export function paletteGroups({ text, jobs, mayAct, found }: PaletteContents): P
       entries: (found?.workers ?? []).map((worker) => ({
         id: `worker ${worker}`,
         label: worker,
-        target: { kind: 'worker', id: worker },
+        target: { link: { to: '/workers/$id', params: { id: worker } } },
       })),
     },
     {
@@ -121,7 +146,7 @@ function runEntry({ id, name, outcome, startedAt }: ConsoleSearch['runs'][number
     detail: id,
     outcome,
     at: startedAt,
-    target: { kind: 'run', id },
+    target: { link: { to: '/runs/$id', params: { id } } },
   }
 }
 
@@ -135,7 +160,7 @@ function jobActions({
   const entry = (label: string, action: Action): PaletteEntry => ({
     id: `${action.kind} ${label}`,
     label,
-    target: { kind: 'action', action },
+    target: { action },
   })
   return [
     entry(`Run ${name} now`, { kind: 'run', name, dryRun: false }),
@@ -149,5 +174,5 @@ function jobActions({
 }
 
 function runs(label: string, search: RunSearch): PaletteEntry {
-  return { id: `runs ${label}`, label, target: { kind: 'runs', search } }
+  return { id: `runs ${label}`, label, target: { link: { to: '/runs', search } } }
 }

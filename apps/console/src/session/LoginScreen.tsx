@@ -2,6 +2,7 @@ import type { ConsoleSession } from '@roundsman/admin/contract'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useEffect, type SubmitEvent } from 'react'
 import { ApiError, asApiError } from '../api/apiError.ts'
+import { Button } from '../parts/Button.tsx'
 import { InputField } from '../parts/Field.tsx'
 import { useServices } from '../services/useServices.ts'
 import { Brand } from '../shell/Brand.tsx'
@@ -101,9 +102,9 @@ function LoginForm({ hasExpired }: { hasExpired: boolean }) {
         <div role="alert">
           {login.isError && <p className="fieldError">{explain(login.error)}</p>}
         </div>
-        <button type="submit" className="button isPrimary" disabled={login.isPending}>
+        <Button type="submit" look="isPrimary" disabled={login.isPending}>
           {login.isPending ? 'Logging in…' : 'Log in'}
-        </button>
+        </Button>
         <p className="muted small">For administrators and owners.</p>
       </form>
     </main>

@@ -37,7 +37,7 @@ export function sessionQuery({ api, settings }: Pick<Services, 'api' | 'settings
   })
 }
 
-/** Turns a session into a member. Whoever may have a session may act. */
+/** Turns a session into a member. People who may have a session may act. */
 export function memberOf({ user: { email, role } }: ConsoleSession): Member {
   return { name: email, role, mayAct: true }
 }

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Outlet } from '@tanstack/react-router'
 import { type ReactNode, useEffect } from 'react'
 import { asApiError } from '../api/apiError.ts'
+import { Button } from '../parts/Button.tsx'
 import { useServices } from '../services/useServices.ts'
 import { LoginScreen } from '../session/LoginScreen.tsx'
 import { sessionQuery, SESSION_PATH } from '../session/sessionQuery.ts'
@@ -83,9 +84,7 @@ function RefusalScreen({ detail }: { detail: string }) {
         )}
         <p className="muted small">{detail}</p>
         {settings.hasSessions && (
-          <button type="button" className="button" onClick={() => void leave()}>
-            Log in as somebody else
-          </button>
+          <Button onClick={() => void leave()}>Log in as somebody else</Button>
         )}
       </div>
     </main>

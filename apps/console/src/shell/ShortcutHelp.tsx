@@ -1,3 +1,4 @@
+import { Button } from '../parts/Button.tsx'
 import { Dialog } from '../parts/Dialog.tsx'
 import { PLACES } from './places.ts'
 import type { Shortcuts } from './useShortcuts.ts'
@@ -5,11 +6,11 @@ import type { Shortcuts } from './useShortcuts.ts'
 const KEYS = [
   ...PLACES.map(({ key, label }) => ({
     keys: ['g', key],
-    does: `Go to the ${label.toLowerCase()}`,
+    does: `Go to ${label}`,
   })),
   { keys: ['/'], does: 'Search, and do things by name' },
   { keys: ['Ctrl', 'K'], does: 'The same, also while typing' },
-  { keys: ['f'], does: 'Filter, on Jobs, Runs and Queue' },
+  { keys: ['f'], does: 'Filter, on pages with filters' },
   { keys: ['j', 'k'], does: 'Go down and up in a table, as the arrow keys do' },
   { keys: ['Enter'], does: 'Open the row' },
   { keys: ['x'], does: 'Select the row' },
@@ -48,9 +49,7 @@ export function ShortcutHelp({
         Single letters act as shortcuts
       </label>
       <div className="dialogActions">
-        <button type="button" className="button" onClick={onClose}>
-          Close
-        </button>
+        <Button onClick={onClose}>Close</Button>
       </div>
     </Dialog>
   )

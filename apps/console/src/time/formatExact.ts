@@ -9,8 +9,8 @@ export function formatExact(instant: string, timeZone?: string): ExactTime {
   const date = new Date(instant)
   if (Number.isNaN(date.getTime())) return { local: instant, utc: instant }
   return {
-    local: `${wallClock(date, timeZone)} ${zoneName(date, timeZone)}`,
-    utc: `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`,
+    local: `${wallClock(date, timeZone)} ${read(date, timeZone)['timeZoneName'] ?? 'local'}`,
+    utc: `${wallClock(date, 'UTC')} UTC`,
   }
 }
 
@@ -21,16 +21,15 @@ export function formatExact(instant: string, timeZone?: string): ExactTime {
 export function exactLines(instant: string, otherZone?: string, viewerZone?: string): string[] {
   const date = new Date(instant)
   const { local, utc } = formatExact(instant, viewerZone)
-  const lines = [local, utc]
-  if (otherZone !== undefined && !Number.isNaN(date.getTime())) {
-    lines.push(`${wallClock(date, otherZone)} ${otherZone}`)
+  if (Number.isNaN(date.getTime())) return [local]
+  const lines = new Map([[wallClock(date, viewerZone), local]])
+  for (const [zone, line] of [['UTC', utc] as const, [otherZone, undefined] as const]) {
+    if (zone === undefined) continue
+    const shown = wallClock(date, zone)
+    if (!lines.has(shown)) lines.set(shown, line ?? `${shown} ${zone}`)
   }
-  const clocks = lines.map((line) => line.slice(0, WALL_CLOCK_LENGTH))
-  return lines.filter((_, index) => clocks.indexOf(clocks[index] ?? '') === index)
+  return [...lines.values()]
 }
-
-/** The length of `2026-11-24 04:00:12`. */
-const WALL_CLOCK_LENGTH = 19
 
 /** Whether a zone's clock differs from the viewer's at an instant. */
 export function differsFromViewer(instant: string, timeZone: string, viewerZone?: string): boolean {
@@ -38,29 +37,33 @@ export function differsFromViewer(instant: string, timeZone: string, viewerZone?
   return wallClock(date, timeZone) !== wallClock(date, viewerZone)
 }
 
-/** Writes `Tue 24 Nov, 04:00` by the clock of a zone; default: the viewer's. */
-export function formatShort(instant: string, timeZone?: string): string {
-  const parts = read(new Date(instant), { weekday: 'short', ...SHORT, ...zone(timeZone) })
-  return `${parts['weekday']} ${parts['day']} ${parts['month']}, ${parts['hour']}:${parts['minute']}`
+/** Writes `Tue 24 Nov, 04:00` by the clock of a zone, with the year where it is not this one. Default: the viewer's zone. */
+export function formatShort(instant: string, timeZone?: string, now: number = Date.now()): string {
+  const date = new Date(instant)
+  return `${day(date, timeZone, now)}, ${clock(date, timeZone)}`
 }
 
 /** `04:00` on the viewer's wall clock. */
 export function formatClock(instant: string, timeZone?: string): string {
-  const parts = read(new Date(instant), { hour: '2-digit', minute: '2-digit', ...zone(timeZone) })
-  return `${parts['hour']}:${parts['minute']}`
+  return clock(new Date(instant), timeZone)
 }
 
 /** Writes `04:00` of the day that it is by the clock of a zone, and names any other day. Default: the viewer's zone. */
 export function formatRecent(instant: string, now: number, timeZone?: string): string {
-  const isToday = dayOf(new Date(instant), timeZone) === dayOf(new Date(now), timeZone)
-  return isToday ? formatClock(instant, timeZone) : formatShort(instant, timeZone)
+  const date = new Date(instant)
+  const isToday = day(date, timeZone) === day(new Date(now), timeZone)
+  return isToday ? clock(date, timeZone) : formatShort(instant, timeZone, now)
 }
 
-const dayOf = (date: Date, timeZone: string | undefined) => wallClock(date, timeZone).slice(0, 10)
+/** Writes `Tue 24 Nov` for a calendar date such as `2026-11-24`, with the year where it is not this one. */
+export function nameDate(date: string, now: number = Date.now()): string {
+  return day(new Date(`${date}T00:00:00Z`), 'UTC', now)
+}
 
 /** `04:00:07` on the viewer's wall clock. */
 export function formatSeconds(instant: string, timeZone?: string): string {
-  return wallClock(new Date(instant), timeZone).slice(11)
+  const date = new Date(instant)
+  return `${clock(date, timeZone)}:${read(date, timeZone)['second']}`
 }
 
 /** `04:00:07.120` on the viewer's wall clock. */
@@ -68,33 +71,41 @@ export function formatMillis(instant: string, timeZone?: string): string {
   return `${formatSeconds(instant, timeZone)}.${new Date(instant).toISOString().slice(20, 23)}`
 }
 
-const SHORT = { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' } as const
-
-/** Writes `2026-11-24 04:00:12` by the clock of a zone. */
+/** Writes `Tue 24 Nov 2026, 04:00:12`. */
 function wallClock(date: Date, timeZone: string | undefined): string {
-  const parts = read(date, {
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-    ...zone(timeZone),
-  })
-  const day = `${parts['year']}-${parts['month']}-${parts['day']}`
-  return `${day} ${parts['hour']}:${parts['minute']}:${parts['second']}`
+  return `${day(date, timeZone)}, ${clock(date, timeZone)}:${read(date, timeZone)['second']}`
 }
 
-function zoneName(date: Date, timeZone: string | undefined): string {
-  return read(date, { timeZoneName: 'short', ...zone(timeZone) })['timeZoneName'] ?? 'local'
+function clock(date: Date, timeZone: string | undefined): string {
+  const { hour, minute } = read(date, timeZone)
+  return `${hour}:${minute}`
 }
 
-function read(date: Date, options: Intl.DateTimeFormatOptions): Record<string, string> {
+/** With the year, unless it is that of `now`. */
+function day(date: Date, timeZone: string | undefined, now?: number): string {
+  const { weekday, day: number, month, year } = read(date, timeZone)
+  const isThisYear = now !== undefined && year === read(new Date(now), timeZone)['year']
+  return `${weekday} ${number} ${month}${isThisYear ? '' : ` ${year}`}`
+}
+
+const FORMATS = new Map<string | undefined, Intl.DateTimeFormat>()
+
+function read(date: Date, timeZone: string | undefined): Record<string, string> {
   // One locale for everybody, because the words around the times are English, too.
-  const format = new Intl.DateTimeFormat('en-GB', { hourCycle: 'h23', ...options })
+  const format =
+    FORMATS.get(timeZone) ??
+    new Intl.DateTimeFormat('en-GB', {
+      hourCycle: 'h23',
+      weekday: 'short',
+      year: 'numeric',
+      month: 'short',
+      day: '2-digit',
+      hour: '2-digit',
+      minute: '2-digit',
+      second: '2-digit',
+      timeZoneName: 'short',
+      timeZone,
+    })
+  FORMATS.set(timeZone, format)
   return Object.fromEntries(format.formatToParts(date).map(({ type, value }) => [type, value]))
-}
-
-function zone(timeZone: string | undefined): Intl.DateTimeFormatOptions {
-  return timeZone === undefined ? {} : { timeZone }
 }

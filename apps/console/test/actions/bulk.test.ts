@@ -19,7 +19,7 @@ it('states the number, on the button as well', () => {
   const one = describeBulk({ what: 'discard', count: 1, about: '', which: { ids: ['a'] } })
   expect(one.explanation).toContain('1 dead letter is removed for good')
   const many = { what: 'cancel', count: 200, isMore: true, about: 'that match', which } as const
-  expect(describeBulk(many).confirm).toBe('Cancel more than 200 runs')
+  expect(describeBulk(many).confirm).toBe('Cancel over 200 runs')
 })
 
 const result = { done: 1, passed: {}, left: 0 }
@@ -28,18 +28,18 @@ const redrive = { what: 'redrive', count: 5 } as const
 it('tells what came of it, and why the others stayed', () => {
   const passed = { alreadyQueued: 11, endedWorkers: 2, unknown: 1, locked: 3, gone: 1 }
   expect(describeDone(redrive, { ...result, done: 590, passed })).toBe(
-    '590 dead letters are back in the queue; 11 stayed: other work holds their unique key; 2 stayed: workers have died of them, so retry each by itself; 1 stayed: their job is not known here; 3 passed over: another act or a worker had them at that moment; 1 was no dead letter any more',
+    '590 dead letters are back in the queue; 11 stayed: other work has their unique key; 2 stayed: workers died while they ran them, so retry each from its menu; 1 stayed: their job is not known here; 3 passed over: another act or a worker had them at that moment; 1 was already retried or discarded',
   )
-  expect(describeDone(redrive, { ...result, left: 100 })).toContain('100 left as they were')
+  expect(describeDone(redrive, { ...result, left: 100 })).toContain('100 not changed')
   expect(describeDone({ what: 'cancel', count: 3 }, { ...result, passed: { gone: 2 } })).toBe(
-    '1 run is asked to stop; 2 had ended',
+    '1 run is asked to stop; 2 had already ended',
   )
   expect(describeDone({ ...redrive, isAtMost: true }, { ...result, passed: { gone: 2 } })).toBe(
     '1 dead letter is back in the queue',
   )
   expect(
     describeDone({ what: 'prioritiseWork', count: 2 }, { ...result, passed: { unchanged: 1 } }),
-  ).toContain('1 was so already')
+  ).toContain('1 already was')
 })
 
 it('adds up what the calls have come to, and knows how many there are beyond what the server counts', () => {
@@ -48,7 +48,7 @@ it('adds up what the calls have come to, and knows how many there are beyond wha
     { done: 990, passed: { locked: 10 }, left: 10_000 },
   )
   expect(progressOf(first, 50_000)).toEqual({ done: 1_000, total: 50_000 })
-  expect(describeDone({ what: 'redrive', count: 50_000 }, first)).toContain('49,000 left')
+  expect(describeDone({ what: 'redrive', count: 50_000 }, first)).toContain('49,000 not changed')
   const second = addResult(first, { done: 999, passed: { locked: 1 }, left: 7 })
   expect(second).toEqual({ done: 1_989, passed: { locked: 11 }, left: 7 })
   expect(progressOf(second, 50_000)).toEqual({ done: 2_000, total: 2_007 })

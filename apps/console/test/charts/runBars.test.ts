@@ -6,8 +6,6 @@ const ended = (success: number, failed = 0, stopped = 0) => ({
   success,
   failed,
   stopped,
-  p50Ms: 1,
-  p95Ms: 1,
 })
 
 describe('runBars', () => {

@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import {
-  barMax,
-  countScale,
   durationScale,
   niceMax,
   partHeights,
@@ -37,26 +35,6 @@ it.each([
     expect(partHeights(values, height)).toEqual(heights)
   },
 )
-
-describe('barMax', () => {
-  it('cuts a burst far above all others, so that these are seen', () => {
-    const usual = Array.from({ length: 20 }, (_, index) => 5 + (index % 3))
-    expect(barMax([...usual, 420])).toBe(12)
-  })
-
-  it('cuts nothing where bars are few, or little above the others', () => {
-    expect(barMax([1, 2, 420])).toBe(500)
-    expect(barMax(Array.from({ length: 20 }, (_, index) => index))).toBe(20)
-    expect(barMax([])).toBe(1)
-  })
-})
-
-it('counts have their half beside them, where that is a whole one', () => {
-  expect(labels(countScale([3]))).toEqual(['0', '2', '4'])
-  expect(labels(countScale([1]))).toEqual(['0', '1'])
-  expect(labels(countScale([230_000]))).toEqual(['0', '120K', '240K'])
-  expect(labels(countScale([158_000]))).toEqual(['0', '80K', '160K'])
-})
 
 describe('durations', () => {
   it('begin at 0, in steps that people count in', () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { percentileLines } from '../../src/charts/DurationScatter.tsx'
 import { listCounters, nameEnds, ofLatest } from '../../src/screens/job/JobCharts.tsx'
 import { describeRetry } from '../../src/screens/job/Policies.tsx'
 
@@ -25,18 +24,15 @@ describe('ofLatest', () => {
 describe('describeRetry', () => {
   it.each([
     [{ limit: 0, delayMs: 5_000, maxDelayMs: 300_000 }, 'None'],
-    [{ limit: 1, delayMs: 5_000, maxDelayMs: 300_000 }, '1, after 5 s to 10 s'],
-    // Never as much as the longest pause that is allowed.
-    [
-      { limit: 2, delayMs: 5_000, maxDelayMs: 300_000 },
-      '2, after 5 s to 10 s, doubling up to 20 s',
-    ],
+    [{ limit: 1, delayMs: 5_000, maxDelayMs: 300_000 }, '1 retry: after 5–10 s'],
+    [{ limit: 2, delayMs: 5_000, maxDelayMs: 300_000 }, '2 retries: after 5–10 s, then 10–20 s'],
     [
       { limit: 20, delayMs: 5_000, maxDelayMs: 300_000 },
-      '20, after 5 s to 10 s, doubling up to 5 min',
+      '20 retries: after 5–10 s, doubling up to 5 min',
     ],
-    [{ limit: 3, delayMs: 60_000, maxDelayMs: 60_000 }, '3, after 1 min'],
-    [{ limit: 1, delayMs: 100, maxDelayMs: 1_200 }, '1, after 1 s'],
+    [{ limit: 1, delayMs: 40_000, maxDelayMs: 300_000 }, '1 retry: after 40 s–1 min 20 s'],
+    [{ limit: 3, delayMs: 60_000, maxDelayMs: 60_000 }, '3 retries: after 1 min'],
+    [{ limit: 1, delayMs: 100, maxDelayMs: 1_200 }, '1 retry: after 1 s'],
   ])('says of %j how long it waits', (retry, text) => {
     expect(describeRetry(retry)).toBe(text)
   })
@@ -51,41 +47,5 @@ describe('nameEnds', () => {
     ])
     const [first, last] = name('2026-11-24T09:00:01Z', '2026-11-24T09:00:59Z')
     expect(first).not.toBe(last)
-  })
-})
-
-describe('percentileLines', () => {
-  const overall = { p50Ms: 5, p95Ms: 50, runs: 9 }
-  const span = (fromMs: number, p50Ms: number | null, success = 3) => ({
-    fromMs,
-    lengthMs: 10,
-    success,
-    failed: 1,
-    stopped: 1,
-    p50Ms,
-    p95Ms: p50Ms,
-  })
-
-  it('join the middles of spans, as far as they lie within the chart', () => {
-    const spans = [span(0, 1), span(10, 2), span(20, null), span(30, 4), span(40, 5)]
-    const [p50] = percentileLines(spans, overall, 12, 43)
-    expect(p50?.points).toEqual([
-      { atMs: 15, ms: 2 },
-      { atMs: 35, ms: 4 },
-      { atMs: 43, ms: 5 },
-    ])
-  })
-
-  it('go through the whole chart where there are few spans, and are not there where nothing ended', () => {
-    const [p50, p95] = percentileLines([span(0, 1)], overall, 0, 10)
-    expect(p50?.points).toEqual([
-      { atMs: 0, ms: 5 },
-      { atMs: 10, ms: 5 },
-    ])
-    expect(p95?.points[1]).toEqual({ atMs: 10, ms: 50 })
-    // Days of a run or two give no percentiles.
-    const days = [0, 10, 20, 30].map((fromMs) => span(fromMs, fromMs, 0))
-    expect(percentileLines(days, overall, 0, 40)[0]?.points).toHaveLength(2)
-    expect(percentileLines([], { p50Ms: null, p95Ms: null, runs: 0 }, 0, 10)).toEqual([])
   })
 })

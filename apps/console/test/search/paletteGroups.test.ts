@@ -26,6 +26,9 @@ const FOUND: ConsoleSearch = {
       run: { id: 'r2', name: 'a', outcome: 'failed', startedAt: '2026-11-24T12:00:00.000Z' },
     },
   ],
+  schedules: [{ name: 'greet', key: 'osaka-12' }],
+  keys: [{ name: 'sync', key: 'osaka-12' }],
+  work: [{ workId: 'w1', name: 'sync', label: null, key: 'osaka-12', isDeadLetter: true }],
   runs: [{ id: 'r1', name: 'countSheep', outcome: 'lost', startedAt: '2026-11-24T12:00:00.000Z' }],
   errors: [
     {
@@ -55,7 +58,9 @@ describe('the palette', () => {
         'Overview',
         'Jobs',
         'Runs',
-        'Queue and dead letters',
+        'Queues',
+        'Waiting',
+        'Dead letters',
         'Limits',
         'Workers',
         'Failed runs',
@@ -91,10 +96,13 @@ describe('the palette', () => {
     const groups = paletteGroups({ text: 'wol', jobs: JOBS, mayAct: true, found: FOUND })
     const targets = groups.flatMap(({ entries }) => entries.map(({ target }) => target))
     expect(targets).toEqual([
-      { kind: 'runs', search: { label: 'order 4711' } },
-      { kind: 'run', id: 'r1' },
-      { kind: 'runs', search: { errorCode: 'wolf' } },
-      { kind: 'worker', id: 'host:7' },
+      { link: { to: '/jobs/$name/schedules/$key', params: { name: 'greet', key: 'osaka-12' } } },
+      { link: { to: '/jobs/$name/keys', params: { name: 'sync' }, search: { key: 'osaka-12' } } },
+      { link: { to: '/waiting/$id', params: { id: 'w1' } } },
+      { link: { to: '/runs', search: { label: 'order 4711' } } },
+      { link: { to: '/runs/$id', params: { id: 'r1' } } },
+      { link: { to: '/runs', search: { errorCode: 'wolf' } } },
+      { link: { to: '/workers/$id', params: { id: 'host:7' } } },
     ])
   })
 })

@@ -13,7 +13,10 @@ function type(keys: string) {
 }
 
 it('goes to places with g and a letter', () => {
-  expect(type('gogjgrgqglgw')).toEqual(['/', '/jobs', '/runs', '/queue', '/limits', '/workers'])
+  expect(type('gogjgrgqgagdglgw')).toEqual([
+    ...['/', '/jobs', '/runs', '/queues', '/waiting', '/dead-letters'],
+    ...['/limits', '/workers'],
+  ])
 })
 
 it('does nothing for a letter alone, or one that is no place', () => {

@@ -1,5 +1,5 @@
 import type { Job } from '@roundsman/engine'
-import { searchRuns } from '@roundsman/engine/internal'
+import { searchRuns, searchWork } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { Problem } from '../http/problem.ts'
@@ -17,7 +17,6 @@ import {
   type ConsoleEnvironment,
 } from '../contract.ts'
 import { createJobDays } from './createJobDays.ts'
-import type { QueueHistory } from './createQueueHistory.ts'
 import { createSpanCounts } from './createSpanCounts.ts'
 import { describePayload } from './describePayload.ts'
 import { readJobDetail } from './readJobDetail.ts'
@@ -34,12 +33,11 @@ const DAY = { lengthMs: 60 * MINUTE_MS, spans: 25, settleMs: 10 * MINUTE_MS }
 
 interface ConsoleRoutesOptions extends AdminParts {
   environment: ConsoleEnvironment
-  history: QueueHistory
 }
 
 /** What each of the console's pages shows, in one request. All of it only reads. */
 export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
-  const { client, jobs, now, environment, history } = options
+  const { client, jobs, now, environment } = options
   const { reader } = client
   const countHours = createSpanCounts(reader, DAY)
   const countMinutes = createSpanCounts(reader, HOUR)
@@ -100,7 +98,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
     route('GET /console/queue', {
       summary: 'Show the waiting work, and how fast workers take it',
       answer: { 200: queueSchema },
-      handle: () => readQueue(reader, jobs, now(), { countMinutes, history }),
+      handle: () => readQueue(reader, jobs, now(), countMinutes),
     }),
 
     route('GET /console/workers', {
@@ -123,13 +121,16 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
     }),
 
     route('GET /console/search', {
-      summary: 'Search jobs, runs, errors and workers',
+      summary: 'Search jobs, schedules, keys, waiting work, dead letters, runs, errors and workers',
       query: z.strictObject({ q: storableText({ max: 200 }) }),
       answer: { 200: searchSchema },
-      handle: async ({ query: { q }, access: { payloads: messages } }) => ({
-        jobs: findJobs(jobs, q),
-        ...(await searchRuns(reader, q, { messages })),
-      }),
+      handle: async ({ query: { q }, access: { payloads: messages } }) => {
+        const [runs, work] = await Promise.all([
+          searchRuns(reader, q, { messages }),
+          searchWork(reader, q),
+        ])
+        return { jobs: findJobs(jobs, q), ...runs, ...work }
+      },
     }),
   ]
 }

@@ -14,7 +14,7 @@ export interface Changes {
    * `reset` when that is no longer known. Returns a function that ends it.
    */
   subscribe(onEvent: (event: ChangeEvent) => void, lastEventId?: string): () => void
-  /** The id of the latest event: whoever subscribes now has missed nothing since. */
+  /** The id of the latest event: a new subscriber has missed nothing since. */
   position(): string
   close(): Promise<void>
 }

@@ -1,8 +1,4 @@
-import {
-  findOldestStart,
-  tallyDurationsByHour,
-  type HourOfDurations,
-} from '@roundsman/engine/internal'
+import { findOldestStart, tallyRunsByHour, type HourOfRuns } from '@roundsman/engine/internal'
 import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 
@@ -53,7 +49,7 @@ interface Calendar {
   cutBeforeMs: number
 }
 
-interface KeptHour extends HourOfDurations {
+interface KeptHour extends HourOfRuns {
   dayMs: number
   endMs: number
   shown: Hour
@@ -78,7 +74,7 @@ export function createJobDays(reader: JobsReader, maxRuns = MAX_RUNS): JobDays {
     const kept = found.settledUpToMs <= nowMs ? found : NONE
     const from = new Date(Math.max(kept.settledUpToMs, oldestShownMs))
     const [rows, oldestRun] = await Promise.all([
-      tallyDurationsByHour(reader, { name, from, maxRuns }),
+      tallyRunsByHour(reader, { name, from, maxRuns }),
       findOldestStart(reader, name),
     ])
     const read = rows.map(toKept)
@@ -134,58 +130,22 @@ function findSurplus(settled: readonly KeptHour[], maxRuns: number): number {
   return beforeMs
 }
 
-const sumRuns = (hours: readonly HourOfDurations[]) =>
-  hours.reduce((sum, { runs }) => sum + runs, 0)
+const sumRuns = (hours: readonly HourOfRuns[]) => hours.reduce((sum, { runs }) => sum + runs, 0)
 
-function toKept(hour: HourOfDurations): KeptHour {
+function toKept(hour: HourOfRuns): KeptHour {
   const startMs = Date.parse(hour.hour)
   const shown = { from: new Date(startMs).toISOString(), ...outcomesOf([hour]) }
   return { ...hour, dayMs: startOfDay(startMs), endMs: startMs + HOUR_MS, shown }
 }
 
-function presentDay(dayMs: number, hours: readonly HourOfDurations[]): Day {
+function presentDay(dayMs: number, hours: readonly HourOfRuns[]): Day {
   return { date: new Date(dayMs).toISOString().slice(0, 10), ...outcomesOf(hours) }
 }
 
-function outcomesOf(hours: readonly HourOfDurations[]) {
+function outcomesOf(hours: readonly HourOfRuns[]) {
   const sum = (outcome: 'success' | 'failed' | 'stopped') =>
     hours.reduce((total, hour) => total + hour[outcome], 0)
-  const counts = new Map<number, number>()
-  for (const { durations } of hours) {
-    for (const [ms, count] of Object.entries(durations ?? {}))
-      counts.set(Number(ms), (counts.get(Number(ms)) ?? 0) + count)
-  }
-  const sorted = [...counts].toSorted(([one], [other]) => one - other)
-  return {
-    success: sum('success'),
-    failed: sum('failed'),
-    stopped: sum('stopped'),
-    p50Ms: percentile(sorted, 0.5),
-    p95Ms: percentile(sorted, 0.95),
-  }
-}
-
-/** Counted durations, the shortest first. */
-type Durations = readonly [ms: number, count: number][]
-
-/** Like PostgreSQL's percentile_cont: between two durations, in proportion. */
-function percentile(durations: Durations, share: number): number | null {
-  const total = durations.reduce((sum, [, count]) => sum + count, 0)
-  if (total === 0) return null
-  const rank = share * (total - 1)
-  const [below, above] = [Math.floor(rank), Math.ceil(rank)]
-  const belowMs = durationAt(durations, below)
-  return belowMs + (durationAt(durations, above) - belowMs) * (rank - below)
-}
-
-/** The duration at this place, counted from 0, if each stood there as often as it is counted. */
-function durationAt(durations: Durations, place: number): number {
-  let seen = 0
-  for (const [ms, count] of durations) {
-    seen += count
-    if (place < seen) return ms
-  }
-  return 0
+  return { success: sum('success'), failed: sum('failed'), stopped: sum('stopped') }
 }
 
 function startOfDay(ms: number): number {

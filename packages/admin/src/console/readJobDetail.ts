@@ -19,6 +19,8 @@ import { readQueueJobs } from './readQueue.ts'
 
 const DAY_MS = 86_400_000
 const HORIZON_MS = 30 * DAY_MS
+const SHOWN_TICKS = 5
+/** Looks at no more for changes of the clocks. */
 const MAX_TICKS = 1_000
 const MAX_ACTIONS = 20
 const SAMPLED_DAYS = 60
@@ -64,10 +66,6 @@ export async function readJobDetail(
     throw new Error(
       `The job ${name} is missing in what was read: its name must be in the list of jobs`,
     )
-  const upcoming =
-    job.schedule && !job.paused
-      ? describeUpcoming(job.schedule, now)
-      : { upcoming: [], isCut: false }
   return {
     job,
     queue,
@@ -78,7 +76,7 @@ export async function readJobDetail(
     versions,
     counted,
     duration,
-    ...upcoming,
+    upcoming: job.schedule && !job.paused ? describeUpcoming(job.schedule, now) : [],
     actions,
     scheduleChange: changed && {
       at: changed.at,
@@ -89,18 +87,27 @@ export async function readJobDetail(
   }
 }
 
-/** The ticks of the next 30 days in the schedule's own time zone, marking those that a clock change touches. */
+/**
+ * The next runs, on the clock of the schedule's zone, and later ones of the next 30 days that a clock change touches: by
+ * itself, or since it is the first after one.
+ */
 export function describeUpcoming(
   schedule: Pick<Schedule, 'cron' | 'timeZone'>,
   from: Date,
-): Pick<ConsoleJobDetail, 'upcoming' | 'isCut'> {
+): ConsoleJobDetail['upcoming'] {
   const localTime = createLocalTime(schedule.timeZone)
   const end = from.getTime() + HORIZON_MS
   const upcoming: ConsoleJobDetail['upcoming'] = []
-  for (const tick of nextTicks(schedule, from)) {
-    if (tick.getTime() > end) break
-    if (upcoming.length === MAX_TICKS) return { upcoming, isCut: true }
-    upcoming.push({ at: tick.toISOString(), ...localTime.describe(tick) })
+  let offset: string | undefined
+  let looked = 0
+  for (const at of nextTicks(schedule, from)) {
+    if (at.getTime() > end && looked >= SHOWN_TICKS) break
+    if (looked === MAX_TICKS || upcoming.length === 2 * SHOWN_TICKS) break
+    const tick = { at: at.toISOString(), ...localTime.describe(at) }
+    const isTouched = tick.mark !== null || (offset !== undefined && tick.offset !== offset)
+    if (looked < SHOWN_TICKS || isTouched) upcoming.push(tick)
+    offset = tick.offset
+    looked += 1
   }
-  return { upcoming, isCut: false }
+  return upcoming
 }

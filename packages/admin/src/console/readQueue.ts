@@ -13,18 +13,12 @@ import { listWorkers, type JobsReader } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { ConsoleQueue, ConsoleQueueJob } from '../contract.ts'
 import { sumOutcomes, type SpanCounts } from './createSpanCounts.ts'
-import type { QueueHistory } from './createQueueHistory.ts'
-
-export interface QueueSources {
-  countMinutes: SpanCounts
-  history: QueueHistory
-}
 
 export async function readQueue(
   reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
-  { countMinutes, history }: QueueSources,
+  countMinutes: SpanCounts,
 ): Promise<ConsoleQueue> {
   const catalogue = jobs.map(({ name }) => name)
   const names = await withOtherJobs(reader, catalogue)
@@ -58,7 +52,6 @@ export async function readQueue(
       from: minute.from.toISOString(),
       ...sumOutcomes(minute.jobs),
     })),
-    history: [...history.read(now), momentOf(rows, now)],
   }
 }
 
@@ -87,13 +80,4 @@ export async function readQueueJobs(
 export function presentPause(pause: PausedQueue | undefined): ConsoleQueueJob['queuePaused'] {
   if (pause === undefined) return null
   return { at: pause.pausedAt, by: pause.pausedBy, reason: pause.pauseReason }
-}
-
-function momentOf(rows: readonly ConsoleQueueJob[], now: Date): ConsoleQueue['history'][number] {
-  const oldest = rows.flatMap(({ oldestWaitingAt }) => oldestWaitingAt ?? []).toSorted()[0]
-  return {
-    at: now.toISOString(),
-    ready: rows.reduce((sum, { waiting, delayed }) => sum + waiting - delayed, 0),
-    oldestMs: oldest === undefined ? 0 : Math.max(0, now.getTime() - Date.parse(oldest)),
-  }
 }

@@ -51,7 +51,7 @@ const body = z
     startAfter: instant
       .optional()
       .describe(
-        'With `postponeWork`: until when. Work that is due later stays as it is; an instant that is over makes all due now. When work expires does not change',
+        'With `postponeWork`: until when. Work that is due later does not change; an instant in the past makes all due now. Expiry times do not change',
       ),
     priority: z.int32().optional().describe('With `prioritiseWork`'),
     reason: requestReason,

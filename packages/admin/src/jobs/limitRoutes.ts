@@ -11,9 +11,9 @@ const most = z.int().min(1).max(1_000_000).nullable()
 const parked = z
   .literal(false)
   .optional()
-  .describe('false: it waits no longer for a service that has refused more')
+  .describe('false: ends the wait for a service that has refused more')
 const limitBody = z.strictObject({
-  global: most.optional().describe('Runs at once over all workers; null: as the code says'),
+  global: most.optional().describe('Runs at once over all workers; null: the limit in the code'),
   parked,
   reason: requestReason,
 })
@@ -32,8 +32,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
     }),
 
     route('POST /jobs/limits/:name', {
-      summary:
-        'Set how many runs a shared limit lets go on at once, or whether it waits for a service',
+      summary: 'Set how many runs at once a shared limit allows, or whether it waits for a service',
       params: nameParams,
       body: limitBody,
       answer,
@@ -43,9 +42,9 @@ export function limitRoutes({ client }: AdminParts): Route[] {
 
     route('POST /jobs/named/:name/limit', {
       summary:
-        'Set how many runs of a job go on at once over all workers, or whether it waits for a service',
+        'Set how many runs of a job at once over all workers, or whether it waits for a service',
       description:
-        'Runs under way go on: lowered below their number, nothing starts until enough have ended.',
+        'Runs under way continue: if more run than the new limit, nothing starts until enough have ended.',
       params: nameParams,
       body: limitBody,
       answer,
@@ -54,9 +53,9 @@ export function limitRoutes({ client }: AdminParts): Route[] {
     }),
 
     route('GET /jobs/named/:name/keys', {
-      summary: 'List the keys of a job, those with most that waits first',
+      summary: 'List the keys of a job, those with the most waiting work first',
       description:
-        'Of what waits the first 100,000 pieces are counted, and of the runs that started within the last hour the latest 10,000.',
+        'Counts the first 100,000 pieces that wait, and the latest 10,000 runs of the last hour.',
       params: nameParams,
       query: z.strictObject({
         key: key.optional(),
@@ -64,7 +63,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
           .enum(KEY_SORTS)
           .optional()
           .describe(
-            'What has most of it comes first, or with `oldest` what waits for longest. Default: `waiting`',
+            'The key with the most comes first, or with `oldest` the key that has waited longest. Default: `waiting`',
           ),
         limit: pageLimit(50),
       }),
@@ -73,7 +72,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
     }),
 
     route('GET /jobs/named/:name/key', {
-      summary: 'Tell what there is to say of one key of a job',
+      summary: 'Show one key of a job',
       params: nameParams,
       query: z.strictObject({ key }),
       answer: { 200: keySchema },
@@ -81,17 +80,17 @@ export function limitRoutes({ client }: AdminParts): Route[] {
     }),
 
     route('POST /jobs/named/:name/keys', {
-      summary: 'Set what counts for one key of a job',
-      description: 'What is left out stays as it is; null takes it back.',
+      summary: 'Pause or limit one key of a job',
+      description: 'Settings that are left out do not change; null removes one.',
       params: nameParams,
       body: z.strictObject({
         key,
-        perKey: most.optional().describe('Runs of this key at once; null: as the job says'),
+        perKey: most.optional().describe('Runs of this key at once; null: the limit in the code'),
         paused: z
           .union([z.boolean(), instant])
           .optional()
           .describe(
-            'true: nothing of it starts until somebody says false; an instant: nothing before then',
+            'true: nothing of it starts until it is false; an instant: nothing before then',
           ),
         parked,
         reason: requestReason,

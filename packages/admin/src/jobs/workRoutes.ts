@@ -64,7 +64,8 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       answer: {
         200: z.object({
           work: z.array(waitingWorkSchema),
-          total: z.int().describe('How many match on all pages; 100,000 stands for more as well'),
+          total: z.int().describe('How many match on all pages, up to 100,000'),
+          isTotalCut: z.boolean().describe('Whether more match'),
           isLabelPart: z
             .boolean()
             .describe('Whether these are those whose label contains the one asked for'),
@@ -80,11 +81,16 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         const { work, next } = await listWaitingWork(client.reader, page)
         const sum =
           next === null && cursor === undefined
-            ? { count: work.length, names: [...new Set(work.map((each) => each.name))].toSorted() }
+            ? {
+                count: work.length,
+                isCut: false,
+                names: [...new Set(work.map((each) => each.name))].toSorted(),
+              }
             : await sumWaitingWork(client.reader, of)
         return {
           work,
           total: sum.count,
+          isTotalCut: sum.isCut,
           isLabelPart: of.labelPart !== undefined,
           names: sum.names,
           nextCursor: next && formatCursor(next),
@@ -108,14 +114,14 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       handle: async ({ params: { workId } }) => {
         const found = await client.explain(workId)
         if (found !== null) return found
-        throw new Problem(404, { detail: `Nothing tells of work ${workId}` })
+        throw new Problem(404, { detail: `There is no record of work ${workId}` })
       },
     }),
 
     route('POST /jobs/named/:name/queue/pause', {
       summary: 'Pause the queue of a job',
       description:
-        'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue. The job may be one that no worker has yet.',
+        'Until the queue is resumed, no worker takes work of the job. Runs under way continue, and so does the schedule, whose ticks wait in the queue. The job may be one that no worker has yet.',
       params: nameParams,
       body: reasonBody,
       answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(true) }) },
@@ -130,7 +136,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
 
     route('POST /jobs/named/:name/queue/resume', {
       summary: 'Resume the queue of a job',
-      description: 'Workers take the work that has waited at once.',
+      description: 'Workers take the waiting work at once.',
       params: nameParams,
       body: optionalReasonBody,
       answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(false) }) },

@@ -16,7 +16,7 @@ const EACH_MINUTE = /^[*\s]+$/
 const WHILE_RUNNING = {
   skip: 'ticks that meet a run are skipped (overlap: skip)',
   queue: 'work piles up where runs do take that long (overlap: queue)',
-  allow: 'runs go on side by side (overlap: allow)',
+  allow: 'runs go side by side (overlap: allow)',
 } as const
 
 /** Whether schedules fit their own policies, and each other. */
@@ -55,7 +55,7 @@ function checkDistances(job: ScheduledJob, now: Date, where: (name: string) => s
       severity: 'warning',
       code: 'retries_longer_than_schedule',
       job: name,
-      problem: `${every}, and its retries may wait for ${describeDuration(retryMs)} in all: until they are over, ticks are skipped (overlap: skip)`,
+      problem: `${every}, and its retries may take ${describeDuration(retryMs)}: until they are over, ticks are skipped (overlap: skip)`,
       remedy: `lower retry.limit or retry.maxDelayMs: the next tick is a retry as well`,
     })
   }
@@ -64,7 +64,7 @@ function checkDistances(job: ScheduledJob, now: Date, where: (name: string) => s
       severity: 'note',
       code: 'catch_up_shorter_than_schedule',
       job: name,
-      problem: `its ticks are as much as ${describeDuration(longest)} apart, and one that was missed longer than ${describeDuration(schedule.catchUpMs)} ago is not made up for`,
+      problem: `its ticks are up to ${describeDuration(longest)} apart, and one that was missed longer than ${describeDuration(schedule.catchUpMs)} ago is not run`,
       remedy: `raise catchUpMs to ${describeDuration(longest)}, if the job should run once after any outage`,
     })
   }

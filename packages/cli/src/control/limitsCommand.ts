@@ -25,7 +25,7 @@ const limitsUsage = (call: string) => `Usage: ${call} list [--json]
 Lists how much may run at once over all workers, and which runs hold the slots now. set changes a limit from that moment
 on, and stops no run. Who set it, and why, is recorded, and it survives a deployment.
 
-  --global N     runs at once over all workers; none: as the code says
+  --global N     runs at once over all workers; none: the limit in the code
   --unpark       end the wait for a service that has refused more
   --reason TEXT  why, for the record
   --json         print one JSON object
@@ -38,15 +38,15 @@ const keysUsage = (
        ${call} set <job> <key> [--per-key N|none] [--pause | --until DATE | --resume] [--unpark]
            --reason TEXT [--json]
 
-Lists the keys by which a job divides its work, those with most that waits first; and sets what counts for one of them.
+Lists the keys by which a job divides its work, those with the most waiting work first, and pauses or limits one of them.
 
   --key KEY      this one alone
-  --order ORDER  ${KEY_SORTS.join(', ')}; default waiting: what has most that waits first
+  --order ORDER  ${KEY_SORTS.join(', ')}; default waiting: the most waiting work first
   --limit N      how many to list, 1 to 200; default 20
-  --per-key N    how many of its runs go on at once; none: as many as the job says
+  --per-key N    how many of its runs at once; none: the limit in the code
   --pause        nothing of it starts before somebody resumes it
   --until DATE   nothing of it starts before then, in UTC unless it has an offset
-  --resume       it goes on
+  --resume       ends the pause
   --unpark       end the wait for a service that has refused more
   --reason TEXT  why, for the record
   --json         print one JSON object
@@ -144,7 +144,7 @@ function describeLimit(limit: ListedLimit): Fact[] {
     [
       'set',
       setGlobal !== null &&
-        `by ${setBy} at ${describeInstant(setAt ?? '')}${because(setReason)}; the code says ${global ?? 'nothing'}`,
+        `by ${setBy} at ${describeInstant(setAt ?? '')}${because(setReason)}; in the code ${global ?? 'no limit'}`,
     ],
     ['of each key', perKey],
     ['keys', order],
@@ -154,7 +154,7 @@ function describeLimit(limit: ListedLimit): Fact[] {
         `${rateLimit} starts in ${describeDuration(ratePerMs ?? 0)}${rateBy === 'key' ? ' of each key' : ''}`,
     ],
     [
-      'parked',
+      'waiting (429)',
       parkedUntil !== null && `until ${describeInstant(parkedUntil)}${because(parkReason)}`,
     ],
     ...runs.map(({ runId, name, key, startedAt }, nth): Fact => [
@@ -169,7 +169,7 @@ const because = (reason: string | null) => (reason === null ? '' : `: ${reason}`
 async function setLimit(name: string, { values, terminal, source }: Call<LimitValues>) {
   const { global: text, unpark = false } = values
   if (text === undefined && !unpark)
-    throw new UsageError('Say what to set: --global, how many or none, or --unpark')
+    throw new UsageError('Give --global with a number or none, or --unpark')
   const settings: LimitSettings = {}
   if (text !== undefined)
     settings.global = text === 'none' ? null : parseWholeNumber('--global', text, MOST)
@@ -184,8 +184,8 @@ async function setLimit(name: string, { values, terminal, source }: Call<LimitVa
   if (values.json) return print(terminal, { name, outcome })
   const { global } = settings
   const now = told(
-    global !== undefined && (global === null ? 'as the code says' : `${global} at once`),
-    unpark && 'not parked',
+    global !== undefined && (global === null ? 'the limit in the code' : `${global} at once`),
+    unpark && 'not waiting for the service',
   )
   return print(terminal, [`${name}: ${outcome === 'set' ? '' : 'already '}${now.join(', ')}.`])
 }
@@ -236,7 +236,7 @@ function describeKey(of: ListedKey, page: KeyPage): string[] {
     perKey !== null && `${perKey} at once`,
     paused !== null &&
       `paused by ${paused.by}${paused.until === null ? '' : ` until ${describeInstant(paused.until)}`}${because(paused.reason)}`,
-    of.parkedUntil !== null && `parked until ${describeInstant(of.parkedUntil)}`,
+    of.parkedUntil !== null && `waiting (429) until ${describeInstant(of.parkedUntil)}`,
   )
   return [
     key === '' ? '(none)' : onOneLine(key),
@@ -259,7 +259,7 @@ async function setKey(name: string, key: string, { values, terminal, source }: C
     throw new ForeseenError(`No worker has registered keys of ${name}`)
   }
   if (values.json) return print(terminal, { name, key, outcome })
-  const said = outcome === 'set' ? 'set' : 'so already'
+  const said = outcome === 'set' ? 'set' : 'unchanged'
   return print(terminal, [`Key ${onOneLine(key)} of ${name}: ${said}.`])
 }
 
@@ -277,7 +277,7 @@ function readSettings(values: KeyValues): KeySettings {
   if (until !== undefined) settings.paused = parseDate('--until', until)
   if (values.unpark) settings.parked = false
   if (Object.keys(settings).length > 0) return settings
-  throw new UsageError('Say what to set: --per-key, --pause, --until, --resume or --unpark')
+  throw new UsageError('Give one of --per-key, --pause, --until, --resume and --unpark')
 }
 
 function readBy({ reason }: Pick<KeyValues, 'reason'>) {

@@ -42,7 +42,7 @@ const usage = (
 Schedules that are kept as data, such as one for each customer: lists them, shows what became of their ticks and who changed
 them, and changes them. Payloads are not shown. Who changed what, and why, is recorded.
 
-set makes a schedule, or changes one: what you leave out stays as it is, and in a new one has its default. Ticks that are
+set creates a schedule, or changes one: options that you leave out do not change, and have their defaults in a new one. Ticks that are
 due by the old times are decided first. trigger enqueues one run now, beside the ticks. backfill enqueues runs for the
 ticks between two instants that got none, at most 10,000. preview lists the next instants at which it is due.
 
@@ -236,7 +236,7 @@ function describeDefinition(
   upcoming: readonly PreviewedTick[],
 ): readonly Fact[] {
   const { cron, timeZone, missed, overlap, catchUpMs, jitterMs, startsAt, endsAt } = schedule
-  const limit = missed === 'skip' ? '' : `, up to ${describeDuration(catchUpMs)} later`
+  const limit = missed === 'skip' ? '' : ` of the last ${describeDuration(catchUpMs)}`
   return [
     ['State', describeState(schedule)],
     ['Version', schedule.version],
@@ -310,7 +310,7 @@ async function set({ name, key }: Target, { values, terminal, product }: Call) {
       startsAt: startsAt === undefined ? toDate(before?.startsAt ?? null) : startsAt,
       endsAt: endsAt === undefined ? toDate(before?.endsAt ?? null) : endsAt,
       ...(payload === undefined ? { keepsPayload: before !== null } : { payload }),
-      // Where the expression stays, whoever made it has allowed what it names.
+      // Where the expression stays, its author has allowed what it names.
       allowSeconds: values['allow-seconds'] ?? cron === undefined,
       ifVersion: before?.version ?? 0,
       ...{ actor: currentUser(), reason },
@@ -320,7 +320,7 @@ async function set({ name, key }: Target, { values, terminal, product }: Call) {
   const { kind, version } = done
   const nextAt = done.nextAt?.toISOString() ?? null
   if (values.json) return print(terminal, { name, key, kind, version, nextAt })
-  const did = { created: 'made', changed: 'changed', unchanged: 'so already' }[kind]
+  const did = { created: 'created', changed: 'changed', unchanged: 'unchanged' }[kind]
   const next = nextAt === null ? 'never due' : `next at ${describeInstant(nextAt)}`
   return print(terminal, [`${nameOf({ name, key })} is ${did}: version ${version}, ${next}.`])
 }

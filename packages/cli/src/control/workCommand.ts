@@ -37,19 +37,19 @@ const usage = (
 
 Lists waiting work, retries included, in the order in which it starts, explains why a piece waits or what became of it, and
 changes work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that
-moment is changed, a thousand pieces at a time. When this command is interrupted, the rest stays as it is.
+moment is changed, a thousand pieces at a time. When this command is interrupted, the rest does not change.
 
   --id ID            this piece of work; may be given several times
   --label TEXT       all work with this label
   --key KEY          all work with this key, by which its job divides its work
   --all              all waiting work of the job
-  --until DATE       the earliest start, in UTC unless it has an offset; work that is due later stays as it is
+  --until DATE       the earliest start, in UTC unless it has an offset; work that is due later does not change
   --for DURATION     the earliest start, from now on: 90s, 15min, 2h, 3d
   --now              make it due now, retries and delayed work included
   --priority N       a whole number; workers take a higher one first. New work has 0
   --reason TEXT      why, for the record
   --limit N          how many to list, 1 to 1000; default 20
-  --after POSITION   go on after this position, which the page before printed
+  --after POSITION   continue after this position, which the page before printed
   --json             print one JSON object
 
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
@@ -140,14 +140,14 @@ async function explain(workId: string | undefined, { values, terminal, source }:
   const found = await withClient(product, (client) => client.explain(workId))
   if (values.json) return print(terminal, found, found === null ? 1 : 0)
   if (found === null) {
-    terminal.stderr.write(`Nothing tells of work ${workId}.\n`)
+    terminal.stderr.write(`There is no record of work ${workId}.\n`)
     return 1
   }
   const layout = standardLayout(terminal.stdout)
   const { name, label, state, text, reasons } = found
   const since = found.since === null ? '' : describeInstant(found.since)
   const head = [name, label === null ? '' : onOneLine(label)].filter(Boolean).join('  ')
-  const next = reasons.length === 0 ? 'A worker takes it next.' : 'What keeps it:'
+  const next = reasons.length === 0 ? 'A worker takes it next.' : 'It waits because:'
   const lines = [
     ...(head === '' ? [] : [wrap(head, layout.width)]),
     state === 'waiting'
@@ -249,12 +249,12 @@ async function change(
 }
 
 const PASSED = {
-  gone: 'waited no more',
+  gone: 'had already started',
   locked: 'passed over: another act or a worker had them at that moment',
-  unchanged: 'so already',
-  alreadyQueued: 'queued already',
+  unchanged: 'unchanged',
+  alreadyQueued: 'already queued',
   unknown: 'of unknown jobs',
-  endedWorkers: 'left, since workers have died of it',
+  endedWorkers: 'left, since workers died while they ran it',
 } satisfies Record<PassedReason, string>
 
 /** Calls until nothing is left, and says how far it is. */

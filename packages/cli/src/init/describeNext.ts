@@ -97,7 +97,7 @@ function describePlugin(facts: ProductFacts, { places }: InitPlan, width: number
   if (framework === null) return []
   if (framework === 'next') {
     const text = places.console
-      ? `In development the console is yours. In production it lets nobody in until authorize in ${places.console.route} asks your log-in.`
+      ? `In development the console is yours. In production it refuses everybody until authorize in ${places.console.route} asks your log-in.`
       : `The places for the console's route are taken: docs/recipes/nextjs.md shows it.`
     return [wrap(text, width)]
   }

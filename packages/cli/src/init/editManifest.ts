@@ -17,7 +17,7 @@ interface FoundObject {
 
 /**
  * Returns a package.json with more entries in one section and all else unchanged. A section in alphabetical order stays so;
- * in others they come last. Entries that are there already stay as they are.
+ * in others they come last. Existing entries do not change.
  */
 export function addEntries(
   text: string,

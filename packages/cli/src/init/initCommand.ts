@@ -46,7 +46,7 @@ export const initCommand: Command<InitTerminal> = {
     if (!values.yes) {
       if (!terminal.stdin.isTTY) {
         terminal.stdout.write(
-          '\nNothing was changed: nobody could be asked. roundsman init --yes does it.\n',
+          '\nNothing was changed: there is no terminal to ask. Run roundsman init --yes.\n',
         )
         return 1
       }

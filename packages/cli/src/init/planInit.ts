@@ -15,7 +15,7 @@ export interface InitPlan {
   places: Places
   /** The files to create. None of them exists. */
   created: WrittenFile[]
-  /** The new package.json, or null when it stays as it is. */
+  /** The new package.json, or null when it does not change. */
   manifest: string | null
   /** The commands that a person needs from here on. */
   scripts: { worker: string; migrate: string; production: string; build: string | null }

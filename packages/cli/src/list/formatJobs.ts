@@ -11,14 +11,14 @@ const STATE_STYLES: Record<JobState, Style> = {
 }
 
 export const MISSED = {
-  once: 'one run makes up for all of them',
-  all: 'each gets its run',
-  skip: 'they stay missed',
+  once: 'one run for all of them',
+  all: 'one run for each',
+  skip: 'not run',
 } as const
 
 const OVERLAP = {
-  skip: 'skip: a tick that meets one is skipped',
-  queue: 'queue: a tick that meets one waits for its turn',
+  skip: 'skip: the tick is skipped',
+  queue: 'queue: the tick waits for its turn',
   allow: 'allow: both run',
 } as const
 
@@ -78,7 +78,7 @@ function scheduleFacts(schedule: ListedSchedule): string[][] {
       'missed',
       missed === 'skip'
         ? `skip: ${MISSED.skip}`
-        : `${missed}: ${MISSED[missed]}, up to ${describeDuration(schedule.catchUpMs)} later`,
+        : `${missed}: ${MISSED[missed]} of the last ${describeDuration(schedule.catchUpMs)}`,
     ],
     ['overlap', OVERLAP[overlap]],
   ]
@@ -95,20 +95,23 @@ export function describePause({ at, by, reason }: Pause): string {
   return `${since}${by === null ? '' : ` by ${by}`}${reason ? `: ${reason}` : ''}`
 }
 
-/** The pauses before the first retry and before the last, rounded as the engine does: they double, and jitter adds up to as much. */
+/** The pauses before retries, rounded as the engine does: they double, and jitter adds up to as much. */
 function describeRetry({ limit, delayMs, maxDelayMs }: RetryPolicy): string {
   if (limit === 0) return 'none'
   const seconds = (ms: number) => Math.max(1, Math.round(ms / 1_000))
   const pause = (factor: number) =>
     describeDuration(Math.min(seconds(maxDelayMs), seconds(delayMs) * factor) * 1_000)
-  const [least, most, last] = [pause(1), pause(2), pause(2 ** Math.min(16, limit))]
-  const first = least === most ? least : `${least} to ${most}`
-  return `${limit}, after ${first}${last === most ? '' : `, doubling up to ${last}`}`
+  const span = (factor: number) =>
+    pause(factor) === pause(2 * factor) ? pause(factor) : `${pause(factor)} to ${pause(2 * factor)}`
+  const last = pause(2 ** Math.min(16, limit))
+  const rest =
+    last === pause(2) ? '' : limit === 2 ? `, then ${span(2)}` : `, doubling up to ${last}`
+  return `${limit} ${limit === 1 ? 'retry' : 'retries'}: after ${span(1)}${rest}`
 }
 
 const KEY_ORDER = {
-  fair: 'fair: each has its share, and who has had least is next',
-  fifo: 'fifo: the work of a key runs one at a time, in its order',
+  fair: 'fair: shared fairly',
+  fifo: 'fifo: one run at a time of each key, in order',
 } satisfies Record<NonNullable<ListedJob['keyOrder']>, string>
 
 function describeConcurrency({ isExclusive, isolate, ...of }: ListedJob): string {

@@ -128,6 +128,7 @@ function readDuration(option: string, text: string | undefined): number | undefi
 const STYLES: Record<ListedJobRun['outcome'], Style | undefined> = {
   running: 'cyan',
   success: undefined,
+  suspended: 'cyan',
   failed: 'red',
   lost: 'red',
   cancelled: 'dim',

@@ -34,7 +34,8 @@ export async function showRun(
       (run.scheduledFor && (await listSchedules(reader, [run.name])).get(run.name)) || {}
     return { ...run, links: await readRunLinks(reader, run), waits, timeZone }
   })
-  if (found === null) throw new ForeseenError(`There is no run ${id}, or not any more.`)
+  if (found === null)
+    throw new ForeseenError(`There is no run ${id}. Runs are removed after a while.`)
   hideMessages(found, { messages })
   if (json) return print(terminal, { run: found })
   return print(terminal, layOutFacts(describeRun(found), standardLayout(terminal.stdout)))
@@ -102,7 +103,7 @@ export function describeStillDue({ details }: Pick<FoundJobRun, 'details'>): str
 }
 
 function describeWait({ isOfWorker, waiter, since, holder, holderSince }: RunWait): string {
-  const who = isOfWorker ? 'its worker' : 'a session of this database, maybe of this run'
+  const who = isOfWorker ? 'its worker' : 'a session of this database, perhaps of this run'
   const open =
     holderSince === null ? '' : `, in a transaction since ${describeInstant(holderSince)}`
   return `${who} (${waiter}) since ${describeInstant(since)} for a lock of ${holder}${open}`

@@ -60,7 +60,7 @@ beforeEach(async () => {
 describe('set', () => {
   it('makes one, and changes what is given alone', async () => {
     expect(await set('tenant-7', '--jitter', '90s', '--ends', '2099-06-01')).toEqual([
-      'The schedule tenant-7 of sendReport is made: version 1, next at 2099-01-05 09:00:00 UTC.',
+      'The schedule tenant-7 of sendReport is created: version 1, next at 2099-01-05 09:00:00 UTC.',
     ])
     const changed = await json(
       ...['set', 'sendReport', 'tenant-7', '--cron', '0 8 * * 1', '--ends', 'never'],
@@ -78,7 +78,7 @@ describe('set', () => {
       },
     ])
     expect(await tell('set', 'sendReport', 'tenant-7', '--time-zone', 'Europe/Lisbon')).toEqual([
-      'The schedule tenant-7 of sendReport is so already: version 2, next at 2099-01-05 08:00:00 UTC.',
+      'The schedule tenant-7 of sendReport is unchanged: version 2, next at 2099-01-05 08:00:00 UTC.',
     ])
   })
 
@@ -248,7 +248,7 @@ it('shows one: when it is due, what became of its ticks, and who changed it', as
     'Next      2099-01-05 09:00:00 +00:00 (2099-01-05 09:00:00 UTC)',
   ])
   expect(lines.slice(11, 15)).toEqual([
-    'Missed    once: one run makes up for all of them, up to 1 d later',
+    'Missed    once: one run for all of them of the last 1 d',
     'Overlap   skip',
     'Ticks     2026-11-16 09:00:00 UTC skipped, paused',
     '          2026-11-09 09:00:00 UTC skipped, paused',

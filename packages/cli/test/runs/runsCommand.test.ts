@@ -329,13 +329,13 @@ describe('roundsman limits and keys', () => {
       'stripe',
       '  shared by  charge, refund',
       '  at once    0 of 3',
-      '  set        by ada at 2026-05-01 11:00:00 UTC: the partner asked; the code says',
+      '  set        by ada at 2026-05-01 11:00:00 UTC: the partner asked; in the code',
       '             20',
       '  rate       100 starts in 1 s',
     ])
     expect(await say('limits', 'set', 'stripe', '--global', 'none', ...by)).toEqual([
       0,
-      'stripe: as the code says.',
+      'stripe: the limit in the code.',
     ])
     expect(await say('limits', 'set', 'nobody', '--global', '3', ...by)).toEqual([
       1,
@@ -446,7 +446,7 @@ describe('roundsman work', () => {
       code: 0,
       stdout: [
         'renderInvoicePdf  Invoice 1',
-        'Waits, enqueued 2026-05-01 11:00:00 UTC. What keeps it:',
+        'Waits, enqueued 2026-05-01 11:00:00 UTC. It waits because:',
         '  the queue is paused by ada: no paper, since 2026-05-01 11:00:00 UTC',
         '  no living worker takes work of renderInvoicePdf (0 live)',
         // They have a higher priority, and are due as well.
@@ -466,7 +466,7 @@ describe('roundsman work', () => {
     const unknown = randomUUID()
     expect(await run(commands.work, ['explain', unknown])).toMatchObject({
       code: 1,
-      stderr: [`Nothing tells of work ${unknown}.`],
+      stderr: [`There is no record of work ${unknown}.`],
     })
     expect((await run(commands.work, ['explain', 'invoice'])).code).toBe(2)
   })
@@ -516,7 +516,7 @@ describe('roundsman work', () => {
     ])
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: ['2500 of renderInvoicePdf given another priority; 3 so already.'],
+      stdout: ['2500 of renderInvoicePdf given another priority; 3 unchanged.'],
     })
     expect(stderr.map((line) => line.replace(/^\d+ done/, ''))).toEqual([
       ', 1503 left',

@@ -101,6 +101,8 @@ export function toNotice(
 }
 
 function placeOf(kind: AlertKind, name: string): string {
-  if (kind === 'deadLetters' || kind === 'keyBlocked') return '/queue'
-  return name === '' ? '/' : `/jobs/${encodeURIComponent(name)}`
+  if (name === '') return '/'
+  const job = encodeURIComponent(name)
+  const ofDeadLetters = kind === 'deadLetters' || kind === 'keyBlocked'
+  return ofDeadLetters ? `/dead-letters?name=${job}` : `/jobs/${job}`
 }

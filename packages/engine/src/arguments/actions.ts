@@ -3,6 +3,7 @@ import type { Actor } from '../queue/recordActions.ts'
 import type { KeySettings, LimitSettings } from '../control/controlLimits.ts'
 import type { TraceEnqueue } from '../job/enqueue.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
+import { storableUnchanged } from '../values/storable.ts'
 import { storableText } from '../values/storableText.ts'
 import type { ChangesWatchOptions } from '../read/watchChanges.ts'
 import {
@@ -24,6 +25,7 @@ import {
   listOf,
   loggerOf,
   nullable,
+  objectOf,
   optional,
   wholeNumber,
   type Check,
@@ -92,6 +94,7 @@ export function checkActionOptions(options: unknown): HostTransaction | null {
   throw new ArgumentError('options', 'has no tx of its own; pass the transaction as { tx }')
 }
 
+const MAX_ANSWER_BYTES = 2 ** 20
 const MAX_ACTOR_LENGTH = 500
 export const MAX_REASON_LENGTH = 2_000
 
@@ -131,10 +134,31 @@ export const RUN_REQUEST = { dryRun: optional(checkBoolean), payload: asItIs }
 export const AGAIN_REQUEST = { dryRun: optional(checkBoolean) }
 export const POSTPONE_REQUEST = { startAfter: checkDate }
 export const PRIORITISE_REQUEST = { priority: checkPriority }
+const FROM_STEP = { step: checkText, item: optional(checkText) }
+const checkFrom: Check<'failure' | 'beginning' | { step: string; item?: string }> = (
+  argument,
+  value,
+) => {
+  if (value === 'failure' || value === 'beginning') return value
+  const { step, item = '' } = objectOf(FROM_STEP)(argument, value)
+  return { step, item }
+}
 export const REDRIVE_REQUEST = {
   jobs: optional(listOf(checkJobName)),
   evenIfWorkersDied: optional(checkBoolean),
+  from: optional(checkFrom),
 }
+const DOUBTFUL = { workId: checkId, step: checkText, item: optional(checkText) }
+
+export function checkAnswerRequest(which: unknown, request: unknown) {
+  const { item = '', ...of } = checkOptions('which', which, DOUBTFUL)
+  const checked = checkRequest(request, { happened: checkBoolean, result: asItIs })
+  const made = storableUnchanged(checked.result, MAX_ANSWER_BYTES)
+  if (made.kind === 'stored')
+    return { ...of, item, ...checked, result: JSON.stringify(made.value ?? null) }
+  throw new ArgumentError('result', 'must be JSON of at most 1 MB')
+}
+
 export const checkVersion = optional(wholeNumber(0, 2 ** 31 - 1))
 export const DELETE_REQUEST = { ifVersion: checkVersion }
 export const BACKFILL_REQUEST = { from: checkDate, to: checkDate }

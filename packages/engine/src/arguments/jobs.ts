@@ -8,6 +8,7 @@ import type {
   Schedule,
 } from '../job/defineJob.ts'
 import type { ConcurrencyOptions, Partition, SharedLimit } from '../job/limits.ts'
+import type { StepDefinition } from '../job/step.ts'
 import { isStandardSchema, noPayload, type StandardSchemaV1 } from '../values/standardSchema.ts'
 import {
   ArgumentError,
@@ -316,6 +317,30 @@ const checkRedact: Check<Job['redact']> = (argument, value) => {
   )
 }
 
+const STEP = {
+  effect: optional(oneOf(['once'] as const)),
+  result: optional(checkSchema),
+  retry: optional(checkRetry),
+  was: optional(listOf(checkName)),
+}
+
+const checkSteps: Check<Record<string, StepDefinition>> = (argument, value) => {
+  if (typeof value !== 'object' || value === null || Object.keys(value).length === 0)
+    throw new ArgumentError(argument, `must name steps, such as { mail: {} }, not ${tell(value)}`)
+  const steps = Object.entries(value).map(([name, given]): [string, StepDefinition] => {
+    const of = `${argument}.${checkName(argument, name)}`
+    const { effect = null, result = null, retry = null, was = [] } = objectOf(STEP)(of, given)
+    return [name, { effect, result, retry, was }]
+  })
+  const names = steps.flatMap(([name, { was }]) => [name, ...was])
+  const twice = names.find((name, at) => names.indexOf(name) !== at)
+  if (twice === undefined) return Object.fromEntries(steps)
+  throw new ArgumentError(
+    argument,
+    `has ${twice} twice; a name, also an earlier one, is of one step`,
+  )
+}
+
 const JOB = {
   name: checkName,
   description: optional(checkText),
@@ -341,6 +366,7 @@ const JOB = {
   show: optional(checkShow),
   redact: optional(checkRedact),
   result: optional(checkSchema),
+  steps: optional(nullable(checkSteps)),
 } satisfies Record<keyof JobOptions<string, unknown, unknown>, unknown>
 
 const JOB_HINTS = {
@@ -371,8 +397,16 @@ export function checkJobOptions(options: unknown): Job<string, never, never> {
         'unguarded',
         'is for destructive jobs; set isDestructive, or leave it out',
       )
-    const { partition = null, rateLimit, concurrency = {} } = checked
+    const { partition = null, rateLimit, concurrency = {}, steps = null } = checked
     const isFifo = partition?.order === 'fifo'
+    if (steps !== null)
+      for (const [option, isSet] of [
+        ['isolate', (checked.isolate ?? null) !== null],
+        ['guard', guard !== null],
+        ['partition.order', isFifo],
+      ] as const)
+        if (isSet)
+          throw new ArgumentError(option, 'does not go with steps yet; leave one of them out')
     const { perWorker = null, global = null, perKey = null } = concurrency
     if (partition === null && perKey !== null) throw needsPartition('concurrency.perKey')
     if (partition === null && rateLimit?.by === 'key') throw needsPartition('rateLimit.by')
@@ -404,6 +438,7 @@ export function checkJobOptions(options: unknown): Job<string, never, never> {
       show: checked.show ?? [],
       redact: checked.redact ?? null,
       result: checked.result ?? null,
+      steps,
     }
   })
 }

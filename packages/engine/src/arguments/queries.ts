@@ -44,11 +44,12 @@ export const JOB_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const
 /**
  * What became of a run, in the sense that people mean. `failed` runs ended by their handler or its time-out. The others
  * ended by no fault of the job: somebody cancelled them, their guard blocked them, their work expired, their worker was
- * lost, or their own worker gave their work back to the queue.
+ * lost, or their own worker gave their work back to the queue. `suspended` runs have not ended their work: it waits in a step.
  */
 export const RUN_OUTCOMES = [
   'running',
   'success',
+  'suspended',
   'failed',
   'cancelled',
   'blocked',
@@ -57,7 +58,7 @@ export const RUN_OUTCOMES = [
   'givenBack',
 ] as const
 
-export const RUN_STATUSES = ['running', 'success', 'failed'] as const
+export const RUN_STATUSES = ['running', 'success', 'failed', 'suspended'] as const
 /** No index has when work was enqueued: the oldest of a million would be found by reading all. */
 export const WORK_ORDERS = ['first', 'last'] as const
 export const KEY_SORTS = ['waiting', 'running', 'oldest', 'started', 'key'] as const

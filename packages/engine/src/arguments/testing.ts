@@ -1,13 +1,7 @@
 import { types } from 'node:util'
 import type { HostLogger } from '../job/logger.ts'
 import type { TestJobsOptions } from '../testing/openTestJobs.ts'
-import type {
-  Advance,
-  DrainOptions,
-  ExpectedWork,
-  TestDuration,
-  TestRunOptions,
-} from '../testing/testJobs.ts'
+import type { Advance, DrainOptions, ExpectedWork, TestRunOptions } from '../testing/testJobs.ts'
 import {
   ArgumentError,
   asItIs,
@@ -18,12 +12,13 @@ import {
   copyParts,
   loggerOf,
   numberWithin,
-  objectOf,
+  oneOf,
   optional,
   tell,
   wholeNumber,
   type Check,
 } from '../values/argument.ts'
+import { checkDuration } from './steps.ts'
 import { checkDatabaseUrl } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { checkJob, checkJobs, expectDryRun } from './jobs.ts'
@@ -39,6 +34,7 @@ const TEST = {
   jobs: checkJobs,
   handlers: checkHandlers,
   now: optional(checkDate),
+  crash: optional(oneOf(['everyStep', 'never'] as const)),
   log: loggerOf<Partial<HostLogger>>(),
 } satisfies Record<keyof TestJobsOptions<[], never>, unknown>
 const TEST_HINTS = { ...WORKER_HINTS, schema: 'each call makes a schema of its own; leave it out' }
@@ -71,29 +67,11 @@ export function checkDrain(options: unknown) {
   return checkOptions('options', options, DRAIN)
 }
 
-/** A million years, with a sign. */
-const checkPart = optional(numberWithin(-1e15, 1e15))
-const DURATION = {
-  weeks: checkPart,
-  days: checkPart,
-  hours: checkPart,
-  minutes: checkPart,
-  seconds: checkPart,
-  milliseconds: checkPart,
-} satisfies Record<keyof TestDuration, unknown>
-const DURATION_HINTS = {
-  months: 'pass the instant instead, as a Date',
-  years: 'pass the instant instead, as a Date',
-  ms: 'did you mean milliseconds?',
-}
-const checkDuration = objectOf(DURATION, DURATION_HINTS)
-
 export function checkAdvance(by: unknown): Advance {
   if (typeof by === 'number') return by
   if (types.isDate(by)) return checkDate('by', by)
   if (typeof by === 'object' && by !== null) {
-    const given = Object.entries(checkDuration('by', by)).filter(([, part]) => part !== undefined)
-    return Object.fromEntries(given) as TestDuration
+    return checkDuration('by', by)
   }
   throw new ArgumentError(
     'by',

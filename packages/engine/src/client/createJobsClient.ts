@@ -76,6 +76,7 @@ import {
 } from '../control/previewSchedule.ts'
 import { upsertSchedules, type UpsertedSchedule } from '../control/upsertSchedules.ts'
 import { createLoadLimit } from '../tick/scheduleLoad.ts'
+import { answerDoubt, type DoubtAnswer, type DoubtfulStep } from '../control/answerDoubt.ts'
 import { showPayload, type ShownPayload, type WhosePayload } from '../control/showPayload.ts'
 import {
   cancelWork,
@@ -98,6 +99,7 @@ import {
   type ScheduleQuery,
 } from '../read/listKeyedSchedules.ts'
 import { getKey, listKeys, type FoundKey, type KeyPage, type KeyQuery } from '../read/listKeys.ts'
+import { listSteps, type ListedStep } from '../read/listSteps.ts'
 import { listLimits, type ListedLimit } from '../read/listLimits.ts'
 import { readerIn, readerOf, type JobsReader } from '../read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from '../read/watchChanges.ts'
@@ -287,6 +289,17 @@ export interface JobsClient {
     request: ActionRequest & { startAfter: Date },
     options?: ActionOptions,
   ): Promise<WorkOutcome>
+  /** Lists the steps of durable work: what has a memo, and what is open. */
+  steps(workId: string): Promise<ListedStep[]>
+  /**
+   * Says whether the effect of a step has happened that is declared as `once`, and goes on: with the result given here if it has, and
+   * else by calling the step again.
+   */
+  answerDoubt(
+    which: DoubtfulStep,
+    request: DoubtAnswer,
+    options?: ActionOptions,
+  ): Promise<'answered' | 'notInDoubt'>
   /** Gives waiting work another priority: a whole number of 32 bits. */
   prioritiseWork(
     which: WhichWork,
@@ -659,6 +672,9 @@ export function jobsClientIn(
       within(options, (tx) => cancelWork(tx, which, request)),
     postponeWork: (which, request, options) =>
       within(options, (tx) => postponeWork(tx, which, request, waker.wake)),
+    steps: (workId) => listSteps(reader, workId),
+    answerDoubt: (which, request, options) =>
+      within(options, (tx) => answerDoubt(tx, which, request, waker.wake)),
     prioritiseWork: (which, request, options) =>
       within(options, (tx) => prioritiseWork(tx, which, request)),
     redriveDeadLetters: (which, request, options) =>

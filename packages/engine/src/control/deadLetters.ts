@@ -55,6 +55,11 @@ export interface RedriveRequest extends ActionRequest {
   jobs?: readonly Pick<Job, 'name'>[] | undefined
   /** Also what two or more workers have died of, or beside: it may end another one. Default false. */
   evenIfWorkersDied?: boolean | undefined
+  /**
+   * Which steps of durable work are done again: from the one that failed on (default), all (`beginning`), or a step and those that
+   * ended after it. What is done again gets other keys.
+   */
+  from?: 'failure' | 'beginning' | { step: string; item?: string } | undefined
 }
 
 /** Gives dead letters back to the queue with new attempts, and records who did it and why. */
@@ -63,11 +68,11 @@ export async function redriveDeadLetters(
   which: WhichLetters,
   request: RedriveRequest,
 ): Promise<RedriveOutcome> {
-  const { jobs, evenIfWorkersDied = false, by } = checkRequest(request, REDRIVE_REQUEST)
+  const { jobs, evenIfWorkersDied = false, from, by } = checkRequest(request, REDRIVE_REQUEST)
   const { letters, ...rest } = await choose(tx, which)
   const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
   const ids = known.map(({ id }) => id)
-  const { redriven, ...stay } = await redriveLetters(tx, ids, { ...by, evenIfWorkersDied })
+  const { redriven, ...stay } = await redriveLetters(tx, ids, { ...by, evenIfWorkersDied, from })
   await recordActions(tx, 'redrive', redriven, by)
   return {
     redriven: redriven.length,
@@ -81,9 +86,16 @@ export async function redriveDeadLetters(
 export async function redriveLetters(
   tx: Connection,
   ids: readonly string[],
-  { actor, reason, evenIfWorkersDied = false }: Actor & Pick<RedriveRequest, 'evenIfWorkersDied'>,
+  {
+    actor,
+    reason,
+    evenIfWorkersDied = false,
+    from = 'failure',
+  }: Actor & Pick<RedriveRequest, 'evenIfWorkersDied' | 'from'>,
 ): Promise<Stay & { redriven: readonly Target[] }> {
-  const values = [ids, actor, reason ?? null, evenIfWorkersDied]
+  const of = { failure: [null, null], beginning: ['', ''] }
+  const [step, item] = typeof from === 'object' ? [from.step, from.item ?? ''] : of[from]
+  const values = [ids, actor, reason ?? null, evenIfWorkersDied, step, item]
   const { rows } = await tx.query<Target & Stay>(REDRIVE_DEAD_LETTERS_SQL, values)
   // Every row carries the same counts, also the only one where nothing was redriven.
   const { alreadyQueued = 0, endedWorkers = 0 } = rows[0] ?? {}

@@ -132,6 +132,14 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
 /** What says that runs are under way: whatever JobRun says, as long as a claim lists a run, others may look at it. */
 const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
 
+/** Work that waits in a step keeps its runs, which tell what it has done. A dead letter may go on. */
+const isOverSql = (
+  workId: string,
+) => `not exists (select from "JobWork" work where work."id" = ${workId})
+  and not exists (select from "JobDeadLetter" letter where letter."id" = ${workId})
+  and ${workId} not in (select coalesce(held."workId", held."runId") from "JobClaim" claim
+    cross join unnest(claim."runIds", claim."workIds") as held("runId", "workId"))`
+
 /** Pages of a schedule that is due once a month tell its last tick for as long. */
 const IS_ENQUEUED_NOT_LAST = `"key" <> '' and "outcome" = 'enqueued' and not exists (
   select from "JobSchedule" schedule where schedule."name" = "JobTick"."name" and schedule."key" = "JobTick"."key"
@@ -167,6 +175,13 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.
     rows('cancels', 'JobCancel', 'requestedAt', 1, `"runId" not ${IS_LISTED}`),
     rows('ticks', 'JobTick', 'scheduledFor', keyedTickDays, IS_ENQUEUED_NOT_LAST),
+    rows(
+      'suspended',
+      'JobRun',
+      'startedAt',
+      runDays,
+      `"status" = 'suspended' and ${isOverSql('"JobRun"."workId"')}`,
+    ),
     // A run reads its version here, and failed runs are kept for longer.
     rows('workers', 'JobFormerWorker', 'endedAt', Math.max(runDays, failedDays), IS_NOT_FIRST),
   ] as const
@@ -174,7 +189,8 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
 
 /**
  * Removes at most `$3` rows that are older than `$1`, the oldest first, from the position `$2` on, where the batch before ended.
- * Answers with how many it removed and where it ended. It skips locked rows; the next run of the job finds them again.
+ * Answers with how many it removed and where it ended. It skips locked rows; the next run of the job finds them again. With the last
+ * run of a piece of work go its steps.
  * Race: packages/engine/test/control/pruneJobRuns.test.ts "never removes a run that a claim still lists, which would count as under way without it"
  */
 function removeSql({ table, key, where }: OldRows): string {
@@ -186,10 +202,17 @@ function removeSql({ table, key, where }: OldRows): string {
         where ${where} and "${key}" >= coalesce($2::timestamptz, '-infinity')
         order by "${key}" limit $3::int for update skip locked
       ))
-      returning "${key}" as "key"
-    )
+      returning "${key}" as "key"${table === 'JobRun' ? ', "id", "workId"' : ''}
+    )${table === 'JobRun' ? STEPS_OF_REMOVED : ''}
     select count(*)::int as "count", max("key")::text as "last" from removed`
 }
+
+const STEPS_OF_REMOVED = `, steps as (
+      delete from "JobStep" step using (select distinct "workId" from removed) gone
+      where step."workId" = gone."workId" and ${isOverSql('step."workId"')} and not exists (
+        select from "JobRun" run where run."workId" = step."workId" and run."id" not in (select "id" from removed)
+      )
+    )`
 
 async function countOld(tx: Transaction, all: readonly OldRows[], limit: number): Promise<number> {
   let count = 0

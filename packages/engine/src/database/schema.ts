@@ -65,7 +65,7 @@ const OWN = [
   ...['JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
   ...['JobPayload', 'JobPlace', 'JobQueue'],
   ...['JobRun', 'JobRunAll', 'JobRunStatus'],
-  ...['JobSchedule', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
+  ...['JobSchedule', 'JobThrottle', 'JobStep', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
   ...['JobWork', 'JobWorker', 'TickOutcome'],
 ].join('|')
 

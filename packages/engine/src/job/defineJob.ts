@@ -6,6 +6,7 @@ import {
   type OVERLAP_POLICIES,
 } from '../arguments/jobs.ts'
 import type { ConcurrencyOptions, Partition, PartitionOptions, SharedLimit } from './limits.ts'
+import type { StepDefinition, StepOptions } from './step.ts'
 import type { StandardSchemaV1 } from '../values/standardSchema.ts'
 
 /**
@@ -15,7 +16,12 @@ import type { StandardSchemaV1 } from '../values/standardSchema.ts'
  *   attempt  which delivery of the same piece of work a run is, counted from 1
  *   tick     an instant that a schedule names; its outcome is in the tick ledger
  */
-export interface Job<Name extends string = string, Payload = unknown, Result = unknown> {
+export interface Job<
+  Name extends string = string,
+  Payload = unknown,
+  Result = unknown,
+  Steps = unknown,
+> {
   readonly name: Name
   readonly description: string
   readonly payload: StandardSchemaV1<unknown, Payload>
@@ -49,6 +55,10 @@ export interface Job<Name extends string = string, Payload = unknown, Result = u
   readonly redact: ((text: string) => string) | null
   /** The schema of its handler's result; null when the handler returns details instead. */
   readonly result: StandardSchemaV1<unknown, Result> | null
+  /** Its steps, which make it durable; null: it has none. */
+  readonly steps: Readonly<Record<string, StepDefinition>> | null
+  /** Results of its steps by name. Exists in the types only. */
+  readonly stepResults?: Steps
 }
 
 /** The limits of a run's child process. */
@@ -134,7 +144,13 @@ type ScheduleFor<Input> = {} extends Input
   ? ScheduleOptions
   : 'A schedule runs with {} as payload: make each key of the schema optional, give it a default, or use client.schedules'
 
-export interface JobOptions<Name extends string, Payload, Result = never, Input = unknown> {
+export interface JobOptions<
+  Name extends string,
+  Payload,
+  Result = never,
+  Input = unknown,
+  Steps = null,
+> {
   /** A camelCase identifier of at most 100 characters; also the name of its queue. */
   name: Name
   /** One sentence for people: lists and the console show it. Default: none. */
@@ -219,6 +235,12 @@ export interface JobOptions<Name extends string, Payload, Result = never, Input 
    * returns details.
    */
   result?: StandardSchemaV1<unknown, Result>
+  /**
+   * Names the steps of a durable handler, which gets `step` and goes on where it stopped, after a failure, a wait of days or a deploy.
+   * The code between steps runs again each time. Not together with `isolate`, `guard`, dry runs or fifo keys.
+   * Default: the handler begins anew at each attempt.
+   */
+  steps?: { readonly [Step in keyof Steps]: StepOptions<Steps[Step]> } | null
 }
 
 /**
@@ -230,8 +252,9 @@ export function defineJob<
   Payload = Record<string, never>,
   Result = never,
   Input = unknown,
->(options: JobOptions<Name, Payload, Result, Input>): Job<Name, Payload, Result> {
-  return checkJobOptions(options) as Job as Job<Name, Payload, Result>
+  Steps = null,
+>(options: JobOptions<Name, Payload, Result, Input, Steps>): Job<Name, Payload, Result, Steps> {
+  return checkJobOptions(options) as Job as Job<Name, Payload, Result, Steps>
 }
 
 /**

@@ -2,6 +2,7 @@ import { checkFunction } from '../values/argument.ts'
 import type { JOB_TRIGGERS } from '../arguments/queries.ts'
 import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
+import type { Step } from './step.ts'
 import type { EngineJobName } from './engineJobs.ts'
 import type { HostClient, HostTransaction, TransactionOf } from './hostTypes.ts'
 import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
@@ -96,6 +97,21 @@ export type Handler<Payload, Tx, Result = never> = (
   context: RunContext<Payload, Tx>,
 ) => Promise<[Result] extends [never] ? Details | void : Result>
 
+/** What a durable handler gets. Its code runs again from the top; steps with a memo do not. */
+export interface DurableContext<Payload, Tx, Steps> extends Omit<
+  RunContext<Payload, Tx>,
+  'batch' | 'guard' | 'enqueue'
+> {
+  readonly step: Step<Tx, Steps>
+  /** The end of the last step; before the first, the start of the run. */
+  now(): Date
+}
+
+/** Does the work of a durable job. */
+export type DurableHandler<Payload, Tx, Steps, Result = never> = (
+  context: DurableContext<Payload, Tx, Steps>,
+) => Promise<[Result] extends [never] ? Details | void : Result>
+
 /**
  * Finds the handler of a job, also one that a host loads when it is read. A job may have the name of what every object has,
  * such as `toString`: that is no handler.
@@ -108,17 +124,18 @@ export function findHandler(handlers: object, name: string): Handler<never, neve
 
 /** A handler for every job of a catalogue, except the engine's own jobs. A missing one is a type error. */
 export type HandlersFor<Jobs extends readonly Job[], Tx> = {
-  readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: Handler<
-    PayloadOf<J>,
-    Tx,
-    ResultOf<J>
-  >
+  readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: [StepsOf<J>] extends [object]
+    ? DurableHandler<PayloadOf<J>, Tx, StepsOf<J>, ResultOf<J>>
+    : Handler<PayloadOf<J>, Tx, ResultOf<J>>
 }
 
 export type PayloadOf<J> = J extends Job<string, infer Payload> ? Payload : never
 
 /** The type of a job's result; `never` for a job without one. */
 export type ResultOf<J> = J extends Job<string, unknown, infer Result> ? Result : never
+
+/** The results of a durable job's steps by name; null for other jobs. */
+export type StepsOf<J> = J extends Job<string, unknown, unknown, infer Steps> ? Steps : never
 
 /** What the process of an isolated run passes to `openHandlers`. */
 export interface HandlersSetting {

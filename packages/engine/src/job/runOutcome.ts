@@ -39,7 +39,9 @@ export function codeOfOutcome(outcome: RunOutcome): string | null {
 }
 
 /** The condition that an ended `run` has this outcome. Literals, so that PostgreSQL can use partial indexes. */
-export function hasFailedAs(outcome: Exclude<RunOutcome, 'running' | 'success'>): string {
+export function hasFailedAs(
+  outcome: Exclude<RunOutcome, 'running' | 'success' | 'suspended'>,
+): string {
   return outcome === 'failed'
     ? `run."errorCode" is not null and run."errorCode" not in (${OTHER_CODES})`
     : `run."errorCode" = '${CODES[outcome]}'`

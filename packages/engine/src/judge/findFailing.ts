@@ -49,7 +49,7 @@ const MAX_LAST = 20
 
 /** Runs that people, guards, drains, expiry, rate limits or lost workers have ended say nothing of a job. */
 const NOT_JUDGED = [...NEUTRAL_CODES, 'worker_lost']
-const IS_JUDGED = `"status" <> 'running' and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))`
+const IS_JUDGED = `"status" not in ('running', 'suspended') and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))`
 const OF = `${equalsInOrder('"name"', 'job.name')} and "name" between job.name and job.name`
 const LATEST = `order by "name", "startedAt" desc, "id" desc`
 const AN_HOUR_AGO = `$2::timestamptz - interval '1 hour'`
@@ -65,7 +65,7 @@ const FAILURES_SQL = `
       from (
         select *, row_number() over (order by at desc, "id" desc) as nth, max(at) over () as latest from (
           select "id", "errorCode", ${STARTED_AT} as at, ${ENDED_AT} as "endedAt", "status", "dryRun" from "JobRun"
-          where ${OF} and "status" <> 'running' and not "dryRun" ${LATEST} limit ${MAX_LAST}
+          where ${OF} and "status" not in ('running', 'suspended') and not "dryRun" ${LATEST} limit ${MAX_LAST}
         ) ended where ${IS_JUDGED} order by nth limit ${IN_A_ROW}
       ) run
     ) last
@@ -231,7 +231,7 @@ function sayFailures(
   if (jobs.length === 1 && !wasOver && main.inARow > 0 && (areAllAlike || !isOfHour)) {
     const [which, last] =
       main.inARow === 1 ? ['The last run', ''] : [`The last ${main.inARow} runs`, 'the last ']
-    return `${which} of ${ofJobs} failed, ${last}${spanSince(main.lastAt, now)} ago with ${main.code}${thrown}`
+    return `${which} of ${ofJobs} failed with ${main.code}${thrown}, ${last}${spanSince(main.lastAt, now)} ago`
   }
   const all = isCut ? `the last ${many(runs, 'run')}` : many(runs, 'run')
   const span = isCut ? `since ${spanSince(main.from, now)} ago` : 'in the last hour'

@@ -1,5 +1,5 @@
 import { isScheduled, type Job } from '../job/defineJob.ts'
-import { countQueue, MAX_MEASURED } from '../read/getQueueStats.ts'
+import { countQueue } from '../read/getQueueStats.ts'
 import { listLateSchedules } from '../read/listKeyedSchedules.ts'
 import { GRACE_MS, judgeSchedule, listSchedules, type ScheduleRow } from '../read/listSchedules.ts'
 import { findLastSign, isWorkerSilent, type ListedWorker } from '../read/listWorkers.ts'
@@ -36,8 +36,7 @@ export async function listOrphans(
   const counts = await countQueue(reader, names)
   return counts
     .filter(({ waiting }) => waiting > 0)
-    .map(({ name, waiting, delayed, oldestWaitingAt: since }) => {
-      const isCut = Math.max(delayed, waiting - delayed) >= MAX_MEASURED
+    .map(({ name, waiting, isWaitingCut: isCut, oldestWaitingAt: since }) => {
       return { name, waiting, isCut, since }
     })
 }
@@ -92,7 +91,7 @@ export async function findSilent(
     return {
       ...{ kind: 'silent', stage: all ? 'stopped' : 'waiting', jobs: its, since: lastSignAt },
       text: `Worker ${id} lives, but has given no sign for ${spanSince(lastSignAt, now)}.${beyond}`,
-      note: 'It is stopped, or a handler blocks it. If it stays silent, end its process: other workers take over its work.',
+      note: `It is stopped, or a handler blocks it. If it stays silent, end ${processOf(id)}: other workers take over its work.`,
       workerId: id,
       ...{
         count: 1,
@@ -179,4 +178,10 @@ function toUnscheduled(jobs: readonly string[]): Found[] {
       ...{ count: jobs.length, isUnhealthy: true, reach: jobs.length, share: 1 },
     },
   ]
+}
+
+/** A worker's id begins with its host and the number of its process. */
+function processOf(workerId: string): string {
+  const [host, pid] = workerId.split(':')
+  return pid === undefined ? 'its process' : `process ${pid} on ${host}`
 }

@@ -7,7 +7,7 @@ import { DRAINED, WORKER_LOST } from '../run/performRun.ts'
 import type { Database } from '../database/database.ts'
 import { endRuns, type End } from '../queue/endRuns.ts'
 import { HELD_COLUMNS, heldSql, hasNotEnded } from '../queue/heldRuns.ts'
-import { NO_FACTS, type Taken } from '../queue/taken.ts'
+import { NO_FACTS, NO_FAILURES, type Taken } from '../queue/taken.ts'
 import type { Holdings } from '../work/holdings.ts'
 import { isAliveSql } from '../database/workerLock.ts'
 import { findLostClaims, gaveSignSql, type LostClaim } from '../queue/lostClaims.ts'
@@ -20,6 +20,8 @@ interface LostRun extends Pick<
   claimId: string
   facts: Taken['facts'] | null
   workerId: string
+  /** Whether it has stored a memo of a step. */
+  hasNewMemo: boolean
   /** Nothing else ran in its worker's process. */
   wasAlone: boolean
   hasProgress: boolean
@@ -49,7 +51,11 @@ const LOST_RUNS_SQL = `
   )
   select held."runId"::text as "id", held."claimId"::text as "claimId", held."name", held."attempt", held."workerId", held."startedAt",
          held."facts", held."isAlone" as "wasAlone", held."origin", held."failures", held."losses", held."lossesAlone",
-         coalesce(written."hasProgress", false) as "hasProgress"
+         coalesce(written."hasProgress", false) as "hasProgress",
+         exists (
+           select from "JobStep" step
+           where step."workId" = held."workId" and step."runId" = held."runId" and step."endedAt" is not null
+         ) as "hasNewMemo"
   from held left join written on written."id" = held."runId"
   where written."id" is null or written."id" in (select "id" from free)
   limit ${MAX_RESCUES}`
@@ -294,7 +300,11 @@ async function endClaims(
       hasRow: true,
       isPlain: false,
       unstorable: 'over',
-      ...decideNext({ ...run, facts }, retryOf(run), after(run), error.code),
+      ...decideNext(
+        { ...run, facts, ...(run.hasNewMemo && NO_FAILURES) },
+        ...([retryOf(run), after(run), error.code] as const),
+      ),
+      ...(run.hasNewMemo && { forgives: run }),
     }
   }
 }

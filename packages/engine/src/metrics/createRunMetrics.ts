@@ -115,6 +115,7 @@ export function createRunMetrics(
       return {
         ended(end) {
           running.dec({ job_name })
+          if (end.kind === 'suspended') return
           if (end.kind === 'lost') return lost.inc({ job_name })
           const outcome = end.kind
           const reason = end.kind === 'success' ? '' : reasonOf(end.code)

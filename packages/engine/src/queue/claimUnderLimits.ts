@@ -1,21 +1,19 @@
 import {
   askForWork,
   claimSql,
-  foundFrom,
+  FOUND_IN_RANGES,
   IS_WANTED,
-  lastRow,
+  keepsPlan,
   rangeValues,
   requestValues,
   toRanges,
   toTaken,
-  type ArrayOf,
   type Claimed,
   type ClaimOptions,
   type ClaimRequest,
-  type TakenRow,
-  type UnderLimits,
 } from './claimWork.ts'
 import type { AnyRow, Connection, PreparedStatement } from '../database/database.ts'
+import { prepared } from '../database/prepared.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
 import { keyOpensAt, throttleOf, type JobRules } from './limitSql.ts'
 import { LEAST_RANK } from './place.ts'
@@ -68,20 +66,13 @@ export interface ClaimedUnderLimits extends Claimed {
 const msUntil = (instant: string) =>
   `case when ${instant} > now() then extract(epoch from least(${instant}, now() + interval '1 day') - clock_timestamp())::float8 * 1000 end`
 
-/**
- * What a claim under limits does beside the rest. `state` locks and counts, so all that follows depends on it. Parameters: $8 the
- * limits, $9 the keys, $10 to $12 what the worker knows of claims, $13 the order of keys.
- */
-const UNDER: UnderLimits = {
+/** What a claim under limits does beside the rest. `state` locks and counts, so all that follows depends on it. */
+const UNDER = {
   state: `, state as materialized (
-    select state.* from alive cross join lateral roundsman."JobLimitState"($8::text[], ($3::text[])[1], $9::text[], $10::text, $11::bigint, $12::bigint[], $13::text) state
+    select state.* from alive cross join lateral roundsman."JobLimitState"(:limits::text[], (:names::text[])[1], :keys::text[], :server::text, :seen::bigint, :living::bigint[], :order::text) state
     where alive."isAlive" and ${GIVES_WAY}
   )`,
-  wanted: `wanted."name", case when exists (select from state) then greatest(0, least(wanted."limit", (select min("free") from state where "limit" is not null))) else 0 end as "limit",
-      wanted."exclusiveKey", wanted."claimId", wanted."expireSeconds", wanted."request"`,
-  columns: ', "limits", "place"',
-  values: `, $8::text[], nextval('roundsman."JobPlace"')`,
-  returning: ', "place" as "own"',
+  limit: `case when exists (select from state) then greatest(0, least(wanted."limit", (select min("free") from state where "limit" is not null))) else 0 end`,
   charged: `, charged as (
     insert into "JobThrottle" ("name", "freeAt")
     select ${throttleOf('state."limit"')}, max(state."from" + (select count(*) from taken) * state."startMs" * interval '1 millisecond')
@@ -89,13 +80,12 @@ const UNDER: UnderLimits = {
     on conflict ("name") do update set "freeAt" = excluded."freeAt"
   ), charged_keys as (
     insert into "JobKey" ("name", "key", "freeAt")
-    select ($3::text[])[1], state."key", state."from" + count(*) * state."startMs" * interval '1 millisecond'
+    select (:names::text[])[1], state."key", state."from" + count(*) * state."startMs" * interval '1 millisecond'
     from state join taken on taken."key" = state."key"
     where state."startMs" is not null group by state."key", state."from", state."startMs"
     on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"
   )`,
-  key: ', "key"',
-  told: `${lastRow(`case when "isAlive" then jsonb_build_object(
+  said: `jsonb_build_object(
       'known', (
         select jsonb_build_object('server', "server", 'seen', greatest("seen", "own")::text, 'living', to_jsonb(array_remove("living" || "own", null)::text[]))
         from state left join claimed on true where "server" is not null
@@ -108,14 +98,13 @@ const UNDER: UnderLimits = {
         select jsonb_object_agg("key", jsonb_build_array("free", ${msUntil('"openAt"')}, "startMs"))
         from state where "key" is not null and "free" is not null
       )
-    ) end`)}, null`,
-  isTold: 'true',
+    )`,
 }
 
-/** Keys by their share: $14 how much of each, $15 and $16 behind which rank and place. */
-const ASKED = (array: ArrayOf) => `, asked as materialized (
+/** The keys by their share: how much of each, and behind which rank and place. */
+const ASKED = `, asked as materialized (
     select asked.*, state."free", state."head"
-    from unnest(${array('$9::text[]')}, ${array('$14::int[]')}, ${array('$15::int[]')}, ${array('$16::bigint[]')}) with ordinality
+    from unnest(:keys::text[], :takes::int[], :ranks::int[], :places::bigint[]) with ordinality
       as asked("key", "take", "rank", "place", "at") join state on state."key" = asked."key"
     order by asked."at"
   )`
@@ -139,41 +128,34 @@ const FOUND_BY_KEYS = `
       ) work
       limit wanted."limit"`
 
-/** As that of a claim of few: what a claim takes under limits is little. */
-const KEEPS_PLAN: ArrayOf = (array) => `(select ${array})`
+/** What a claim takes under limits is little, so the plan may stay. */
+const CLAIM_AS_IT_COMES = prepared(
+  'roundsman_claim_limited',
+  keepsPlan(claimSql({ ...UNDER, found: FOUND_IN_RANGES })),
+)
 
-const CLAIM_AS_IT_COMES: PreparedStatement = {
-  name: 'roundsman_claim_limited',
-  text: claimSql(foundFrom(14), 'false', KEEPS_PLAN, UNDER),
-}
+const CLAIM_BY_KEYS = prepared(
+  'roundsman_claim_keys',
+  keepsPlan(claimSql({ ...UNDER, state: UNDER.state + ASKED, found: FOUND_BY_KEYS })),
+)
 
-const CLAIM_BY_KEYS: PreparedStatement = {
-  name: 'roundsman_claim_keys',
-  text: claimSql(() => FOUND_BY_KEYS, 'false', KEEPS_PLAN, {
+/** As CLAIM_SUSPECT. */
+const CLAIM_SUSPECT_UNDER = prepared(
+  'roundsman_claim_suspect_limited',
+  claimSql({
     ...UNDER,
-    state: UNDER.state + ASKED(KEEPS_PLAN),
-  }),
-}
-
-/** As CLAIM_SUSPECT, of which its last parameter is. */
-const CLAIM_SUSPECT_UNDER: PreparedStatement = {
-  name: 'roundsman_claim_suspect_limited',
-  text: claimSql(
-    () => `
+    found: `
       select work.* from "JobWork" work
       where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
         -- A key that is left from before the job lost its keys does not count.
-        and (work."key" is null or $13::text is null or exists (
+        and (work."key" is null or :order::text is null or exists (
           select from state where state."key" = work."key" and coalesce(state."free" > 0, true) and coalesce(state."head" = work."id", true)
         ))
       order by work."place"
       limit wanted."limit"
       for update skip locked`,
-    '$14::bool',
-    (array) => array,
-    UNDER,
-  ),
-}
+  }),
+)
 
 /** The keys of work that is to run alone, in its order. */
 const SUSPECT_KEYS = `
@@ -197,45 +179,41 @@ export async function claimUnderLimits(
     const { rows } = await connection.query<{ key: string }>(SUSPECT_KEYS, [request.name])
     asked = rows.map(({ key }) => key)
   }
-  const values = [
-    ...requestValues({ workerId, requests, startedAt }),
-    limits,
-    asked,
-    known?.server ?? null,
-    known?.seen ?? '0',
-    known?.living ?? [],
-    order,
-    ...(suspects
-      ? [suspects.isAlone]
-      : keys === null
-        ? rangeValues(requests.flatMap(toRanges))
-        : [
-            keys.map(({ take }) => take),
-            keys.map(({ behind }) => behind?.rank ?? LEAST_RANK),
-            keys.map(({ behind }) => behind?.place ?? '0'),
-          ]),
-  ]
   const statement = suspects
     ? CLAIM_SUSPECT_UNDER
     : keys === null
       ? CLAIM_AS_IT_COMES
       : CLAIM_BY_KEYS
-  const rows = await askForWork<TakenRow>(connection, statement, values)
-  const told = rows.pop()?.facts as (Partial<LimitState> & object) | null
-  const isKnown = told != null && told.known != null
+  const rows = await askForWork(connection, statement, {
+    ...requestValues({ workerId, requests, startedAt, suspects }),
+    ...rangeValues(requests.flatMap(toRanges)),
+    limits,
+    keys: asked,
+    server: known?.server ?? null,
+    seen: known?.seen ?? '0',
+    living: known?.living ?? [],
+    order,
+    ...(keys !== null && {
+      takes: keys.map(({ take }) => take),
+      ranks: keys.map(({ behind }) => behind?.rank ?? LEAST_RANK),
+      places: keys.map(({ behind }) => behind?.place ?? '0'),
+    }),
+  })
+  const answer = rows.pop()?.facts as (Partial<LimitState> & object) | null
+  const isKnown = answer != null && answer.known != null
   return {
     work: toTaken(rows, requests, startedAt),
-    isAlive: told !== null,
+    isAlive: answer !== null,
     isCut: (rows[0]?.tooMany ?? 0) > rows.length,
     state: isKnown
-      ? ({ ...told, limits: byName(told.limits), keys: byName(told.keys) } as LimitState)
+      ? ({ ...answer, limits: byName(answer.limits), keys: byName(answer.keys) } as LimitState)
       : null,
   }
 }
 
 /** Customers name keys: of one that is missing, such as `constructor`, an object's prototype is not to say anything. */
-function byName<Value>(told: Record<string, Value> | undefined): Record<string, Value> {
-  return Object.assign(Object.create(null) as Record<string, Value>, told)
+function byName<Value>(answer: Record<string, Value> | undefined): Record<string, Value> {
+  return Object.assign(Object.create(null) as Record<string, Value>, answer)
 }
 
 /** A key that has work to take. */

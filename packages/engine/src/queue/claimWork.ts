@@ -1,7 +1,8 @@
 import pg from 'pg'
 import { isAliveSql } from '../database/workerLock.ts'
 import { CARRIED, CARRIED_COLUMNS, listColumns } from './carried.ts'
-import type { AnyRow, Connection, PreparedStatement } from '../database/database.ts'
+import type { Connection, PreparedStatement } from '../database/database.ts'
+import { bind, prepared, type NamedStatement } from '../database/prepared.ts'
 import { readPayload, type Facts } from './envelope.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
 import { GREATEST_RANK, LEAST_RANK } from './place.ts'
@@ -63,11 +64,8 @@ export const MAX_CLAIM_BYTES = 16 * 2 ** 20
 /** Work needs a worker that understands at least this much. Later versions raise it, and leave what needs more alone. */
 export const UNDERSTANDS = 0
 
-/** How a statement names a parameter that is an array. */
-export type ArrayOf = (array: string) => string
-
 /** How many bytes each of the requests may bring. */
-const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
+const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality(:names::text[])`
 /** How many pieces were found, if that may be too many bytes. Only then are they summed up one by one, which takes as long as to find them. */
 const TOO_MANY = '(select "tooMany" from whole)'
 
@@ -78,7 +76,7 @@ const OF_EACH = CARRIED.filter(({ isRare }) => !isRare)
  * null; where none of all has any of them, PostgreSQL does not even begin to make them.
  */
 const RARE = [
-  { list: 'workIds', value: '"id"', when: '"attempt" > 1' },
+  { list: 'workIds', value: '"id"', when: '"attempt" > 1 or "resumptions" is not null' },
   { list: 'dueAts', value: 'case when "isDelayed" then "dueAt" end', when: '"isDelayed"' },
   ...CARRIED.filter(({ isRare }) => isRare).map(({ list, name, absent }) => ({
     ...{ list, value: `"${name}"` },
@@ -89,14 +87,14 @@ const RARE = [
 const rareSql = ({ list, value, when }: (typeof RARE)[number]) =>
   `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${list}"`
 
-/** Carried columns that no worker needs; and the key, which it needs under limits alone. */
-const NOT_ANSWERED = ['needs', 'enqueuedAt', 'key']
+/** Carried columns that no worker needs. */
+const NOT_ANSWERED = ['needs', 'enqueuedAt']
 
 /** The columns of the answer. Null is what most say: most of a worker's time goes into reading it. */
 const ANSWERED: readonly (readonly [name: string, value: string])[] = [
   ['request', '"request"::int'],
   ['id', '"id"::text'],
-  ['runId', 'case when "attempt" > 1 then "runId"::text end'],
+  ['runId', 'case when "attempt" > 1 or "resumptions" is not null then "runId"::text end'],
   ['place', '"place"::text'],
   ['payload', '"payload"'],
   ['isDelayed', 'nullif("isDelayed", false)'],
@@ -107,9 +105,18 @@ const ANSWERED: readonly (readonly [name: string, value: string])[] = [
   ),
 ]
 
-/** The last row of an answer. It has nothing but `facts`. */
-export function lastRow(facts: string): string {
-  return ANSWERED.map(([name]) => (name === 'facts' ? facts : 'null')).join(', ')
+/** What a statement takes, and under which limits. */
+interface ClaimText {
+  /** Finds and locks the work of one row of `wanted`, at most its `limit`. */
+  found: string
+  /** CTEs before the requests, which these may read. Default: none. */
+  state?: string
+  /** How many pieces a request may take. Default: as many as it asks for. */
+  limit?: string
+  /** CTEs that read what was taken. Default: none. */
+  charged?: string
+  /** What the last row of the answer says while the worker lives, as JSON. Default: `{}`. */
+  said?: string
 }
 
 /**
@@ -123,31 +130,31 @@ export function lastRow(facts: string): string {
  *   gone      It leaves JobWork,
  *   claimed   and each request gets a row in JobClaim. A pause that was committed meanwhile fails it as a conflict does.
  *
- * Its parameters: $1 the worker's id, $2 the instant at which the runs start; arrays with an element for each request: $3 names,
- * $4 limits, $5 exclusive keys, $6 ids of the claims, $7 seconds until they expire; and for each range of ranks to look
- * into, in order: $8 the place of its request in the arrays, $9 and $10 the rank and place behind which it begins, $11 the rank with which it ends.
+ * The answer has a row for each piece, and a last row with `facts` alone: null where the worker does not live.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  * Race: packages/engine/test/control/pauseQueue.test.ts "gives it nothing, though the claim began before: %s"
  */
-export const claimSql = (
-  found: (array: ArrayOf) => string,
-  isAlone: string,
-  array: ArrayOf,
-  under: UnderLimits = FREELY,
-) => `
-  with alive as materialized (select ${isAliveSql('$1')} as "isAlive"
-  )${under.state}, wanted as materialized (
-    select ${under.wanted} from alive cross join unnest(${array('$3::text[]')}, ${array('$4::int[]')}, ${array('$5::text[]')}, ${array('$6::uuid[]')}, ${array('$7::int[]')}) with ordinality
+export const claimSql = ({
+  found,
+  state = '',
+  limit = 'wanted."limit"',
+  charged = '',
+  said = "'{}'::jsonb",
+}: ClaimText) => `
+  with alive as materialized (select ${isAliveSql(':workerId')} as "isAlive"
+  )${state}, wanted as materialized (
+    select wanted."name", ${limit} as "limit", wanted."exclusiveKey", wanted."claimId", wanted."expireSeconds", wanted."request"
+    from alive cross join unnest(:names::text[], :most::int[], :exclusiveKeys::text[], :claimIds::uuid[], :expireSeconds::int[]) with ordinality
       as wanted("name", "limit", "exclusiveKey", "claimId", "expireSeconds", "request")
     where alive."isAlive" and ${GIVES_WAY} and ${isOpen('wanted."name"')}
   ), found as materialized (
     select wanted."request", work.*, "attempt" > 1 or "dueAt" > "enqueuedAt" + interval '1 second' as "isDelayed"
-    from wanted cross join lateral (${found(array)}
+    from wanted cross join lateral (${found}
     ) work
   ), whole as materialized (
     select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(({ when }) => when).join(' or ')}) as "hasMore" from found
   ), taken as materialized (
-    select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from found
+    select found.*, case when "attempt" = 1 and "resumptions" is null then "id" else gen_random_uuid() end as "runId" from found
     where case when ${TOO_MANY} is null then true else "id" in (
       select "id" from (
         select "id", sum("bytes") over (partition by "request" order by "rank", "place" rows unbounded preceding) - "bytes" as "bytesBefore" from found
@@ -156,12 +163,13 @@ export const claimSql = (
   ), gone as (
     delete from "JobWork" work where work."id" = any(array(select "id" from taken))
   ), claimed as (
-    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt",
-      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}${under.columns})
-    select wanted."claimId", wanted."name", $1,
+    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt", "limits", "place",
+      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))})
+    select wanted."claimId", wanted."name", :workerId,
       -- Dry runs go on beside the job's real run.
-      case when not "isDry" then wanted."exclusiveKey" end, ${isAlone}, $2, now() + wanted."expireSeconds" * interval '1 second',
-      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}${under.values}
+      case when not "isDry" then wanted."exclusiveKey" end, :isAlone::bool, :startedAt, now() + wanted."expireSeconds" * interval '1 second',
+      :limits::text[], case when :limits::text[] is not null then nextval('roundsman."JobPlace"') end,
+      "runIds", "payloads", ${listColumns([...OF_EACH, ...RARE].map(({ list }) => list))}
     from wanted join (
       select "request", bool_or(coalesce("facts" -> 'dryRun' = 'true', false)) as "isDry", array_agg("runId") as "runIds",
         case when count("payload") > 0 then array_agg("payload") end as "payloads",
@@ -171,41 +179,12 @@ export const claimSql = (
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
     order by wanted."exclusiveKey"
     -- It may have waited for another claim of its exclusive key, and the queue may be paused since.
-    returning case when "exclusiveKey" is not null then roundsman."JobExpectOpen"("name") end${under.returning}
-  )${under.charged}
-  select ${ANSWERED.map(([name, value]) => `${value} as "${name}"`).join(', ')}${under.key}
+    returning case when "exclusiveKey" is not null then roundsman."JobExpectOpen"("name") end, "place" as "own"
+  )${charged}
+  select ${ANSWERED.map(([name, value]) => `${value} as "${name}"`).join(', ')}
   from taken
   union all
-  select ${under.told} from alive where ${under.isTold}`
-
-/** The parts of the statement by which a claim under limits differs: see claimUnderLimits.ts. */
-export interface UnderLimits {
-  /** CTEs before the requests, which these may read. */
-  state: string
-  wanted: string
-  /** Columns of JobClaim, their values, and what else the insert returns. */
-  columns: string
-  values: string
-  returning: string
-  /** CTEs that read what was taken. */
-  charged: string
-  /** A column of the answer, and its last row. */
-  key: string
-  told: string
-  isTold: string
-}
-
-const FREELY: UnderLimits = {
-  state: '',
-  wanted: 'wanted.*',
-  columns: '',
-  values: '',
-  returning: '',
-  charged: '',
-  key: '',
-  told: lastRow('null'),
-  isTold: 'not "isAlive"',
-}
+  select ${ANSWERED.map(([name]) => (name === 'facts' ? `case when "isAlive" then ${said} end` : 'null')).join(', ')} from alive`
 
 const isOpen = (name: string) =>
   `not coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
@@ -216,12 +195,10 @@ export const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
           or not exists (select from "JobClaim" other where other."exclusiveKey" = wanted."exclusiveKey")
         )`
 
-/** In ranges of ranks: the parameters from `$first` on. */
-export const foundFrom = (first: number) => (array: ArrayOf) =>
-  `
+/** Finds work in ranges of ranks. */
+export const FOUND_IN_RANGES = `
       select work.*
-      from unnest(${['int', 'int', 'bigint', 'int'].map((type, at) => array(`$${first + at}::${type}[]`)).join(', ')})
-        as range("request", "rank", "place", "end")
+      from unnest(:requests::int[], :ranks::int[], :places::bigint[], :ends::int[]) as range("request", "rank", "place", "end")
       cross join lateral (
         select work.* from "JobWork" work
         where work."name" = wanted."name" and work."place" is not null and work."losses" < 2
@@ -236,34 +213,32 @@ export const foundFrom = (first: number) => (array: ArrayOf) =>
       limit wanted."limit"`
 
 /** For arrays PostgreSQL plans each time, by how much waits at that moment. A plan that it kept of an empty queue would read all of a full one. */
-const CLAIM: PreparedStatement = {
-  name: 'roundsman_claim',
-  text: claimSql(foundFrom(8), 'false', (array) => array),
-}
+const CLAIM = prepared('roundsman_claim', claimSql({ found: FOUND_IN_RANGES }))
 
 /**
- * For one request of a job without a backlog, of which the plan may stay: planning takes twice as long as taking a piece of
- * work. PostgreSQL keeps a plan that is no worse than those for the values, which it does not know of a subquery.
+ * PostgreSQL keeps a plan that is no worse than those for the values, which it does not know of a subquery. So a statement keeps its
+ * plan when its arrays are subqueries.
  */
-const CLAIM_FEW: PreparedStatement = {
-  name: 'roundsman_claim_few',
-  text: claimSql(foundFrom(8), 'false', (array) => `(select ${array})`),
-}
+export const keepsPlan = (text: string) =>
+  text.replace(/unnest\(([^()]*)\)/g, (_, arrays: string) => {
+    return `unnest(${arrays.replaceAll(/:\w+::\w+\[\]/g, '(select $&)')})`
+  })
 
-/** Takes a piece of work that has lost several workers, to run alone. Its last parameter says whether it does. */
-const CLAIM_SUSPECT: PreparedStatement = {
-  name: 'roundsman_claim_suspect',
-  text: claimSql(
-    () => `
+/** For one request of a job without a backlog: planning takes twice as long as taking a piece of work. */
+const CLAIM_FEW = prepared('roundsman_claim_few', keepsPlan(claimSql({ found: FOUND_IN_RANGES })))
+
+/** Takes a piece of work that has lost several workers, to run alone. */
+const CLAIM_SUSPECT = prepared(
+  'roundsman_claim_suspect',
+  claimSql({
+    found: `
       select work.* from "JobWork" work
       where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
       order by work."place"
       limit wanted."limit"
       for update skip locked`,
-    '$8::bool',
-    (array) => array,
-  ),
-}
+  }),
+)
 
 export interface ClaimOptions {
   workerId: string
@@ -285,56 +260,49 @@ export async function claimWork(
   connection: Connection,
   { workerId, requests, startedAt, suspects }: ClaimOptions,
 ): Promise<Claimed> {
-  const values = [
-    ...requestValues({ workerId, requests, startedAt }),
-    ...(suspects ? [suspects.isAlone] : rangeValues(requests.flatMap(toRanges))),
-  ]
   const isOfMuch = requests.length > 1 || requests[0]?.hasBacklog === true
   const statement = suspects ? CLAIM_SUSPECT : isOfMuch ? CLAIM : CLAIM_FEW
-  const rows = await askForWork<TakenRow>(connection, statement, values)
-  const [first] = rows
-  if (first?.id === null) return { work: [], isAlive: false, isCut: false }
+  const rows = await askForWork(connection, statement, {
+    ...requestValues({ workerId, requests, startedAt, suspects }),
+    ...rangeValues(requests.flatMap(toRanges)),
+    limits: null,
+  })
+  const isAlive = rows.pop()?.facts != null
   return {
     work: toTaken(rows, requests, startedAt),
-    isAlive: true,
-    isCut: (first?.tooMany ?? 0) > rows.length,
+    isAlive,
+    isCut: (rows[0]?.tooMany ?? 0) > rows.length,
   }
 }
 
-/** The first parameters of a claim's statement. */
-export function requestValues({
+/** The parameters that each claim's statement has. */
+export const requestValues = ({ workerId, requests, startedAt, suspects }: ClaimOptions) => ({
   workerId,
-  requests,
   startedAt,
-}: Omit<ClaimOptions, 'suspects'>): unknown[] {
-  return [
-    workerId,
-    startedAt,
-    requests.map(({ name }) => name),
-    requests.map(({ limit }) => limit),
-    requests.map(({ exclusiveKey }) => exclusiveKey),
-    requests.map(({ claimId }) => claimId),
-    requests.map(({ expireSeconds }) => expireSeconds),
-  ]
-}
+  isAlone: suspects?.isAlone ?? false,
+  names: requests.map(({ name }) => name),
+  most: requests.map(({ limit }) => limit),
+  exclusiveKeys: requests.map(({ exclusiveKey }) => exclusiveKey),
+  claimIds: requests.map(({ claimId }) => claimId),
+  expireSeconds: requests.map(({ expireSeconds }) => expireSeconds),
+})
 
-/** What `foundFrom` reads. */
-export function rangeValues(ranges: readonly RankRange[]): unknown[] {
-  return [
-    ranges.map(({ request }) => request),
-    ranges.map(({ rank }) => rank),
-    ranges.map(({ place }) => place),
-    ranges.map(({ end }) => end),
-  ]
-}
+/** The parameters of FOUND_IN_RANGES. */
+export const rangeValues = (ranges: readonly RankRange[]) => ({
+  requests: ranges.map(({ request }) => request),
+  ranks: ranges.map(({ rank }) => rank),
+  places: ranges.map(({ place }) => place),
+  ends: ranges.map(({ end }) => end),
+})
 
 /** @throws ClaimConflict */
-export async function askForWork<Row extends AnyRow>(
+export async function askForWork(
   connection: Connection,
-  statement: PreparedStatement,
-  values: readonly unknown[],
-): Promise<Row[]> {
-  const { rows } = await connection.query<Row>(statement, values).catch((error: unknown) => {
+  statement: NamedStatement,
+  values: Readonly<Record<string, unknown>>,
+): Promise<TakenRow[]> {
+  const asked = connection.query<TakenRow>(statement, bind(statement, values))
+  const { rows } = await asked.catch((error: unknown) => {
     const { constraint } = error instanceof pg.DatabaseError ? error : {}
     throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
   })
@@ -561,7 +529,7 @@ export function toTaken(
       isReplaced: false,
       key: row.key ?? null,
       from: row.place === undefined ? null : { rank: row.rank ?? 0, place: row.place },
-      isPlain: isBare && attempt === 1 && row.isDelayed !== true,
+      isPlain: isBare && (row.runId ?? id) === id && row.isDelayed !== true,
     }
   })
 }

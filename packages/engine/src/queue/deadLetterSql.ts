@@ -1,5 +1,6 @@
 import { CARRIED_COLUMNS, carriedValues } from './carried.ts'
 import type { EnvelopeRow } from './envelope.ts'
+import { goOnSql, seqOfSql } from './stepSql.ts'
 import { isAboutSql } from './pieceFilter.ts'
 
 /*
@@ -84,7 +85,7 @@ export const DISCARD_DEAD_LETTERS_SQL = `
   select "name", "id"::text as "workId" from gone`
 
 /** Of the dead letters in `chosen`, `free` are those whose unique keys nobody holds, or that have just taken theirs. */
-const TAKE_KEYS = `
+const takeKeysSql = (from: string) => `
   -- What is left of their own: a round has not freed it yet.
   own as materialized (
     select one."workId" from chosen
@@ -103,24 +104,28 @@ const TAKE_KEYS = `
     where "uniqueKey" is null or "id" in (select "workId" from own union all select "workId" from keyed)
   ), gone as (
     delete from "JobDeadLetter" letter where letter."id" = any(array(select "id" from free))
-  )`
+  )${goOnSql(from)}`
 
+/** The first step that is done again. */
+const FROM = seqOfSql('$5::text', '$6::text')
 /** An approval has ended with the work that it was for, and whoever has the work done again wants it now. */
-const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil']`
+const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled']`
 
 /**
  * Gives the dead letters `$1` back to the queue, as `$2` wants for the reason `$3`, except what others have locked. What has
  * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`.
+ * Of durable work, steps from `$5`, `$6` on are done again, with other keys: services would take them for what was done before.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 export const REDRIVE_DEAD_LETTERS_SQL = `
   with chosen as materialized (
     select * from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) for update skip locked
-  ), ${TAKE_KEYS}, redriven as (
+  ), ${takeKeysSql(FROM)}, redriven as (
     insert into "JobWork" ("id", "name", ${CARRIED_COLUMNS})
     select "id", "name", ${carriedValues({
       ...{ attempt: '"attempt" + 1', failures: '0', lossesAlone: '0' },
-      facts: `${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text)`,
+      facts: `${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text) || case
+        when $5::text is null then '{}' else jsonb_build_object('generation', coalesce(("facts" ->> 'generation')::int, 0) + 1) end`,
     })}
     from free order by "failedAt", "id"
     returning "name", "id"
@@ -159,7 +164,7 @@ export interface LetterTaken extends EnvelopeRow {
 export const TAKE_DEAD_LETTER_SQL = `
   with chosen as materialized (
     select * from "JobDeadLetter" where "name" = $1 and "id" = $2::uuid for update
-  ), ${TAKE_KEYS}
+  ), ${takeKeysSql('null::int')}
   select "id"::text as "id", "name", ${carriedValues({
     attempt: '"attempt" + 1 as "attempt"',
     facts: `nullif(${FACTS} - 'trigger', '{}') as "facts"`,

@@ -6,20 +6,34 @@ import { GIVES_WAY } from '../database/giveWay.ts'
 import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from '../database/sqlState.ts'
-import type { HeldClaim } from './taken.ts'
+import { INSERT_WAITS_SQL, NEVER_DUE } from './stepSql.ts'
+import type { HeldClaim, Taken } from './taken.ts'
 import { toColumn } from '../database/toColumn.ts'
 import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
 
 /**
  * What becomes of a run's work.
  *   done   It has succeeded.
- *   again  It is tried again after `delayMs`; at once where that is 0.
+ *   again  It is tried again after `delayMs`; at once where that is 0. `isCancelled`: so that durable work can undo what it has done.
+ *   suspend  It waits, and goes on then. The next run is no further attempt.
  *   dead   It is given up, and becomes a dead letter.
  *   over   It is given up, and nobody is to be asked about it.
  *   keep   As over, but its payload is kept for a day: somebody may approve another run of it.
  * All but `done` is over where newer work has taken its unique key.
  */
-export type Next = { kind: 'done' | 'dead' | 'over' | 'keep' } | { kind: 'again'; delayMs: number }
+export type Next =
+  | { kind: 'done' | 'dead' | 'over' | 'keep' }
+  | { kind: 'again'; delayMs: number; isCancelled?: true }
+  | ({ kind: 'suspend' } & Suspension)
+
+/** What the work of a suspended run waits for. */
+export interface Suspension {
+  /** Its open waits, as JSON. */
+  readonly waits: string
+  /** The first instant at which one is over, and the shortest pause after which one is. Both null: somebody has to wake it. */
+  readonly until: Date | null
+  readonly delayMs: number | null
+}
 
 /** How a run has ended. It is plain data, and nothing changes it. */
 export interface End {
@@ -50,6 +64,8 @@ export interface End {
     lossAlone?: boolean
     inARow?: { refused?: number; payloadMissing?: number }
   }
+  /** What the work's earlier attempts have cost, where that no longer counts. Default: it does. */
+  readonly forgives?: Pick<Taken, 'failures' | 'losses' | 'lossesAlone'>
   /** What becomes of the work of a success whose details PostgreSQL refuses to store. */
   readonly unstorable: 'dead' | 'over' | 'keep'
   /** What has to wait first, since a service has refused more. Absent: nothing. */
@@ -96,28 +112,46 @@ async function endAny(
   over: readonly string[],
 ): Promise<Map<string, Details | null>> {
   const column = columnOf(ends)
-  const { rows } = await connection.query<{ id: string; details: Details | null }>(END_RUNS, [
-    workerId,
-    [...new Set(ends.map(({ claim }) => claim.id))],
-    column(({ runId }) => runId),
-    column(({ endedAt }) => endedAt.getTime()),
-    column(({ error }) => error?.code ?? null),
-    column(({ error }) => error?.message ?? null),
-    column(({ details }) => details),
-    column(({ logs }) => logs),
-    column(({ result }) => result),
-    column(({ hasRow }) => hasRow),
-    column(({ next }) => next.kind),
-    column(({ next }) => (next.kind === 'again' ? next.delayMs : 0)),
-    column(({ costs }) => Number(costs?.failure ?? false)),
-    column(({ costs }) => Number(costs?.loss ?? false)),
-    column(({ costs }) => Number(costs?.lossAlone ?? false)),
-    over,
-    // Their payloads are needed only where the work goes on, or somebody may want it to.
-    ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
-    column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
-    column(({ claim }) => claim.id),
-  ])
+  const isDurable = ends.some(
+    ({ next, forgives }) =>
+      next.kind === 'suspend' ||
+      forgives !== undefined ||
+      (next.kind === 'again' && next.isCancelled),
+  )
+  const { rows } = await connection.query<{ id: string; details: Details | null }>(
+    isDurable ? END_DURABLE : END_RUNS,
+    [
+      workerId,
+      [...new Set(ends.map(({ claim }) => claim.id))],
+      column(({ runId }) => runId),
+      column(({ endedAt }) => endedAt.getTime()),
+      column(({ error }) => error?.code ?? null),
+      column(({ error }) => error?.message ?? null),
+      column(({ details }) => details),
+      column(({ logs }) => logs),
+      column(({ result }) => result),
+      column(({ hasRow }) => hasRow),
+      column(({ next }) => next.kind),
+      column(({ next }) => (next.kind === 'again' || next.kind === 'suspend' ? next.delayMs : 0)),
+      column(({ costs, forgives }) => Number(costs?.failure ?? false) - (forgives?.failures ?? 0)),
+      column(({ costs, forgives }) => Number(costs?.loss ?? false) - (forgives?.losses ?? 0)),
+      column(
+        ({ costs, forgives }) => Number(costs?.lossAlone ?? false) - (forgives?.lossesAlone ?? 0),
+      ),
+      over,
+      // Their payloads are needed only where the work goes on, or somebody may want it to.
+      ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
+      column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
+      column(({ claim }) => claim.id),
+      ...(isDurable
+        ? [
+            column(({ next }) => (next.kind === 'suspend' ? next.waits : null)),
+            column(({ next }) => (next.kind === 'suspend' ? next.until : null)),
+            column(({ forgives }) => forgives !== undefined),
+          ]
+        : []),
+    ],
+  )
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
 
@@ -195,10 +229,11 @@ const RECORDED_AT_END = {
   payloadId: '"keptId"',
 }
 const RECORD = { ...RECORDED_AT_START, ...RECORDED_AT_END, details: '"details"' }
+type Values = Readonly<Record<string, string>>
 
-const recordSql = (which: string) => `
-    insert into "JobRun" (${listColumns(Object.keys(RECORD))})
-    select ${Object.values(RECORD).join(', ')} from ended where ${which}`
+const recordSql = (which: string, values: Values) => `
+    insert into "JobRun" (${listColumns(Object.keys(values))})
+    select ${Object.values(values).join(', ')} from ended where ${which}`
 
 const IN_A_ROW = `array['refused', 'payloadMissing']`
 /** A dead letter that was tried by hand is again what it was. */
@@ -220,7 +255,7 @@ const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesc
  *   let_go     The claims without a run under way go.
  * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
  */
-const END_RUNS = `
+const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts) => `
   with claim as materialized (
     select * from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
     order by "id" for key share
@@ -228,20 +263,20 @@ const END_RUNS = `
     select ended.*, case when "next" = 'keep' then coalesce("payloadId", case when "payload" is not null then gen_random_uuid() end) end as "keptId"
     from (select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
       "end"."result"::jsonb as "result", "end"."hasRow", "end"."delayMs",
-      "end"."failure", "end"."loss", "end"."lossAlone", "end"."inARow"::jsonb as "inARow", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
+      "end"."failure", "end"."loss", "end"."lossAlone", "end"."inARow"::jsonb as "inARow"${names}, cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
       case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
-                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[], $19::uuid[])
-        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasRow", "next", "delayMs", "failure", "loss", "lossAlone", "inARow", "claimId")
+                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[], $19::uuid[]${columns})
+        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasRow", "next", "delayMs", "failure", "loss", "lossAlone", "inARow", "claimId"${names})
         -- Where the database has lost a claim, a later one may hold the same run. PostgreSQL expects one row of an equality here,
         -- and would then compare each run with each.
         on "end"."runId" = work."runId" and case when "end"."claimId" = work."claimId" then true end
       left join "JobCancel" cancel on cancel."runId" = work."runId") ended
-  ), inserted as (${recordSql('not "hasRow"')}
+  ), inserted as (${recordSql('not "hasRow"', record)}
     returning "id", "details"
-  ), updated as (${recordSql('"hasRow"')}
+  ), updated as (${recordSql('"hasRow"', record)}
     on conflict ("id") do update set ${Object.keys(RECORDED_AT_END)
       .map((name) => `"${name}" = excluded."${name}"`)
       .join(', ')},
@@ -254,10 +289,10 @@ const END_RUNS = `
     select ended.* from ended join recorded on recorded."id" = ended."runId"
   ), again as (
     insert into "JobWork" ("id", "name", "place", "dueAt", ${CARRIED_COLUMNS})
-    select "workId", "name", case when "delayMs" <= 0 then ${PLACE_SQL} end, now() + "delayMs" * interval '1 millisecond',
-      ${carriedValues({ ...COUNTED, attempt: '"attempt" + 1', facts: FACTS_AGAIN })}
-    from final where "next" = 'again'
-  ), dead as (
+    select "workId", "name", case when ${due.isNow} then ${PLACE_SQL} end, ${due.at},
+      ${carriedValues({ ...COUNTED, facts: FACTS_AGAIN, ...carried })}
+    from final where "next" in (${again})
+  )${waits}, dead as (
     insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", ${CARRIED_COLUMNS})
     select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: FACTS })}
     from final where "next" = 'dead'
@@ -269,7 +304,7 @@ const END_RUNS = `
       select "payloadId" from final where "next" in ('done', 'over') and "payloadId" is not null
     )
   ), keyed as (
-    select "name", "uniqueKey", "workId" from final where "uniqueKey" is not null and "next" <> 'again'
+    select "name", "uniqueKey", "workId" from final where "uniqueKey" is not null and "next" not in (${again})
   ), freed as (${releaseKeysSql('keyed', 'workId')}
   ), obeyed as (
     delete from "JobCancel" where "runId" in (select "runId" from final where "cancelledAt" is not null)
@@ -277,6 +312,46 @@ const END_RUNS = `
     delete from "JobClaim" where "id" = any($16::uuid[]) and "workerId" = $1
   )
   select "id"::text as "id", "details" from recorded`
+
+/** The parts by which ends of durable runs differ. */
+interface EndParts {
+  record: Values
+  /** More parameters, and their names. */
+  columns: string
+  names: string
+  /** What becomes of work that goes on. */
+  again: string
+  due: { isNow: string; at: string }
+  carried: Values
+  waits: string
+}
+
+const AFTER_DELAY = `now() + "delayMs" * interval '1 millisecond'`
+const END_RUNS = endSql({
+  ...{ record: RECORD, columns: '', names: '', again: `'again'`, waits: '' },
+  due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
+  carried: { attempt: '"attempt" + 1' },
+})
+/** Somebody has asked to cancel a run whose work goes on: it goes on at once, to undo what it has done. */
+const IS_CANCELLED = `("cancelledAt" is not null and ("next" = 'suspend' or "next" = 'again' and "code" = 'cancelled'))`
+const WHEN_OVER = `case when ${IS_CANCELLED} then now() else coalesce(least("until", ${AFTER_DELAY}), ${NEVER_DUE}) end`
+const END_DURABLE = endSql({
+  record: {
+    ...RECORD,
+    status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
+  },
+  columns: ', $20::text[], $21::timestamptz[], $22::bool[]',
+  names: ', "waits", "until", "hasMemo"',
+  again: `'again', 'suspend'`,
+  due: { isNow: `${WHEN_OVER} <= now()`, at: WHEN_OVER },
+  carried: {
+    attempt: `"attempt" + case when "next" = 'again' then 1 else 0 end`,
+    resumptions: `case when "next" = 'suspend' then coalesce("resumptions", 0) + 1 when "hasMemo" then coalesce("resumptions", 0) else "resumptions" end`,
+    facts: `case when ${IS_CANCELLED} then coalesce("facts", '{}') || '{"cancelled": true}' else ${FACTS_AGAIN} end`,
+  },
+  waits: `, waits as (${INSERT_WAITS_SQL}
+  )`,
+})
 
 /**
  * Finds ends that an earlier commit recorded whose answer never came, with their whole details: this worker ended the run at

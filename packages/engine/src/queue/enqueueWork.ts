@@ -328,7 +328,7 @@ function choosePiece(same: readonly Piece[]): Piece {
 function resultsInTurn(
   same: readonly Piece[],
   sentId: string,
-  { holderId, ranBefore }: Met,
+  { holderId, ranBefore, isKept }: Met,
 ): EnqueueResult[] {
   let holder = holderId === sentId ? ranBefore : holderId
   return same.map(({ replaces }) => {
@@ -336,7 +336,7 @@ function resultsInTurn(
       holder = sentId
       return { kind: 'enqueued', workId: sentId }
     }
-    return { kind: replaces ? 'replaced' : 'alreadyQueued', workId: holder }
+    return { kind: replaces && !isKept ? 'replaced' : 'alreadyQueued', workId: holder }
   })
 }
 

@@ -25,6 +25,10 @@ export interface Envelope extends Partial<WorkLabel> {
   refused?: number
   /** How many attempts in a row have found no payload. Absent: none. */
   payloadMissing?: number
+  /** How often its steps were begun anew. Absent: never. */
+  generation?: number
+  /** Somebody has cancelled durable work: its waits throw, so that its handler can undo what it has done. */
+  cancelled?: boolean
   /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
   /** The run whose handler has enqueued it. */

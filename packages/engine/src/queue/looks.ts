@@ -113,7 +113,7 @@ export function lookValues(requests: readonly LookRequest[]): {
     ranges,
     values: [
       requests.map(({ name }) => name),
-      ...rangeValues(ranges),
+      ...Object.values(rangeValues(ranges)),
       requests.some(({ isHeldUp }) => isHeldUp) ? 2 : Number(isMarking),
     ],
   }

@@ -1,6 +1,7 @@
 import { CARRIED } from './carried.ts'
 import { originOf } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
+import { STEP_TABLE_SQL } from './stepSql.ts'
 
 /*
  * The queue's tables. Each fact is in one of them.
@@ -9,6 +10,7 @@ import { PLACE_SQL } from './place.ts'
  *   JobClaim       What runs: one row for what one claim took, with an array for each fact, an element for each run. Its
  *                  worker deletes it once the last of its runs has ended; a round of another one does when the worker is lost.
  *   JobRun         What has ended, and what has had something to say before: a batch, progress.
+ *   JobStep        Steps of durable work: memos, and what is open. It stays with the runs of the work.
  *   JobDeadLetter  What was given up. People retry or discard it.
  *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end. A row has an id of its own and is
  *                  never updated. The work, claim, dead letter or blocked run that has the payload names it as `payloadId`.
@@ -136,7 +138,8 @@ export const QUEUE_TABLES_SQL = `
 
       CREATE UNIQUE INDEX "JobClaim_exclusiveKey_key" ON "JobClaim"("exclusiveKey");
       CREATE INDEX "JobClaim_workerId_idx" ON "JobClaim"("workerId");
-      CREATE INDEX "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;`
+      CREATE INDEX "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;
+${STEP_TABLE_SQL}`
 
 /**
  * Fails a claim of an exclusive job whose queue was paused while the claim waited for another one. It is a function, since its

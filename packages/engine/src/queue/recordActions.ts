@@ -15,6 +15,8 @@ export type JobActionKind =
   | 'cancelWork'
   | 'postponeWork'
   | 'prioritiseWork'
+  /** Somebody has found out whether the effect of a step has happened. */
+  | 'answerDoubt'
   /** A limit is another from then on: by a worker, of its version, or by a person. */
   | 'setLimit'
   /** Somebody has set what counts for one key of a job. */

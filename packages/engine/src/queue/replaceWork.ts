@@ -26,6 +26,8 @@ export interface Met {
   ranBefore: string | null
   /** Whether it can be taken now; false when other work has the key. */
   isDue: boolean
+  /** It was to replace work that has steps with memos: that goes on as it is. */
+  isKept: boolean
   transactionId: string
 }
 
@@ -48,6 +50,10 @@ export async function replaceWork(
 const dueOf = (since: string) =>
   `least(greatest(found."startAfter", now()), ${since} + found."maxWaitMs" * interval '1 millisecond')`
 
+/** Its payload stays: its memos belong to that. */
+const hasStepsSql = (workId: string) =>
+  `coalesce((select true from "JobStep" step where step."workId" = ${workId} limit 1), false)`
+
 const WORK_SQL = listSql(', "replaces" bool, "maxWaitMs" float8', ', "replaces", "maxWaitMs"')
 
 /*
@@ -62,7 +68,7 @@ const REPLACE_SQL = `
   with work as materialized (
     select work.*, case when "replaces" then (
         select held."workId" from "JobUnique" held where held."name" = work."name" and held."key" = work."uniqueKey"
-          and (select true from "JobWork" waiting where waiting."id" = held."workId") is null
+          and (select true from "JobWork" waiting where waiting."id" = held."workId") is null and not ${hasStepsSql('held."workId"')}
       ) end as "ranBefore"
     from ${WORK_SQL}
   ), met as (
@@ -95,6 +101,7 @@ const REPLACE_SQL = `
           else coalesce(found."facts", '{}') || jsonb_build_object('attemptsBefore', waiting."attempt" - 1) end,
         ("payload", "payloadId") = (${payloadOf('found')})
     from found where found."replaces" and found."holderId" <> found."id" and waiting."id" = found."holderId"
+      and not ${hasStepsSql('waiting."id"')}
     returning waiting."id", waiting."place", waiting."dueAt"
   ), put as (
     select * from inserted union all select * from replaced
@@ -110,6 +117,7 @@ const REPLACE_SQL = `
          "holderId" in (
            select "id" from put where "place" is not null or "dueAt" <= now() + interval '1 second'
          ) as "isDue",
-         pg_current_xact_id()::text as "transactionId"
+         "replaces" and "holderId" not in (select "id" from put) as "isKept", pg_current_xact_id()::text as "transactionId"
   from found where case when "replaces" then "holderId" in (select "id" from put)
+      or (${hasStepsSql('"holderId"')} and ${isSomewhereSql('"holderId"')})
     else "holderId" = "id" or ${isSomewhereSql('"holderId"')} end`

@@ -54,6 +54,8 @@ export interface Taken {
 }
 
 export const NO_FACTS: Facts = Object.freeze({})
+/** As if no attempt had failed. */
+export const NO_FAILURES = { failures: 0, losses: 0, lossesAlone: 0 } as const
 
 /** How often the work is tried again if this attempt fails, as the worker knows its job. Nobody retries what a person started. */
 export function countRetriesLeft({ origin, failures }: Taken, { retry }: Job): number {

@@ -32,18 +32,31 @@ const MATCHES = `
 /** A change of what waits: `value` is the parameter with what it changes to. */
 interface Change {
   isWanted(value: string): string
-  /** A statement down to its `from` or `using`. `chosen` has a new place for each piece, in their order. */
-  change(value: string): string
-  /** CTEs that read `changed`. */
-  more?: string
+  /** CTEs down to `changed`. `chosen` has a new place for each piece, in their order. */
+  changed(value: string): string
 }
 
+const CHANGED = 'work."id", work."name", work."uniqueKey", work."payloadId"'
+/** Changes by one statement, of which `statement` is the part down to its `from`. */
+const changedBy = (statement: string) => `changed as (
+    ${statement} chosen where work."id" = chosen."id"
+    returning ${CHANGED}
+  )`
+
+/** Durable work that has done steps is woken once instead, so that it can undo them. A second cancellation ends it. */
+const COMPENSATES = `(work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true')`
 const CANCEL: Change = {
   isWanted: () => 'true',
-  change: () => 'delete from "JobWork" work using',
-  more: `, freed as (${releaseKeysSql('changed', 'id')}
+  changed: () => `ended as (
+    delete from "JobWork" work using chosen where work."id" = chosen."id" and not ${COMPENSATES} returning ${CHANGED}
+  ), woken as (
+    update "JobWork" work set "facts" = coalesce(work."facts", '{}') || '{"cancelled": true}', "dueAt" = now(), "place" = chosen."place"
+    from chosen where work."id" = chosen."id" and ${COMPENSATES} returning ${CHANGED}
+  ), changed as (
+    select * from ended union all select * from woken
+  ), freed as (${releaseKeysSql('ended', 'id')}
   ), emptied as (
-    delete from "JobPayload" where "id" in (select "payloadId" from changed where "payloadId" is not null)
+    delete from "JobPayload" where "id" in (select "payloadId" from ended where "payloadId" is not null)
   )`,
 }
 /** Postpones work to an instant; where that is over, it makes delayed work due. */
@@ -52,23 +65,17 @@ const POSTPONE: Change = {
     at,
   ) => `case when ${at}::timestamptz > now() then work."place" is not null or work."dueAt" < ${at}::timestamptz
     else work."place" is null and work."dueAt" > now() end`,
-  change: (at) => `update "JobWork" work set "dueAt" = greatest(${at}::timestamptz, now()),
-      "place" = case when ${at}::timestamptz <= now() then chosen."place" end from`,
+  changed: (at) =>
+    changedBy(`update "JobWork" work set "dueAt" = greatest(${at}::timestamptz, now()),
+      "place" = case when ${at}::timestamptz <= now() then chosen."place" end from`),
 }
 /** Gives work a rank, and a place behind what has that rank already. */
 const PRIORITISE: Change = {
   isWanted: (rank) => `work."rank" <> ${rank}::int`,
-  change: (
-    rank,
-  ) => `update "JobWork" work set "rank" = ${rank}::int, "place" = case when work."place" is not null then chosen."place" end
-    from`,
+  changed: (rank) =>
+    changedBy(`update "JobWork" work set "rank" = ${rank}::int,
+      "place" = case when work."place" is not null then chosen."place" end from`),
 }
-
-const changedSql = ({ change, more = '' }: Change, value: string) => `
-  changed as (
-    ${change(value)} chosen where work."id" = chosen."id"
-    returning work."id", work."name", work."uniqueKey", work."payloadId"
-  )${more}`
 
 /**
  * Changes what waits of a job. It returns a row for each piece that it changed, or one without an id.
@@ -90,7 +97,7 @@ function changeSql(what: Change): string {
     select "id", ${PLACE_SQL} as "place" from (
       select "id" from ready union all select "id" from suspect union all select "id" from later
     ) work
-  ), ${changedSql(what, value)}, counted as (
+  ), ${what.changed(value)}, counted as (
     select count(*) as count from (
       ${[READY, SUSPECT, LATER].map((part) => `(${where(part)})`).join(' union all ')}
       limit ${MAX_CHANGED + MAX_COUNTED}
@@ -118,7 +125,7 @@ function changePiecesSql(what: Change): string {
       select work."id" from unnest($1::uuid[]) with ordinality given("id", "nth") join "JobWork" work on work."id" = given."id"
       where ${what.isWanted('$2')} order by given."nth"
     ) work
-  ), ${changedSql(what, '$2')}
+  ), ${what.changed('$2')}
   select "id"::text as "id", "name" from changed`
 }
 

@@ -70,8 +70,8 @@ export const IS_FINITE = `isfinite("startedAt") and isfinite(coalesce("endedAt",
 /** How long a run took, where that is so. */
 export const MS = `extract(epoch from "endedAt" - "startedAt") * 1000`
 
-/** A job's runs of an hour, by how long they took. */
-export interface HourOfDurations {
+/** A job's runs of an hour. */
+export interface HourOfRuns {
   /** ISO 8601 in UTC. */
   hour: string
   runs: number
@@ -80,30 +80,22 @@ export interface HourOfDurations {
   /** Cancelled, blocked by their guard, expired, or given back by their worker. */
   stopped: number
   running: number
-  durations: Record<string, number> | null
 }
 
 /** Counts a job's runs by hours of UTC, the oldest first, without dry runs. With many runs it counts only the latest. */
-export async function tallyDurationsByHour(
+export async function tallyRunsByHour(
   reader: JobsReader,
   { name, from, maxRuns }: { name: string; from: Date; maxRuns: number },
-): Promise<HourOfDurations[]> {
-  return await reader.rows<HourOfDurations>({
+): Promise<HourOfRuns[]> {
+  return await reader.rows<HourOfRuns>({
     text: `
-      select "hour", sum("runs")::int as "runs", sum("success")::int as "success", sum("failed")::int as "failed",
-             sum("stopped")::int as "stopped", sum("running")::int as "running",
-             jsonb_object_agg("ms", "success" + "failed" + "stopped") filter (where "ms" is not null) as "durations"
+      select "hour", count(*)::int as "runs", ${BY_OUTCOME}
       from (
-        select "hour", "ms", count(*)::int as "runs", ${BY_OUTCOME}
-        from (
-          select date_trunc('hour', "startedAt", 'UTC') as "hour", "status", "errorCode",
-                 case when not ${NEVER_RAN} then (${MS})::float8 end as "ms"
-          from "JobRunAll"
-          where ${OF_JOB} and "startedAt" >= $2::timestamptz and not "dryRun" and ${IS_FINITE}
-          order by "name", "startedAt" desc, "id" desc limit $3::int
-        ) run
-        group by 1, 2
-      ) duration
+        select date_trunc('hour', "startedAt", 'UTC') as "hour", "status", "errorCode"
+        from "JobRunAll"
+        where ${OF_JOB} and "startedAt" >= $2::timestamptz and not "dryRun" and ${IS_FINITE}
+        order by "name", "startedAt" desc, "id" desc limit $3::int
+      ) run
       group by 1 order by 1`,
     values: [name, from.toISOString(), maxRuns],
   })
@@ -132,7 +124,7 @@ export async function measureDuration(reader: JobsReader, name: string): Promise
             (percentile_cont(0.95) within group (order by ${MS}))::float8 as "p95Ms", count(*)::int as "runs"
      from (
        select "startedAt", "endedAt", "errorCode", "details" from "JobRun"
-       where ${OF_JOB} and "status" <> 'running' and not "dryRun" and ${IS_FINITE}
+       where ${OF_JOB} and "status" not in ('running', 'suspended') and not "dryRun" and ${IS_FINITE}
        order by "name", "startedAt" desc, "id" desc limit 1000
      ) run where not ${NEVER_RAN}`,
     values: [name],

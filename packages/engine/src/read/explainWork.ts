@@ -14,6 +14,8 @@ import { NOT_STARTED } from '../job/runOutcome.ts'
  *   paused      The job's queue is paused.
  *   noWorker    No living worker takes work of the job.
  *   needsLater  Only a later version of the engine understands it.
+ *   inDoubt     The effect of a step may have happened, and somebody has to say whether it has.
+ *   step        A step of it sleeps.
  *   delayed     It was enqueued for later, or postponed.
  *   retry       An attempt has failed, and the next is not due.
  *   exclusive   A run of an exclusive job is under way.
@@ -32,6 +34,8 @@ export const WAIT_REASONS = [
   'paused',
   'noWorker',
   'needsLater',
+  'inDoubt',
+  'step',
   'delayed',
   'retry',
   'exclusive',
@@ -55,7 +59,11 @@ export interface WaitReason {
   until: string | null
   /** The runs that have what it waits for, the first started first: 20 at most. */
   runs: { runId: string; workerId: string; startedAt: string }[]
+  /** What keeps it, where that has a name: a job, a shared limit, a key of the job, or another piece of work by its id. */
+  by: { kind: (typeof WAIT_CAUSES)[number]; name: string } | null
 }
+
+export const WAIT_CAUSES = ['job', 'limit', 'key', 'work'] as const
 
 export const EXPLAINED_STATES = [
   'waiting',
@@ -197,7 +205,11 @@ const EXPLAIN_SQL = `
               when letter."id" is not null then 'deadLetter' when run."status" = 'success' then 'completed'
               when run."id" is not null then 'failed' end as "state",
          work."enqueuedAt", work."attempt", work."losses", work."dueAt", work."place" is null and work."dueAt" > now() as "isLater",
-         work."needs" > ${UNDERSTANDS} as "needsLater",
+         work."needs" > ${UNDERSTANDS} as "needsLater", case when run."status" = 'suspended' then (
+           select jsonb_build_object('name', step."name", 'doubtSince', ${jsonInstant('step."doubtSince"')})
+           from "JobStep" step where step."workId" = $1::uuid and step."endedAt" is null
+           order by step."doubtSince" is null, step."until" limit 1
+         ) end as "openStep",
          ${boundedText('paused."pausedBy"')} as "pausedBy", ${boundedText('paused."pauseReason"')} as "pauseReason", paused."pausedAt",
          (select count(*)::int from taker) as "takers", (select count(*)::int from living) as "living",
          (select sum("slots")::float8 from taker) as "slots", (select bool_and("running" >= "slots") from taker) as "areFull",
@@ -229,6 +241,8 @@ interface Row {
   dueAt: string
   isLater: boolean
   needsLater: boolean
+  /** What a suspended run waits for: first what is in doubt, then what is over first. */
+  openStep: { name: string; doubtSince: string | null } | null
   pausedBy: string | null
   pauseReason: string | null
   pausedAt: string | null
@@ -347,17 +361,27 @@ type AddReason = (kind: WaitReasonKind, text: string, more?: Partial<WaitReason>
 function listReasons(row: Row): WaitReason[] {
   const reasons: WaitReason[] = []
   const add: AddReason = (kind, text, more) =>
-    reasons.push({ kind, text, since: null, until: null, runs: [], ...more })
+    reasons.push({ kind, text, since: null, until: null, runs: [], by: null, ...more })
+  const ofJob = { kind: 'job', name: row.name ?? '' } as const
   if (row.pausedAt !== null) {
     const why = row.pauseReason === null ? '' : `: ${row.pauseReason}`
-    add('paused', `the queue is paused by ${row.pausedBy}${why}`, { since: row.pausedAt })
+    add('paused', `the queue is paused by ${row.pausedBy}${why}`, {
+      since: row.pausedAt,
+      by: ofJob,
+    })
   }
   if (row.takers === 0) {
     const living = `${row.living} ${row.living === 1 ? 'lives' : 'live'}`
     add('noWorker', `no living worker takes work of ${row.name} (${living})`)
   }
   if (row.needsLater) add('needsLater', 'only workers of a later version can take it')
-  if (row.isLater) {
+  const { openStep } = row
+  if (row.isLater && openStep !== null) {
+    const { name, doubtSince: since } = openStep
+    const text = `step ${name} may have happened: somebody has to say whether it has`
+    if (since === null) add('step', `step ${name} sleeps`, { until: row.dueAt })
+    else add('inDoubt', text, { since })
+  } else if (row.isLater) {
     const isRetry = row.attempt > 1
     const text = isRetry ? `attempt ${row.attempt} is not due` : 'it is not due'
     add(isRetry ? 'retry' : 'delayed', text, { until: row.dueAt })
@@ -390,31 +414,43 @@ function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): v
   const own = /^job:(.*)$/.exec(name)?.[1]
   const whose = own === undefined ? `the limit ${name}` : own
   const ofKey = key === null ? 'work without a key' : `its key ${key}`
+  const byLimit =
+    own === undefined ? ({ kind: 'limit', name } as const) : ({ kind: 'job', name: own } as const)
+  const byKey = { kind: 'key', name: key ?? '' } as const
   if (limit.pausedUntil !== null) {
     const why = limit.pauseReason === null ? '' : `: ${limit.pauseReason}`
     add('keyPaused', `${ofKey} is paused by ${limit.pausedBy}${why}`, {
       since: limit.pausedAt,
       until: limit.pausedUntil === FOR_EVER ? null : limit.pausedUntil,
+      by: byKey,
     })
   }
   const parks = [
-    [limit.park, whose],
-    [limit.keyPark, ofKey],
+    [limit.park, whose, byLimit],
+    [limit.keyPark, ofKey, byKey],
   ] as const
-  for (const [park, what] of parks) {
+  for (const [park, what, by] of parks) {
     if (park === null) continue
     const why = park.reason === null ? '' : `: ${park.reason}`
-    add('parked', `${what} waits${why}`, { since: park.since, until: park.until })
+    add('parked', `${what} waits${why}`, { since: park.since, until: park.until, by })
   }
   if (limit.headId !== null)
-    add('keyHead', `earlier work of its key ${key} comes first: ${limit.headId}`)
+    add('keyHead', `earlier work of its key ${key} comes first: ${limit.headId}`, {
+      by: { kind: 'work', name: limit.headId },
+    })
   if (global !== null && running >= global) {
     const by = limit.setBy === null ? '' : `, as ${limit.setBy} has set`
-    add('limitFull', `all ${global} slots of ${whose} are taken${by}`, { runs: limit.runs ?? [] })
+    add('limitFull', `all ${global} slots of ${whose} are taken${by}`, {
+      runs: limit.runs ?? [],
+      by: byLimit,
+    })
   }
   const most = limit.order === 'fair' ? perKey : limit.order === 'fifo' && key !== null ? 1 : null
   if (most !== null && keyRunning >= most)
-    add('keyFull', `all ${most} slots of ${ofKey} are taken`, { runs: limit.keyRuns ?? [] })
+    add('keyFull', `all ${most} slots of ${ofKey} are taken`, {
+      runs: limit.keyRuns ?? [],
+      by: byKey,
+    })
   const isByKey = limit.rateBy === 'key'
   const waitMs = waitForToken(limit, isByKey ? limit.keyAheadMs : limit.aheadMs)
   if (waitMs > 0) {

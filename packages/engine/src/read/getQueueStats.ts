@@ -14,8 +14,11 @@ export interface QueueCounts {
   /** The part of `waiting` that is not due yet: delayed, or to be retried later. */
   delayed: number
   active: number
+  /** Whether more waits than was counted. */
+  isWaitingCut: boolean
   /** Counted up to MAX_MEASURED. */
   deadLetters: number
+  areDeadLettersCut: boolean
   /** Since when the longest waiting piece has been due. */
   oldestWaitingAt: string | null
   /** When the queue gave the oldest dead letter up. */
@@ -84,7 +87,8 @@ export const measureQueueSql = (most: number) => `
     ) dead
   order by n.place`
 
-const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
+/** One more, which tells that there are more. */
+const MEASURE_SQL = measureQueueSql(MAX_MEASURED + 1)
 
 interface Measured {
   name: string
@@ -98,8 +102,18 @@ interface Measured {
   oldestDeadLetterAt: string | null
 }
 
-const measure = async (reader: JobsReader, names: readonly string[]) =>
-  await reader.rows<Measured>({ text: MEASURE_SQL, values: [names] })
+async function measure(reader: JobsReader, names: readonly string[]) {
+  const rows = await reader.rows<Measured>({ text: MEASURE_SQL, values: [names] })
+  const most = (count: number) => Math.min(count, MAX_MEASURED)
+  return rows.map((row) => ({
+    ...row,
+    ready: most(row.ready),
+    delayed: most(row.delayed),
+    deadLetters: most(row.deadLetters),
+    isWaitingCut: Math.max(row.ready, row.delayed) > MAX_MEASURED,
+    areDeadLettersCut: row.deadLetters > MAX_MEASURED,
+  }))
+}
 
 /** Counts the work of each job. It does not read completed work. */
 export async function countQueue(
@@ -107,14 +121,16 @@ export async function countQueue(
   names: readonly string[],
 ): Promise<QueueCounts[]> {
   const rows = await measure(reader, checkTexts('names', names))
-  return rows.map(({ name, ready, delayed, active, deadLetters, ...oldest }) => ({
+  return rows.map(({ name, ready, delayed, active, deadLetters, ...more }) => ({
     name,
     waiting: ready + delayed,
     delayed,
+    isWaitingCut: more.isWaitingCut,
     active,
     deadLetters,
-    oldestWaitingAt: oldest.oldestReadyAt,
-    oldestDeadLetterAt: oldest.oldestDeadLetterAt,
+    areDeadLettersCut: more.areDeadLettersCut,
+    oldestWaitingAt: more.oldestReadyAt,
+    oldestDeadLetterAt: more.oldestDeadLetterAt,
   }))
 }
 

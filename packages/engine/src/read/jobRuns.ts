@@ -395,11 +395,15 @@ function hasStatus(status: RunStatus): string {
       return `run."status" = 'success'`
     case 'failed':
       return `run."errorCode" is not null`
+    case 'suspended':
+      return `run."status" = 'suspended'`
     default:
       return status satisfies never
   }
 }
 
 function hasOutcome(outcome: RunOutcome): string {
-  return outcome === 'running' || outcome === 'success' ? hasStatus(outcome) : hasFailedAs(outcome)
+  return outcome === 'running' || outcome === 'success' || outcome === 'suspended'
+    ? hasStatus(outcome)
+    : hasFailedAs(outcome)
 }

@@ -117,13 +117,13 @@ export const SUM_WAITING_WORK_SQL = `
                    (part) => `select from "JobWork" work where work."name" = job.name and ${part}`,
                  )
                  .join(' union all ')}
-             ) work limit ${MAX_COUNTED}
+             ) work limit ${MAX_COUNTED + 1}
            ) one
          ) as "count"`
 
 /** The same, of the work that is about `$2` to `$6`. Only a key has an index: for a label all that waits is read once. */
 export const SUM_LABELLED_WORK_SQL = `
-  select least(${MAX_COUNTED}, coalesce(sum(of.count), 0))::int as "count",
+  select least(${MAX_COUNTED + 1}, coalesce(sum(of.count), 0))::int as "count",
          coalesce(array_agg(of."name" order by of."name"), '{}') as "names"
   from (
     select work."name", count(*) as count from "JobWork" work
@@ -156,11 +156,11 @@ export async function countWaitingWork(reader: JobsReader, filter: PieceFilter):
   return (await sumWaitingWork(reader, filter)).count
 }
 
-/** Counts waiting work likewise, and names the jobs that it is of, also those that have left the catalogue. */
+/** Counts waiting work up to 100,000, and names the jobs that it is of, also those that have left the catalogue. */
 export async function sumWaitingWork(
   reader: JobsReader,
   filter: PieceFilter,
-): Promise<{ count: number; names: string[] }> {
+): Promise<{ count: number; isCut: boolean; names: string[] }> {
   const { name = null, ...of } = checkWorkFilter(filter)
   const about = aboutValues(of)
   const isOfAll = about.every((value) => value === null)
@@ -168,5 +168,6 @@ export async function sumWaitingWork(
     text: isOfAll ? SUM_WAITING_WORK_SQL : SUM_LABELLED_WORK_SQL,
     values: isOfAll ? [name] : [name, ...about],
   })
-  return found ?? { count: 0, names: [] }
+  const { count = 0, names = [] } = found ?? {}
+  return { count: Math.min(count, MAX_COUNTED), isCut: count > MAX_COUNTED, names }
 }

@@ -36,7 +36,7 @@ export async function listRecentRuns(
         select "name", "id", "status", "startedAt", "endedAt", ${outcomeOf()} as "outcome",
                ${jsonNumber(`"details" -> 'cleaned'`)} as "cleaned"
         from ${areEnded ? '"JobRun"' : '"JobRunAll"'} where ${equalsInOrder('"name"', 'job.name')}
-          ${areEnded ? `and "status" <> 'running' and not "dryRun"` : ''}
+          ${areEnded ? `and "status" not in ('running', 'suspended') and not "dryRun"` : ''}
         order by "name", "startedAt" desc, "id" desc limit $2::int
       ) run
       order by run."name", run."startedAt" desc, run."id" desc`,

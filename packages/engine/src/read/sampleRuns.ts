@@ -9,7 +9,7 @@ export interface RunPoint {
   id: string
   /** The label of its work; null without one. */
   label: string | null
-  status: Exclude<RunStatus, 'running'>
+  status: Exclude<RunStatus, 'running' | 'suspended'>
   outcome: RunOutcome
   errorCode: string | null
   /** ISO 8601 in UTC. */
@@ -40,7 +40,7 @@ const MOST_FAILED_IN_SLOT = 2
 const POINT = `"id", ${boundedText('"label"')} as "label", "status", ${outcomeOf()} as "outcome", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
   (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`
 const OF_JOB = equalsInOrder('"name"', '$1::text')
-const HAS_ENDED = `"status" <> 'running' and not "dryRun"`
+const HAS_ENDED = `"status" not in ('running', 'suspended') and not "dryRun"`
 
 /**
  * Samples the ended runs of a job in a span, without dry runs: all of them when they are few, else the latest of each slot.
@@ -85,7 +85,7 @@ export async function sampleRuns(
 /** What a run has counted: the numbers in its details, by name. */
 export interface RunCounts {
   id: string
-  status: Exclude<RunStatus, 'running'>
+  status: Exclude<RunStatus, 'running' | 'suspended'>
   /** ISO 8601 in UTC. */
   startedAt: string
   counts: Record<string, number>

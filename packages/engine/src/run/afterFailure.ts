@@ -7,7 +7,9 @@ import type { Taken } from '../queue/taken.ts'
  * What follows a run that failed.
  *   retry      another attempt after the job's back-off, unless this was the last
  *   redeliver  another attempt at once, which costs none of the job's retries: the job is not to blame
+ *   compensate as redeliver, for durable work that somebody has cancelled
  *   refused    another attempt once the service that has refused takes more, at no cost; after 20 such attempts as retry, no sooner
+ *   stepFailed another attempt after the back-off of the step that failed, which counts its own failures
  *   lost       as redeliver, and the loss of its worker counts: after two losses the work waits ever longer, and runs alone
  *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
  *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
@@ -17,7 +19,9 @@ import type { Taken } from '../queue/taken.ts'
 export type AfterFailure =
   | 'retry'
   | 'redeliver'
+  | 'compensate'
   | 'refused'
+  | 'stepFailed'
   | 'lost'
   | 'lostAlone'
   | 'giveUp'
@@ -29,7 +33,7 @@ export interface FailedWork extends Pick<
   Taken,
   'origin' | 'facts' | 'failures' | 'losses' | 'lossesAlone'
 > {
-  /** How long a service that has refused takes no more. Default: no time. */
+  /** How long a service that has refused takes no more, or a step that has failed waits. Default: no time. */
   readonly retryAfterMs?: number | undefined
   /** Whether the run has committed something. */
   readonly hasProgress: boolean
@@ -78,6 +82,10 @@ export function decideNext(
       const least = backOffMs(retry, work.failures, random)
       return { next: { kind: 'again', delayMs: Math.max(delayMs, least) }, costs }
     }
+    case 'stepFailed':
+      return { next: { kind: 'again', delayMs: work.retryAfterMs ?? 0 } }
+    case 'compensate':
+      return { next: { kind: 'again', delayMs: 0, isCancelled: true } }
     case 'redeliver':
       return { next: { kind: 'again', delayMs: 0 } }
     case 'lost':
@@ -117,7 +125,7 @@ export function giveUp(
 }
 
 /** The pause before the retry that follows `failures` others. It doubles each time; jitter adds up to as much again. */
-function backOffMs(
+export function backOffMs(
   { delayMs, maxDelayMs }: RetryPolicy,
   failures: number,
   random: () => number,

@@ -189,6 +189,8 @@ function eventOf(end: RunEnding): 'success' | 'fail' | null {
     case 'lost':
       // The worker that ended it sends the ping.
       return null
+    case 'suspended':
+      return null
     default:
       return end satisfies never
   }
@@ -196,7 +198,7 @@ function eventOf(end: RunEnding): 'success' | 'fail' | null {
 
 function describe(end: RunEnding): string {
   const how = end.kind === 'failed' ? `failed: ${end.code}` : end.kind
-  const counts = end.kind === 'lost' ? [] : countsOf(end.details)
+  const counts = 'details' in end ? countsOf(end.details) : []
   return [`${how} in ${end.durationMs} ms`, ...counts].join(', ')
 }
 

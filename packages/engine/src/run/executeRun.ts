@@ -15,6 +15,7 @@ import type {
 import type { Enqueue } from '../job/enqueue.ts'
 import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../database/callersTransaction.ts'
+import type { Suspension } from '../queue/endRuns.ts'
 import type { Taken } from '../queue/taken.ts'
 import { isOutcomeCode } from '../job/runOutcome.ts'
 import { describeIssues, judge } from '../values/askSchema.ts'
@@ -60,12 +61,13 @@ export interface Execution {
 }
 
 /** What a handler led to. performRun makes the run's End of it. */
-export type RunResult =
+export type EndResult =
   | {
       status: 'success'
       details: Details
       /** The result as JSON; absent when the job has none. */
       result?: string
+      hasNewMemo?: boolean
     }
   | {
       status: 'failed'
@@ -74,7 +76,16 @@ export type RunResult =
       retryable: boolean
       /** What has to wait, since a service has refused more; absent: nothing. */
       refusal?: Refusal
+      /** A step has failed, and is tried again after so long. Absent: the job's retries count. */
+      retryAfterMs?: number
+      /** The run has stored a memo: what failed before it no longer counts. */
+      hasNewMemo?: boolean
     }
+
+/** The same of a durable handler. */
+export type RunResult =
+  | EndResult
+  | ({ status: 'suspended'; details: Details; hasNewMemo?: boolean } & Suspension)
 
 /** How long an aborted handler may take to notice, before the run ends without it. */
 export const ABORT_GRACE_MS = 5_000
@@ -83,20 +94,14 @@ export const ABORT_GRACE_MS = 5_000
  * Runs one handler to its end, and never throws: every end is a result. It copies what the handler hands over at once, so
  * that nothing foreign is called after it has returned.
  */
-export async function executeRun(execution: Execution): Promise<RunResult> {
+export async function executeRun(execution: Execution): Promise<EndResult> {
   const { job, abort } = execution
   if (execution.taken.facts.dryRun && !job.dryRun) return refuseDryRun(job)
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
 
   const timer = setTimeout(endLate, job.timeoutMs, abort, job)
-  const known: Known = {
-    rehearsed: execution.taken.facts.dryRun ? (Object.create(null) as Counts) : NOTHING,
-    facts: {},
-    isBlocked: false,
-    counted: null,
-    progress: null,
-  }
+  const known = openKnown(execution)
   try {
     const returned = await callHandler(execution, parsed.payload, known)
     return succeed(execution, known, returned)
@@ -121,8 +126,18 @@ export function endLate(abort: Abort, { timeoutMs }: Job): void {
 
 const NOTHING: Counts = Object.freeze({})
 
+export function openKnown({ taken }: Execution): Known {
+  return {
+    rehearsed: taken.facts.dryRun ? (Object.create(null) as Counts) : NOTHING,
+    facts: {},
+    isBlocked: false,
+    counted: null,
+    progress: null,
+  }
+}
+
 /** What the engine knows of a run beside what its handler returns. Most runs do without what may be null. */
-interface Known {
+export interface Known {
   /** What a dry run has counted, without a prototype, since a count may have any name; a real one counts in its row, batch by batch. */
   rehearsed: Counts
   /** What the guard found. */
@@ -135,9 +150,9 @@ interface Known {
   progress: ReturnType<typeof createProgress> | null
 }
 
-type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
+type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: EndResult }
 
-function parsePayload({ job, taken: { payload } }: Execution): Parsed {
+export function parsePayload({ job, taken: { payload } }: Execution): Parsed {
   const answer = judge(job.payload, payload === undefined ? {} : payload)
   if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
   const mask = createMask(job.redact)
@@ -150,7 +165,7 @@ function parsePayload({ job, taken: { payload } }: Execution): Parsed {
 }
 
 /** The result of a handler that returned. Details or a result that can't be stored make it a failure. */
-function succeed(execution: Execution, known: Known, returned: unknown): RunResult {
+export function succeed(execution: Execution, known: Known, returned: unknown): EndResult {
   const { job } = execution
   // A job that an older version of the engine defined has no `result` at all.
   if ((job.result ?? null) !== null) return succeedWithResult(job, known, returned)
@@ -169,7 +184,7 @@ function succeed(execution: Execution, known: Known, returned: unknown): RunResu
 }
 
 /** A refused result is not retried: the work is done, and another attempt would do it again. */
-function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unknown): RunResult {
+function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unknown): EndResult {
   const details = { ...rehearsed, ...facts }
   const answer = storableResult(job, returned)
   return answer.kind === 'stored'
@@ -178,11 +193,11 @@ function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unkn
 }
 
 /** The result of a handler that threw. */
-function fail(
+export function fail(
   execution: Execution,
   { rehearsed, facts, isBlocked }: Known,
   error: unknown,
-): RunResult {
+): EndResult {
   const { job, abort } = execution
   const description = describeError(error, createMask(job.redact))
   const { code } = description
@@ -225,7 +240,7 @@ function callHandler(execution: Execution, payload: unknown, known: Known): Prom
 }
 
 /** What a handler gets. `rehearsal` has the transactions of a dry run; a real run opens its own. */
-function openContext(
+export function openContext(
   execution: Execution,
   payload: unknown,
   known: Known,

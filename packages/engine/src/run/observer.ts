@@ -40,12 +40,14 @@ export interface RunObservation {
 
 /**
  * The end of a run as the worker recorded it. `code` is that of details.error. `lost`: another worker had ended it
- * before, as lost or expired; its batches since then were rolled back.
+ * before, as lost or expired; its batches since then were rolled back. `suspended`: its work waits in a step, and goes on in another
+ * run; it is neither a success nor a failure.
  */
 export type RunEnding =
   | { kind: 'success'; durationMs: number; details: Details | null }
   | { kind: 'failed'; durationMs: number; details: Details | null; code: string }
   | { kind: 'lost'; durationMs: number }
+  | { kind: 'suspended'; durationMs: number }
 
 /** A run that another worker carried out and this one has ended. */
 export interface RescuedRun {

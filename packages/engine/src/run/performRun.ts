@@ -9,7 +9,7 @@ import { parkWork } from '../queue/parkWork.ts'
 import type { Database } from '../database/database.ts'
 import type { Schema } from '../database/schema.ts'
 import type { End } from '../queue/endRuns.ts'
-import { countRetriesLeft, type Taken } from '../queue/taken.ts'
+import { countRetriesLeft, NO_FAILURES, type Taken } from '../queue/taken.ts'
 import type { Enqueue } from '../job/enqueue.ts'
 import { NEVER_IN_TIME, NOT_STARTED } from '../job/runOutcome.ts'
 import { decideNext, giveUp, type AfterFailure } from './afterFailure.ts'
@@ -35,6 +35,7 @@ import { classifyFailure, type Settler } from './settler.ts'
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
  *               a round of any worker, when its claim has expired: failed with `expired`;
  *               a round of its own worker, when the database has lost the end that was recorded: failed with `drained`.
+ *   suspended Final. Its work waits in a step, and goes on in another run.
  *   success   Final. The job that prunes runs deletes it after the retention's `runDays`.
  *   failed    Final. The same job deletes it after `failedDays`. A retry is another run.
  *
@@ -78,7 +79,12 @@ export interface RunManner {
   execute?: Execute | undefined
 }
 
-export type Execute = (execution: Execution) => Promise<RunResult>
+export type Execute = (execution: OwnedExecution) => Promise<RunResult>
+
+/** A run of this worker, with all that its claim took. */
+export interface OwnedExecution extends Execution {
+  readonly taken: Taken
+}
 
 /** What log lines need of a run. */
 type NamedRun = Pick<Taken, 'id' | 'name' | 'attempt' | 'label'>
@@ -164,6 +170,10 @@ async function settleRun(
     log.warn(fieldsOf(run, observation), 'job run lost: another worker has ended it')
     return ending
   }
+  if (ending.kind === 'suspended') {
+    log.info(fieldsOf(run, observation), 'job run suspended: its work waits in a step')
+    return ending
+  }
   const level = end.refusal !== undefined ? 'warn' : ending.kind === 'failed' ? 'error' : 'info'
   if (isLevelOn(log, level)) {
     const { kind: status, durationMs, details } = ending
@@ -227,7 +237,7 @@ function notStarted(code: string, why: string): RunResult {
 }
 
 /** A run of this worker. It is a class because every run has one: objects with functions of their own take longer to make. */
-class OwnExecution implements Execution {
+class OwnExecution implements OwnedExecution {
   readonly services: RunServices
   readonly taken: Taken
   readonly observation: Observation
@@ -340,15 +350,17 @@ const MAX_LOOKS = 64
 type Failed = Extract<RunResult, { status: 'failed' }>
 
 function afterFailure(
-  { abort, isAlone }: OwnExecution,
-  { error, retryable, refusal }: Failed,
+  { abort, isAlone, job, taken }: OwnExecution,
+  { error, retryable, refusal, retryAfterMs }: Failed,
 ): AfterFailure {
   // A handler may throw any code. Only an abort by its worker makes these two count.
   const { isAborted, reason } = abort
   const code = isAborted && isJobError(reason) && error.code === reason.code ? reason.code : null
   if (code === DRAINED) return 'redeliver'
   if (code === WORKER_LOST) return isAlone ? 'lostAlone' : 'lost'
+  if (code === 'cancelled' && job.steps !== null && !taken.facts.cancelled) return 'compensate'
   if (refusal !== undefined) return 'refused'
+  if (retryAfterMs !== undefined) return 'stepFailed'
   return retryable ? 'retry' : 'giveUp'
 }
 
@@ -372,7 +384,18 @@ function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailu
     next: DONE,
     unstorable: giveUp(taken, 'details_unstorable'),
   }
-  if (result.status === 'failed') return { ...success, ...toFailure(execution, result, unwanted) }
+  const forgives = result.hasNewMemo === true && { forgives: taken }
+  if (result.status === 'failed')
+    return { ...success, ...toFailure(execution, result, unwanted), ...forgives }
+  if (result.status === 'suspended') {
+    const { waits, until, delayMs } = result
+    return {
+      ...success,
+      ...forgives,
+      isPlain: false,
+      next: { kind: 'suspend', waits, until, delayMs },
+    }
+  }
   return result.result === undefined ? success : { ...success, result: result.result }
 }
 
@@ -383,7 +406,10 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
   const { code, message } = result.error
   const after = unwanted ?? afterFailure(execution, result)
   const refusal = after === 'refused' ? result.refusal : undefined
-  const failed = { ...taken, hasProgress, retryAfterMs: refusal?.retryAfterMs }
+  const failed = {
+    ...{ ...taken, hasProgress, retryAfterMs: refusal?.retryAfterMs ?? result.retryAfterMs },
+    ...(result.hasNewMemo === true && NO_FAILURES),
+  }
   return {
     // The queue's rows get no stack: the run has it.
     error: { code, message },

@@ -295,11 +295,12 @@ function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
 
 /** What the settler has recorded. `details` are the whole ones of the run; undefined: somebody else has ended it. */
 function toEnding(
-  { startedAt, endedAt, error }: End,
+  { startedAt, endedAt, error, next }: End,
   details: Details | null | undefined,
 ): RunEnding {
   const durationMs = endedAt.getTime() - startedAt.getTime()
   if (details === undefined) return { kind: 'lost', durationMs }
+  if (next.kind === 'suspend') return { kind: 'suspended', durationMs }
   if (error === null) return { kind: 'success', durationMs, details }
   return { kind: 'failed', durationMs, details, code: error.code }
 }
@@ -313,6 +314,7 @@ function toInstead(one: Waiting): Waiting | null {
 
 /** The same end without anything that the handler handed over. */
 function withoutDetails(end: End): End {
+  if (end.next.kind === 'suspend') return { ...end, details: null, logs: null }
   const what = end.error === null ? 'The handler finished, but' : 'The run failed, and'
   const error = {
     code: 'details_unstorable',

@@ -19,12 +19,17 @@ export type StorableResult =
 export function storableResult(
   { result: schema, redact }: Pick<Job, 'result' | 'redact'>,
   returned: unknown,
+  { maxBytes = MAX_RESULT_BYTES, what = 'The handler' } = {},
 ): StorableResult {
-  const made = storableUnchanged(returned, MAX_RESULT_BYTES)
+  const refused = (code: string, why: string): StorableResult & { kind: 'refused' } => {
+    const message = storableText(`${what} did its work and returned ${why}`, 2_000)
+    return { kind: 'refused', error: { code, message } }
+  }
+  const made = storableUnchanged(returned, maxBytes)
   if (made.kind === 'tooLarge')
     return refused(
       'result_too_large',
-      `a result of more than ${MAX_RESULT_BYTES / 1024} kB; store it in a table, and return its id`,
+      `a result of more than ${maxBytes / 1024} kB; store it in a table, and return its id`,
     )
   if (made.kind === 'changed') {
     const { path, problem } = made.change
@@ -36,16 +41,11 @@ export function storableResult(
   if (answer?.kind !== 'refused') return { kind: 'stored', json }
   const mask = createMask(redact)
   const failure = answer.failure && describeError(answer.failure.reason, mask)
-  const what = failure
+  const problem = failure
     ? `a result, and its schema itself failed: ${failure.message}`
     : `a result that its schema refuses: ${mask(describeIssues(answer.issues, 'result'))}`
-  const { error } = refused('result_invalid', what)
+  const { error } = refused('result_invalid', problem)
   return { kind: 'refused', error: { ...failure, ...error } }
-}
-
-function refused(code: string, what: string): StorableResult & { kind: 'refused' } {
-  const message = storableText(`The handler did its work and returned ${what}`, 2_000)
-  return { kind: 'refused', error: { code, message } }
 }
 
 /** Whether a text is a result as `storableResult` makes it. */

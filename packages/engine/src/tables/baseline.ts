@@ -17,7 +17,7 @@ import {
  */
 
 const ENUMS_SQL = `
-      CREATE TYPE "JobRunStatus" AS ENUM ('running', 'success', 'failed');
+      CREATE TYPE "JobRunStatus" AS ENUM ('running', 'success', 'failed', 'suspended');
       CREATE TYPE "JobTrigger" AS ENUM ('schedule', 'queue', 'manual', 'cli');
       CREATE TYPE "TickOutcome" AS ENUM ('enqueued', 'coalesced', 'missed', 'skipped');`
 

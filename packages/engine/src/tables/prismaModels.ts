@@ -20,7 +20,8 @@ export function prismaModels({ schema: name }: { schema?: string | undefined } =
 enum JobRunStatus {
   running
   success
-  failed${place}
+  failed
+  suspended${place}
 }
 
 enum JobTrigger {

@@ -81,6 +81,7 @@ export const EMPTY_SQL = `${[
   'JobCancel',
   'JobDeadLetter',
   'JobClaim',
+  'JobStep',
   'JobRun',
   'JobTick',
   'JobAction',

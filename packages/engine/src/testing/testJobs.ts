@@ -2,25 +2,20 @@
 import type { JobsClient } from '../client/createJobsClient.ts'
 import type { Details, JobTrigger, JsonValue, PayloadOf } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
+import type { Duration } from '../job/step.ts'
 
 /** Milliseconds, a duration whose parts are added up, or the instant to advance to. */
 export type Advance = number | TestDuration | Date
 
 /** Named as in Temporal and date-fns. Months and years depend on the calendar: pass the instant instead. */
-export interface TestDuration {
-  readonly weeks?: number
-  readonly days?: number
-  readonly hours?: number
-  readonly minutes?: number
-  readonly seconds?: number
-  readonly milliseconds?: number
-}
+export type TestDuration = Duration
 
 /** A run that has ended, as JobRun records it. */
 export interface TestRun {
   id: string
   name: string
-  status: 'success' | 'failed'
+  /** `suspended`: the work waits in a step. */
+  status: 'success' | 'failed' | 'suspended'
   trigger: JobTrigger
   attempt: number
   /** The instant that the schedule named, when a schedule started the run. */

@@ -3,10 +3,10 @@ import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import { IN_PLACE, LATER, MAX_BACK_OFF_MS, READY, SUSPECT } from '../queue/waitingSql.ts'
 import type { StoredSchedule } from './storedSchedule.ts'
 
-/** A retry is due within its job's longest pause, or that after losses; one that is due later was postponed. */
+/** A retry is due within its job's longest pause, or that after losses; one that is due later was postponed. Work that waits in a step is under way. */
 const isRetry = (pauseS: string) => `
-  work."dueAt" <= now() + greatest(${pauseS}, ${MAX_BACK_OFF_MS / 1_000}) * interval '1 second'
-  and (work."dueAt" <= now() or work."attempt" > 1 + coalesce((work."facts" ->> 'attemptsBefore')::int, 0))`
+  (work."resumptions" is not null or work."dueAt" <= now() + greatest(${pauseS}, ${MAX_BACK_OFF_MS / 1_000}) * interval '1 second'
+  and (work."dueAt" <= now() or work."attempt" > 1 + coalesce((work."facts" ->> 'attemptsBefore')::int, 0)))`
 
 /**
  * Whether a job has work that is due, is to be retried, or runs. Dry runs do not count, nor does what was enqueued or postponed

@@ -27,8 +27,8 @@ import type { Turns } from './turns.ts'
 /** Takes one job's work for one worker, while there is room, and waits for more. */
 export interface Lane {
   start(): void
-  /** There may be work to take. */
-  wake(isNews?: boolean): void
+  /** There may be work to take. Returns whether a claim is under way that takes it, or that is followed by one. */
+  wake(isNews?: boolean): boolean
   /** The limits over all workers may have room again. */
   makeRoom(): void
   /** Takes nothing more. Resolves once the runs of the claims under way have begun. */
@@ -189,11 +189,12 @@ export function createLane(options: LaneOptions): Lane {
     pump()
   }
 
-  function wake(isNews = true): void {
+  function wake(isNews = true): boolean {
     isAsked = true
     hasNews ||= isNews
     woken = true
     pump()
+    return asking > 0
   }
 
   /** No function here holds the work: it would keep the payload until the run is settled. */

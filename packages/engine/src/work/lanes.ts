@@ -60,8 +60,8 @@ export function createLanes(
   return {
     start: () => own.forEach((lane) => lane.start()),
     has: (name: string) => lanes.has(name),
-    /** There may be work of this job, which is new unless told otherwise. Does nothing when the worker takes none of it. */
-    wake: (name: string, isNews?: boolean) => lanes.get(name)?.wake(isNews),
+    /** There may be work of this job, which is new by default. Returns whether this worker is about to take it. */
+    wake: (name: string, isNews?: boolean) => lanes.get(name)?.wake(isNews) ?? false,
     wakeAll: () => own.forEach((lane) => lane.wake()),
     /** There is work of this job that is to run alone. */
     wakeSuspect(name: string) {

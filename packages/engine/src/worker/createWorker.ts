@@ -16,6 +16,7 @@ import {
   DRAINED,
   performRun,
   WORKER_LOST,
+  type Execute,
   type RunManner,
   type RunServices,
 } from '../run/performRun.ts'
@@ -35,6 +36,8 @@ import { tryUntilFree } from '../database/waitForLocks.ts'
 import { boundedClock } from '../tick/boundedClock.ts'
 import { nodeCronClock } from '../tick/clock.ts'
 import { createScheduler } from '../tick/scheduler.ts'
+import { executeSteps } from '../steps/executeSteps.ts'
+import { createMemoWriter } from '../steps/memoWriter.ts'
 import { createClaimer } from '../work/claimer.ts'
 import { createFloors } from '../work/floors.ts'
 import { createHoldings } from '../work/holdings.ts'
@@ -121,11 +124,15 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     workerId,
     log,
     onTick: (name) => announcer.tick(name),
-    onWork: (name) => waker.wake(name, null),
+    // Other workers need no notification of what this one is about to take. If it is full, they learn of it at once.
+    onWork(name) {
+      if (!lanes.wake(name)) waker.wake(name, null)
+    },
     observers,
   })
 
   const holdings = createHoldings()
+  const memos = createMemoWriter({ database, workerId, log })
   const settler = createSettler({ database, workerId, log, observers, holdings })
   const guard = guardProcess({
     ...given,
@@ -338,6 +345,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   /** Closes everything, in any state, within the time that each part has. */
   async function close(): Promise<void> {
     settler.stop()
+    memos.stop()
     room.stop()
     await alerts?.stop({ timeoutMs: CLOSE_TIMEOUT_MS })
     await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)
@@ -349,11 +357,13 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     // The engine's own jobs do not use the host's client.
     const own = isEngineJob(job) ? ownManner : null
     const its = own === null ? services : { ...services, client: own.client }
+    const perform: Execute | undefined =
+      job.steps === null ? undefined : (run) => executeSteps({ database, memos, workerId }, run)
     const manner: RunManner = {
       job,
       isAlone,
       handler: own?.handler ?? handlerOf(job),
-      execute: job.isolate === null ? guard.execute : isolation.execute,
+      execute: job.isolate === null ? (run) => guard.execute(run, perform) : isolation.execute,
     }
     return (work: Taken) => performRun(its, work, manner)
   }

@@ -5,8 +5,8 @@ import { readPart } from '../values/readPart.ts'
 import type { Abort } from '../run/abort.ts'
 import { complainOfObserver, findObserverLog } from '../run/combineObservers.ts'
 import { describeError, isJobError, toLoggedError } from '../run/describeError.ts'
-import { executeRun } from '../run/executeRun.ts'
-import type { Execute } from '../run/performRun.ts'
+import { executeRun, type RunResult } from '../run/executeRun.ts'
+import type { Execute, OwnedExecution } from '../run/performRun.ts'
 import { createWatchdog, type RunHere } from '../run/watchdog.ts'
 import type { ContainedLog } from '../database/containedLog.ts'
 import { settlesWithin } from '../database/settlesWithin.ts'
@@ -25,7 +25,7 @@ import type { WorkerOptions } from './workerOptions.ts'
 /** Keeps a run from ending the process with all other runs, and ends the process where nobody can say what state it is in. */
 export interface ProcessGuard {
   /** Calls the handler in this process, in an async context that names its run, so that stray errors can be traced to it. */
-  execute: Execute
+  execute(execution: OwnedExecution, perform?: Execute): Promise<RunResult>
   /** Whether the worker stops because of an error that belongs to no run. */
   isFailing(): boolean
   start(): void
@@ -210,7 +210,7 @@ export function guardProcess(
   }
 
   return {
-    async execute(execution) {
+    async execute(execution, perform = executeRun) {
       const run: TracedRun = {
         name: execution.taken.name,
         runId: execution.taken.id,
@@ -223,7 +223,7 @@ export function guardProcess(
       runs.add(run)
       watchdog?.watch(run)
       try {
-        return await currentRun.run(run, executeRun, execution)
+        return await currentRun.run(run, perform, execution)
       } finally {
         run.isOver = true
         runs.delete(run)

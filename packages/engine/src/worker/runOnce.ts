@@ -37,6 +37,8 @@ import { createIsolation } from '../isolation/isolation.ts'
 import { createSettler } from '../run/settler.ts'
 import type { FullLimit } from '../queue/limitSql.ts'
 import type { Taken } from '../queue/taken.ts'
+import { executeSteps } from '../steps/executeSteps.ts'
+import { createMemoWriter } from '../steps/memoWriter.ts'
 import { tryUntilFree } from '../database/waitForLocks.ts'
 import { openPostgres } from './openPostgres.ts'
 import { registerLimits } from './registerLimits.ts'
@@ -271,6 +273,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     const its = isEngineJob(job)
       ? openRetention(retention, [job], database)
       : { client: options.client, handler: given.handler }
+    const memos = createMemoWriter({ database, workerId, log })
     const services: RunServices = {
       client: its.client,
       settler: createSettler({ database, workerId, log, observers }),
@@ -286,10 +289,14 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     const ending = await performRun(services, taken, {
       job,
       handler: its.handler as Handler<never, never>,
-      execute: isolation?.execute,
+      execute:
+        job.steps === null
+          ? isolation?.execute
+          : (run) => executeSteps({ database, memos, workerId }, run),
     })
     const { id, name, startedAt } = taken
-    if (ending.kind === 'lost') return { kind: 'lost', runId: id }
+    // A run by hand is never suspended.
+    if (ending.kind === 'lost' || ending.kind === 'suspended') return { kind: 'lost', runId: id }
     const { kind: status, durationMs, details } = ending
     const endedAt = new Date(startedAt.getTime() + durationMs)
     return {

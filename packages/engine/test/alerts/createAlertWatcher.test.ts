@@ -773,7 +773,7 @@ describe('what is told', () => {
         ...{ stage: 'losing', jobs: 'importFeed', count: 1, code: 'feed_broken' },
         ...{ since: expect.any(String), lastAt: expect.any(String) },
       },
-      url: 'https://shop.example.com/console/queue',
+      url: 'https://shop.example.com/console/dead-letters?name=importFeed',
     })
   })
 
@@ -905,9 +905,17 @@ describe('a webhook', () => {
     const receiver = await openMonitor()
     const channel = createAlertWebhook({ url: receiver.url, format: 'slack' })
     const notice: AlertNotice = {
-      version: 1, id: '1', event: 'ended', kind: 'failing', job: null, code: null,
-      startedAt: '2026-11-24T09:12:00.000Z', endedAt: '2026-11-24T09:13:00.000Z', url: null,
-      text: '&'.repeat(5_000), facts: {},
+      version: 1,
+      id: '1',
+      event: 'ended',
+      kind: 'failing',
+      job: null,
+      code: null,
+      startedAt: '2026-11-24T09:12:00.000Z',
+      endedAt: '2026-11-24T09:13:00.000Z',
+      url: null,
+      text: '&'.repeat(5_000),
+      facts: {},
     }
     await channel.send(notice, AbortSignal.timeout(10_000))
     const { text, blocks } = JSON.parse(receiver.requests[0]!.body)

@@ -163,6 +163,7 @@ const INDEX: Record<string, Call> = {
         show: ['tenant'],
         redact: (text: string) => text,
         result: z.object({}),
+        steps: undefined,
       }),
     ],
     call: engine.defineJob,
@@ -348,6 +349,7 @@ const TESTING: Record<string, Call> = {
         jobs,
         handlers,
         now: at,
+        crash: 'never',
         log: {},
       }),
     ],
@@ -450,6 +452,7 @@ const CLIENT: Record<string, Call> = {
   ),
   listProblems: reading(client.listProblems, jobs, at),
   listSchedules: reading(client.listSchedules, ['letter']),
+  listSteps: reading(client.listSteps, id),
   listWaitingWork: reading(
     client.listWaitingWork,
     all<client.WaitingWorkQuery>('WaitingWorkQuery', {
@@ -532,6 +535,12 @@ const OF_CLIENT: Record<string, Call> = {
     act('runAgain', letter, id, byRequest({ dryRun: true })),
     act('showPayload', strict({ runId: id, workId: id }), byRequest({ jobs: [letter] })),
     act('explain', id),
+    act('steps', id),
+    act(
+      'answerDoubt',
+      strict({ workId: id, step: 'charge', item: 'a' }),
+      byRequest({ happened: true, result: {} }),
+    ),
     act('cancelRun', id, byRequest()),
     act('approveRun', id, byRequest()),
     act('pauseSchedule', 'letter', byRequest(), { tx: undefined }),
@@ -544,7 +553,11 @@ const OF_CLIENT: Record<string, Call> = {
     act(
       'redriveDeadLetters',
       strict({ filter: strict({ name: 'letter', errorCode: 'x' }) }),
-      byRequest({ jobs: [letter], evenIfWorkersDied: false }),
+      byRequest({
+        jobs: [letter],
+        evenIfWorkersDied: false,
+        from: strict({ step: 'a', item: 'b' }),
+      }),
     ),
     act('discardDeadLetters', strict({ ids: [id] }), byRequest()),
     act(
@@ -655,7 +668,25 @@ const ENTRIES = {
   testing: [testing, TESTING],
   worker: [worker, WORKER],
 } as const
+const OF_DURABLE_JOBS: Record<string, Call> = {
+  defineJob: {
+    args: () => [
+      strict({
+        name: 'durable',
+        steps: {
+          mail: all<engine.StepOptions>('StepOptions', {
+            ...{ effect: 'once', result: z.object({}), was: ['letter'] },
+            retry: strict({ limit: 1, delayMs: 5, maxDelayMs: 5 }),
+          }),
+        },
+      }),
+    ],
+    call: (options: never) => engine.defineJob(options),
+  },
+}
+
 const METHODS = {
+  'of durable jobs': OF_DURABLE_JOBS,
   'of a client': OF_CLIENT,
   'of schedules': OF_SCHEDULES,
   'of limits': OF_LIMITS,
@@ -674,6 +705,7 @@ const CALLS = [
 /** Errors that only the engine throws, and values that it returns: a program has nothing to pass to them. */
 const NO_CALLS = [
   'ArgumentError',
+  'StepFailed',
   'TablesError',
   'PoolerError',
   'MigrationDeniedError',

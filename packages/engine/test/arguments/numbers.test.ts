@@ -114,13 +114,10 @@ const ALERTS: Readonly<Record<string, Range>> = {
   retryDelayMs: DURATION,
   giveUpAfterMs: DURATION,
   'limits.failureRate': { min: 0, max: 1 },
-  'limits.failureMinRuns': COUNT,
   'limits.failureOfOneMs': WAIT,
-  'limits.failureWindowMs': WAIT,
   'limits.queueMinWaiting': COUNT,
   'limits.queueGrowthMs': WAIT,
   'limits.noWorkerMs': WAIT,
-  'limits.snapshotMs': WAIT,
 }
 const INTERFACES: Readonly<Record<string, Interface>> = {
   createWorker: {

@@ -153,7 +153,16 @@ describe('redriving', () => {
     const letter = await fail('a', parcel, {})
     const facts = { trigger: 'manual', attemptsBefore: 1, shown: { n: 1 } }
     const former = { expiresAt: 'x', approvedRows: 1, approvedUntil: 'x', actor: 'former' }
-    const kept = { rank: -7, losses: 3, needs: 0, bytes: 2, uniqueKey: 'a', key: 'k', label: 'l' }
+    const kept = {
+      rank: -7,
+      losses: 3,
+      needs: 0,
+      resumptions: null,
+      bytes: 2,
+      uniqueKey: 'a',
+      key: 'k',
+      label: 'l',
+    }
     await runtime.rows(
       `update "JobDeadLetter" set "rank" = -7, "losses" = 3, "lossesAlone" = 2, "failures" = 4, "attempt" = 9, "key" = 'k',
          "label" = 'l', "facts" = $1`,

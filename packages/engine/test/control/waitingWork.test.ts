@@ -168,12 +168,12 @@ describe('waiting work', () => {
     expect(await countWaitingWork(runtime.reader, {})).toBe(13)
     const names = [...new Set(everything.work.map(({ name }) => name))].toSorted()
     expect(names).toHaveLength(2)
-    expect(await sumWaitingWork(runtime.reader, {})).toEqual({ count: 13, names })
-    const one = { count: 12, names: ['parcel'] }
+    expect(await sumWaitingWork(runtime.reader, {})).toEqual({ count: 13, isCut: false, names })
+    const one = { count: 12, isCut: false, names: ['parcel'] }
     expect(await sumWaitingWork(runtime.reader, { name: 'parcel' })).toEqual(one)
-    const order = { count: 1, names: ['parcel'] }
+    const order = { count: 1, isCut: false, names: ['parcel'] }
     expect(await sumWaitingWork(runtime.reader, { label: 'Order 6' })).toEqual(order)
-    const none = { count: 0, names: [] }
+    const none = { count: 0, isCut: false, names: [] }
     expect(await sumWaitingWork(runtime.reader, { label: 'nothing' })).toEqual(none)
     const next = await listWaitingWork(runtime.reader, { limit: 1, label: 'Order 6' })
     expect(next).toMatchObject({ work: [{ workId: late.workId }], next: null })

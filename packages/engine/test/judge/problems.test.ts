@@ -289,7 +289,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'failing',
     stage: 'losing',
-    says: `(select 'The last run of report failed, ' || ${min('max("endedAt")')} || ' ago with timeout. It began ' || ${min('max("startedAt")')} || ' ago.' from "JobRun")`,
+    says: `(select 'The last run of report failed with timeout, ' || ${min('max("endedAt")')} || ' ago. It began ' || ${min('max("startedAt")')} || ' ago.' from "JobRun")`,
   },
   {
     is: 'runs take two hours and then time out, ten at once',
@@ -311,7 +311,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'failing',
     stage: 'losing',
-    says: `(select 'The last ' || count(*) || ' runs of report failed, the last ' || ${span('max("endedAt")')} || ' ago with timeout. It began ' || ${span('min("startedAt")')} || ' ago.' from "JobRun" where "errorCode" is not null)`,
+    says: `(select 'The last ' || count(*) || ' runs of report failed with timeout, the last ' || ${span('max("endedAt")')} || ' ago. It began ' || ${span('min("startedAt")')} || ' ago.' from "JobRun" where "errorCode" is not null)`,
   },
   {
     is: 'the last runs of a job fail by errors of their own',

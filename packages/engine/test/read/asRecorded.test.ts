@@ -16,7 +16,7 @@ import {
   readPausedQueues,
   sampleRuns,
   searchRuns,
-  tallyDurationsByHour,
+  tallyRunsByHour,
 } from '../../src/internal.ts'
 import { listWorkers } from '../../src/client.ts'
 import { NEUTRAL_CODES } from '../../src/read/countRuns.ts'
@@ -189,13 +189,13 @@ it('says of runs what a look through all of them says, in whatever order they we
             .slice(0, 400),
           ({ startedAt }) => `${startedAt.slice(0, 13)}:00:00.000Z`,
         )
-        const tally = await tallyDurationsByHour(reader, {
+        const tally = await tallyRunsByHour(reader, {
           name,
           from: new Date(START_MS + HOUR_MS),
           maxRuns: 400,
         })
         expect(
-          tally.map(({ durations: _durations, ...hour }) => ({
+          tally.map((hour) => ({
             ...hour,
             hour: iso(Date.parse(hour.hour)),
           })),

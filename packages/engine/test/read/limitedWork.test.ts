@@ -387,6 +387,8 @@ async function lift(id: string, { kind, text, runs }: WaitReason): Promise<void>
     case 'behind':
       return void (await runtime.rows('delete from "JobWork" where "id" <> $1', [id]))
     case 'alone':
+    case 'inDoubt':
+    case 'step':
       return
     default:
       kind satisfies never

@@ -6,7 +6,7 @@ import {
   findOldestStart,
   measureDuration,
   NEUTRAL_CODES,
-  tallyDurationsByHour,
+  tallyRunsByHour,
 } from '../../src/read/countRuns.ts'
 import { readFailures } from '../../src/judge/findFailing.ts'
 import { findFirstRuns } from '../../src/judge/findFirstRun.ts'
@@ -94,7 +94,7 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
   'how long it took': (of) => measureDuration(of, 'former'),
   'its oldest run': (of) => findOldestStart(of, 'former'),
   'its hours': (of) =>
-    tallyDurationsByHour(of, {
+    tallyRunsByHour(of, {
       name: 'former',
       from: new Date('2025-01-01T00:00:00Z'),
       maxRuns: 2_000,

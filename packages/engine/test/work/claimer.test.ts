@@ -141,8 +141,8 @@ describe('the plan of a claim', () => {
        select gen_random_uuid(), 'echo', n % 3, 2, '{}' from generate_series(1, 20000) n`,
     )
     const { rows } = await database.query<{ 'QUERY PLAN': string }>(
-      `explain (analyze, timing off) execute roundsman_claim_few('w1', now(), array['echo'], array[10], array[null::text],
-         array[gen_random_uuid()], array[900], array[1, 1, 1], array[-2147483648, 0, 1], array[0, 0, 0], array[-1, 0, 2147483647])`,
+      `explain (analyze, timing off) execute roundsman_claim_few('w1', array['echo'], array[10], array[null::text], array[gen_random_uuid()],
+         array[900], array[1, 1, 1], array[-2147483648, 0, 1], array[0, 0, 0], array[-1, 0, 2147483647], false, now(), null)`,
     )
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
     expect(plan).toMatch(/Index Scan using "JobWork_ready_idx"/)

@@ -1,7 +1,8 @@
 // Not quick: waits for retries.
 import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
-import { describe, expect, it } from 'vitest'
+import pg from 'pg'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { jobsWithoutWorker } from '../../src/internal.ts'
 import { defineJob, type Job, type RunContext, type TransactionOf } from '../../src/index.ts'
@@ -278,5 +279,32 @@ describe('createWorker', () => {
       durationMs: expect.any(Number),
     })
     expect(runtime.lines.some(({ msg }) => msg === 'Jobs scheduler enabled')).toBe(true)
+  })
+})
+
+describe('the work of a tick', () => {
+  const beat = defineJob({ name: 'beat', schedule: { cron: '* * * * * *', overlap: 'allow' } })
+  const start = (more: { only?: ['echo'] }) =>
+    startTestWorker(runtime, {
+      jobs: [beat, echo],
+      handlers: { beat: nothing, echo: nothing },
+      ...more,
+    })
+
+  it('is notified of only where the worker that decided the tick does not take it', async () => {
+    const listener = new pg.Client({ connectionString: runtime.url })
+    await listener.connect()
+    onTestFinished(() => listener.end())
+    const heard: string[] = []
+    listener.on('notification', ({ payload = '' }) => heard.push(payload))
+    await listener.query('listen roundsman_work')
+
+    const worker = await start({})
+    await waitFor(async () => (await runs()).filter(({ endedAt }) => endedAt).length >= 2)
+    await worker.stop()
+    expect(heard).toEqual([])
+
+    await start({ only: ['echo'] })
+    await waitFor(() => heard.some((payload) => payload.includes('beat')))
   })
 })

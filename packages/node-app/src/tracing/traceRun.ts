@@ -25,7 +25,7 @@ export interface TracedRun {
 export interface RunTrace {
   logFields: { traceId: string }
   within<Result>(work: () => Promise<Result>): Promise<Result>
-  ended(end: { kind: 'success' | 'failed' | 'lost'; code?: string }): void
+  ended(end: { kind: 'success' | 'failed' | 'lost' | 'suspended'; code?: string }): void
 }
 
 /**
@@ -59,7 +59,7 @@ export function traceRun(tracer: Tracer, propagator: TextMapPropagator, run: Tra
     logFields: { traceId: span.spanContext().traceId },
     within: (work) => context.with(within, work),
     ended({ kind, code }) {
-      if (kind !== 'success') {
+      if (kind === 'failed' || kind === 'lost') {
         span.setAttribute('error.type', code ?? 'run_lost')
         span.setStatus({ code: SpanStatusCode.ERROR })
       }

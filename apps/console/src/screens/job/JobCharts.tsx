@@ -3,9 +3,8 @@ import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { inWords } from '../../api/readRunDetails.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
-import { DurationScatter, type Span } from '../../charts/DurationScatter.tsx'
+import { DurationScatter } from '../../charts/DurationScatter.tsx'
 import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
-import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
@@ -13,8 +12,7 @@ import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatClock, formatExact, formatShort } from '../../time/formatExact.ts'
 
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
+const DAY_MS = 86_400_000
 
 /** What a job's runs came to, how long they took and what they counted. Panels without anything to see are left out. */
 export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
@@ -32,7 +30,7 @@ export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDe
   )
 }
 
-/** Says when such a day begins for whoever reads: all other times are by their clock. */
+/** Writes when such a day begins on the viewer's clock, as all other times are. */
 function inUtc(now: number): string {
   const begins = formatClock(new Date(Math.floor(now / DAY_MS) * DAY_MS).toISOString())
   return begins === '00:00' ? 'in UTC' : `in UTC, from ${begins} on your clock`
@@ -83,12 +81,8 @@ function RunsPanel({ name, detail, now }: PanelProps) {
 }
 
 function DurationsPanel({ name, detail, now }: PanelProps) {
-  const { sample, duration, versions, hours, days } = detail
+  const { sample, duration, versions } = detail
   const { p50Ms, p95Ms, runs } = duration
-  const spans: Span[] =
-    hours.length > 0
-      ? hours.map((hour) => ({ ...hour, fromMs: Date.parse(hour.from), lengthMs: HOUR_MS }))
-      : days.map((day) => ({ ...day, fromMs: Date.parse(day.date), lengthMs: DAY_MS }))
   const [only] = sample.runs
   return (
     <Panel
@@ -117,7 +111,6 @@ function DurationsPanel({ name, detail, now }: PanelProps) {
         <DurationScatter
           name={name}
           runs={sample.runs}
-          spans={spans}
           overall={duration}
           versions={versions}
           now={now}
@@ -182,17 +175,16 @@ function CountsPanel({ name, counted, looked }: CountsPanelProps) {
       title="Counts by run"
       aside={
         counters.length > 1 ? (
-          <InlineSelect
-            label="Counter"
-            value={counter}
-            onChange={({ target }) => setWanted(target.value)}
-          >
-            {counters.map((candidate) => (
-              <option key={candidate} value={candidate}>
-                {inWords(candidate)}
-              </option>
-            ))}
-          </InlineSelect>
+          <label className="inlineField">
+            <span className="muted">Counter</span>
+            <select value={counter} onChange={({ target }) => setWanted(target.value)}>
+              {counters.map((candidate) => (
+                <option key={candidate} value={candidate}>
+                  {inWords(candidate)}
+                </option>
+              ))}
+            </select>
+          </label>
         ) : undefined
       }
     >

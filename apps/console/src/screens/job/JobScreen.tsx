@@ -1,16 +1,20 @@
-import type { ConsoleJob, ConsoleJobDetail, ConsoleQueueJob } from '@roundsman/admin/contract'
+import type {
+  ConsoleJob,
+  ConsoleJobDetail,
+  ConsoleQueueJob,
+  ConsoleTick,
+} from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ActButton } from '../../actions/ActButton.tsx'
-import { useAction } from '../../actions/useAction.ts'
 import { ApiError } from '../../api/apiError.ts'
 import { jobQuery, overviewQuery } from '../../api/queries.ts'
 import { RunStrip } from '../../charts/RunStrip.tsx'
-import { TICK_KINDS, TICK_WORDS } from '../../charts/tickKind.ts'
+import { TICK_KINDS, TICK_WORDS, tickKind } from '../../charts/tickKind.ts'
 import { TickStrip } from '../../charts/TickStrip.tsx'
 import { ActionLog } from '../../parts/ActionLog.tsx'
-import { Count, isWaitingCut } from '../../parts/Count.tsx'
+import { Count } from '../../parts/Count.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
@@ -18,11 +22,12 @@ import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { QueuePause } from '../queue/QueuePause.tsx'
+import { JobMenu } from '../jobs/JobMenu.tsx'
 import { AttentionList } from '../overview/AttentionList.tsx'
+import { QueueState } from '../queue/QueueState.tsx'
+import { NextRuns } from '../schedule/NextRuns.tsx'
 import { JobCharts } from './JobCharts.tsx'
 import { Policies } from './Policies.tsx'
-import { UpcomingTicks } from './UpcomingTicks.tsx'
 
 const route = getRouteApi('/jobs/$name')
 
@@ -59,19 +64,8 @@ export function JobScreen(): ReactNode {
         }
       >
         {detail.data && <JobActions job={detail.data.job} />}
-        <Link to="/runs" search={{ name }} className="button isSmall isQuiet">
-          All its runs
-        </Link>
       </ScreenHeader>
-      <QueryView
-        query={detail}
-        skeleton={
-          <>
-            <Skeleton kind="panel" />
-            <Skeleton kind="panel" />
-          </>
-        }
-      >
+      <QueryView query={detail} skeleton={<Skeleton kind="panel" count={2} />}>
         {(data) => (
           <>
             <JobAttention name={name} />
@@ -84,37 +78,24 @@ export function JobScreen(): ReactNode {
   )
 }
 
-/** The actions on a job. */
+/** The actions on a job: what is paused has its button, and everything else is in the menu. */
 function JobActions({ job }: { job: ConsoleJob }) {
-  const act = useAction()
-  if (act === null) return null
-  const { name, schedule, paused, dryRun } = job
+  const { name, paused, queuePaused } = job
   return (
-    <div
-      className="jobActions"
-      role="group"
-      aria-label={`Actions for ${name}`}
-      data-focus-home="control"
-    >
-      <ActButton aria-label={`Run now: ${name}`} action={{ kind: 'run', name, dryRun: false }}>
-        Run now
-      </ActButton>
-      {dryRun && (
-        <ActButton aria-label={`Dry run: ${name}`} action={{ kind: 'run', name, dryRun: true }}>
-          Dry run
+    <>
+      {paused !== null && (
+        <ActButton look="isPrimary" action={{ kind: 'resume', name }}>
+          Resume the schedule
         </ActButton>
       )}
-      {/* One button for both: it keeps the focus when its meaning changes. */}
-      {(schedule !== null || paused !== null) && (
-        <ActButton
-          look={paused === null ? undefined : 'isPrimary'}
-          aria-label={`${paused === null ? 'Pause' : 'Resume'} schedule: ${name}`}
-          action={{ kind: paused === null ? 'pause' : 'resume', name }}
-        >
-          {paused === null ? 'Pause schedule' : 'Resume schedule'}
+      {queuePaused !== null && (
+        <ActButton look="isPrimary" action={{ kind: 'resumeQueue', name }}>
+          Resume the queue
         </ActButton>
       )}
-    </div>
+      <ActButton action={{ kind: 'run', name, dryRun: false }}>Run now</ActButton>
+      <JobMenu job={job} />
+    </>
   )
 }
 
@@ -150,8 +131,7 @@ function StillDue({ detail: { job, counted } }: { detail: ConsoleJobDetail }) {
 }
 
 function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
-  const { job, queue, upcoming, isCut, actions, schedules } = detail
-  const act = useAction()
+  const { job, queue, upcoming, actions, schedules } = detail
   return (
     <div className="columns">
       <div className="column">
@@ -159,7 +139,7 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
           {job.schedule ? (
             <>
               <TickStrip name={name} ticks={job.ticks} timeZone={job.schedule.timeZone} />
-              {job.ticks.length > 0 && <TickLegend />}
+              {job.ticks.length > 0 && <TickLegend ticks={job.ticks} />}
             </>
           ) : (
             <RunStrip name={name} runs={job.recentRuns} />
@@ -168,23 +148,25 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
         <JobCharts name={name} detail={detail} />
       </div>
       <div className="column">
-        <Panel title="Queue">
-          <JobQueue queue={queue} />
-        </Panel>
+        {isTold(queue) && (
+          <Panel title="Queue">
+            <JobQueue queue={queue} />
+          </Panel>
+        )}
         <Panel title="Policies">
           <Policies job={job} change={detail.scheduleChange} />
         </Panel>
-        {job.schedule && (
-          <Panel
-            title="Next 30 days"
-            aside={<span className="muted">{job.schedule.timeZone}</span>}
-          >
-            <UpcomingTicks upcoming={upcoming} isCut={isCut} isPaused={job.paused !== null} />
+        {upcoming.length > 0 && job.schedule && (
+          <Panel title="Next runs">
+            <NextRuns upcoming={upcoming} timeZone={job.schedule.timeZone} />
           </Panel>
         )}
-        {(schedules.count > 0 || act !== null) && (
+        {schedules.count > 0 && (
           <Panel title="Schedules by key">
-            <SchedulesByKey name={name} total={schedules} />
+            <Link to="/jobs/$name/schedules" params={{ name }}>
+              <Count value={schedules.count} isCut={schedules.isCut} />{' '}
+              {schedules.count === 1 ? 'schedule' : 'schedules'}
+            </Link>
           </Panel>
         )}
         {actions.length > 0 && (
@@ -197,82 +179,62 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
   )
 }
 
+/** Whether there is anything to say of its queue. */
+function isTold({
+  waiting,
+  active,
+  deadLetters,
+  queuePaused,
+  isUntaken,
+}: ConsoleQueueJob): boolean {
+  return waiting + active + deadLetters > 0 || queuePaused !== null || isUntaken
+}
+
 /** What the queue holds of the job, and whether workers take it. */
 function JobQueue({ queue }: { queue: ConsoleQueueJob }) {
   const { name, waiting, delayed, active, deadLetters, oldestWaitingAt } = queue
   return (
-    <div className="jobQueue">
-      <p>
-        {waiting === 0 ? (
-          'Nothing waits'
-        ) : (
-          <Link to="/queue" search={{ work: name }}>
-            <Count value={waiting} isCut={isWaitingCut(queue)} /> waiting
+    <div className="stacked">
+      {waiting > 0 && (
+        <span>
+          <Link to="/waiting" search={{ name }}>
+            <Count value={waiting} isCut={queue.isWaitingCut} /> waiting
           </Link>
-        )}
-        {delayed > 0 && (
-          <>
-            {' '}
-            (<Count value={delayed} /> of them for later)
-          </>
-        )}
-        {oldestWaitingAt !== null && (
-          <>
-            , the oldest due <Moment at={oldestWaitingAt} isToCome />
-          </>
-        )}
-        {active > 0 && (
-          <>
-            ,{' '}
-            <Link to="/runs" search={{ name, status: 'running' }}>
-              <Count value={active} /> running
-            </Link>
-          </>
-        )}
-        {deadLetters > 0 && (
-          <>
-            ,{' '}
-            <Link to="/queue" search={{ name }}>
-              <Count value={deadLetters} /> {deadLetters === 1 ? 'dead letter' : 'dead letters'}
-            </Link>
-          </>
-        )}
-      </p>
-      <QueuePause job={queue} />
+          {delayed > 0 && (
+            <>
+              {' '}
+              (<Count value={delayed} /> of them for later)
+            </>
+          )}
+          {oldestWaitingAt !== null && (
+            <>
+              , the oldest due <Moment at={oldestWaitingAt} isToCome />
+            </>
+          )}
+        </span>
+      )}
+      {active > 0 && (
+        <Link to="/runs" search={{ name, status: 'running' }}>
+          <Count value={active} /> running
+        </Link>
+      )}
+      {deadLetters > 0 && (
+        <Link to="/dead-letters" search={{ name }}>
+          <Count value={deadLetters} isCut={queue.areDeadLettersCut} />{' '}
+          {deadLetters === 1 ? 'dead letter' : 'dead letters'}
+        </Link>
+      )}
+      <QueueState queue={queue} />
     </div>
   )
 }
 
-/** The schedules that are kept as data, such as one for each customer. */
-function SchedulesByKey({ name, total }: { name: string; total: ConsoleJobDetail['schedules'] }) {
-  const act = useAction()
-  return (
-    <p>
-      {total.count === 0 ? (
-        <span className="muted">None, such as one for each customer. </span>
-      ) : (
-        <>
-          <Link to="/jobs/$name/schedules" params={{ name }}>
-            <Count value={total.count} isCut={total.isCut} />{' '}
-            {total.count === 1 ? 'schedule' : 'schedules'}
-          </Link>
-          {act !== null && ' · '}
-        </>
-      )}
-      {act !== null && (
-        <Link to="/jobs/$name/new-schedule" params={{ name }}>
-          Add one
-        </Link>
-      )}
-    </p>
-  )
-}
-
 /** Explains the shapes of a strip. */
-function TickLegend() {
+function TickLegend({ ticks }: { ticks: readonly ConsoleTick[] }) {
+  const seen = new Set(ticks.map(tickKind))
   return (
     <ul className="legend" aria-label="What the marks mean">
-      {TICK_KINDS.map((kind) => (
+      {TICK_KINDS.filter((kind) => seen.has(kind)).map((kind) => (
         <li key={kind}>
           <span className="stripPlace" aria-hidden="true">
             <i className={`mark is-${kind}`} />

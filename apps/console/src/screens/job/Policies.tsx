@@ -3,12 +3,11 @@ import { Link } from '@tanstack/react-router'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
-import { exactLines, formatShort } from '../../time/formatExact.ts'
 
 export const MISSED = {
-  once: 'One run makes up for all of them',
-  all: 'Each gets its run',
-  skip: 'They stay missed',
+  once: 'One run for all of them',
+  all: 'One run for each',
+  skip: 'Not run',
 } as const
 
 export const OVERLAP = {
@@ -18,11 +17,15 @@ export const OVERLAP = {
 } as const
 
 const KEY_ORDER = {
-  fair: 'Each has its share; who has had least is next',
-  fifo: 'The work of a key runs one at a time, in its order',
+  fair: 'Shared fairly',
+  fifo: 'One run at a time of each key, in order',
 } satisfies Record<NonNullable<ConsoleJob['keyOrder']>, string>
 
-/** The policies of a job's definition, in words. */
+/** Says `One run for all of them of the last 1 d`, or `Not run`. */
+export const describeMissed = (missed: keyof typeof MISSED, catchUpMs: number) =>
+  missed === 'skip' ? MISSED.skip : `${MISSED[missed]} of the last ${formatDuration(catchUpMs)}`
+
+/** The policies of a job's definition, in words. Those that are as usual are left out. */
 export function Policies({
   job,
   change,
@@ -30,34 +33,34 @@ export function Policies({
   job: ConsoleJob
   change: ConsoleJobDetail['scheduleChange']
 }) {
-  const { schedule, retry, guard } = job
+  const { schedule, retry, guard, lastRun } = job
+  const lanes = describeLanes(job)
   return (
     <dl className="facts">
       {schedule && (
         <>
           <Fact name="Schedule">
-            {schedule.words} <code>{schedule.cron}</code>
+            {schedule.words} <code>{schedule.cron}</code>{' '}
+            <span className="muted">{schedule.timeZone}</span>
           </Fact>
-          <Fact name="Time zone">{schedule.timeZone}</Fact>
           {change !== null && (
             <Fact name="Changed" isWrapped>
-              {change.to}, since{' '}
-              <Moment at={change.at} timeZone={schedule.timeZone}>
-                {formatShort(change.at)}
-              </Moment>{' '}
-              ({change.by}){change.before !== null && `; before: ${change.before}`}
+              <Moment at={change.at} timeZone={schedule.timeZone} /> by {change.by}: now {change.to}
+              {change.before !== null && `, was ${change.before}`}
             </Fact>
           )}
-          <Fact name="Next">
+          <Fact name="Next" isWrapped>
             <NextTick job={job} />
           </Fact>
-          <Fact name="Missed ticks">
-            {MISSED[schedule.missed]}, up to {formatDuration(schedule.catchUpMs)} later
-          </Fact>
-          <Fact name="If one still runs">{OVERLAP[schedule.overlap]}</Fact>
+          {(schedule.missed !== 'once' || schedule.catchUpMs !== DAY_MS) && (
+            <Fact name="Missed ticks">{describeMissed(schedule.missed, schedule.catchUpMs)}</Fact>
+          )}
+          {schedule.overlap !== 'skip' && (
+            <Fact name="If one still runs">{OVERLAP[schedule.overlap]}</Fact>
+          )}
         </>
       )}
-      <Fact name="Runs at once">{describeLanes(job)}</Fact>
+      {lanes !== '' && <Fact name="Runs at once">{lanes}</Fact>}
       {job.rateLimit !== null && (
         <Fact name="Rate limit">
           {job.rateLimit.limit.toLocaleString('en')} in {formatDuration(job.rateLimit.perMs)},{' '}
@@ -68,50 +71,69 @@ export function Policies({
         <Fact name="Keys" isWrapped>
           {KEY_ORDER[job.keyOrder]}:{' '}
           <Link to="/jobs/$name/keys" params={{ name: job.name }}>
-            what each has
+            all its keys
           </Link>
         </Fact>
       )}
       {(job.limits.length > 0 || job.globalConcurrency !== null) && (
         <Fact name="Limits" isWrapped>
           {job.limits.length > 0 && `${job.limits.join(', ')}: `}
-          <Link to="/limits">who holds the slots</Link>
+          <Link to="/limits">runs under them</Link>
         </Fact>
       )}
       <Fact name="Time-out">{formatDuration(job.timeoutMs)}</Fact>
       <Fact name="Retries">{describeRetry(retry)}</Fact>
-      <Fact name="Guard">
-        {guard === null ? 'None: one run may change any number of rows' : describeGuard(guard)}
-      </Fact>
-      {job.lastRun && (
+      {guard !== null && <Fact name="Guard">{describeGuard(guard)}</Fact>}
+      {lastRun && (
         <Fact name="Last run">
-          <Moment at={job.lastRun.startedAt} />
+          <Link to="/runs/$id" params={{ id: lastRun.id }}>
+            <Moment at={lastRun.startedAt} isInControl />
+          </Link>
         </Fact>
       )}
     </dl>
   )
 }
 
+const DAY_MS = 86_400_000
+
 /**
- * The pauses before the first retry and before the last: they double, and jitter adds up to as much again. Rounded as the
- * engine rounds them.
+ * Says `2 retries: after 5–10 s, then 10–20 s`. The pauses double, and jitter adds up to as much again. Rounded as the engine
+ * rounds them.
  */
 export function describeRetry({ limit, delayMs, maxDelayMs }: ConsoleJob['retry']): string {
   if (limit === 0) return 'None'
   const seconds = (ms: number) => Math.max(1, Math.round(ms / 1_000))
   const pause = (factor: number) =>
     formatDuration(Math.min(seconds(maxDelayMs), seconds(delayMs) * factor) * 1_000)
-  const [least, most, last] = [pause(1), pause(2), pause(2 ** Math.min(16, limit))]
-  const first = least === most ? least : `${least} to ${most}`
-  return `${limit.toLocaleString('en')}, after ${first}${last === most ? '' : `, doubling up to ${last}`}`
+  const span = (factor: number) => {
+    const [least, most] = [pause(factor), pause(2 * factor)]
+    if (least === most) return least
+    // `5–10 s`, and `40 s–1 min 20 s`.
+    const [amount, unit] = least.split(' ')
+    return most.split(' ').length === 2 &&
+      most.endsWith(` ${unit}`) &&
+      least === `${amount} ${unit}`
+      ? `${amount}–${most}`
+      : `${least}–${most}`
+  }
+  const [first, second, last] = [span(1), span(2), pause(2 ** Math.min(16, limit))]
+  const rest =
+    limit === 1 || first === last
+      ? ''
+      : limit === 2
+        ? `, then ${second}`
+        : `, doubling up to ${last}`
+  return `${limit.toLocaleString('en')} ${limit === 1 ? 'retry' : 'retries'}: after ${first}${rest}`
 }
 
+/** Empty: as many as a worker takes. */
 function describeLanes({ isExclusive, concurrency, ...over }: ConsoleJob): string {
   if (isExclusive) return '1, over all workers'
   const of = (count: number | null, whose: string) =>
     count === null ? [] : [`${count.toLocaleString('en')} ${whose}`]
   return [
-    concurrency === null ? 'As many as a worker takes' : of(concurrency, 'in each worker'),
+    ...of(concurrency, 'in each worker'),
     ...of(over.globalConcurrency, 'over all workers'),
     ...of(over.concurrencyPerKey, 'of each key'),
   ].join(', ')
@@ -126,37 +148,23 @@ function describeGuard({ maxRows, maxShare, minRows }: NonNullable<ConsoleJob['g
   return `Asks before it changes more than ${limits.join(' or ')}${always}`
 }
 
-/** When the job is due next, on every clock that differs, or why it is not. */
+/** When the job is due next, or why it is not. */
 function NextTick({ job: { schedule, paused } }: { job: ConsoleJob }) {
-  if (paused !== null) {
+  if (paused !== null)
     return (
-      <div className="jobNext">
-        <p>
-          <span className="badge isPaused">Paused</span> <Moment at={paused.at} />
-        </p>
-        <p className="small muted">
-          {paused.by !== null && <>by {paused.by}</>}
-          {paused.reason !== null && paused.reason !== '' && <>: {paused.reason}</>}
-        </p>
-      </div>
+      <>
+        <span className="badge isPaused">Paused</span> <Moment at={paused.at} />
+        {paused.by !== null && ` by ${paused.by}`}
+        {paused.reason !== null && paused.reason !== '' && `: ${paused.reason}`}
+      </>
     )
-  }
-  if (schedule === null) return <div className="jobNext muted small">No schedule</div>
-  if (schedule.nextAt === null) return <div className="jobNext muted small">Never due again</div>
-  const { nextAt, timeZone } = schedule
+  if (schedule === null || schedule.nextAt === null) return 'Never due again'
   return (
-    <div className="jobNext">
-      <p>
-        {schedule.lateMs !== null && (
-          <span className="badge isLate">{formatRoughDuration(schedule.lateMs)} late</span>
-        )}{' '}
-        <Moment at={nextAt} isToCome timeZone={timeZone} />
-      </p>
-      {exactLines(nextAt, timeZone).map((line, index) => (
-        <p key={line} className={index === 0 ? 'small' : 'small muted'}>
-          {line}
-        </p>
-      ))}
-    </div>
+    <>
+      {schedule.lateMs !== null && (
+        <span className="badge isLate">{formatRoughDuration(schedule.lateMs)} late</span>
+      )}{' '}
+      <Moment at={schedule.nextAt} isToCome timeZone={schedule.timeZone} />
+    </>
   )
 }

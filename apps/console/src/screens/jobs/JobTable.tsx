@@ -10,6 +10,7 @@ import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
 import { formatRoughDuration } from '../../time/formatDuration.ts'
 import { differsFromViewer, formatShort } from '../../time/formatExact.ts'
+import { shareOf } from '../limit/shareOf.ts'
 import { JobMenu } from './JobMenu.tsx'
 
 const COLUMNS: readonly Column<ConsoleJob>[] = [
@@ -22,7 +23,7 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
       <>
         <JobLink name={name} data-row-link className="strongLink rowLink isCut isBlock" />
         <span className="rowNote isCut isBlock" title={description}>
-          {queuePaused === null ? description : <strong>Its queue is paused</strong>}
+          {queuePaused === null ? description : <strong>Queue paused</strong>}
         </span>
       </>
     ),
@@ -46,7 +47,7 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
       </>
     ),
   },
-  { header: 'Actions', isPlain: true, cell: (job) => <JobMenu job={job} /> },
+  { header: 'Actions', isPlain: true, isMenu: true, cell: (job) => <JobMenu job={job} /> },
 ]
 
 export function JobTable({ jobs }: { jobs: readonly ConsoleJob[] }) {
@@ -65,7 +66,7 @@ export function JobTable({ jobs }: { jobs: readonly ConsoleJob[] }) {
 
 /** Puts jobs that need somebody first, then paused ones; the others stay in the order of the catalogue. */
 function byTrouble(one: ConsoleJob, other: ConsoleJob): number {
-  return rank(one) - rank(other) || shareOf(other) - shareOf(one)
+  return rank(one) - rank(other) || failing(other) - failing(one)
 }
 
 function hasTrouble({ schedule, isFailing }: ConsoleJob): boolean {
@@ -78,7 +79,7 @@ function rank(job: ConsoleJob): number {
   return job.paused === null && job.queuePaused === null ? 3 : 2
 }
 
-function shareOf({ isFailing, failures }: ConsoleJob): number {
+function failing({ isFailing, failures }: ConsoleJob): number {
   return isFailing && failures !== null ? failures.failed / failures.runs : 0
 }
 
@@ -113,7 +114,7 @@ function Next({ job: { schedule, paused } }: { job: ConsoleJob }) {
       </>
     )
   }
-  if (schedule === null) return <span className="muted">–</span>
+  if (schedule === null) return null
   const { nextAt, lateMs, timeZone } = schedule
   if (nextAt === null) return <span className="muted">Never again</span>
   return (
@@ -163,7 +164,7 @@ function Expired({ job: { name, recentRuns } }: { job: ConsoleJob }) {
 /** The failures of the last hour, if there are any. */
 function Failures({ job: { name, failures, isFailing } }: { job: ConsoleJob }) {
   const text = useClock((now) => (failures === null ? '' : describeFailures(failures, now)))
-  if (failures === null) return <span className="muted">–</span>
+  if (failures === null) return null
   return (
     <Link
       to="/runs"
@@ -171,7 +172,9 @@ function Failures({ job: { name, failures, isFailing } }: { job: ConsoleJob }) {
       className="quietLink"
       data-tip={`${failures.withCode} × ${failures.code}`}
     >
-      <span className={isFailing ? 'isBad isBlock' : 'isBlock'}>{formatShare(failures)}</span>
+      <span className={isFailing ? 'isBad isBlock' : 'isBlock'}>
+        {shareOf(failures.failed, failures.runs)}
+      </span>
       <span className="rowNote isBlock">{text.replace(' failed', '')}</span>
     </Link>
   )
@@ -187,12 +190,4 @@ function describeFailures(
   const spanMs = isCut ? Math.max(1_000, now - Date.parse(from)) : HOUR_MS
   const count = (value: number) => value.toLocaleString('en')
   return `${count(failed)} of ${count(runs)} failed in ${formatRoughDuration(spanMs)}`
-}
-
-/** The share of failed runs in whole per cent; never 0 or 100 % if that is not exact. */
-function formatShare({ runs, failed }: { runs: number; failed: number }): string {
-  const percent = runs === 0 ? 0 : (failed / runs) * 100
-  if (percent > 0 && percent < 1) return '< 1 %'
-  if (percent < 100 && percent > 99) return '> 99 %'
-  return `${Math.round(percent)} %`
 }

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { jobsQuery } from '../../api/queries.ts'
+import { Button } from '../../parts/Button.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
@@ -54,13 +55,9 @@ export function JobsScreen(): ReactNode {
           if (shown.length === 0) {
             return (
               <EmptyState title={`No job has “${q}” in its name`}>
-                <button
-                  type="button"
-                  className="button"
-                  onClick={() => void navigate({ to: '/jobs', search: {}, replace: true })}
-                >
+                <Button onClick={() => void navigate({ to: '/jobs', search: {}, replace: true })}>
                   Show all {all.length}
-                </button>
+                </Button>
               </EmptyState>
             )
           }

@@ -3,19 +3,19 @@ import { useServices } from '../../services/useServices.ts'
 import { formatRecent } from '../../time/formatExact.ts'
 
 interface HaltProps {
-  state: 'Paused' | 'Parked'
+  state: 'Paused' | 'Refused'
   /** Null: until somebody ends it. */
   until: string | null
   by?: string | null
   reason: string | null
 }
 
-/** Says that nothing of a limit or a key starts, until when, and why. */
+/** Says that nothing of a limit or a key starts, until when, and why: somebody paused it, or a service refused more. */
 export function Halt({ state, until, by = null, reason }: HaltProps) {
   const { clock } = useServices()
   return (
     <span>
-      <span className="badge isLate">{state}</span>
+      <span className="badge isLate">{state === 'Refused' ? 'Waiting (429)' : state}</span>
       {until !== null && (
         <>
           {' '}

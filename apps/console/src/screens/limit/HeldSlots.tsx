@@ -1,5 +1,5 @@
 import { Link } from '@tanstack/react-router'
-import { Moment } from '../../parts/Moment.tsx'
+import { Elapsed } from '../../parts/Elapsed.tsx'
 import { readWorkerId } from '../worker/workerIdentity.ts'
 
 /** The runs that hold the slots of a limit. Nothing where there are none. */
@@ -30,7 +30,7 @@ export function HeldSlots({
               </Link>
             </>
           )}{' '}
-          since <Moment at={startedAt} /> in{' '}
+          for <Elapsed since={startedAt} /> in{' '}
           <Link to="/workers/$id" params={{ id: workerId }} search={{ at: startedAt }}>
             {readWorkerId(workerId)?.host ?? workerId}
           </Link>

@@ -1,10 +1,11 @@
-import type { ConsoleKey, WaitingWork } from '@roundsman/admin/contract'
+import type { ConsoleKey } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { deadLettersQuery, keyQuery, runsQuery, workQuery } from '../../api/queries.ts'
-import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { ButtonLink } from '../../parts/Button.tsx'
+import { DataTable } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -14,11 +15,11 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { GIVEN_UP, LETTER_ERROR } from '../queue/letterColumns.tsx'
+import { GIVEN_UP, LETTER_ERROR, WAITING } from '../work/pieceColumns.tsx'
 import { RunTable } from '../runs/RunTable.tsx'
 import { Halt } from './Halt.tsx'
 import { HeldSlots } from './HeldSlots.tsx'
-import { KeyPause } from './KeyPause.tsx'
+import { KeyMenu } from './KeyMenu.tsx'
 import { shareOf } from './shareOf.ts'
 
 const LOOK_MS = 5_000
@@ -62,7 +63,7 @@ export function KeyScreen({ name, of: key }: { name: string; of: string }): Reac
               <Panel title="Now">
                 <Now of={data} />
               </Panel>
-              <Panel title="What counts for it">
+              <Panel title="Limits">
                 <Rules of={data} />
               </Panel>
             </div>
@@ -84,10 +85,18 @@ function KeyActions({ name, of }: { name: string; of: ConsoleKey }) {
           Try now
         </ActButton>
       )}
-      <KeyPause name={name} of={key} isPaused={paused !== null} />
-      {limit.order !== 'fifo' && (
-        <ActButton action={{ kind: 'limitKey', name, key, now: perKey }}>Limit</ActButton>
+      {paused !== null && (
+        <ActButton look="isPrimary" action={{ kind: 'resumeWorkOfKey', name, key }}>
+          Resume
+        </ActButton>
       )}
+      <KeyMenu
+        name={name}
+        of={key}
+        isPaused={paused !== null}
+        isParked={parkedUntil !== null}
+        perKey={limit.order === 'fifo' ? undefined : perKey}
+      />
     </>
   )
 }
@@ -138,7 +147,9 @@ function Rules({ of }: { of: ConsoleKey }) {
   return (
     <>
       {limit === null && (
-        <p className="note">No worker has registered keys of this job, so nothing can be set.</p>
+        <p className="note">
+          No worker has registered keys of this job, so nobody can pause or limit them.
+        </p>
       )}
       <dl className="facts">
         {paused !== null && (
@@ -151,8 +162,8 @@ function Rules({ of }: { of: ConsoleKey }) {
           </Fact>
         )}
         {parkedUntil !== null && (
-          <Fact name="Parked" isWrapped>
-            <Halt state="Parked" until={parkedUntil} reason={parkReason} />
+          <Fact name="Waiting (429)" isWrapped>
+            <Halt state="Refused" until={parkedUntil} reason={parkReason} />
           </Fact>
         )}
         <Fact name="Runs at once">
@@ -160,7 +171,7 @@ function Rules({ of }: { of: ConsoleKey }) {
             ? '1, in order'
             : perKey === null
               ? own.toLocaleString('en')
-              : `${perKey.toLocaleString('en')}; the job says ${own.toLocaleString('en')}`}
+              : `${perKey.toLocaleString('en')}; in the code ${own.toLocaleString('en')}`}
         </Fact>
         {limit?.rateBy === 'key' && limit.rateLimit !== null && (
           <Fact name="Rate limit">
@@ -177,28 +188,6 @@ function Rules({ of }: { of: ConsoleKey }) {
     </>
   )
 }
-
-const WORK: readonly Column<WaitingWork>[] = [
-  {
-    header: 'Due',
-    isRowHeader: true,
-    isPlain: true,
-    cell: ({ workId, startAfter, name }) => (
-      <Link to="/queue/$id" params={{ id: workId }} data-row-link className="strongLink rowLink">
-        <Moment at={startAfter} isToCome isInControl />
-        <span className="srOnly">, why this work of {name} waits</span>
-      </Link>
-    ),
-  },
-  {
-    header: 'Label',
-    isWide: true,
-    isEmpty: ({ label }) => label === null,
-    cell: ({ label }) => label ?? <span className="muted">–</span>,
-  },
-  { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
-  { header: 'Attempts', align: 'end', cell: ({ attempts }) => attempts },
-]
 
 function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: ConsoleKey }) {
   const { api } = useServices()
@@ -220,9 +209,9 @@ function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: Cons
             <BulkButton look="isDangerous" bulk={{ what: 'cancelWork', ...all }}>
               Cancel all
             </BulkButton>
-            <Link to="/queue" search={{ work: name, key }}>
-              In the queue
-            </Link>
+            <ButtonLink to="/waiting" search={{ name, key }}>
+              All
+            </ButtonLink>
           </span>
         )
       }
@@ -234,7 +223,7 @@ function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: Cons
           ) : (
             <DataTable
               caption="Waiting work"
-              columns={WORK}
+              columns={WAITING}
               rows={page.work.slice(0, SHOWN)}
               keyOf={({ workId }) => workId}
             />
@@ -260,7 +249,7 @@ function Letters({ name, of: { key, deadLetters } }: { name: string; of: Console
       title="Dead letters"
       className="isFlush"
       aside={
-        <Link to="/queue" search={{ name, letterKey: key }}>
+        <Link to="/dead-letters" search={{ name, key }}>
           All {deadLetters.toLocaleString('en')}
         </Link>
       }

@@ -1,20 +1,18 @@
 import type { ConsoleKeys } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { useId, type ReactNode } from 'react'
-import { useAction } from '../../actions/useAction.ts'
+import type { ReactNode } from 'react'
 import { KEY_SORTS, keysQuery, type KeySort } from '../../api/queries.ts'
-import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { InputField, SelectField } from '../../parts/Field.tsx'
 import { Moment } from '../../parts/Moment.tsx'
-import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { Halt } from './Halt.tsx'
-import { KeyPause } from './KeyPause.tsx'
+import { KeyMenu } from './KeyMenu.tsx'
 import { KeyScreen } from './KeyScreen.tsx'
 import { shareOf } from './shareOf.ts'
 
@@ -41,7 +39,6 @@ export function KeysScreen(): ReactNode {
 function Keys({ name }: { name: string }): ReactNode {
   const { api } = useServices()
   const { order = 'waiting' } = route.useSearch()
-  const act = useAction()
   const keys = useQuery({
     ...keysQuery(api, name, order),
     placeholderData: keepPreviousData,
@@ -64,11 +61,8 @@ function Keys({ name }: { name: string }): ReactNode {
           </p>
         }
       />
-      <Panel
-        title="By key"
-        className="isFlush keyTable"
-        aside={<Tools name={name} order={order} />}
-      >
+      <Tools order={order} />
+      <div className="panel isFlush keyTable">
         <QueryView
           query={keys}
           skeleton={<Skeleton kind="row" count={6} />}
@@ -78,71 +72,61 @@ function Keys({ name }: { name: string }): ReactNode {
             page.keys.length === 0 ? (
               <EmptyState title="No work has a key">
                 <p>
-                  Each key that has work or has had some within the hour is listed here, and each of
-                  which somebody has said something.
+                  Keys are listed here that have work, have had some within the hour, or that
+                  somebody has paused or limited.
                 </p>
               </EmptyState>
             ) : (
               <DataTable
                 caption={`Keys of ${name}`}
-                columns={[...columnsOf(name, page), ...(act === null ? [] : [pauseColumn(name)])]}
+                columns={[...columnsOf(name, page), menuColumn(name)]}
                 rows={page.keys}
                 keyOf={({ key }) => key}
               />
             )
           }
         </QueryView>
-      </Panel>
+      </div>
     </>
   )
 }
 
 /** Opens a key that is not listed, and sorts. */
-function Tools({ name, order }: { name: string; order: KeySort }) {
+function Tools({ order }: { order: KeySort }) {
   const navigate = route.useNavigate()
-  const keyId = useId()
   return (
-    <span className="panelTools">
-      <form
-        className="inlineField"
-        onSubmit={(event) => {
-          event.preventDefault()
-          const key = new FormData(event.currentTarget).get('key')
-          if (typeof key !== 'string' || key === '') return
-          void navigate({ to: '/jobs/$name/keys', params: { name }, search: { key } })
-        }}
-      >
-        <label className="muted" htmlFor={keyId}>
-          Key
-        </label>
-        <input
-          id={keyId}
+    <form
+      className="filters"
+      onSubmit={(event) => {
+        event.preventDefault()
+        const key = new FormData(event.currentTarget).get('key')
+        if (typeof key === 'string' && key !== '') void navigate({ search: { key } })
+      }}
+    >
+      <div className="filterRow">
+        <InputField
+          label="Open a key"
           name="key"
-          type="search"
           maxLength={200}
           placeholder="then Enter"
-          autoComplete="off"
+          data-filter
         />
-      </form>
-      <InlineSelect
-        label="Order"
-        value={order}
-        onChange={({ target }) => {
-          const chosen = KEY_SORTS.find((one) => one === target.value)
-          void navigate({
-            to: '/jobs/$name/keys',
-            params: { name },
-            search: { order: chosen === 'waiting' ? undefined : chosen },
-          })
-        }}
-      >
-        {KEY_SORTS.map((one) => (
-          <option key={one} value={one}>
-            {SORTS[one]}
-          </option>
-        ))}
-      </InlineSelect>
-    </span>
+        <SelectField
+          label="Order"
+          value={order}
+          onChange={({ target }) => {
+            const chosen = KEY_SORTS.find((one) => one === target.value)
+            void navigate({ search: { order: chosen === 'waiting' ? undefined : chosen } })
+          }}
+        >
+          {KEY_SORTS.map((one) => (
+            <option key={one} value={one}>
+              {SORTS[one]}
+            </option>
+          ))}
+        </SelectField>
+      </div>
+    </form>
   )
 }
 
@@ -150,12 +134,11 @@ function describeTotal({ total, keys, counted, isCut }: ConsoleKeys): string {
   const all = `${total.toLocaleString('en')} ${total === 1 ? 'key' : 'keys'}`
   const shown = total > keys.length ? `, the first ${keys.length} of them` : ''
   return isCut
-    ? `over ${all}${shown}: counted are the first ${counted.toLocaleString('en')} pieces that wait`
+    ? `over ${all}${shown}, counted by the first ${counted.toLocaleString('en')} pieces that wait`
     : `${all}${shown}`
 }
 
-const number = (value: number) =>
-  value === 0 ? <span className="muted">0</span> : value.toLocaleString('en')
+const number = (value: number) => value > 0 && value.toLocaleString('en')
 
 const columnsOf = (name: string, page: ConsoleKeys): readonly Column<Key>[] => [
   {
@@ -178,16 +161,24 @@ const columnsOf = (name: string, page: ConsoleKeys): readonly Column<Key>[] => [
         </Link>
       ),
   },
-  { header: 'Waiting', align: 'end', cell: ({ waiting }) => number(waiting) },
-  { header: 'Running', align: 'end', cell: ({ running }) => number(running) },
+  {
+    header: 'Waiting',
+    align: 'end',
+    isEmpty: ({ waiting }) => waiting === 0,
+    cell: ({ waiting }) => number(waiting),
+  },
+  {
+    header: 'Running',
+    align: 'end',
+    isEmpty: ({ running }) => running === 0,
+    cell: ({ running }) => number(running),
+  },
   {
     header: 'Last hour',
     align: 'end',
     isEmpty: ({ startedLastHour }) => startedLastHour === 0,
     cell: ({ startedLastHour }) =>
-      startedLastHour === 0 ? (
-        <span className="muted">–</span>
-      ) : (
+      startedLastHour > 0 && (
         <span
           data-tip={`${startedLastHour.toLocaleString('en')} of ${page.areStartsCut ? 'the latest ' : ''}${page.startedLastHour.toLocaleString('en')} runs`}
         >
@@ -198,8 +189,7 @@ const columnsOf = (name: string, page: ConsoleKeys): readonly Column<Key>[] => [
   {
     header: 'Oldest',
     isEmpty: ({ oldestAt }) => oldestAt === null,
-    cell: ({ oldestAt }) =>
-      oldestAt === null ? <span className="muted">–</span> : <Moment at={oldestAt} />,
+    cell: ({ oldestAt }) => oldestAt !== null && <Moment at={oldestAt} />,
   },
   {
     header: 'Dead letters',
@@ -217,12 +207,20 @@ const columnsOf = (name: string, page: ConsoleKeys): readonly Column<Key>[] => [
   },
 ]
 
-const pauseColumn = (name: string): Column<Key> => ({
+const menuColumn = (name: string): Column<Key> => ({
   header: 'Actions',
   isPlain: true,
-  isFull: true,
-  cell: ({ key, paused }) =>
-    key === '' ? null : <KeyPause name={name} of={key} isPaused={paused !== null} />,
+  isMenu: true,
+  cell: ({ key, paused, parkedUntil, perKey }) =>
+    key !== '' && (
+      <KeyMenu
+        name={name}
+        of={key}
+        isPaused={paused !== null}
+        isParked={parkedUntil !== null}
+        perKey={perKey}
+      />
+    ),
 })
 
 function State({ of }: { of: Key }) {
@@ -230,7 +228,7 @@ function State({ of }: { of: Key }) {
   return (
     <span className="stacked isWrapped">
       {paused !== null && <Halt state="Paused" {...paused} />}
-      {parkedUntil !== null && <Halt state="Parked" until={parkedUntil} reason={parkReason} />}
+      {parkedUntil !== null && <Halt state="Refused" until={parkedUntil} reason={parkReason} />}
       {perKey !== null && <span>{perKey.toLocaleString('en')} at once</span>}
     </span>
   )

@@ -2,13 +2,14 @@ import type { ConsoleLimit } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { Fragment, type ReactNode } from 'react'
-import { ActButton } from '../../actions/ActButton.tsx'
 import { useAction } from '../../actions/useAction.ts'
 import { limitsQuery } from '../../api/queries.ts'
 import { JobLink } from '../../parts/JobLink.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Menu } from '../../parts/Menu.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { ProgressBar } from '../../parts/ProgressBar.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
@@ -20,7 +21,6 @@ import { HeldSlots } from './HeldSlots.tsx'
 /** What may run at once over all workers, and who holds the slots now. */
 export function LimitsScreen(): ReactNode {
   const { api } = useServices()
-  const act = useAction()
   const limits = useQuery({ ...limitsQuery(api), refetchInterval: 5_000 })
   return (
     <>
@@ -31,13 +31,14 @@ export function LimitsScreen(): ReactNode {
             rows.length === 0 ? (
               <EmptyState title="No job has a limit over all workers">
                 <p>
-                  Limits are listed here once a worker has registered them, or somebody has set one.
+                  A job gets one by <code>concurrency.global</code>, <code>rateLimit</code> or{' '}
+                  <code>limits</code> in its definition.
                 </p>
               </EmptyState>
             ) : (
               <DataTable
                 caption="Limits"
-                columns={act === null ? COLUMNS : [...COLUMNS, SET]}
+                columns={[...COLUMNS, ACTIONS]}
                 rows={rows}
                 keyOf={({ name, jobs }) => `${jobs === null} ${name}`}
               />
@@ -55,7 +56,7 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
     isRowHeader: true,
     isPlain: true,
     isFull: true,
-    cell: ({ name, jobs, order }) => (
+    cell: ({ name, jobs }) => (
       <span className="stacked isWrapped">
         {jobs === null ? (
           <JobLink name={name} />
@@ -75,11 +76,6 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
             </span>
           </span>
         )}
-        {order !== null && (
-          <Link to="/jobs/$name/keys" params={{ name }}>
-            Its keys
-          </Link>
-        )}
       </span>
     ),
   },
@@ -97,68 +93,54 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
             {rateBy === 'key' && ' of each key'}
           </span>
         )}
-        {parkedUntil !== null && <Halt state="Parked" until={parkedUntil} reason={parkReason} />}
+        {parkedUntil !== null && <Halt state="Refused" until={parkedUntil} reason={parkReason} />}
       </span>
-    ),
-  },
-  {
-    header: 'Held by',
-    isPlain: true,
-    isFull: true,
-    isEmpty: ({ runs }) => runs.length === 0,
-    cell: ({ runs, running }) => (
-      <>
-        <HeldSlots runs={runs} />
-        {running > runs.length && (
-          <span className="muted small">
-            and {(running - runs.length).toLocaleString('en')} more
-          </span>
-        )}
-      </>
     ),
   },
 ]
 
-const SET: Column<ConsoleLimit> = {
+const ACTIONS: Column<ConsoleLimit> = {
   header: 'Actions',
   isPlain: true,
-  isFull: true,
-  cell: (limit) => <SetLimit limit={limit} />,
+  isMenu: true,
+  cell: (limit) => <LimitMenu limit={limit} />,
 }
 
-function SetLimit({ limit: { name, jobs, setGlobal, parkedUntil } }: { limit: ConsoleLimit }) {
+function LimitMenu({ limit }: { limit: ConsoleLimit }) {
+  const { name, jobs, order, setGlobal: now, parkedUntil } = limit
+  const act = useAction()
   const isShared = jobs !== null
   return (
-    <span className="stacked">
-      <ActButton
-        look="isQuiet"
-        aria-label={`Set the limit of ${name}`}
-        action={{ kind: 'setLimit', name, isShared, now: setGlobal }}
-      >
-        Set
-      </ActButton>
-      {parkedUntil !== null && (
-        <ActButton
-          look="isQuiet"
-          aria-label={`Try now what waits for ${name}`}
-          action={{ kind: 'unparkLimit', name, isShared }}
-        >
-          Try now
-        </ActButton>
-      )}
-    </span>
+    <Menu
+      label={`Actions for the limit of ${name}`}
+      items={[
+        act !== null &&
+          parkedUntil !== null && {
+            label: 'Try now',
+            onChoose: () => act({ kind: 'unparkLimit', name, isShared }),
+          },
+        act !== null && {
+          label: 'Set the limit',
+          onChoose: () => act({ kind: 'setLimit', name, isShared, now }),
+        },
+        order !== null && { label: 'Its keys', link: { to: '/jobs/$name/keys', params: { name } } },
+        !isShared && { label: 'Waiting work', link: { to: '/waiting', search: { name } } },
+      ]}
+    />
   )
 }
 
+/** How many run, of how many, with a bar where there is a limit. */
 function AtOnce({ limit }: { limit: ConsoleLimit }) {
-  const { running, global, setGlobal, setBy, setAt, setReason, perKey } = limit
+  const { running, runs, global, setGlobal, setBy, setAt, setReason, perKey } = limit
   const most = setGlobal ?? global
   return (
     <span className="stacked isWrapped">
-      <span>
-        {running.toLocaleString('en')}{' '}
-        {most === null ? 'running' : `of ${most.toLocaleString('en')}`}
-      </span>
+      {most === null ? (
+        <span>{running.toLocaleString('en')} running</span>
+      ) : (
+        <ProgressBar progress={{ done: running, total: most }} label={`Slots of ${limit.name}`} />
+      )}
       {setGlobal !== null && (
         <span className="muted small">
           set by {setBy}
@@ -168,10 +150,15 @@ function AtOnce({ limit }: { limit: ConsoleLimit }) {
               <Moment at={setAt} />
             </>
           )}
-          {setReason !== null && ` · ${setReason}`}; the code says {global ?? 'nothing'}
+          {setReason !== null && ` · ${setReason}`}; in the code{' '}
+          {global?.toLocaleString('en') ?? 'no limit'}
         </span>
       )}
       {perKey !== null && <span className="muted small">{perKey} of each key</span>}
+      <HeldSlots runs={runs} />
+      {running > runs.length && (
+        <span className="muted small">and {(running - runs.length).toLocaleString('en')} more</span>
+      )}
     </span>
   )
 }

@@ -1,9 +1,10 @@
 import type { ConsoleAttention } from '@roundsman/admin/contract'
-import { Link } from '@tanstack/react-router'
+import type { LinkProps } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
+import type { Action } from '../../actions/action.ts'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { CancelWork } from '../../actions/CancelWork.tsx'
-import { Button } from '../../parts/Button.tsx'
+import { Button, ButtonLink } from '../../parts/Button.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { JobLink } from '../../parts/JobLink.tsx'
 import { isBad } from './describeOverview.ts'
@@ -85,76 +86,69 @@ function withLink(text: string, name: string | undefined): ReactNode {
 function actOn(item: ConsoleAttention): ReactNode {
   const { kind, stage, jobs, runId, workId, workerId, key, limit, count, isCut } = item
   const name = jobs[0] ?? ''
-  const view = runId === undefined ? null : <RunLink runId={runId} about={name} />
+  const view = (of: string, link: LinkProps) => (
+    <ButtonLink {...link} aria-label={`View: ${of}`}>
+      View
+    </ButtonLink>
+  )
+  const act = (words: string, of: string, action: Action) => (
+    <ActButton aria-label={`${words}: ${of}`} action={action}>
+      {words}
+    </ActButton>
+  )
+  const run =
+    runId !== undefined && view(`run of ${name}`, { to: '/runs/$id', params: { id: runId } })
+  const limits = view('limits', { to: '/limits' })
+  const waiting = view(`waiting work of ${name}`, { to: '/waiting', search: { name } })
   switch (kind) {
     case 'late':
-      return (
-        key === undefined &&
-        jobs.length === 1 && (
-          <ActButton aria-label={`Run now: ${name}`} action={{ kind: 'run', name, dryRun: false }}>
-            Run now
-          </ActButton>
-        )
-      )
+      if (key !== undefined || jobs.length !== 1) return null
+      return act('Run now', name, { kind: 'run', name, dryRun: false })
     case 'silent':
-      return workerId !== undefined && <WorkerLink id={workerId} />
+      if (workerId === undefined) return null
+      return view(`worker ${workerId}`, { to: '/workers/$id', params: { id: workerId } })
     case 'failing':
       return (
         <>
-          {view}
-          {runId !== undefined && stage !== 'over' && (
-            <ActButton
-              aria-label={`Run again: ${name}`}
-              action={{ kind: 'run', name, dryRun: false, runId }}
-            >
-              Run again
-            </ActButton>
-          )}
+          {run}
+          {runId !== undefined &&
+            stage !== 'over' &&
+            act('Run again', name, { kind: 'run', name, dryRun: false, runId })}
         </>
       )
     case 'endedWorkers':
       return (
         <>
-          {view}
+          {run}
           {workId !== undefined && <CancelWork name={name} workId={workId} />}
         </>
       )
     case 'blocked':
       return (
         <>
-          {view}
-          {runId !== undefined && (
-            <ActButton
-              aria-label={`Approve: ${name}`}
-              action={{ kind: 'approve', name, runId, due: count }}
-            >
-              Approve
-            </ActButton>
-          )}
+          {run}
+          {runId !== undefined &&
+            act('Approve', name, { kind: 'approve', name, runId, due: count })}
         </>
       )
     case 'paused':
-      if (limit !== undefined) return <LimitsLink />
-      return key === undefined ? (
+      if (limit !== undefined) return limits
+      if (key !== undefined)
+        return act('Resume', `key ${key} of ${name}`, { kind: 'resumeWorkOfKey', name, key })
+      return (
         <>
-          <QueueLink what={`queue of ${name}`} search={{ work: name }} />
-          <ActButton aria-label={`Resume: queue of ${name}`} action={{ kind: 'resumeQueue', name }}>
-            Resume
-          </ActButton>
+          {waiting}
+          {act('Resume', `queue of ${name}`, { kind: 'resumeQueue', name })}
         </>
-      ) : (
-        <ActButton
-          aria-label={`Resume: key ${key} of ${name}`}
-          action={{ kind: 'resumeWorkOfKey', name, key }}
-        >
-          Resume
-        </ActButton>
       )
     case 'deadLetters':
     case 'keyBlocked':
       return (
         <>
-          <QueueLink what={`dead letters of ${name}`} search={{ name }} />
+          {view(`dead letters of ${name}`, {
+            to: '/dead-letters',
+            search: { name, ...(kind === 'keyBlocked' && { key }) },
+          })}
           {kind === 'deadLetters' && jobs.length === 1 && (
             <BulkButton
               aria-label={`Retry all: ${name}`}
@@ -166,15 +160,11 @@ function actOn(item: ConsoleAttention): ReactNode {
         </>
       )
     case 'backlog':
-      return limit === undefined ? (
-        <QueueLink what={`queue of ${name}`} search={{ work: name }} />
-      ) : (
-        <LimitsLink />
-      )
+      return limit === undefined ? waiting : limits
     case 'limitExceeded':
-      return <LimitsLink />
+      return limits
     case 'noWorker':
-      return name !== '' && <QueueLink what={`work of ${name}`} search={{ work: name }} />
+      return name !== '' && waiting
     case 'database':
     case 'lockWait':
     case 'schedulesRefused':
@@ -182,52 +172,4 @@ function actOn(item: ConsoleAttention): ReactNode {
     default:
       return kind satisfies never
   }
-}
-
-function RunLink({ runId, about }: { runId: string; about: string }) {
-  return (
-    <Link
-      className="button isSmall isQuiet"
-      to="/runs/$id"
-      params={{ id: runId }}
-      aria-label={`View: run of ${about}`}
-    >
-      View
-    </Link>
-  )
-}
-
-function WorkerLink({ id }: { id: string }) {
-  return (
-    <Link
-      className="button isSmall isQuiet"
-      to="/workers/$id"
-      params={{ id }}
-      aria-label={`View: worker ${id}`}
-    >
-      View
-    </Link>
-  )
-}
-
-function LimitsLink() {
-  return (
-    <Link className="button isSmall isQuiet" to="/limits" aria-label="View: limits">
-      View
-    </Link>
-  )
-}
-
-/** Leads to a job's waiting work, or to its dead letters. */
-function QueueLink(props: { what: string; search: { work: string } | { name: string } }) {
-  return (
-    <Link
-      className="button isSmall isQuiet"
-      to="/queue"
-      search={props.search}
-      aria-label={`View: ${props.what}`}
-    >
-      View
-    </Link>
-  )
 }

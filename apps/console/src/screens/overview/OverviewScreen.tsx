@@ -3,8 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { overviewQuery } from '../../api/queries.ts'
-import { BarChart, type Bar } from '../../charts/BarChart.tsx'
-import { describeEnded, ENDED_KINDS, seenKinds, sumEnded } from '../../charts/runBars.ts'
+import { EndedChart } from '../../charts/EndedChart.tsx'
 import { JobLink } from '../../parts/JobLink.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -14,7 +13,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { formatClock, formatShort } from '../../time/formatExact.ts'
+import { formatClock } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
 import { WorkerList } from './WorkerList.tsx'
 import { describeOverview, describeRate, dueCount } from './describeOverview.ts'
@@ -68,7 +67,12 @@ function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
           </Panel>
         )}
         <Panel title="Runs in the last day">
-          <HoursChart overview={overview} />
+          <EndedChart
+            title="Runs by hour"
+            spans={overview.hours}
+            lengthMs={HOUR_MS}
+            versions={overview.versions}
+          />
         </Panel>
       </div>
       <div className="column">
@@ -83,40 +87,7 @@ function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
   )
 }
 
-const RUNNING = { kind: 'running', label: 'Running' } as const
-const KINDS = [...ENDED_KINDS, RUNNING]
-const LABEL_EVERY = 4
 const HOUR_MS = 3_600_000
-
-function HoursChart({ overview: { hours, versions } }: { overview: ConsoleOverview }) {
-  const total = sumEnded(hours)
-  const running = hours.reduce((sum, hour) => sum + hour.running, 0)
-  const ended = total.success + total.failed + total.stopped
-  if (ended + running === 0) return <p className="muted">Nothing has run.</p>
-  const text = ended === 0 ? 'None has ended' : describeEnded(total)
-  const bars = hours.map((hour, index): Bar => ({
-    key: hour.from,
-    // Counted from the end, so that the present hour always has its label.
-    label:
-      (hours.length - 1 - index) % LABEL_EVERY === 0 && index > 0 ? formatClock(hour.from) : null,
-    name: formatShort(hour.from),
-    tip: `${formatShort(hour.from)}\n${describeEnded(hour)}${hour.running === 0 ? '' : `, ${hour.running.toLocaleString('en')} running`}`,
-    parts: KINDS.map(({ kind }) => ({ kind, value: hour[kind] })),
-  }))
-  const firstMs = Date.parse(hours[0]?.from ?? '')
-  const placeOf = (at: string) => (Date.parse(at) - firstMs) / (hours.length * HOUR_MS)
-  return (
-    <>
-      <p className="chartLead">{text}</p>
-      <BarChart
-        summary={`Runs by hour: ${text} in the last day`}
-        bars={bars}
-        kinds={running === 0 ? seenKinds([total]) : [...seenKinds([total]), RUNNING]}
-        versions={versions.map((one) => ({ ...one, place: placeOf(one.at) }))}
-      />
-    </>
-  )
-}
 
 function OverviewSkeleton() {
   return (

@@ -17,7 +17,8 @@ export function describeOverview({
     const isWell = paused.length + attention.length === 0
     return { tone: isWell ? 'good' : 'warn', text: whenAllIsWell(jobs) + sayPaused(paused) }
   }
-  const text = first.text.replace(/\.( |$).*/s, '')
+  // Where in the code is said in the list.
+  const text = first.text.replace(/\.( |$).*/s, '').replace(/ \(at (?:[^()]|\([^()]*\))*\)/, '')
   const more = others.length === 0 ? '' : `, and ${otherThings(others.length)}`
   return { tone: isBad(first) ? 'bad' : 'warn', text: text + more }
 }

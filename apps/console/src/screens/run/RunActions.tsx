@@ -1,9 +1,11 @@
 import type { RunDetail } from '@roundsman/admin/contract'
 import { DANGEROUS_LOSSES } from '../../actions/action.ts'
+import { ActButton } from '../../actions/ActButton.tsx'
 import { CancelWork } from '../../actions/CancelWork.tsx'
 import { useAction } from '../../actions/useAction.ts'
 import { countLosses } from './Attempts.tsx'
 import { readRunDetails } from '../../api/readRunDetails.ts'
+import { Button } from '../../parts/Button.tsx'
 import { useClock } from '../../services/useClock.ts'
 
 /** How long after its end a blocked run can be approved. */
@@ -20,9 +22,8 @@ export function RunActions({ run }: { run: RunDetail }) {
   if (run.status === 'running') {
     const isStopping = run.cancelRequestedAt !== null
     return (
-      <button
-        type="button"
-        className="button isDangerous"
+      <Button
+        look="isDangerous"
         // A disabled button would lose the focus, which people need once the run has ended.
         {...(isStopping && { 'aria-disabled': true })}
         onClick={() => {
@@ -30,69 +31,44 @@ export function RunActions({ run }: { run: RunDetail }) {
         }}
       >
         {isStopping ? 'Stopping…' : 'Cancel'}
-      </button>
+      </Button>
     )
   }
   // Once more would end another worker, also as new work.
   const isDangerous = countLosses(run) >= DANGEROUS_LOSSES
   const isBlocked = error?.code === 'guard_blocked' && run.approvedAt === null && isRecent
+  const { workId, label, work } = run
   return (
     <>
       {isBlocked && guard !== null && (
-        <button
-          type="button"
-          className="button isPrimary"
-          onClick={() => act({ kind: 'approve', name, runId: id, due: guard.due })}
-        >
+        <ActButton look="isPrimary" action={{ kind: 'approve', name, runId: id, due: guard.due }}>
           Approve
-        </button>
+        </ActButton>
       )}
-      {run.work.isDeadLetter && run.workId !== null && <Retry run={run} workId={run.workId} />}
-      {isDangerous && run.work.nextAt !== null && run.workId !== null && (
-        <CancelWork name={name} workId={run.workId} />
+      {work.isDeadLetter && workId !== null && (
+        <ActButton
+          look="isPrimary"
+          data-tip={'The same work goes on, with its key and label;\nit is no dead letter any more'}
+          action={{ kind: 'redrive', name, workId, label, losses: work.losses ?? 0 }}
+        >
+          Retry
+        </ActButton>
       )}
-      {!isDangerous && <RunAgain run={run} />}
+      {isDangerous && work.nextAt !== null && workId !== null && (
+        <CancelWork name={name} workId={workId} />
+      )}
+      {!isDangerous && (
+        <ActButton
+          data-tip={
+            work.isDeadLetter
+              ? 'As new work with the same payload;\nthe dead letter stays'
+              : 'As new work'
+          }
+          action={{ kind: 'run', name, dryRun: run.dryRun, runId: id }}
+        >
+          Run again
+        </ActButton>
+      )}
     </>
-  )
-}
-
-function RunAgain({ run }: { run: RunDetail }) {
-  const act = useAction()
-  return (
-    <button
-      type="button"
-      className="button"
-      data-tip={
-        run.work.isDeadLetter
-          ? 'As new work with the same payload;\nthe dead letter stays'
-          : 'As new work'
-      }
-      onClick={() => act?.({ kind: 'run', name: run.name, dryRun: run.dryRun, runId: run.id })}
-    >
-      Run again
-    </button>
-  )
-}
-
-/** Gives work that was given up back to the queue. */
-function Retry({ run, workId }: { run: RunDetail; workId: string }) {
-  const act = useAction()
-  return (
-    <button
-      type="button"
-      className="button isPrimary"
-      data-tip={'The same work goes on, with its key and label;\nit is no dead letter any more'}
-      onClick={() =>
-        act?.({
-          kind: 'redrive',
-          name: run.name,
-          workId,
-          label: run.label,
-          losses: run.work.losses ?? 0,
-        })
-      }
-    >
-      Retry
-    </button>
   )
 }

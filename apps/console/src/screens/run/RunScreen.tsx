@@ -2,11 +2,12 @@ import type { KeptLog, RunDetail } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import { ShowPayload, useMayShowPayloads } from '../../actions/ShowPayload.tsx'
+import { useShowPayload } from '../../actions/ShowPayload.tsx'
 import { ApiError } from '../../api/apiError.ts'
 import { runDetailQuery } from '../../api/queries.ts'
 import { inWords, placeOf, readRunDetails, type RunError } from '../../api/readRunDetails.ts'
 import { ActionLog } from '../../parts/ActionLog.tsx'
+import { Button } from '../../parts/Button.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { Fact } from '../../parts/Fact.tsx'
@@ -364,13 +365,16 @@ function Facts({ run }: { run: RunDetail }) {
 
 /** For those who may look. A tick's work has none. */
 function Payload({ run }: { run: RunDetail }) {
-  if (!useMayShowPayloads() || run.trigger === 'schedule') return null
+  const show = useShowPayload()
+  if (show === null || run.trigger === 'schedule') return null
   return (
     <Fact name="Payload">
       {run.work.holdsPayload ? (
-        <ShowPayload of={`runs/${run.id}`} name={titleOf(run)} />
+        <Button onClick={() => show({ of: `runs/${run.id}`, name: titleOf(run) })}>
+          Show payload
+        </Button>
       ) : (
-        <span className="muted">Kept until the work is done</span>
+        <span className="muted">Removed when the work ended</span>
       )}
     </Fact>
   )

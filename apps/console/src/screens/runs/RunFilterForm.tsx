@@ -53,7 +53,7 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
     >
       <button
         type="button"
-        className="button isSmall filterFold"
+        className="button filterFold"
         aria-expanded={!isFolded}
         onClick={() => setFolded(!isFolded)}
       >

@@ -109,6 +109,6 @@ function Telling({ run }: { run: Run }) {
     )
   }
   const text = describeCounts(details)
-  if (text === null || text === 'nothing to do') return <span className="muted">{text ?? '–'}</span>
+  if (text === 'nothing to do') return <span className="muted">{text}</span>
   return <span className="isCut isBlock">{text}</span>
 }

@@ -1,5 +1,5 @@
 import type { RunOutcome } from '@roundsman/admin/contract'
-import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { BulkButton } from '../../actions/ActButton.tsx'
@@ -8,8 +8,10 @@ import { useBulk } from '../../actions/useAction.ts'
 import { lettersOfRunsQuery, runsQuery, RUNS_PER_PAGE } from '../../api/queries.ts'
 import { clockAheadMs, type RunPage } from '../../api/run.ts'
 import { hasFilters, runQuery, type RunFilters, type RunSearch } from '../../api/runFilters.ts'
+import { counted } from '../../parts/Count.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { Pager } from '../../parts/Pager.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { SelectionBar } from '../../parts/SelectionBar.tsx'
@@ -29,7 +31,7 @@ export function RunsScreen(): ReactNode {
   const [isHeld, setHeld] = useState(false)
   const runs = useQuery({
     ...runsQuery(api, search),
-    // When held, the list stays as it is, so that people can read it while many runs begin and end.
+    // When held, the list does not change, so that people can read it while many runs begin and end.
     enabled: ({ state }) => !isHeld || state.data === undefined,
     placeholderData: keepPreviousData,
   })
@@ -38,11 +40,12 @@ export function RunsScreen(): ReactNode {
   return (
     <>
       <ScreenHeader title="Runs">
+        <ActsOnAll filters={filters} />
         <Button aria-pressed={isHeld} onClick={() => setHeld(!isHeld)}>
           {isHeld ? 'Resume updates' : 'Pause updates'}
         </Button>
         <a
-          className="button isSmall isQuiet"
+          className="button"
           href={`${settings.api}/jobs/runs.csv${runQuery(filters)}`}
           download
           data-tip="With these filters, up to 100,000 lines"
@@ -61,9 +64,16 @@ export function RunsScreen(): ReactNode {
               {page.runs.length === 0 ? (
                 <NoRuns search={search} lookedBackTo={page.lookedBackTo} />
               ) : (
-                <Rows page={page} filters={filters} />
+                <Rows runs={page.runs} filters={filters} />
               )}
-              <Pager search={search} page={page} />
+              <Pager
+                label="Pages"
+                cursor={search.cursor}
+                nextCursor={page.nextCursor}
+                words={['Newest', page.lookedBackTo === undefined ? 'Older' : 'Look further back']}
+                aside={<Shown page={page} isFirst={search.cursor === undefined} />}
+                pageAt={(cursor) => ({ to: '/runs', search: { ...filters, cursor } })}
+              />
             </>
           )}
         </QueryView>
@@ -72,26 +82,64 @@ export function RunsScreen(): ReactNode {
   )
 }
 
-interface RowsProps {
-  page: RunPage
-  filters: RunFilters
+/** The actions on all that match, on all pages: for runs under way, and for those whose work was given up. */
+function ActsOnAll({ filters }: { filters: RunFilters }) {
+  const { api } = useServices()
+  const act = useBulk()
+  const { outcome } = filters
+  const isRunning = outcome === 'running'
+  const { data: letters } = useQuery({
+    ...lettersOfRunsQuery(api, filters),
+    enabled: act !== null && hasFilters(filters) && !isRunning && outcome !== 'success',
+  })
+  const { data: running } = useQuery({
+    ...runsQuery(api, filters, MAX_COUNTED),
+    enabled: act !== null && isRunning,
+  })
+  const matching = readBulkFilters(filters)
+  const { outcome: _, status: __, ...others } = matching
+  return (
+    <>
+      {running !== undefined && running.runs.length > 0 && (
+        <BulkButton
+          look="isDangerous"
+          bulk={{
+            what: 'cancel',
+            count: running.runs.length,
+            isMore: running.nextCursor !== null,
+            about: 'under way that match',
+            which: Object.values(others).some((value) => value !== undefined)
+              ? { runs: others }
+              : { all: true },
+          }}
+        >
+          Cancel all {counted(running.runs.length, running.nextCursor !== null)}
+        </BulkButton>
+      )}
+      {letters !== undefined && letters.count > 0 && (
+        <BulkButton
+          bulk={{
+            what: 'redrive',
+            count: letters.count,
+            isMore: letters.isCut,
+            about: 'of the runs that match',
+            which: { runs: matching },
+          }}
+        >
+          Retry all {counted(letters.count, letters.isCut)} given up
+        </BulkButton>
+      )}
+    </>
+  )
 }
 
 /** The rows, and the actions on the checked ones. */
-function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
-  const { api } = useServices()
-  const queries = useQueryClient()
+function Rows({ runs, filters }: { runs: RunPage['runs']; filters: RunFilters }) {
   const act = useBulk()
   const selection = useSelection(
     runs.map(({ id }) => id),
     runQuery(filters),
   )
-  const isBeyondPage = nextCursor !== null && selection.isPageSelected
-  const isRunningOnly = filters.outcome === 'running'
-  const givenUp = useQuery({
-    ...lettersOfRunsQuery(api, filters),
-    enabled: isBeyondPage && !isRunningOnly && filters.outcome !== 'success',
-  })
   if (act === null) return <RunTable runs={runs} />
   const checked = runs.filter(({ id }) => selection.has(id))
   const running = checked.filter(({ status }) => status === 'running').map(({ id }) => id)
@@ -100,25 +148,9 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
     trigger !== 'schedule' && workId !== null && !NOT_GIVEN_UP.has(outcome) ? [workId] : [],
   )
   const work = [...new Set(given)]
-  const matching = readBulkFilters(filters)
-
-  async function cancelAll(): Promise<void> {
-    const first = await queries.query(runsQuery(api, filters, MAX_COUNTED))
-    const { outcome: _, status: __, ...others } = matching
-    act?.({
-      what: 'cancel',
-      count: first.runs.length,
-      isMore: first.nextCursor !== null,
-      about: 'under way that match',
-      which: Object.values(others).some((value) => value !== undefined)
-        ? { runs: others }
-        : { all: true },
-    })
-  }
-
   return (
     <>
-      <SelectionBar selection={selection} total={null}>
+      <SelectionBar selection={selection}>
         {running.length > 0 && (
           <BulkButton
             look="isDangerous"
@@ -126,11 +158,6 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
           >
             Cancel {running.length} running
           </BulkButton>
-        )}
-        {isRunningOnly && isBeyondPage && (
-          <Button look="isDangerous" onClick={() => void cancelAll()}>
-            Cancel all that match
-          </Button>
         )}
         {work.length > 0 && (
           <BulkButton
@@ -143,19 +170,6 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
             }}
           >
             Retry {work.length} given up
-          </BulkButton>
-        )}
-        {isBeyondPage && givenUp.data && givenUp.data.count > 0 && (
-          <BulkButton
-            bulk={{
-              what: 'redrive',
-              count: givenUp.data.count,
-              isMore: givenUp.data.isCut,
-              about: 'of the runs that match',
-              which: { runs: matching },
-            }}
-          >
-            Retry all {givenUp.data.count.toLocaleString('en')} that match
           </BulkButton>
         )}
       </SelectionBar>
@@ -173,7 +187,12 @@ function readBulkFilters({ minDurationMs, maxDurationMs, ...filters }: RunFilter
   }
 }
 
-const NOT_GIVEN_UP: ReadonlySet<RunOutcome> = new Set(['running', 'success', 'givenBack'])
+const NOT_GIVEN_UP: ReadonlySet<RunOutcome> = new Set([
+  'running',
+  'success',
+  'givenBack',
+  'suspended',
+])
 
 /** As many as the server lists at once. */
 const MAX_COUNTED = 200
@@ -190,8 +209,7 @@ function NoRuns({ search, lookedBackTo }: NoRunsProps) {
     return (
       <EmptyState title="None yet">
         <p>
-          No run back to <Moment at={lookedBackTo}>{formatShort(lookedBackTo)}</Moment> is like
-          that.
+          No run back to <Moment at={lookedBackTo}>{formatShort(lookedBackTo)}</Moment> matches.
         </p>
       </EmptyState>
     )
@@ -214,58 +232,21 @@ function NoRuns({ search, lookedBackTo }: NoRunsProps) {
   )
 }
 
-/**
- * Leads to the next and the previous page. Pages begin at a run and not at a number, so the server finds each at once.
- */
-function Pager({ search, page }: { search: RunSearch; page: RunPage }) {
-  // Where the page before each one began. It is gone when people leave the screen; then only the way to the newest is
-  // left.
-  const [before, setBefore] = useState<Readonly<Record<string, string | undefined>>>({})
-  const { cursor, ...newest } = search
-  const { runs, nextCursor: next, lookedBackTo } = page
-  const hasNewer = cursor !== undefined && cursor in before
-  const newer = cursor === undefined ? undefined : before[cursor]
-  if (runs.length === 0 && cursor === undefined && next === null) return null
+/** How many runs the page has, and how far back the server has looked for them. */
+function Shown({ page, isFirst }: { page: RunPage; isFirst: boolean }) {
+  const { runs, lookedBackTo } = page
   return (
-    <nav className="pager" aria-label="Pages">
-      <span className="muted small">
-        {cursor === undefined && runs.length === RUNS_PER_PAGE ? 'The newest ' : ''}
-        {runs.length} {runs.length === 1 ? 'run' : 'runs'}
-        {runs.some((run) => clockAheadMs(run) !== null) &&
-          ', by the clocks of their workers: one is ahead'}
-        {lookedBackTo !== undefined && runs.length > 0 && (
-          <>
-            {' '}
-            back to <Moment at={lookedBackTo}>{formatShort(lookedBackTo)}</Moment>
-          </>
-        )}
-      </span>
-      <span className="pagerLinks">
-        {cursor !== undefined && (
-          <Link to="/runs" search={newest} className="button isSmall">
-            Newest
-          </Link>
-        )}
-        {hasNewer && (
-          <Link
-            to="/runs"
-            search={newer === undefined ? newest : { ...newest, cursor: newer }}
-            className="button isSmall"
-          >
-            Newer
-          </Link>
-        )}
-        {next !== null && (
-          <Link
-            to="/runs"
-            search={{ ...newest, cursor: next }}
-            className="button isSmall"
-            onClick={() => setBefore({ ...before, [next]: cursor })}
-          >
-            {lookedBackTo === undefined ? 'Older' : 'Look further back'}
-          </Link>
-        )}
-      </span>
-    </nav>
+    <span className="muted small">
+      {isFirst && runs.length === RUNS_PER_PAGE && 'The newest '}
+      {runs.length} {runs.length === 1 ? 'run' : 'runs'}
+      {runs.some((run) => clockAheadMs(run) !== null) &&
+        ', by the clocks of their workers: one is ahead'}
+      {lookedBackTo !== undefined && runs.length > 0 && (
+        <>
+          {' '}
+          back to <Moment at={lookedBackTo}>{formatShort(lookedBackTo)}</Moment>
+        </>
+      )}
+    </span>
   )
 }

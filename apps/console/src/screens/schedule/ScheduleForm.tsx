@@ -165,7 +165,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
           !wanted.isPending && <PayloadForm fields={fields} schema={schema} problems={ofPayload} />
         ) : (
           <p className="muted">
-            Its payload stays as it is, and is not shown.{' '}
+            The payload does not change, and is not shown.{' '}
             <Button onClick={() => setPayloadNew(true)}>Give another</Button>
           </p>
         )}
@@ -195,7 +195,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
               onChange={(missed) => change({ missed })}
             />
             <InputField
-              label="How far back they are made up for"
+              label="How far back they are run"
               {...hint('catchUpMs')}
               value={typed.catchUp}
               onChange={({ target }) => change({ catchUp: target.value })}
@@ -219,13 +219,9 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
         <ReasonField />
         {save.isError && !isTold && <Problem error={save.error} />}
         <div className="dialogActions">
-          <button
-            type="submit"
-            className="button isPrimary"
-            disabled={save.isPending || wanted.isPending}
-          >
+          <Button type="submit" look="isPrimary" disabled={save.isPending || wanted.isPending}>
             {save.isPending ? 'Sending…' : schedule === undefined ? 'Add it' : 'Save'}
-          </button>
+          </Button>
         </div>
       </form>
       <Panel title="Next runs">

@@ -10,6 +10,7 @@ import { ActionLog } from '../../parts/ActionLog.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Fact } from '../../parts/Fact.tsx'
+import { Menu } from '../../parts/Menu.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Pager } from '../../parts/Pager.tsx'
 import { Panel } from '../../parts/Panel.tsx'
@@ -19,7 +20,7 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatShort } from '../../time/formatExact.ts'
-import { MISSED, OVERLAP } from '../job/Policies.tsx'
+import { describeMissed, OVERLAP } from '../job/Policies.tsx'
 import { NextRuns } from './NextRuns.tsx'
 import { ScheduleState } from './ScheduleState.tsx'
 import { TickOutcome } from './TickOutcome.tsx'
@@ -61,7 +62,7 @@ export function ScheduleScreen(): ReactNode {
               {schedule === null ? (
                 <div className="column">
                   <EmptyState title="This schedule was deleted">
-                    <p>What is on record of it stays for a while.</p>
+                    <p>Its ticks and runs are kept for a while.</p>
                   </EmptyState>
                 </div>
               ) : (
@@ -91,24 +92,30 @@ function ScheduleActions({ schedule: { name, key, paused } }: { schedule: KeyedS
   if (act === null) return null
   return (
     <>
+      {paused !== null && (
+        <ActButton look="isPrimary" action={{ kind: 'resumeKey', name, key }}>
+          Resume
+        </ActButton>
+      )}
       <ActButton action={{ kind: 'runOfKey', name, key }}>Run now</ActButton>
-      {/* One button for both: it keeps the focus when its meaning changes. */}
-      <ActButton
-        look={paused === null ? undefined : 'isPrimary'}
-        action={{ kind: paused === null ? 'pauseKey' : 'resumeKey', name, key }}
-      >
-        {paused === null ? 'Pause' : 'Resume'}
-      </ActButton>
-      <Link
-        to="/jobs/$name/schedules/$key/change"
-        params={{ name, key }}
-        className="button isSmall"
-      >
-        Change
-      </Link>
-      <ActButton look="isQuiet" action={{ kind: 'deleteKey', name, key }}>
-        Delete
-      </ActButton>
+      <Menu
+        label={`Actions for ${key}`}
+        items={[
+          paused === null && {
+            label: 'Pause',
+            onChoose: () => act({ kind: 'pauseKey', name, key }),
+          },
+          {
+            label: 'Change',
+            link: { to: '/jobs/$name/schedules/$key/change', params: { name, key } },
+          },
+          {
+            label: 'Delete',
+            isDangerous: true,
+            onChoose: () => act({ kind: 'deleteKey', name, key }),
+          },
+        ]}
+      />
     </>
   )
 }
@@ -144,17 +151,15 @@ function Definition({ schedule }: { schedule: KeyedSchedule }) {
             </Moment>
           </Fact>
         )}
-        <Fact name="Missed ticks">
-          {MISSED[missed]}, up to {formatDuration(catchUpMs)} later
-        </Fact>
+        <Fact name="Missed ticks">{describeMissed(missed, catchUpMs)}</Fact>
         <Fact name="If one still runs">{OVERLAP[overlap]}</Fact>
         {jitterMs > 0 && (
           <Fact name="Spread">
-            Starts up to {formatDuration(jitterMs)} later, always by the same
+            Starts up to {formatDuration(jitterMs)} later, always by the same delay
           </Fact>
         )}
         <Fact name="Version">
-          {version}, changed <Moment at={updatedAt} />, made <Moment at={createdAt} />
+          {version}, changed <Moment at={updatedAt} />, created <Moment at={createdAt} />
         </Fact>
       </dl>
     </>

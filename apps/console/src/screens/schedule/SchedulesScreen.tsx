@@ -4,6 +4,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { useAction } from '../../actions/useAction.ts'
 import { SCHEDULE_STATES, schedulesQuery, type ScheduleSearch } from '../../api/queries.ts'
+import { ButtonLink } from '../../parts/Button.tsx'
 import { Count } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -51,9 +52,9 @@ export function SchedulesScreen(): ReactNode {
         }
       >
         {act !== null && (
-          <Link to="/jobs/$name/new-schedule" params={{ name }} className="button isSmall">
+          <ButtonLink to="/jobs/$name/new-schedule" params={{ name }}>
             Add a schedule
-          </Link>
+          </ButtonLink>
         )}
       </ScreenHeader>
       <Filters search={search} />
@@ -76,11 +77,6 @@ export function SchedulesScreen(): ReactNode {
                 cursor={search.cursor}
                 nextCursor={nextCursor}
                 words={['First', 'Next']}
-                aside={
-                  <span className="muted small">
-                    {rows.length} {rows.length === 1 ? 'schedule' : 'schedules'} on this page
-                  </span>
-                }
                 pageAt={(at) => ({
                   to: '/jobs/$name/schedules',
                   params: { name },

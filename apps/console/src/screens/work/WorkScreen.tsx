@@ -1,9 +1,16 @@
-import type { WorkExplanation } from '@roundsman/admin/contract'
+import type { RunDetail, WorkExplanation } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import { explanationQuery } from '../../api/queries.ts'
+import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
+import { explanationQuery, runsQuery, workQuery } from '../../api/queries.ts'
+import { ButtonLink } from '../../parts/Button.tsx'
+import { Count } from '../../parts/Count.tsx'
+import { DataTable } from '../../parts/DataTable.tsx'
+import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Fact } from '../../parts/Fact.tsx'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
@@ -11,10 +18,13 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { HeldSlots } from '../limit/HeldSlots.tsx'
+import { RunTable } from '../runs/RunTable.tsx'
+import { WAITING } from './pieceColumns.tsx'
+import { WorkMenu } from './WaitingScreen.tsx'
 
-const route = getRouteApi('/queue/$id')
+const route = getRouteApi('/waiting/$id')
 
-/** Why a piece of work waits, or what became of it. */
+/** Why a piece of work waits, or what became of it, and what can be done about it. */
 export function WorkScreen(): ReactNode {
   const { api } = useServices()
   const { id } = route.useParams()
@@ -28,102 +38,136 @@ export function WorkScreen(): ReactNode {
     <>
       <ScreenHeader
         title={data?.name == null ? 'A piece of work' : `Work of ${data.name}`}
-        lead={
-          data !== undefined && (
-            <p className="muted isWrapped">
-              {data.label !== null && <>{data.label} · </>}
-              {data.name !== null && data.key !== null && (
-                <>
-                  <Link
-                    to="/jobs/$name/keys"
-                    params={{ name: data.name }}
-                    search={{ key: data.key }}
-                  >
-                    Key {data.key}
-                  </Link>
-                  {' · '}
-                </>
-              )}
-              {data.name !== null && (
-                <Link to="/jobs/$name" params={{ name: data.name }}>
-                  The job
-                </Link>
-              )}
-              {data.runId !== null && (
-                <>
-                  {' · '}
-                  <Link to="/runs" search={{ workId: id }}>
-                    Its runs
-                  </Link>
-                </>
-              )}
-            </p>
-          )
-        }
-      />
+        lead={data?.label != null && <p className="muted isWrapped">{data.label}</p>}
+      >
+        {data && <Acts of={data} />}
+      </ScreenHeader>
       <QueryView query={explanation} skeleton={<Skeleton kind="panel" />}>
-        {(found) => (found.state === 'waiting' ? <Reasons of={found} /> : <Ended of={found} />)}
+        {(found) => (
+          <div className="columns">
+            <div className="column">
+              {found.state === 'waiting' ? <Reasons of={found} /> : <Ended of={found} />}
+              {found.runId !== null && <Runs workId={id} />}
+              {found.state === 'waiting' && found.name !== null && (
+                <FirstToStart name={found.name} of={found.key} />
+              )}
+            </div>
+            <div className="column">
+              <Panel title="Work">
+                <Facts of={found} />
+              </Panel>
+            </div>
+          </div>
+        )}
       </QueryView>
+    </>
+  )
+}
+
+/** The actions on waiting work or on a dead letter. */
+function Acts({ of: { workId, name, label, state, reasons } }: { of: WorkExplanation }) {
+  if (name === null) return null
+  const one = { count: 1, about: `of ${name}`, which: { ids: [workId] } }
+  if (state === 'deadLetter')
+    return (
+      <>
+        <BulkButton look="isPrimary" bulk={{ what: 'redrive', ...one }}>
+          Retry
+        </BulkButton>
+        <BulkButton look="isDangerous" bulk={{ what: 'discard', ...one }}>
+          Discard
+        </BulkButton>
+      </>
+    )
+  if (state !== 'waiting') return null
+  const isDue = reasons.every(({ kind }) => kind !== 'delayed' && kind !== 'retry')
+  return (
+    <>
+      <BulkButton look="isDangerous" bulk={{ what: 'cancelWork', ...one }}>
+        Cancel
+      </BulkButton>
+      <WorkMenu work={{ name, workId, label, isDue }} />
     </>
   )
 }
 
 const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 
-const OF_KEYS: readonly string[] = ['keyPaused', 'keyFull', 'keyHead']
-const OF_LIMITS: readonly string[] = ['limitFull', 'parked', 'noToken']
-
-/** Leads to where what keeps it can be seen and lifted. */
-function Where(props: { kind: string; name: string | null; of: string | null }) {
-  const { kind, name, of: key } = props
-  return (
-    <>
-      {OF_LIMITS.includes(kind) && (
-        <>
-          {' · '}
-          <Link to="/limits">Limits</Link>
-        </>
-      )}
-      {(OF_KEYS.includes(kind) || OF_LIMITS.includes(kind)) && name !== null && key !== null && (
-        <>
-          {' · '}
-          <Link to="/jobs/$name/keys" params={{ name }} search={{ key }}>
-            The key
-          </Link>
-        </>
-      )}
-    </>
-  )
+/** Lifts what keeps the work, or leads to where it can be lifted. */
+function Remedy(props: { reason: WorkExplanation['reasons'][number]; of: WorkExplanation }) {
+  const { kind, by } = props.reason
+  const { workId, name } = props.of
+  if (name === null) return null
+  const one = { count: 1, about: `of ${name}`, which: { ids: [workId] } }
+  switch (kind) {
+    case 'paused':
+      return <ActButton action={{ kind: 'resumeQueue', name }}>Resume the queue</ActButton>
+    case 'keyPaused':
+      return (
+        <ActButton action={{ kind: 'resumeWorkOfKey', name, key: by?.name ?? '' }}>
+          Resume the key
+        </ActButton>
+      )
+    case 'parked':
+      return (
+        <ActButton
+          action={
+            by?.kind === 'key'
+              ? { kind: 'unparkKey', name, key: by.name }
+              : { kind: 'unparkLimit', name: by?.name ?? name, isShared: by?.kind === 'limit' }
+          }
+        >
+          Try now
+        </ActButton>
+      )
+    case 'delayed':
+    case 'retry':
+      return <BulkButton bulk={{ what: 'startWork', ...one }}>Start now</BulkButton>
+    case 'keyHead':
+      return (
+        <ButtonLink to="/waiting/$id" params={{ id: by?.name ?? '' }}>
+          The earlier work
+        </ButtonLink>
+      )
+    case 'limitFull':
+    case 'noToken':
+      return <ButtonLink to="/limits">Limits</ButtonLink>
+    case 'keyFull':
+      return (
+        <ButtonLink to="/jobs/$name/keys" params={{ name }} search={{ key: by?.name }}>
+          The key
+        </ButtonLink>
+      )
+    case 'behind':
+      return <BulkButton bulk={{ what: 'prioritiseWork', ...one }}>Change the priority</BulkButton>
+    case 'noWorker':
+    case 'needsLater':
+    case 'slotsFull':
+    case 'alone':
+      return <ButtonLink to="/workers">Workers</ButtonLink>
+    case 'exclusive':
+    case 'step':
+    case 'inDoubt':
+      return null
+    default:
+      return kind satisfies never
+  }
 }
 
 function Ended({ of: { text, since } }: { of: WorkExplanation }) {
   return (
     <Panel title="What became of it">
       <p className="isWrapped">
-        {sentence(text)}
-        {since !== null && (
-          <>
-            {' '}
-            <Moment at={since} />
-          </>
-        )}
+        {sentence(text)} {since !== null && <Moment at={since} />}
       </p>
     </Panel>
   )
 }
 
-function Reasons({ of: { name, key, text, since, reasons } }: { of: WorkExplanation }) {
+function Reasons({ of }: { of: WorkExplanation }) {
+  const { text, reasons } = of
   return (
-    <Panel
-      title="Why it waits"
-      aside={
-        since !== null && (
-          <span className="muted">
-            enqueued <Moment at={since} />
-          </span>
-        )
-      }
-    >
+    <Panel title="Why it waits">
       {reasons.length === 0 ? (
         <EmptyState title="Nothing keeps it">
           <p>{sentence(text)}.</p>
@@ -131,26 +175,27 @@ function Reasons({ of: { name, key, text, since, reasons } }: { of: WorkExplanat
       ) : (
         <ul className="lines">
           {reasons.map((reason) => (
-            <li key={`${reason.kind} ${reason.text}`} className="lineItem isFolding">
+            <li key={`${reason.kind} ${reason.text}`} className="lineItem reason">
               <span className="stacked isWrapped">
-                <span>
-                  {sentence(reason.text)}
-                  <Where kind={reason.kind} name={name} of={key} />
-                </span>
+                <span>{sentence(reason.text)}</span>
+                {(reason.since !== null || reason.until !== null) && (
+                  <span className="muted small">
+                    {reason.since !== null && (
+                      <>
+                        for <Elapsed since={reason.since} />
+                      </>
+                    )}
+                    {reason.since !== null && reason.until !== null && ', '}
+                    {reason.until !== null && (
+                      <>
+                        ends <Moment at={reason.until} isToCome />
+                      </>
+                    )}
+                  </span>
+                )}
                 <HeldSlots runs={reason.runs} />
               </span>
-              <span className="lineEnd muted">
-                {reason.since !== null && (
-                  <span>
-                    began <Moment at={reason.since} />
-                  </span>
-                )}
-                {reason.until !== null && (
-                  <span>
-                    ends <Moment at={reason.until} isToCome />
-                  </span>
-                )}
-              </span>
+              <Remedy reason={reason} of={of} />
             </li>
           ))}
         </ul>
@@ -158,3 +203,75 @@ function Reasons({ of: { name, key, text, since, reasons } }: { of: WorkExplanat
     </Panel>
   )
 }
+
+function Facts({ of: { workId, name, label, key, state, since } }: { of: WorkExplanation }) {
+  return (
+    <dl className="facts">
+      {name !== null && (
+        <Fact name="Job">
+          <JobLink name={name} />
+        </Fact>
+      )}
+      {label !== null && (
+        <Fact name="Label" isWrapped>
+          {label}
+        </Fact>
+      )}
+      {name !== null && key !== null && (
+        <Fact name="Key" isWrapped>
+          <Link to="/jobs/$name/keys" params={{ name }} search={{ key }}>
+            {key}
+          </Link>
+        </Fact>
+      )}
+      {state === 'waiting' && since !== null && (
+        <Fact name="Enqueued">
+          <Moment at={since} />
+        </Fact>
+      )}
+      <Fact name="Work">
+        <code className="isWrapped">{workId}</code>
+      </Fact>
+    </dl>
+  )
+}
+
+/** All attempts at it so far. */
+function Runs({ workId }: { workId: RunDetail['id'] }) {
+  const { api } = useServices()
+  const runs = useQuery(runsQuery(api, { workId }))
+  if (runs.data === undefined || runs.data.runs.length === 0) return null
+  return (
+    <Panel title="Runs" className="isFlush">
+      <RunTable runs={runs.data.runs} />
+    </Panel>
+  )
+}
+
+/** What workers take first of its job, or of its key. */
+function FirstToStart({ name, of: key }: { name: string; of: string | null }) {
+  const { api } = useServices()
+  const search = { name, ...(key !== null && { key }) }
+  const { data } = useQuery(workQuery(api, search))
+  if (data === undefined) return null
+  return (
+    <Panel
+      title={`First to start of ${key === null ? name : `the key ${key}`}`}
+      className="isFlush"
+      aside={
+        <Link to="/waiting" search={search}>
+          All <Count value={data.total} isCut={data.isTotalCut} />
+        </Link>
+      }
+    >
+      <DataTable
+        caption="First to start"
+        columns={WAITING}
+        rows={data.work.slice(0, SHOWN)}
+        keyOf={({ workId }) => workId}
+      />
+    </Panel>
+  )
+}
+
+const SHOWN = 8

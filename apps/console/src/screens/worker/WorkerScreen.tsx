@@ -6,6 +6,7 @@ import { ApiError } from '../../api/apiError.ts'
 import { workerQuery } from '../../api/queries.ts'
 import { clockAheadMs, startOf } from '../../api/run.ts'
 import { JobLink } from '../../parts/JobLink.tsx'
+import { ButtonLink } from '../../parts/Button.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -55,9 +56,9 @@ export function WorkerScreen(): ReactNode {
         title={title}
         lead={title === id ? undefined : <p className="muted isWrapped">{id}</p>}
       >
-        <Link to="/runs" search={{ worker: id }} className="button isSmall isQuiet">
+        <ButtonLink to="/runs" search={{ worker: id }}>
           All its runs
-        </Link>
+        </ButtonLink>
       </ScreenHeader>
       <QueryView query={detail} skeleton={<Skeleton kind="panel" count={2} />}>
         {(data) => <WorkerPanels id={id} detail={data} />}

@@ -3,8 +3,11 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { workersQuery } from '../../api/queries.ts'
+import { Count } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
@@ -30,13 +33,79 @@ export function WorkersScreen(): ReactNode {
               <p>Runs begin once a worker process has started.</p>
             </EmptyState>
           ) : (
-            <Panel title={describeStates(all)} className="isFlush">
-              <DataTable caption="Workers" columns={COLUMNS} rows={all} keyOf={({ id }) => id} />
-            </Panel>
+            <div className="columns isAsideLast">
+              <Panel title={describeStates(all)} className="isFlush">
+                <DataTable caption="Workers" columns={COLUMNS} rows={all} keyOf={({ id }) => id} />
+              </Panel>
+              <div className="column">
+                <Panel title="Runs now">
+                  <RunsNow workers={all} />
+                </Panel>
+                <Panel title="Versions">
+                  <Versions workers={all} />
+                </Panel>
+              </div>
+            </div>
           )
         }
       </QueryView>
     </>
+  )
+}
+
+/** What runs over all workers, by job, the one with the most runs first. */
+function RunsNow({ workers }: { workers: readonly Worker[] }) {
+  const byJob = Map.groupBy(
+    workers.flatMap(({ running }) => running),
+    ({ name }) => name,
+  )
+  const jobs = [...byJob].map(([name, of]) => ({
+    name,
+    count: of.reduce((sum, { count }) => sum + count, 0),
+    since: of.map(({ oldestStartedAt }) => oldestStartedAt).toSorted()[0] ?? '',
+  }))
+  if (jobs.length === 0) return <p className="muted">Nothing</p>
+  return (
+    <ul className="lines">
+      {jobs
+        .toSorted((one, other) => other.count - one.count)
+        .map(({ name, count, since }) => (
+          <li key={name} className="lineItem">
+            <JobLink name={name} className="isCut" />
+            <span className="lineEnd">
+              <Link to="/runs" search={{ name, status: 'running' }}>
+                <Count value={count} /> running
+              </Link>
+              <span className="muted">
+                {count > 1 && 'up to '}
+                <Elapsed since={since} />
+              </span>
+            </span>
+          </li>
+        ))}
+    </ul>
+  )
+}
+
+/** How many living workers run each version, the newest first. */
+function Versions({ workers }: { workers: readonly Worker[] }) {
+  const byVersion = Map.groupBy(
+    workers
+      .filter(({ isAlive }) => isAlive)
+      .toSorted((one, other) => other.startedAt.localeCompare(one.startedAt)),
+    ({ version }) => version,
+  )
+  return (
+    <ul className="lines">
+      {[...byVersion].map(([version, of]) => (
+        <li key={version} className="lineItem">
+          <span className="isWrapped">{version ?? 'Not set'}</span>
+          <span className="muted">
+            {of.length} {of.length === 1 ? 'worker' : 'workers'}
+          </span>
+        </li>
+      ))}
+    </ul>
   )
 }
 
@@ -80,7 +149,8 @@ const COLUMNS: readonly Column<Worker>[] = [
   {
     header: 'Version',
     isFull: true,
-    cell: ({ version }) => version ?? <span className="muted">–</span>,
+    isEmpty: ({ version }) => version === null,
+    cell: ({ version }) => version,
   },
   { header: 'Seen', cell: ({ lastSignAt }) => <Moment at={lastSignAt} /> },
   { header: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} /> },

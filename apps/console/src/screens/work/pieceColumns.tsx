@@ -1,4 +1,4 @@
-import type { DeadLetter } from '@roundsman/admin/contract'
+import type { DeadLetter, WaitingWork } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import type { Column } from '../../parts/DataTable.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -30,3 +30,31 @@ export const LETTER_ERROR: Column<DeadLetter> = {
     </span>
   ),
 }
+
+/** Waiting work in a short list: each row leads to why it waits. */
+export const WAITING: readonly Column<WaitingWork>[] = [
+  {
+    header: 'Due',
+    isRowHeader: true,
+    isPlain: true,
+    cell: ({ workId, startAfter, name }) => (
+      <Link to="/waiting/$id" params={{ id: workId }} data-row-link className="strongLink rowLink">
+        <Moment at={startAfter} isToCome isInControl />
+        <span className="srOnly">, why this work of {name} waits</span>
+      </Link>
+    ),
+  },
+  {
+    header: 'Label',
+    isWide: true,
+    isEmpty: ({ label }) => label === null,
+    cell: ({ label }) => label,
+  },
+  { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
+  {
+    header: 'Attempts',
+    align: 'end',
+    isEmpty: ({ attempts }) => attempts === 0,
+    cell: ({ attempts }) => attempts > 0 && attempts,
+  },
+]

@@ -4,7 +4,8 @@ import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { Button } from '../../parts/Button.tsx'
 import { queueQuery } from '../../api/queries.ts'
-import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
+import { EndedChart } from '../../charts/EndedChart.tsx'
+import { Count, counted } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -14,10 +15,8 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { jobColumn } from './jobColumn.tsx'
-import { DeadLetters } from './DeadLetters.tsx'
-import { QueueCharts } from './QueueCharts.tsx'
-import { QueuePause } from './QueuePause.tsx'
-import { WaitingWork } from './WaitingWork.tsx'
+import { shareOf } from '../limit/shareOf.ts'
+import { QueueMenu, QueueState } from './QueueState.tsx'
 
 type QueueJob = ConsoleQueue['jobs'][number]
 
@@ -27,121 +26,114 @@ const COLUMNS: readonly Column<QueueJob>[] = [
     header: 'Waiting',
     align: 'end',
     isEmpty: ({ waiting }) => waiting === 0,
-    cell: ({ name, waiting, delayed }) =>
-      waiting === 0 ? (
-        <Quiet value={0} />
-      ) : (
-        <Link
-          to="/queue"
-          search={{ work: name }}
-          resetScroll={false}
-          aria-label={`${waiting} waiting of ${name}`}
-        >
-          <Count value={waiting} isCut={isWaitingCut({ waiting, delayed })} />
-        </Link>
+    cell: ({ name, waiting, delayed, isWaitingCut }) =>
+      waiting > 0 && (
+        <span className="stacked">
+          <Link to="/waiting" search={{ name }} aria-label={`${waiting} waiting of ${name}`}>
+            <Count value={waiting} isCut={isWaitingCut} />
+          </Link>
+          {delayed > 0 && (
+            <span className="muted small">
+              <Count value={delayed} /> for later
+            </span>
+          )}
+        </span>
       ),
-  },
-  {
-    header: 'For later',
-    align: 'end',
-    isEmpty: ({ delayed }) => delayed === 0,
-    cell: ({ delayed }) => <Quiet value={delayed} isCut={delayed >= MAX_COUNTED} />,
-  },
-  {
-    header: 'Running',
-    align: 'end',
-    isEmpty: ({ active }) => active === 0,
-    cell: ({ active }) => <Quiet value={active} />,
   },
   {
     header: 'Oldest',
     align: 'end',
     isEmpty: ({ oldestWaitingAt }) => oldestWaitingAt === null,
-    cell: ({ oldestWaitingAt, backlog, queuePaused }) =>
-      oldestWaitingAt === null ? (
-        <span className="muted">–</span>
-      ) : (
-        <span className="stacked">
-          <Moment at={oldestWaitingAt} isToCome />
-          {backlog !== null && queuePaused === null && (
-            <span className={backlog.isStuck ? 'isBad small' : 'muted small'}>{backlog.state}</span>
-          )}
-        </span>
+    cell: ({ oldestWaitingAt }) =>
+      oldestWaitingAt !== null && <Moment at={oldestWaitingAt} isToCome />,
+  },
+  {
+    header: 'Running',
+    align: 'end',
+    isEmpty: ({ active }) => active === 0,
+    cell: ({ name, active }) =>
+      active > 0 && (
+        <Link
+          to="/runs"
+          search={{ name, status: 'running' }}
+          aria-label={`${active} running of ${name}`}
+        >
+          <Count value={active} />
+        </Link>
       ),
   },
   {
     header: 'Done in 1 h',
     align: 'end',
     isEmpty: ({ completedLastHour }) => completedLastHour === 0,
-    cell: ({ completedLastHour }) => <Quiet value={completedLastHour} />,
+    cell: ({ completedLastHour }) => completedLastHour > 0 && <Count value={completedLastHour} />,
   },
   {
     header: 'Failed in 1 h',
     align: 'end',
-    isFull: true,
     isEmpty: ({ failedLastHour, expiredLastHour }) => failedLastHour + expiredLastHour === 0,
-    cell: ({ name, failedLastHour, completedLastHour, expiredLastHour }) => (
-      <span className="stacked">
-        <Failed failed={failedLastHour} ended={failedLastHour + completedLastHour} />
-        {expiredLastHour > 0 && (
-          <Link to="/runs" search={{ name, outcome: 'expired' }} className="small isUnbroken">
-            <Count value={expiredLastHour} /> expired
-          </Link>
-        )}
-      </span>
-    ),
+    cell: (job) => <Failed job={job} />,
   },
   {
     header: 'Dead letters',
     align: 'end',
     isEmpty: ({ deadLetters }) => deadLetters === 0,
-    cell: ({ name, deadLetters }) =>
-      deadLetters === 0 ? (
-        <Quiet value={0} />
-      ) : (
-        <Link to="/queue" search={{ name }} aria-label={`${deadLetters} dead letters of ${name}`}>
-          <Count value={deadLetters} isCut={deadLetters >= MAX_COUNTED} />
+    cell: ({ name, deadLetters, areDeadLettersCut }) =>
+      deadLetters > 0 && (
+        <Link
+          to="/dead-letters"
+          search={{ name }}
+          aria-label={`${deadLetters} dead letters of ${name}`}
+        >
+          <Count value={deadLetters} isCut={areDeadLettersCut} />
         </Link>
       ),
   },
-  { header: 'Queue', isFull: true, cell: (job) => <QueuePause job={job} /> },
+  {
+    header: 'State',
+    isPlain: true,
+    isFull: true,
+    isEmpty: ({ backlog, queuePaused, isUntaken, isOrphaned }) =>
+      backlog === null && queuePaused === null && !isUntaken && !isOrphaned,
+    cell: (job) => (
+      <>
+        <QueueState queue={job} />
+        {job.backlog !== null && job.queuePaused === null && !job.isUntaken && (
+          <span className={job.backlog.isStuck ? 'isBad isWrapped' : 'muted isWrapped'}>
+            {job.backlog.state}
+          </span>
+        )}
+      </>
+    ),
+  },
+  { header: 'Actions', isPlain: true, isMenu: true, cell: (job) => <QueueMenu queue={job} /> },
 ]
 
-export function QueueScreen(): ReactNode {
+export function QueuesScreen(): ReactNode {
   const { api } = useServices()
   const queue = useQuery(queueQuery(api))
   return (
     <>
       <ScreenHeader
-        title="Queue"
+        title="Queues"
         lead={
           queue.data === undefined ? <Skeleton kind="line" /> : <QueueSentence queue={queue.data} />
         }
       />
-      <QueryView query={queue} skeleton={<Skeleton kind="panel" count={3} />}>
+      <QueryView query={queue} skeleton={<Skeleton kind="panel" count={2} />}>
         {(data) => (
           <>
-            <Panel title="By job" className="isFlush">
+            <div className="panel isFlush">
               <QueueTable jobs={data.jobs} />
+            </div>
+            <Panel title="Ended by minute" aside={<span className="muted">last hour</span>}>
+              <EndedChart title="Runs by minute" spans={data.throughput} lengthMs={60_000} />
             </Panel>
-            <InOrder queue={data} />
           </>
         )}
       </QueryView>
     </>
   )
-}
-
-/** Dead letters need somebody, and come first where there are any. */
-function InOrder({ queue }: { queue: ConsoleQueue }) {
-  const letters = <DeadLetters key="letters" queue={queue} />
-  const others = [
-    <QueueCharts key="charts" queue={queue} />,
-    <WaitingWork key="work" queue={queue} />,
-  ]
-  return queue.jobs.some(({ deadLetters }) => deadLetters > 0)
-    ? [letters, ...others]
-    : [...others, letters]
 }
 
 /** Fewer are not worth a click. */
@@ -208,39 +200,48 @@ function isQuiet(job: QueueJob): boolean {
 }
 
 function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
-  const sum = (read: (job: QueueJob) => number) =>
-    jobs.reduce((total, job) => total + read(job), 0).toLocaleString('en')
+  const sum = (read: (job: QueueJob) => number, isCut: (job: QueueJob) => boolean = () => false) =>
+    counted(
+      jobs.reduce((total, job) => total + read(job), 0),
+      jobs.some(isCut),
+    )
   const later = sum(({ delayed }) => delayed)
-  const isLaterCut = jobs.some(({ delayed }) => delayed >= MAX_COUNTED)
   return (
     <p className="muted">
       <strong>
-        {sum(({ waiting }) => waiting)}
-        {jobs.some(isWaitingCut) && ' or more'}
+        {sum(
+          ({ waiting }) => waiting,
+          ({ isWaitingCut }) => isWaitingCut,
+        )}
       </strong>{' '}
       waiting
-      {later === '0' ? '' : ` (${later}${isLaterCut ? ' or more' : ''} of them for later)`},{' '}
+      {later !== '0' && ` (${later} of them for later)`},{' '}
       <strong>{sum(({ active }) => active)}</strong> running,{' '}
       <strong>
-        {sum(({ deadLetters }) => deadLetters)}
-        {jobs.some(({ deadLetters }) => deadLetters >= MAX_COUNTED) && ' or more'}
+        {sum(
+          ({ deadLetters }) => deadLetters,
+          ({ areDeadLettersCut }) => areDeadLettersCut,
+        )}
       </strong>{' '}
-      dead letters · <Link to="/limits">Limits</Link>
+      dead letters
     </p>
   )
 }
 
-/** A number; zeros are muted, so that others stand out. */
-function Quiet({ value, isCut = false }: { value: number; isCut?: boolean }) {
-  return value === 0 ? <span className="muted">0</span> : <Count value={value} isCut={isCut} />
-}
-
-function Failed({ failed, ended }: { failed: number; ended: number }) {
-  if (failed === 0) return <Quiet value={0} />
-  const percent = Math.round((failed / ended) * 100)
+function Failed({ job }: { job: QueueJob }) {
+  const { name, failedLastHour: failed, completedLastHour, expiredLastHour: expired } = job
   return (
-    <span className="isBad isUnbroken">
-      <Count value={failed} /> ({percent === 0 ? '< 1' : percent} %)
+    <span className="stacked">
+      {failed > 0 && (
+        <span className="isBad isUnbroken">
+          <Count value={failed} /> ({shareOf(failed, failed + completedLastHour)})
+        </span>
+      )}
+      {expired > 0 && (
+        <Link to="/runs" search={{ name, outcome: 'expired' }} className="small isUnbroken">
+          <Count value={expired} /> expired
+        </Link>
+      )}
     </span>
   )
 }

@@ -1,0 +1,47 @@
+import { checkAnswerRequest } from '../arguments/actions.ts'
+import type { Connection } from '../database/database.ts'
+import { ANSWER_DOUBT_SQL } from '../queue/stepSql.ts'
+import { recordActions } from '../queue/recordActions.ts'
+import type { ActionRequest, OnCommit } from './controlJobs.ts'
+
+/** A step whose effect may have happened. */
+export interface DoubtfulStep {
+  workId: string
+  step: string
+  /** Default: the step has no item. */
+  item?: string
+}
+
+export interface DoubtAnswer extends ActionRequest {
+  /** Whether the effect has happened. If it has not, the step is called again. */
+  happened: boolean
+  /** Its result as JSON, where the handler needs it. Default null. */
+  result?: unknown
+}
+
+/**
+ * Ends the doubt about an effect, as a person has found out, and wakes its work. `notInDoubt`: nobody doubts it, or a run of the
+ * work is under way.
+ */
+export async function answerDoubt(
+  tx: Connection,
+  which: DoubtfulStep,
+  request: DoubtAnswer,
+  onWork: OnCommit,
+): Promise<'answered' | 'notInDoubt'> {
+  const { workId, step, item, happened, result, by } = checkAnswerRequest(which, request)
+  const { rows } = await tx.query<{ name: string; transactionId: string }>(ANSWER_DOUBT_SQL, [
+    workId,
+    step,
+    item,
+    happened,
+    result,
+  ])
+  const [answered] = rows
+  if (answered === undefined) return 'notInDoubt'
+  const { name, transactionId } = answered
+  const change = `${step}${item && ` ${item}`}: it ${happened ? 'did' : 'did not'} happen`
+  await recordActions(tx, 'answerDoubt', [{ name, workId, change }], by)
+  onWork(name, transactionId)
+  return 'answered'
+}

@@ -1,0 +1,144 @@
+import type { PayloadOf } from './handler.ts'
+import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
+import type { Job, RetryPolicy } from './defineJob.ts'
+import type { Counts } from './handler.ts'
+import { JobError } from './jobError.ts'
+import type { StandardSchemaV1 } from '../values/standardSchema.ts'
+
+/*
+ * Durable steps. A step with a memo is not done again; the code between steps runs again whenever the handler does.
+ *
+ *   step    a named part of a durable handler
+ *   memo    the stored end of a step: its result, or its failure. The handler gets it instead of another call
+ *   pass    one run of the handler from its top: a first attempt, a retry or a resumption
+ */
+
+export interface StepOptions<Result = unknown> {
+  /**
+   * `once`: the step is never called again while its effect may have happened. After a kill, a time-out or an error that is no
+   * JobError, `verify` decides; without it, a person does. Default: a step may be called again.
+   */
+  effect?: 'once'
+  /** A Standard Schema of the result. It reads each stored result at the start of a run, before the handler. Default: any JSON. */
+  result?: StandardSchemaV1<unknown, Result>
+  /** Retries of this step. Default: those of the job. */
+  retry?: Partial<RetryPolicy>
+  /** Its earlier names, the oldest first. Memos under these names count for it. */
+  was?: readonly string[]
+}
+
+/** A step as `defineJob` returns it. */
+export interface StepDefinition {
+  readonly effect: 'once' | null
+  readonly result: StandardSchemaV1<unknown, unknown> | null
+  readonly retry: RetryPolicy | null
+  readonly was: readonly string[]
+}
+
+/** A duration whose parts are added up. A day has 24 hours. */
+export interface Duration {
+  readonly weeks?: number
+  readonly days?: number
+  readonly hours?: number
+  readonly minutes?: number
+  readonly seconds?: number
+  readonly milliseconds?: number
+}
+
+/** What JSON makes of a value. Undefined becomes null. */
+export type Jsonify<T> = unknown extends T
+  ? unknown
+  : T extends { toJSON(): infer Made }
+    ? Jsonify<Made>
+    : T extends string | number | boolean | null
+      ? T
+      : T extends undefined | void
+        ? null
+        : T extends object
+          ? { [K in keyof T as T[K] extends symbol | Function ? never : K]: JsonifyPart<T[K]> }
+          : never
+type JsonifyPart<T> = T extends undefined ? T : Jsonify<T>
+
+export interface StepCall {
+  /** The same at each call of this step for this work, also after a rename. Give it to services as their idempotency key. */
+  readonly key: string
+  /** Aborted when the run has to end. */
+  readonly signal: AbortSignal
+}
+
+export interface StepTransaction extends StepCall {
+  /** Adds counts to the run's details, in the transaction. */
+  count(counts: Counts): void
+  /** Enqueues further work in the transaction. */
+  enqueue<J extends Job>(
+    job: J,
+    payload: PayloadOf<J>,
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult>
+}
+
+export interface StepItem {
+  /** Tells calls of the same step apart: an id, not an index. At most 200 characters. */
+  item?: string
+}
+
+/** What has become of an effect that may have happened. */
+export type Verified<T> = { done: T } | 'absent' | 'unknown'
+
+export interface VerifiedStep<T> extends StepItem {
+  /** Finds out whether the effect has happened. For steps with `effect: 'once'`. */
+  verify?: (call: StepCall) => Promise<Verified<T>> | Verified<T>
+}
+
+type ResultOf<Results, Name extends keyof Results, T> = unknown extends Results[Name]
+  ? Jsonify<T>
+  : Results[Name]
+
+/** The steps of a durable handler. `Results` has the results of steps with a schema, by name. */
+export interface Step<Tx, Results> {
+  /**
+   * Calls the function unless the step has a memo, and stores its result as JSON, at most 1 MB. A failed call ends the attempt
+   * until the step has used up its retries.
+   * @throws StepFailed once the step has used up its retries
+   */
+  run<Name extends keyof Results & string, T>(
+    name: Name,
+    work: (call: StepCall) => Promise<T> | T,
+    options?: VerifiedStep<T>,
+  ): Promise<ResultOf<Results, Name, T>>
+  /**
+   * Calls the function in a transaction that also stores the memo: its effects happen exactly once.
+   * @throws StepFailed once the step has used up its retries
+   */
+  tx<Name extends keyof Results & string, T>(
+    name: Name,
+    work: (tx: Tx, call: StepTransaction) => Promise<T>,
+    options?: StepItem,
+  ): Promise<ResultOf<Results, Name, T>>
+  /** Suspends the work. It holds no process and no connection meanwhile. In milliseconds, or as a duration. */
+  sleep(
+    name: keyof Results & string,
+    duration: number | Duration,
+    options?: StepItem,
+  ): Promise<void>
+  /** The same until an instant. */
+  sleepUntil(name: keyof Results & string, at: Date, options?: StepItem): Promise<void>
+}
+
+/** A step has used up its retries, or cannot be retried. Each pass throws it alike. */
+export class StepFailed extends JobError {
+  readonly step: string
+  readonly item: string
+  /** The code of the step's last error. */
+  readonly stepCode: string
+
+  constructor(step: string, item: string, error: { code: string; message: string }) {
+    const which = item === '' ? `"${step}"` : `"${step}" of "${item}"`
+    super('step_failed', `Step ${which} failed with ${error.code}: ${error.message}`, {
+      retryable: false,
+    })
+    this.step = step
+    this.item = item
+    this.stepCode = error.code
+  }
+}

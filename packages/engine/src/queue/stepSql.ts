@@ -1,0 +1,241 @@
+import type { PreparedStatement } from '../database/database.ts'
+import { GIVES_WAY } from '../database/giveWay.ts'
+import { PLACE_SQL } from './place.ts'
+
+/*
+ * The rows of JobStep: memos, and what is open.
+ *
+ *   open    A sleep that is not over, a step that has failed and is tried again, or an effect that may have happened.
+ *   memo    It has ended (`endedAt`), with a result or an error. `seq` is the order of memos. Nothing changes it.
+ *
+ * Only the run that a claim holds writes rows. A zombie, whose claim is gone, finds no claim.
+ */
+
+export const STEP_TABLE_SQL = `
+      CREATE TABLE "JobStep" (
+          "workId" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          -- Tells calls of one step apart.
+          "item" TEXT NOT NULL DEFAULT '',
+          -- run, tx or sleep.
+          "kind" TEXT NOT NULL,
+          -- The order in which memos were written.
+          "seq" INTEGER,
+          -- The run that wrote it last.
+          "runId" UUID NOT NULL,
+          "startedAt" TIMESTAMPTZ(3) NOT NULL,
+          "endedAt" TIMESTAMPTZ(3),
+          "result" JSONB,
+          -- Its code and message: of the failure, or of the last one so far.
+          "error" JSONB,
+          "failures" INTEGER NOT NULL DEFAULT 0,
+          -- When a sleep is over.
+          "until" TIMESTAMPTZ(3),
+          -- Since when an effect may have happened that must not happen twice.
+          "doubtSince" TIMESTAMPTZ(3),
+
+          CONSTRAINT "JobStep_pkey" PRIMARY KEY ("workId", "name", "item")
+      );
+
+      CREATE INDEX "JobStep_doubt_idx" ON "JobStep"("workId") WHERE "doubtSince" IS NOT NULL;`
+
+/** When work is due that waits for no instant. A date, since much reads `dueAt` as one. */
+export const NEVER_DUE = `'9999-12-31T00:00:00Z'::timestamptz`
+
+/** A row as `LOAD_STEPS` returns it. */
+export interface StepRow {
+  [column: string]: unknown
+  name: string
+  item: string
+  seq: number | null
+  endedAt: Date | null
+  /** As JSON. */
+  result: string | null
+  error: { code: string; message: string } | null
+  failures: number
+  until: Date | null
+  doubtSince: Date | null
+}
+
+/** All rows of the work `$1`. Sleeps that are over by the database's clock become memos. */
+export const LOAD_STEPS: PreparedStatement = {
+  name: 'roundsman_load_steps',
+  text: `
+  with step as materialized (
+    select * from "JobStep" where "workId" = $1::uuid
+  ), over as (
+    update "JobStep" slept set "endedAt" = slept."until", "seq" = over."seq"
+    from (
+      select "name", "item",
+        (select coalesce(max("seq"), 0) from step) + row_number() over (order by "until", "name", "item") as "seq"
+      from step where "endedAt" is null and "until" <= now()
+    ) over
+    where slept."workId" = $1::uuid and slept."name" = over."name" and slept."item" = over."item" and slept."endedAt" is null
+    returning slept."name", slept."item", slept."seq", slept."endedAt"
+  )
+  select step."name", step."item", coalesce(over."seq", step."seq") as "seq", coalesce(over."endedAt", step."endedAt") as "endedAt",
+         step."result"::text as "result", step."error", step."failures", step."until", step."doubtSince"
+  from step left join over using ("name", "item")
+  order by 3 nulls last`,
+}
+
+/** The columns that the writer fills, and the types of their parameters. */
+export const MEMO_COLUMNS = {
+  workId: 'uuid',
+  name: 'text',
+  item: 'text',
+  kind: 'text',
+  seq: 'int',
+  runId: 'uuid',
+  startedAt: 'timestamptz',
+  endedAt: 'timestamptz',
+  result: 'text',
+  error: 'text',
+  failures: 'int',
+  doubtSince: 'timestamptz',
+} as const
+
+const NAMES = Object.keys(MEMO_COLUMNS)
+const JSONS = ['result', 'error']
+const list = (of: readonly string[]) => of.map((name) => `"${name}"`).join(', ')
+const valueOf = (name: string) =>
+  JSONS.includes(name) ? `memo."${name}"::jsonb` : `memo."${name}"`
+const SET = NAMES.slice(3)
+  .map((name) => `"${name}" = excluded."${name}"`)
+  .join(', ')
+
+/**
+ * Writes rows of runs that claims of the worker `$1` hold: `$2` the claims, then a claim and MEMO_COLUMNS for each row. A run may write
+ * the same memo twice, since an answer may be lost. It returns those that it wrote.
+ * Race: packages/engine/test/steps/stepsKilled.test.ts "workers that are SIGKILLed at any moment do no step with a memo again, book once, and charge once"
+ */
+export const KEEP_MEMOS: PreparedStatement = {
+  name: 'roundsman_keep_memos',
+  text: `
+  with claim as materialized (
+    select "id" from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
+    order by "id" for key share
+  )
+  insert into "JobStep" as step (${list(NAMES)})
+  select ${NAMES.map(valueOf).join(', ')}
+  from unnest($3::uuid[], ${Object.values(MEMO_COLUMNS)
+    .map((type, at) => `$${at + 4}::${type}[]`)
+    .join(', ')}) as memo("claimId", ${list(NAMES)})
+    join claim on claim."id" = memo."claimId"
+  on conflict ("workId", "name", "item") do update set ${SET}
+  where step."endedAt" is null or (step."runId" = excluded."runId" and step."seq" = excluded."seq")
+  returning step."workId"::text as "workId", step."name", step."item"`,
+}
+
+/** Whether the worker `$1` still holds the claim `$2`, and the row of the step `$4`, `$5` of the work `$3`. */
+export const FIND_MEMO_SQL = `
+  select (select true from "JobClaim" where "id" = $2::uuid and "workerId" = $1) is not null as "isHeld",
+         step."name", step."item", step."seq", step."endedAt", step."result"::text as "result", step."error", step."failures",
+         step."until", step."doubtSince"
+  from (select) one left join "JobStep" step on step."workId" = $3::uuid and step."name" = $4 and step."item" = $5`
+
+/** Who wrote the memo: the version of the host's product, by the run `$1`. */
+export const FIND_WRITER_SQL = `
+  select coalesce(worker."version", former."version") as "version"
+  from "JobStep" step join "JobRun" run on run."id" = step."runId"
+    left join "JobWorker" worker on worker."id" = run."workerId"
+    left join "JobFormerWorker" former on former."id" = run."workerId"
+  where step."workId" = $1::uuid and step."name" = $2 and step."item" = $3`
+
+/**
+ * Stores the memo of a step in the transaction of its effects. `counted` is the statement that counts a batch, which fails
+ * when the run is no longer the worker's. Parameters are texts, which every library can send.
+ * Race: packages/engine/test/steps/hostSteps.test.ts "of a run that another worker has ended commits nothing"
+ */
+export const keepInTransactionSql = (counted: string, first: number) => {
+  const at = (offset: number) => `$${first + offset}`
+  return `
+  with counted as (${counted})
+  insert into "JobStep" as step ("workId", "name", "item", "kind", "seq", "runId", "startedAt", "endedAt", "result")
+  select ${at(0)}::uuid, ${at(1)}, ${at(2)}, 'tx', ${at(3)}::int, counted."id",
+    to_timestamp(${at(4)}::float8 / 1000), to_timestamp(${at(5)}::float8 / 1000), ${at(6)}::text::jsonb
+  from counted
+  on conflict ("workId", "name", "item") do update set "kind" = excluded."kind", "seq" = excluded."seq", "runId" = excluded."runId",
+    "startedAt" = excluded."startedAt", "endedAt" = excluded."endedAt", "result" = excluded."result", "error" = null
+  where step."endedAt" is null
+  returning step."name"`
+}
+
+/** The open waits of suspended runs, of `final`, whose column `waits` lists them. */
+export const INSERT_WAITS_SQL = `
+    insert into "JobStep" ("workId", "name", "item", "kind", "runId", "startedAt", "until")
+    select final."workId", wait."name", wait."item", 'sleep', final."runId", wait."startedAt",
+      coalesce(wait."until", now() + wait."ms" * interval '1 millisecond')
+    from final cross join lateral jsonb_to_recordset(final."waits"::jsonb)
+      as wait("name" text, "item" text, "startedAt" timestamptz, "until" timestamptz, "ms" float8)
+    where final."next" = 'suspend' and (wait."until" is not null or wait."ms" is not null)
+    on conflict ("workId", "name", "item") do nothing`
+
+/** The code of work whose handler has called a step while the work waited. */
+export const BESIDE_WAIT = 'await_beside_wait'
+
+/** Wakes work that waits in a step. Its row stays locked until the transaction ends, so that no claim takes it before. */
+const wakeSql = (parked: string) => `
+    update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL} from ${parked}
+    where work."id" = ${parked}."id" and work."place" is null and work."resumptions" is not null`
+
+/**
+ * Has the work `$1` fail with the error `$2` where it waits: its next run reads the error before its handler begins.
+ * Race: packages/engine/test/steps/steps.test.ts "beside which the handler awaits something else fails the work, and names the step"
+ */
+export const FAIL_WAIT_SQL = `
+  with parked as materialized (
+    select "id" from "JobWork" where "id" = $1::uuid and "resumptions" is not null for update
+  ), marked as (
+    update "JobStep" step set "error" = $2::text::jsonb from parked where step."workId" = parked."id" and step."endedAt" is null
+    returning step."workId"
+  ), woken as (${wakeSql('parked')}
+  )
+  select from marked`
+
+/**
+ * Ends the doubt about the effect of the step `$2`, `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not.
+ * Where a claim holds the work, its step may be under way.
+ * Race: packages/engine/test/steps/doubt.test.ts "is answered once, whatever a worker does meanwhile"
+ */
+export const ANSWER_DOUBT_SQL = `
+  with parked as materialized (
+    select "id", "name" from "JobWork" where "id" = $1::text::uuid for update
+  ), given_up as materialized (
+    select "id", "name" from "JobDeadLetter" where "id" = $1::text::uuid for update
+  ), at_rest as (
+    select * from parked union all select * from given_up
+  ), answered as (
+    update "JobStep" step set "doubtSince" = null, "error" = null, "endedAt" = case when $4::text::boolean then now() end,
+      "result" = case when $4::text::boolean then $5::text::jsonb end, "seq" = case when $4::text::boolean then (
+        select coalesce(max(memo."seq"), 0) + 1 from "JobStep" memo where memo."workId" = step."workId"
+      ) end
+    from at_rest
+    where step."workId" = at_rest."id" and step."name" = $2::text and step."item" = $3::text and step."doubtSince" is not null
+    returning at_rest."id", at_rest."name"
+  ), woken as (${wakeSql('answered')}
+  )
+  select "name", pg_current_xact_id()::text as "transactionId" from answered`
+
+/**
+ * The step whose failure has made a dead letter of `free` is tried again, with all its retries; what a cancellation has ended waits
+ * again. Other memos stay, but for those from the place `from` on, where that is not null.
+ */
+export const goOnSql = (from: string) => `, retried as (
+    delete from "JobStep" step using free
+    where step."workId" = free."id" and (
+      step."error" ->> 'code' = 'cancelled' or coalesce(step."seq", 'infinity'::float8) >= ${from} or free."errorCode" = 'step_failed' and step."seq" = (
+        select max(failed."seq") from "JobStep" failed
+        where failed."workId" = free."id" and failed."error" is not null
+      )
+    )
+  ), eased as (
+    update "JobStep" step set "failures" = 0, "error" = case when step."error" ->> 'code' <> '${BESIDE_WAIT}' then step."error" end
+    from free where step."workId" = free."id" and step."endedAt" is null and ${from} is null
+  )`
+
+/** From the step that `name` and `item` name; from the first, where `name` is empty; null: from none. */
+export const seqOfSql = (name: string, item: string) => `(case when ${name} = '' then 0 else (
+        select "from"."seq" from "JobStep" "from"
+        where "from"."workId" = free."id" and "from"."name" = ${name} and "from"."item" = ${item}
+      ) end)`

@@ -1,0 +1,335 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { createHash } from 'node:crypto'
+import { recogniseHost } from '../database/callersTransaction.ts'
+import type { Database } from '../database/database.ts'
+import { checkSleep, checkSleepUntil } from '../arguments/steps.ts'
+import type { Counts, PayloadOf } from '../job/handler.ts'
+import type { EnqueueOptions } from '../job/enqueue.ts'
+import type { Job, RetryPolicy } from '../job/defineJob.ts'
+import type { HostTransaction } from '../job/hostTypes.ts'
+import { JobError } from '../job/jobError.ts'
+import { readRefusal } from '../job/rateLimited.ts'
+import type { Duration, VerifiedStep, StepCall, StepItem, StepTransaction } from '../job/step.ts'
+import {
+  BESIDE_WAIT,
+  FAIL_WAIT_SQL,
+  FIND_MEMO_SQL,
+  keepInTransactionSql,
+  type StepRow,
+} from '../queue/stepSql.ts'
+import { backOffMs } from '../run/afterFailure.ts'
+import { describeError, isJobError } from '../run/describeError.ts'
+import { fail, type Known } from '../run/executeRun.ts'
+import { inFreeTransaction } from '../run/inFreeTransaction.ts'
+import { pauseAfter } from '../run/pauseAfter.ts'
+import type { OwnedExecution } from '../run/performRun.ts'
+import { ADD_COUNTS_SQL, countBatch } from '../run/runs.ts'
+import { storableResult, type StorableResult } from '../run/storableResult.ts'
+import { storableCounts } from '../run/storableValues.ts'
+import { createMask } from '../values/maskText.ts'
+import type { Memo, MemoWriter } from './memoWriter.ts'
+import type { Pass, Slot } from './pass.ts'
+
+/** A result has at most so many bytes as JSON. */
+const MAX_RESULT_BYTES = 2 ** 20
+/** So often a transaction is tried again at once that met another's. */
+const MAX_CONFLICTS = 5
+const CONFLICTS = ['40001', '40P01']
+
+/** ADD_COUNTS_SQL has four parameters. */
+const KEEP_IN_TRANSACTION = keepInTransactionSql(ADD_COUNTS_SQL, 5)
+
+export interface StepServices {
+  database: Database
+  memos: MemoWriter
+  workerId: string
+  random?: (() => number) | undefined
+  /** Runs the handler anew after each memo. Default false. */
+  isCrashing?: boolean | undefined
+}
+
+/** The pass whose step's function runs. */
+const within = new AsyncLocalStorage<Pass>()
+
+type Work = (call: StepCall) => unknown
+type Verify = VerifiedStep<unknown>['verify']
+
+/** Makes what a durable handler gets as `step`. */
+export function createStep(
+  { database, memos, workerId, random = Math.random }: StepServices,
+  execution: OwnedExecution,
+  known: Known,
+  pass: Pass,
+) {
+  const { abort, job, taken, now } = execution
+  const mask = createMask(job.redact)
+  const workId = taken.workId ?? taken.id
+  pass.noteLate((name) => void failWork(name))
+  const call = <Value>(name: string, { item = '' }: StepItem, begin: (slot: Slot) => void) =>
+    pass.call<Value>(name, item, within.getStore() === pass, (slot) =>
+      taken.facts.cancelled && !pass.isToldOfCancel() && !slot.row?.doubtSince
+        ? cancel(slot)
+        : begin(slot),
+    )
+
+  return {
+    run: (name: string, work: Work, options: VerifiedStep<unknown> = {}) =>
+      call(name, options, (slot) =>
+        pass.perform(slot, () =>
+          slot.row?.doubtSince
+            ? verify(slot, work, options.verify, null)
+            : callOnce(slot, work, options.verify),
+        ),
+      ),
+    tx: (name: string, work: TxWork, options: StepItem = {}) =>
+      call(name, options, (slot) => pass.perform(slot, () => inTransaction(slot, work))),
+    sleep: async (name: string, duration: number | Duration, options: StepItem = {}) => {
+      const ms = checkSleep(duration)
+      await call<void>(name, options, (slot) => wait(slot, { until: null, ms }))
+    },
+    sleepUntil: async (name: string, at: Date, options: StepItem = {}) => {
+      const until = checkSleepUntil(at)
+      await call<void>(name, options, (slot) => wait(slot, { until }))
+    },
+  }
+
+  function wait(slot: Slot, how: { until: Date | null; ms?: number }): void {
+    const calledAt = now()
+    if (taken.facts.cancelled) return cancel(slot)
+    pass.wait({ slot, calledAt, ...(slot.row?.until ? { until: slot.row.until } : how) })
+  }
+
+  /** Of cancelled work, what is open and all waits throw, so that the handler undoes what it has done by further steps. */
+  function cancel(slot: Slot): void {
+    const memo = { startedAt: now(), endedAt: now() }
+    const error = JSON.stringify({ code: 'cancelled', message: 'Somebody cancelled the work' })
+    pass.perform(slot, () => pass.inOrder((seq) => keep(slot, { ...memo, seq, error })))
+  }
+
+  function describeCall({ name, item, definition }: Slot): StepCall {
+    const { generation = 0 } = taken.facts
+    const parts = [workId, generation, definition.was[0] ?? name, item]
+    const key = createHash('sha256').update(parts.join('\0')).digest('base64url').slice(0, 32)
+    return {
+      key,
+      get signal() {
+        return abort.signal
+      },
+    }
+  }
+
+  async function callOnce(slot: Slot, work: Work, verifier: Verify): Promise<StepRow | null> {
+    const startedAt = now()
+    const isOnce = slot.definition.effect === 'once'
+    if (isOnce && (await keep(slot, { startedAt, doubtSince: startedAt })) === null) return null
+    // Aborted meanwhile: the effect has not begun.
+    if (pass.isClosing()) return isOnce ? await keep(slot, { startedAt, doubtSince: null }) : null
+    let returned: unknown
+    try {
+      returned = await within.run(pass, () => work(describeCall(slot)))
+    } catch (error) {
+      if (abort.isAborted) return null
+      return isOnce && !isJobError(error)
+        ? await verify(slot, work, verifier, error)
+        : await failed(slot, error, startedAt)
+    }
+    const stored = toStorable(slot, returned)
+    if (stored.kind === 'stored') return await succeed(slot, startedAt, stored.json)
+    const error = new JobError(stored.error.code, stored.error.message, { retryable: false })
+    return isOnce ? await verify(slot, work, verifier, error) : await failed(slot, error, startedAt)
+  }
+
+  function toStorable({ definition: { result } }: Slot, returned: unknown): StorableResult {
+    const how = { maxBytes: MAX_RESULT_BYTES, what: 'The step' }
+    return storableResult({ result, redact: job.redact }, returned, how)
+  }
+
+  async function succeed(slot: Slot, startedAt: Date, result: string): Promise<StepRow | null> {
+    return await pass.inOrder((seq) => keep(slot, { seq, startedAt, endedAt: now(), result }))
+  }
+
+  /** Asks what has become of an effect that may have happened. `error`: what its function has thrown in this run. */
+  async function verify(
+    slot: Slot,
+    work: Work,
+    verifier: Verify,
+    error: unknown,
+  ): Promise<StepRow | null> {
+    const since = slot.row?.doubtSince ?? now()
+    let why =
+      error === null ? 'Its run ended before the step did' : describeError(error, mask).message
+    try {
+      const answer = verifier
+        ? await within.run(pass, () => verifier(describeCall(slot)))
+        : 'unknown'
+      if (answer === 'absent') {
+        if (error !== null) return await failed(slot, error, since)
+        slot.row = slot.row && { ...slot.row, doubtSince: null }
+        return await callOnce(slot, work, verifier)
+      }
+      if (typeof answer === 'object') {
+        const stored = toStorable(slot, answer.done)
+        if (stored.kind === 'stored') return await succeed(slot, since, stored.json)
+        why = stored.error.message
+      }
+    } catch (thrown) {
+      if (abort.isAborted) return null
+      if (canRetry(slot, thrown)) return await failed(slot, thrown, since, since)
+      why = describeError(thrown, mask).message
+    }
+    const message = `Step "${slot.name}" may have happened. ${why}`
+    const row = await keep(slot, {
+      ...{ startedAt: since, doubtSince: since },
+      error: JSON.stringify({ code: 'in_doubt', message }),
+    })
+    if (row !== null) pass.wait({ slot, until: null, calledAt: since })
+    return null
+  }
+
+  function retryOf({ definition }: Slot): RetryPolicy {
+    return definition.retry ?? job.retry
+  }
+
+  function canRetry(slot: Slot, error: unknown): boolean {
+    const { failures = 0 } = slot.row ?? {}
+    return !(isJobError(error) && !error.retryable) && failures < retryOf(slot).limit
+  }
+
+  /** Ends the attempt, or, once its retries are used up, stores the failure as a memo. */
+  async function failed(
+    slot: Slot,
+    error: unknown,
+    startedAt: Date,
+    doubtSince: Date | null = null,
+  ): Promise<StepRow | null> {
+    const { failures = 0 } = slot.row ?? {}
+    if (readRefusal(error) !== null) {
+      const row = slot.row && (await keep(slot, { startedAt, failures, doubtSince }))
+      if (row !== null || slot.row === null) pass.close(fail(execution, known, error))
+      return null
+    }
+    const result = fail(execution, known, error)
+    if (result.status !== 'failed') return null
+    const { code, message } = result.error
+    const failure = { startedAt, failures: failures + 1, error: JSON.stringify({ code, message }) }
+    if (!canRetry(slot, error))
+      return await pass.inOrder((seq) => keep(slot, { ...failure, seq, endedAt: now() }))
+    if ((await keep(slot, { ...failure, doubtSince })) === null) return null
+    pass.close({
+      ...result,
+      error: { ...result.error, message: `Step "${slot.name}": ${message}` },
+      retryable: true,
+      retryAfterMs: backOffMs(retryOf(slot), failures, random),
+    })
+    return null
+  }
+
+  /** Writes the row of a step. Null: the run is no longer this worker's. */
+  async function keep(slot: Slot, part: Partial<Memo>): Promise<StepRow | null> {
+    const memo: Memo = {
+      ...{ claimId: taken.claim.id, workId, name: slot.storedAs, item: slot.item, kind: 'run' },
+      ...{ runId: taken.id, seq: null, startedAt: now(), endedAt: null, result: null, error: null },
+      ...{ failures: slot.row?.failures ?? 0, doubtSince: null },
+      ...part,
+    }
+    const kept = await memos.keep(memo)
+    if (kept === 'missing') return await find(slot)
+    if (kept === 'refused') {
+      pass.refuse('step_unstorable', `PostgreSQL cannot store the end of step "${slot.name}"`)
+      return null
+    }
+    const { name, item, seq, endedAt, result, failures, doubtSince } = memo
+    const error = memo.error === null ? null : (JSON.parse(memo.error) as StepRow['error'])
+    slot.row = { name, item, seq, endedAt, result, error, failures, until: null, doubtSince }
+    return slot.row
+  }
+
+  /** The memo that another run has stored; null when there is none, or the run is lost. */
+  async function find(slot: Slot): Promise<StepRow | null> {
+    for (let tries = 1; !abort.isAborted; tries++) {
+      try {
+        const values = [workerId, taken.claim.id, workId, slot.storedAs, slot.item]
+        const { rows } = await database.query<StepRow & { isHeld: boolean }>(FIND_MEMO_SQL, values)
+        const [row] = rows
+        if (row?.isHeld) return row.endedAt === null ? null : row
+        abort.abort(new JobError('run_lost', 'The run was taken over by another worker'))
+      } catch {
+        await pauseAfter(tries)
+      }
+    }
+    return null
+  }
+
+  /** The handler has awaited something else beside a wait, and goes on where no run of it is: nothing that it does now counts. */
+  async function failWork(step: string): Promise<void> {
+    const message = `Step "${step}" was called while the work waited: beside a wait, await steps alone`
+    const values = [workId, JSON.stringify({ code: BESIDE_WAIT, message })]
+    // The suspension may not be committed yet, and its work may be claimed by now.
+    for (let tries = 1; tries <= MAX_CONFLICTS; tries++) {
+      const marked = await database.query(FAIL_WAIT_SQL, values).catch(() => null)
+      if (marked?.rows.length) return
+      await pauseAfter(tries)
+    }
+  }
+
+  /** Works in a transaction of the host that stores the memo, too. */
+  async function inTransaction(slot: Slot, work: TxWork): Promise<StepRow | null> {
+    const startedAt = now()
+    for (let tries = 1; ; tries++) {
+      let thrown: unknown
+      const row = await pass.inOrder(async (seq) => {
+        try {
+          return await commit(slot, work, seq, startedAt)
+        } catch (error) {
+          thrown = error
+          // The answer of the commit may be lost.
+          return await find(slot)
+        }
+      })
+      if (row !== null || abort.isAborted) return row
+      const isConflict = CONFLICTS.includes(describeError(thrown, mask).code)
+      if (!isConflict || tries === MAX_CONFLICTS) return await failed(slot, thrown, startedAt)
+    }
+  }
+
+  async function commit(slot: Slot, work: TxWork, seq: number, startedAt: Date): Promise<StepRow> {
+    const { client, schema } = execution
+    await execution.write()
+    let row: StepRow | null = null
+    await inFreeTransaction(recogniseHost(client, schema), abort, async (tx) => {
+      const counted: Counts = {}
+      const returned = await within.run(pass, () =>
+        work(tx, {
+          ...describeCall(slot),
+          count(counts) {
+            for (const [name, added] of Object.entries(counts))
+              counted[name] = (counted[name] ?? 0) + added
+          },
+          enqueue: (to: Job, payload: PayloadOf<Job>, options?: EnqueueOptions) =>
+            execution.enqueue(tx as HostTransaction, to, payload, options),
+        } as StepTransaction),
+      )
+      const stored = toStorable(slot, returned)
+      if (stored.kind === 'refused')
+        throw new JobError(stored.error.code, stored.error.message, { retryable: false })
+      const names = (known.counted ??= new Set())
+      const counts = storableCounts(counted, names)
+      const endedAt = now()
+      const { rows } = await recogniseHost(tx, schema).connection.query(KEEP_IN_TRANSACTION, [
+        ...[taken.id, execution.workerId, JSON.stringify(countBatch(counts))],
+        String(endedAt.getTime()),
+        ...[workId, slot.storedAs, slot.item, String(seq)],
+        ...[String(startedAt.getTime()), String(endedAt.getTime()), stored.json],
+      ])
+      if (rows.length === 0)
+        throw new JobError('run_lost', 'The step has a memo, or the run was taken over')
+      for (const name of Object.keys(counts)) names.add(name)
+      const { storedAs: name, item } = slot
+      const ended = { seq, endedAt, result: stored.json, error: null, failures: 0 }
+      row = { name, item, ...ended, until: null, doubtSince: null }
+    })
+    return row as unknown as StepRow
+  }
+}
+
+type TxWork = (tx: unknown, call: StepTransaction) => Promise<unknown>

@@ -1,0 +1,141 @@
+import type { Step, StepDefinition } from '../job/step.ts'
+import { BESIDE_WAIT, FIND_WRITER_SQL, LOAD_STEPS, type StepRow } from '../queue/stepSql.ts'
+import {
+  endLate,
+  fail,
+  openContext,
+  openKnown,
+  parsePayload,
+  succeed,
+  type Known,
+  type RunResult,
+} from '../run/executeRun.ts'
+import { JobError } from '../job/jobError.ts'
+import { pauseAfter } from '../run/pauseAfter.ts'
+import type { OwnedExecution } from '../run/performRun.ts'
+import { classifyFailure } from '../run/settler.ts'
+import { describeIssues, judge } from '../values/askSchema.ts'
+import { createMask } from '../values/maskText.ts'
+import { createStep, type StepServices } from './createStep.ts'
+import { createPass, type Pass } from './pass.ts'
+
+/** Runs a durable handler to its end, or until it waits. It never throws, as `executeRun`. */
+export async function executeSteps(
+  services: StepServices,
+  execution: OwnedExecution,
+): Promise<RunResult> {
+  const { job, abort } = execution
+  if (execution.taken.facts.dryRun) return fail(execution, openKnown(execution), NO_DRY_RUN)
+  const parsed = parsePayload(execution)
+  if (parsed.kind === 'refused') return parsed.result
+  const timer = setTimeout(endLate, job.timeoutMs, abort, job)
+  const known = openKnown(execution)
+  try {
+    for (let passes = 0, hasNewMemo = false; ; passes++) {
+      const rows = await loadSteps(services, execution, passes > 0)
+      await expectValidRows(services, execution, rows)
+      const pass = createPass(execution, known, rows, services.isCrashing)
+      void callHandler(services, execution, known, pass, parsed.payload)
+      const result = await pass.result
+      if (result === 'again') {
+        hasNewMemo = true
+        continue
+      }
+      const isFinal =
+        result.status === 'success' || (result.status === 'failed' && !result.retryable)
+      const ended =
+        isFinal && execution.taken.facts.cancelled ? { ...result, ...CANCELLED } : result
+      return hasNewMemo ? { ...ended, hasNewMemo } : ended
+    }
+  } catch (error) {
+    return fail(execution, known, abort.isAborted ? abort.reason : error)
+  } finally {
+    clearTimeout(timer)
+    if (known.progress !== null) await known.progress.stop()
+  }
+}
+
+async function callHandler(
+  services: StepServices,
+  execution: OwnedExecution,
+  known: Known,
+  pass: Pass,
+  payload: unknown,
+): Promise<void> {
+  const { abort, handler } = execution
+  try {
+    const step = createStep(services, execution, known, pass) as unknown as Step<unknown, never>
+    const own = { step, now: pass.now, batch: refuse, guard: refuse, enqueue: refuse }
+    const context = Object.assign(openContext(execution, payload, known, null), own)
+    const returned = await handler(context as never)
+    pass.returned(succeed(execution, known, returned))
+  } catch (error) {
+    pass.returned(fail(execution, known, abort.isAborted ? abort.reason : error))
+  }
+}
+
+/** Whatever the handler has returned or thrown. */
+const CANCELLED = {
+  status: 'failed',
+  error: { code: 'cancelled', message: 'Somebody cancelled the work' },
+  retryable: false,
+} as const
+const NO_DRY_RUN = new JobError('dry_run_of_steps', 'A job with steps has no dry runs', {
+  retryable: false,
+})
+
+function refuse(): never {
+  throw new JobError('step_only', 'A durable handler changes rows and enqueues work in step.tx', {
+    retryable: false,
+  })
+}
+
+/** Reads all memos. It tries again while the database is away. */
+async function loadSteps(
+  { database }: StepServices,
+  { taken, abort }: OwnedExecution,
+  isAgain: boolean,
+): Promise<readonly StepRow[]> {
+  const workId = taken.workId ?? taken.id
+  // The first run of the work, which has its id: there is nothing to load.
+  if (workId === taken.id && !isAgain) return []
+  for (let tries = 1; ; tries++) {
+    try {
+      return (await database.query<StepRow>(LOAD_STEPS, [workId])).rows
+    } catch (error) {
+      if (abort.isAborted || classifyFailure(error) === 'refused') throw error
+      await pauseAfter(tries)
+    }
+  }
+}
+
+/** Before any code runs: a stored result that today's schema refuses would break it midway. */
+async function expectValidRows(
+  { database }: StepServices,
+  { job, taken }: OwnedExecution,
+  rows: readonly StepRow[],
+): Promise<void> {
+  const schemas = new Map<string, NonNullable<StepDefinition['result']>>()
+  for (const [name, { result, was }] of Object.entries(job.steps ?? {}))
+    if (result !== null) for (const one of [name, ...was]) schemas.set(one, result)
+  for (const { name, item, endedAt, error, result } of rows) {
+    if (endedAt === null && error?.code === BESIDE_WAIT)
+      throw new JobError(BESIDE_WAIT, error.message, { retryable: false })
+    const schema = schemas.get(name)
+    if (schema === undefined || endedAt === null || error !== null) continue
+    const answer = judge(schema, JSON.parse(result ?? 'null'))
+    if (answer.kind === 'accepted') continue
+    const { rows: writers } = await database.query<{ version: string | null }>(FIND_WRITER_SQL, [
+      taken.workId,
+      name,
+      item,
+    ])
+    const issues = createMask(job.redact)(describeIssues(answer.issues, 'result'))
+    const by = writers[0]?.version ? `, which version ${writers[0].version} wrote` : ''
+    throw new JobError(
+      'step_result_invalid',
+      `The schema of step "${name}" refuses its stored result${by}: ${issues}`,
+      { retryable: false },
+    )
+  }
+}

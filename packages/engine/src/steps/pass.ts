@@ -1,0 +1,292 @@
+import { JobError } from '../job/jobError.ts'
+import { StepFailed, type StepDefinition } from '../job/step.ts'
+import type { StepRow } from '../queue/stepSql.ts'
+import { ABORT_GRACE_MS, fail, type Known, type RunResult } from '../run/executeRun.ts'
+import type { OwnedExecution } from '../run/performRun.ts'
+import { judge } from '../values/askSchema.ts'
+
+/*
+ * One run of a durable handler, from its top. A step is in one of these states:
+ *
+ *   in process  Its function runs, or its memo is being stored.
+ *   ready       It has a memo. The handler gets it in its turn: one memo a turn of the event loop, in the order in which they were written.
+ *   waiting     A sleep, or an effect in doubt. Nothing in this run ends it.
+ *
+ * The pass is over when the handler has ended; when only waiting steps are left (it parks); when a step has failed that is tried again;
+ * or when the run is aborted. In all but the first case the promises of open steps never settle, so no code of the handler can
+ * catch the end.
+ */
+
+/** A step as the handler has called it. */
+export interface Slot {
+  readonly name: string
+  readonly item: string
+  /** Under which name its row is: an earlier one where it was renamed. */
+  readonly storedAs: string
+  readonly definition: StepDefinition
+  row: StepRow | null
+  resolve(value: unknown): void
+  reject(error: unknown): void
+}
+
+/** What a parked run waits for. Without an instant: for a person. */
+export interface Wait {
+  readonly slot: Slot
+  readonly until: Date | null
+  /** For a wait of this run, that has no row yet. */
+  readonly ms?: number
+  readonly calledAt: Date
+}
+
+/** At most so many rows of one piece of work, and so many bytes of results. Each run loads them all. */
+const MAX_STEPS = 1_000
+const MAX_BYTES = 16 * 2 ** 20
+const MAX_ITEM_LENGTH = 200
+
+export type Pass = ReturnType<typeof createPass>
+
+export function createPass(
+  execution: OwnedExecution,
+  known: Known,
+  rows: readonly StepRow[],
+  /** Ends the pass after each new memo, for another. For tests. */
+  isCrashing = false,
+) {
+  const { abort, job, taken } = execution
+  const definitions = job.steps ?? {}
+  const byId = new Map(rows.map((row) => [idOf(row.name, row.item), row]))
+  const called = new Set<string>()
+  const ready: { slot: Slot; row: StepRow }[] = []
+  /** Places of memos that are being stored: later memos wait for them. */
+  const unwritten = new Set<number>()
+  const waits: Wait[] = []
+  const { promise: result, resolve } = Promise.withResolvers<RunResult | 'again'>()
+  let lastSeq = rows.reduce((last, { seq }) => Math.max(last, seq ?? 0), 0)
+  let bytes = rows.reduce((sum, row) => sum + (row.result?.length ?? 0), 0)
+  let now = taken.startedAt
+  let inProcess = 0
+  /** Promises that the handler has and that have not settled. */
+  let open = 0
+  let changes = 0
+  let turn: NodeJS.Immediate | undefined
+  let isParking = false
+  let closing: RunResult | 'again' | null = null
+  let hasReturned = false
+  let isOver = false
+  let isParked = false
+  let hasNewMemo = false
+  let isToldOfCancel = false
+  let onLate: ((name: string) => void) | null = null
+  let grace: NodeJS.Timeout | undefined
+
+  abort.onAbort(() => {
+    close(fail(execution, known, abort.reason))
+    grace = setTimeout(() => finish(), abort.isAtOnce ? 0 : ABORT_GRACE_MS)
+  })
+
+  /** The first reason to end counts. Steps in process end first. */
+  function close(by: RunResult | 'again'): void {
+    closing ??= by
+    // A handler that waits for a step will not return.
+    if (inProcess === 0 && (hasReturned || open > 0)) finish()
+  }
+
+  function finish(): void {
+    if (isOver || closing === null) return
+    isOver = true
+    clearTimeout(grace)
+    abort.onAbort(null)
+    resolve(closing === 'again' ? closing : { ...closing, hasNewMemo })
+  }
+
+  /** Ends the work at once: code that calls steps in this way would do so again, and a step that calls another waits for it. */
+  function refuse(code: string, message: string): void {
+    close(fail(execution, known, new JobError(code, message, { retryable: false })))
+    finish()
+  }
+
+  /** Makes the promise of a step. Where the step must not start, it never settles. */
+  function call<Value>(
+    name: string,
+    item: string,
+    isNested: boolean,
+    begin: (slot: Slot) => void,
+  ): Promise<Value> {
+    return new Promise((give, reject) => {
+      open++
+      changes++
+      if (isParked) onLate?.(name)
+      if (isOver || closing !== null) return
+      const problem = findProblem(name, item, isNested)
+      if (problem !== null) return refuse(...problem)
+      called.add(idOf(name, item))
+      const definition = definitions[name] as StepDefinition
+      const found = [name, ...definition.was].flatMap((one) => byId.get(idOf(one, item)) ?? [])
+      const [row = null] = found
+      const slot: Slot = {
+        ...{ name, item, definition, row, resolve: give, reject, storedAs: row?.name ?? name },
+      }
+      if (row !== null && row.endedAt !== null) settleSoon(slot, row)
+      else begin(slot)
+      parkSoon()
+    })
+  }
+
+  function findProblem(name: string, item: unknown, isNested: boolean): [string, string] | null {
+    if (!Object.hasOwn(definitions, name))
+      return ['step_unknown', `${job.name} has no step "${name}": add it to steps of defineJob`]
+    if (typeof item !== 'string' || item.length > MAX_ITEM_LENGTH)
+      return ['step_item', `The item of "${name}" must be a text of at most ${MAX_ITEM_LENGTH}`]
+    if (isNested)
+      return [
+        'step_nested',
+        `Step "${name}" was called within another step: call it beside that step`,
+      ]
+    if (called.has(idOf(name, item)))
+      return [
+        'step_repeated',
+        `Step "${name}" was called twice${item && ` for "${item}"`}: give each call an item of its own, such as an id`,
+      ]
+    if (byId.size + called.size > 2 * MAX_STEPS || byId.size > MAX_STEPS || bytes > MAX_BYTES)
+      return [
+        'steps_too_many',
+        `The work has more than ${MAX_STEPS} steps, or ${MAX_BYTES} bytes of results: enqueue a successor in step.tx`,
+      ]
+    return null
+  }
+
+  function settleSoon(slot: Slot, row: StepRow): void {
+    ready.push({ slot, row })
+    schedule()
+  }
+
+  function schedule(): void {
+    turn ??= setImmediate(settleNext)
+  }
+
+  function settleNext(): void {
+    turn = undefined
+    if (isOver || closing !== null) return
+    ready.sort((a, b) => Number(a.row.seq) - Number(b.row.seq))
+    const [first] = ready
+    if (first === undefined) return
+    // Whoever stores an earlier memo schedules again.
+    for (const seq of unwritten) if (seq < Number(first.row.seq)) return
+    ready.shift()
+    open--
+    changes++
+    settle(first.slot, first.row)
+    if (ready.length > 0) schedule()
+    parkSoon()
+  }
+
+  function settle({ name, item, definition, resolve: answer, reject }: Slot, row: StepRow): void {
+    now = row.endedAt ?? now
+    isToldOfCancel ||= row.error?.code === 'cancelled'
+    if (row.error?.code === 'cancelled')
+      return reject(new JobError('cancelled', row.error.message, { retryable: false }))
+    if (row.error !== null) return reject(new StepFailed(name, item, row.error))
+    const value = row.result === null ? undefined : (JSON.parse(row.result) as unknown)
+    const judged = definition.result && row.result !== null ? judge(definition.result, value) : null
+    if (judged?.kind === 'refused')
+      return refuse('step_result_invalid', `The schema of step "${name}" refuses its stored result`)
+    answer(judged === null ? value : judged.value)
+  }
+
+  /** Parks once only waits are left, and the handler has had a full turn of the event loop to call another step. */
+  function parkSoon(): void {
+    if (isParking || waits.length === 0 || !isStill()) return
+    isParking = true
+    const before = changes
+    setImmediate(() =>
+      setImmediate(() => {
+        isParking = false
+        if (changes !== before) return parkSoon()
+        if (isStill()) park()
+      }),
+    )
+  }
+
+  const isStill = () => !isOver && closing === null && inProcess === 0 && ready.length === 0
+
+  function park(): void {
+    if (taken.origin !== 'queue')
+      return refuse(
+        'wait_by_hand',
+        'A run that was started by hand cannot wait: enqueue the work instead',
+      )
+    const at = execution.now().getTime()
+    const stored = waits.map(({ slot, until, ms, calledAt }) => ({
+      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until },
+      ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
+    }))
+    const instants = stored.flatMap(({ until }) => until?.getTime() ?? [])
+    const pauses = stored.flatMap(({ ms }) => ms ?? [])
+    isParked = true
+    closing = {
+      status: 'suspended',
+      details: {},
+      waits: JSON.stringify(stored),
+      until: instants.length > 0 ? new Date(Math.min(...instants)) : null,
+      delayMs: pauses.length > 0 ? Math.min(...pauses) : null,
+    }
+    finish()
+    abort.abort(new JobError('suspended', 'The run is suspended: its work waits'))
+  }
+
+  return {
+    result,
+    call,
+    close,
+    refuse,
+    settleSoon,
+    /** Begins to work on a step, and ends it with the row that comes of it; null: it stays open. */
+    perform(slot: Slot, work: () => Promise<StepRow | null>): void {
+      inProcess++
+      work()
+        .then(
+          (row) => row && settleSoon(slot, row),
+          (error: unknown) => close(fail(execution, known, error)),
+        )
+        .finally(() => {
+          inProcess--
+          if (closing !== null) close(closing)
+          parkSoon()
+        })
+        .catch(() => undefined)
+    },
+    wait(wait: Wait): void {
+      waits.push(wait)
+      parkSoon()
+    },
+    /** Stores a memo at the next place, and holds later ones back meanwhile. */
+    async inOrder(keep: (seq: number) => Promise<StepRow | null>): Promise<StepRow | null> {
+      const seq = ++lastSeq
+      unwritten.add(seq)
+      try {
+        const row = await keep(seq)
+        if (row === null || row.endedAt === null) return row
+        hasNewMemo = true
+        if (isCrashing) close('again')
+        bytes += row.result?.length ?? 0
+        lastSeq = Math.max(lastSeq, row.seq ?? 0)
+        return row
+      } finally {
+        unwritten.delete(seq)
+        schedule()
+      }
+    },
+    /** The handler has ended. */
+    returned(by: RunResult): void {
+      hasReturned = true
+      close(by)
+    },
+    /** Has it called with the name of each step that the handler calls after the run has parked. */
+    noteLate: (listener: (name: string) => void) => void (onLate = listener),
+    isToldOfCancel: () => isToldOfCancel,
+    isClosing: () => closing !== null,
+    now: () => new Date(now),
+  }
+}
+
+const idOf = (name: string, item: string) => `${name}\0${item}`

@@ -1,0 +1,180 @@
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { defineJob, JobError, type DurableContext, type StepsOf } from '../../src/index.ts'
+import { getWork, listDeadLetters } from '../../src/client.ts'
+import { openTestJobs } from '../../src/testing.ts'
+import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { usePlainClient } from '../usePlainClient.ts'
+
+const by = { actor: 'olga@example.com', reason: 'because of the test' }
+const book = defineJob({
+  name: 'book',
+  retry: { limit: 1, delayMs: 5_000 },
+  steps: { reserve: {}, wait: {}, pay: { retry: { limit: 0 } }, release: {} },
+})
+type Context = DurableContext<Record<string, never>, PlainTransaction, StepsOf<typeof book>>
+
+const { database, client } = usePlainClient()
+let payFails = false
+let inPay: (context: Context) => Promise<void> | void = () => undefined
+const calls: string[] = []
+const keys: string[] = []
+const test = openForTests(() =>
+  openTestJobs({
+    databaseUrl: database.url,
+    client,
+    jobs: [book],
+    handlers: {
+      async book(context: Context) {
+        const { step } = context
+        const did = (what: string) => (call: { key: string }) => {
+          calls.push(what)
+          keys.push(call.key)
+        }
+        await step.run('reserve', did('reserve'))
+        try {
+          await step.sleep('wait', { hours: 1 })
+          await step.run('pay', async (call) => {
+            did('pay')(call)
+            await inPay(context)
+            if (payFails) throw new JobError('declined', 'No money', { retryable: false })
+          })
+        } catch (error) {
+          await step.run('release', did('release'))
+          throw error
+        }
+      },
+    },
+  }),
+)
+
+let workId = ''
+beforeEach(async () => {
+  await test.reset()
+  calls.length = 0
+  keys.length = 0
+  payFails = false
+  inPay = () => undefined
+  workId = (await client.$transaction((tx) => test.enqueue(tx, book, {}))).workId
+})
+
+const drain = async () => (await test.drain()).map(({ status, error }) => error?.code ?? status)
+const which = () => ({ job: book, ids: [workId] })
+const letters = async () => (await listDeadLetters(test.reader, { limit: 10 })).deadLetters
+
+describe('work that waits in a step, and that somebody cancels', () => {
+  it('goes on once, with the wait thrown, so that it can undo what it has done', async () => {
+    await drain()
+
+    expect(await test.cancelWork(which(), by)).toMatchObject({ done: 1 })
+    expect(await drain()).toEqual(['cancelled'])
+    expect(calls).toEqual(['reserve', 'release'])
+    expect(await letters()).toMatchObject([{ error: { code: 'cancelled' } }])
+  })
+
+  it('ends at once where somebody cancels it again', async () => {
+    await drain()
+    await test.cancelWork(which(), by)
+    await test.cancelWork(which(), by)
+
+    expect(await drain()).toEqual([])
+    expect(calls).toEqual(['reserve'])
+    expect(await letters()).toEqual([])
+  })
+
+  it('begins with the wait again where somebody redrives it', async () => {
+    await drain()
+    await test.cancelWork(which(), by)
+    await drain()
+
+    await test.redriveDeadLetters({ ids: [workId] }, by)
+    expect(await drain()).toEqual(['suspended'])
+    await test.advance({ hours: 1 })
+    expect(await drain()).toEqual(['success'])
+    expect(calls).toEqual(['reserve', 'release', 'pay'])
+  })
+})
+
+it('a run that somebody cancels in a step is followed by one that undoes what it has done', async () => {
+  await drain()
+  await test.advance({ hours: 1 })
+  inPay = async ({ run, signal }) => {
+    await test.cancelRun(run.id, by)
+    signal.throwIfAborted()
+  }
+
+  expect(await drain()).toEqual(['cancelled', 'cancelled'])
+  expect(calls).toEqual(['reserve', 'pay', 'release'])
+})
+
+describe('a dead letter of durable work', () => {
+  const fail = async () => {
+    await drain()
+    payFails = true
+    await test.advance({ hours: 1 })
+    expect(await drain()).toEqual(['step_failed'])
+    calls.length = 0
+    payFails = false
+  }
+
+  it('goes on with the step that failed, by default', async () => {
+    await fail()
+    const before = [...keys]
+
+    await test.redriveDeadLetters({ ids: [workId] }, by)
+    expect(await drain()).toEqual(['success'])
+    expect(calls).toEqual(['pay'])
+    expect(before).toContain(keys.at(-1))
+  })
+
+  it('begins anew where that is wanted, with other keys', async () => {
+    await fail()
+    const before = new Set(keys)
+
+    await test.redriveDeadLetters({ ids: [workId] }, { ...by, from: 'beginning' })
+    expect(await drain()).toEqual(['suspended'])
+    await test.advance({ hours: 1 })
+    expect(await drain()).toEqual(['success'])
+    expect(calls).toEqual(['reserve', 'pay'])
+    expect(before).not.toContain(keys.at(-1))
+  })
+
+  it('goes on from a step that somebody names', async () => {
+    await fail()
+
+    await test.redriveDeadLetters({ ids: [workId] }, { ...by, from: { step: 'wait' } })
+    expect(await drain()).toEqual(['suspended'])
+    await test.advance({ hours: 1 })
+    expect(await drain()).toEqual(['success'])
+    expect(calls).toEqual(['pay'])
+  })
+})
+
+it('work that has done a step keeps its payload where other work would replace it', async () => {
+  await test.reset()
+  const options = { uniqueKey: 'a', onConflict: 'replace' } as const
+  const add = () => client.$transaction((tx) => test.enqueue(tx, book, {}, options))
+  await add()
+  expect(await add()).toMatchObject({ kind: 'replaced' })
+  await drain()
+  expect(await add()).toMatchObject({ kind: 'alreadyQueued' })
+  await test.advance({ hours: 1 })
+  inPay = async () => expect(await add()).toMatchObject({ kind: 'alreadyQueued' })
+  expect(await drain()).toEqual(['success'])
+  expect(await add()).toMatchObject({ kind: 'enqueued' })
+})
+
+it('work that waits in a step is waiting to those who ask', async () => {
+  await drain()
+  expect(await getWork(test.reader, book, workId)).toMatchObject({ kind: 'waiting' })
+  expect(await test.explain(workId)).toMatchObject({
+    state: 'waiting',
+    reasons: expect.arrayContaining([
+      expect.objectContaining({
+        kind: 'step',
+        text: 'step wait sleeps',
+        until: expect.any(String) as string,
+      }),
+    ]) as unknown,
+  })
+})

@@ -1,0 +1,137 @@
+import { waitFor } from '@roundsman/testing'
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, type Job } from '../../src/index.ts'
+import { listDeadLetters } from '../../src/client.ts'
+import { startTestWorker } from '../startTestWorker.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
+
+const { runtime, client } = useClientRuntime({ cleared: [] })
+
+const before = defineJob({
+  name: 'drip',
+  steps: { nudge: {}, each: {}, old: { result: z.number() }, pause: {} },
+})
+const calls: string[] = []
+
+/** Runs work until it sleeps, in the version before, of which nothing is left then. */
+async function runBefore(pauseMs: number) {
+  calls.length = 0
+  const worker = await startTestWorker(runtime, {
+    jobs: [before],
+    version: '1.0',
+    handlers: {
+      async drip({ step }) {
+        await step.run('nudge', ({ key }) => void calls.push(key))
+        await step.run('each', () => 'b', { item: 'b' })
+        await step.run('old', () => 5)
+        await step.sleep('pause', pauseMs)
+        throw new Error('the version before must not go on')
+      },
+    },
+  })
+  const { workId } = await client.enqueueNow(before, {})
+  await waitFor(async () => (await statuses(workId)).includes('suspended'))
+  await worker.stop()
+  return workId
+}
+
+const statuses = (workId: string) =>
+  runtime.column<string>('select "status" from "JobRun" where "workId" = $1 order by "startedAt"', [
+    workId,
+  ])
+const letter = async () => (await listDeadLetters(client.reader, { limit: 1 })).deadLetters[0]
+const hasEnded = (workId: string) => async () =>
+  (await statuses(workId)).some((status) => status === 'success' || status === 'failed')
+
+it('work that sleeps goes on with code that has renamed, added, removed and reordered steps', async () => {
+  const workId = await runBefore(500)
+  const after = defineJob({
+    name: 'drip',
+    steps: { remind: { was: ['nudge'] }, each: {}, pause: {}, added: {} },
+  })
+  const seen: unknown[] = []
+  await startTestWorker(runtime, {
+    jobs: [after],
+    handlers: {
+      async drip({ step }) {
+        seen.push(await step.run('each', () => 'again', { item: 'b' }))
+        seen.push(await step.run('remind', () => 'again'))
+        await step.sleep('pause', 60_000)
+        seen.push(await step.run('added', () => 'added'))
+      },
+    },
+  })
+
+  await waitFor(hasEnded(workId))
+  expect(await statuses(workId)).toEqual(['suspended', 'success'])
+  expect(seen.slice(-3)).toEqual(['b', null, 'added'])
+  expect(calls).toHaveLength(1)
+})
+
+it('a renamed step that has failed is called again under its first key', async () => {
+  const keys: string[] = []
+  const fails = (
+    job: Job<'key', Record<string, never>, never, object>,
+    name: string,
+    times: number,
+  ) =>
+    startTestWorker(runtime, {
+      jobs: [job],
+      handlers: {
+        async key({
+          step,
+        }: {
+          step: { run: (name: string, work: (call: { key: string }) => void) => Promise<unknown> }
+        }) {
+          await step.run(name, ({ key }) => {
+            keys.push(key)
+            if (keys.length <= times) throw new Error('not yet')
+          })
+        },
+      } as never,
+    })
+  const retry = { limit: 3, delayMs: 1_000 }
+  const first = defineJob({ name: 'key', retry, steps: { nudge: {} } })
+  const worker = await fails(first, 'nudge', 1)
+  const { workId } = await client.enqueueNow(first, {})
+  await waitFor(hasEnded(workId))
+  await worker.stop()
+  await fails(defineJob({ name: 'key', retry, steps: { remind: { was: ['nudge'] } } }), 'remind', 1)
+
+  await waitFor(async () => (await statuses(workId)).includes('success'))
+  expect(keys).toHaveLength(2)
+  expect(keys[1]).toBe(keys[0])
+})
+
+it('a stored result that the schema of today refuses ends the work before any code, and names who wrote it', async () => {
+  const workId = await runBefore(10)
+  const narrower = defineJob({
+    name: 'drip',
+    steps: { nudge: {}, each: {}, old: { result: z.object({ amount: z.number() }) }, pause: {} },
+  })
+  let isCalled = false
+  const worker = await startTestWorker(runtime, {
+    jobs: [narrower],
+    handlers: { drip: async () => void (isCalled = true) },
+  })
+  await waitFor(hasEnded(workId))
+  expect(await letter()).toMatchObject({
+    workId,
+    error: {
+      code: 'step_result_invalid',
+      message: expect.stringMatching(/step "old".*version 1\.0 wrote.*expected object/) as string,
+    },
+  })
+  expect(isCalled).toBe(false)
+  await worker.stop()
+
+  // The version that takes both goes on from there.
+  const wider = defineJob({ name: 'drip', steps: { nudge: {}, each: {}, old: {}, pause: {} } })
+  await startTestWorker(runtime, { jobs: [wider], handlers: { drip: async () => undefined } })
+  await client.redriveDeadLetters(
+    { ids: [workId] },
+    { actor: 'olga@example.com', reason: 'mended' },
+  )
+  await waitFor(async () => (await statuses(workId)).includes('success'))
+})

@@ -1,0 +1,508 @@
+import { openForTests, waitFor } from '@roundsman/testing'
+import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
+import { z } from 'zod'
+import { listDeadLetters } from '../../src/client.ts'
+import {
+  defineJob,
+  JobError,
+  RateLimited,
+  StepFailed,
+  type DurableContext,
+  type StepCall,
+  type StepsOf,
+} from '../../src/index.ts'
+import { openTestJobs } from '../../src/testing.ts'
+import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { usePlainClient } from '../usePlainClient.ts'
+import { useOwnDatabase } from '../useOwnDatabase.ts'
+
+const Receipt = z.object({ amount: z.number() })
+const onboard = defineJob({
+  name: 'onboard',
+  payload: z.strictObject({ user: z.string() }),
+  retry: { limit: 2, delayMs: 5_000 },
+  steps: {
+    welcome: {},
+    trial: {},
+    charge: { result: Receipt, retry: { limit: 1, delayMs: 60_000 } },
+    remind: {},
+    each: {},
+  },
+})
+type Context = DurableContext<{ user: string }, PlainTransaction, StepsOf<typeof onboard>>
+type Handle = (context: Context) => Promise<void>
+
+/** What the next runs do. */
+let handle: Handle
+let passes = 0
+
+const { database, client } = usePlainClient()
+const test = openForTests(() =>
+  openTestJobs({
+    databaseUrl: database.url,
+    client,
+    jobs: [onboard],
+    handlers: {
+      async onboard(context) {
+        passes++
+        await handle(context)
+      },
+    },
+  }),
+)
+const own = useOwnDatabase(database, test)
+
+beforeEach(async () => {
+  await test.reset()
+  passes = 0
+})
+
+const enqueue = async () =>
+  (await client.$transaction((tx) => test.enqueue(tx, onboard, { user: 'ada' }))).workId
+
+/** Runs what is due with this handler. */
+async function run(handler: Handle): Promise<string[]> {
+  handle = handler
+  return (await test.drain()).map(({ status, error }) => error?.code ?? status)
+}
+
+const letters = async () => (await listDeadLetters(test.reader, { limit: 10 })).deadLetters
+const rows = async () =>
+  (
+    await own.query(
+      `select "name", "item", "kind", "seq", "failures", "result", "error" ->> 'code' as "code" from "JobStep" order by "seq", "name", "item"`,
+    )
+  ).rows
+
+describe('step.run', () => {
+  it('calls each step once, however often the handler runs', async () => {
+    const calls: string[] = []
+    await enqueue()
+
+    expect(
+      await run(async ({ step }) => {
+        await step.run('welcome', () => void calls.push('welcome'))
+        await step.run('remind', () => void calls.push('remind'))
+      }),
+    ).toEqual(['success'])
+    expect(calls).toEqual(['welcome', 'remind'])
+    // The pass after the last memo ends it.
+    expect(passes).toBe(3)
+    expect(await rows()).toMatchObject([
+      { name: 'welcome', kind: 'run', seq: 1, failures: 0, code: null },
+      { name: 'remind', kind: 'run', seq: 2, failures: 0, code: null },
+    ])
+  })
+
+  it('returns what JSON makes of a result, at the first time, too', async () => {
+    await enqueue()
+    const seen: unknown[] = []
+
+    await run(async ({ step }) => {
+      const made = await step.run('welcome', () => ({ at: new Date(0), gone: undefined, n: 1 }))
+      expectTypeOf(made.at).toEqualTypeOf<string>()
+      const receipt = await step.run('charge', () => ({ amount: 5, more: 1 }))
+      expectTypeOf(receipt).toEqualTypeOf<{ amount: number }>()
+      const nothing = await step.run('remind', () => undefined)
+      seen.push({ made, receipt, nothing })
+    })
+    expect(seen).toEqual([
+      { made: { at: '1970-01-01T00:00:00.000Z', n: 1 }, receipt: { amount: 5 }, nothing: null },
+    ])
+  })
+
+  it('keeps what the steps before it have done when the handler fails', async () => {
+    await enqueue()
+    let welcomes = 0
+    let isBroken = true
+    const work: Handle = async ({ step }) => {
+      await step.run('welcome', () => ++welcomes)
+      if (isBroken) throw new Error('between steps')
+      await step.run('remind', () => 1)
+    }
+
+    expect(await run(work)).toEqual(['handler_failed'])
+    isBroken = false
+    await test.advance({ seconds: 5 })
+    expect(await run(work)).toEqual(['success'])
+    expect(welcomes).toBe(1)
+  })
+
+  it('gives each step a key that retries and resumptions do not change', async () => {
+    await enqueue()
+    const keys: string[] = []
+    const work: Handle = async ({ step }) => {
+      for (const item of ['a', 'b'])
+        await step.run(
+          'each',
+          ({ key }: StepCall) => {
+            keys.push(key)
+            if (keys.length === 2) throw new Error('once')
+          },
+          { item },
+        )
+    }
+
+    await run(work)
+    await test.advance({ seconds: 5 })
+    expect(await run(work)).toEqual(['success'])
+    expect(keys).toHaveLength(3)
+    expect(keys[1]).toBe(keys[2])
+    expect(keys[0]).not.toBe(keys[1])
+  })
+
+  it('settles memos in the order in which they were written, so that a race has one winner', async () => {
+    await enqueue()
+    const winners: string[] = []
+    const gates = { welcome: Promise.withResolvers<void>(), remind: Promise.withResolvers<void>() }
+
+    await run(async ({ step }) => {
+      const welcome = step.run('welcome', async () => {
+        await gates.welcome.promise
+        return 'welcome'
+      })
+      const remind = step.run('remind', async () => {
+        gates.welcome.resolve()
+        return 'remind'
+      })
+      winners.push(await Promise.race([welcome, remind]))
+      await Promise.all([welcome, remind])
+      await step.run('each', () => 1)
+    })
+    expect(new Set(winners).size).toBe(1)
+    expect(winners.length).toBeGreaterThan(1)
+  })
+})
+
+describe('a step that fails', () => {
+  it('ends the attempt without the handler seeing it, until its own retries are used up', async () => {
+    await enqueue()
+    const caught: unknown[] = []
+    const work: Handle = async ({ step }) => {
+      try {
+        await step.run('charge', () => {
+          throw new JobError('declined', 'No money')
+        })
+      } catch (error) {
+        caught.push(error)
+        throw error
+      }
+    }
+
+    expect(await run(work)).toEqual(['declined'])
+    expect(caught).toEqual([])
+    expect(await rows()).toMatchObject([{ name: 'charge', seq: null, failures: 1 }])
+    await test.advance({ seconds: 59 })
+    expect(await run(work)).toEqual([])
+    await test.advance({ seconds: 1 })
+    expect(await run(work)).toEqual(['step_failed'])
+    expect(caught.at(-1)).toBeInstanceOf(StepFailed)
+    expect(caught.at(-1)).toMatchObject({ step: 'charge', stepCode: 'declined' })
+    expect(await letters()).toMatchObject([
+      { error: { code: 'step_failed', message: 'Step "charge" failed with declined: No money' } },
+    ])
+  })
+
+  it('is thrown alike in each pass, and what catches it goes on', async () => {
+    await enqueue()
+    let calls = 0
+    const caught: unknown[] = []
+
+    expect(
+      await run(async ({ step }) => {
+        try {
+          await step.run('charge', () => {
+            calls++
+            throw new JobError('declined', 'No money', { retryable: false })
+          })
+        } catch (error) {
+          caught.push((error as StepFailed).message)
+          await step.run('remind', () => 'sorry')
+        }
+      }),
+    ).toEqual(['success'])
+    expect(calls).toBe(1)
+    expect(new Set(caught).size).toBe(1)
+    expect(caught.length).toBeGreaterThan(1)
+  })
+
+  it('lets its siblings end, and keeps what they have done', async () => {
+    await enqueue()
+    let isBroken = true
+    let welcomes = 0
+    const work: Handle = async ({ step }) => {
+      const gate = Promise.withResolvers<void>()
+      await Promise.all([
+        step.run('charge', () => {
+          setImmediate(gate.resolve)
+          if (isBroken) throw new Error('down')
+          return { amount: 1 }
+        }),
+        step.run('welcome', async () => {
+          await gate.promise
+          welcomes++
+        }),
+      ])
+    }
+
+    expect(await run(work)).toEqual(['handler_failed'])
+    expect(await rows()).toMatchObject([
+      { name: 'welcome', seq: expect.any(Number) },
+      { name: 'charge' },
+    ])
+    isBroken = false
+    await test.advance({ minutes: 1 })
+    expect(await run(work)).toEqual(['success'])
+    expect(welcomes).toBe(1)
+  })
+
+  it('costs the job no retry, and a new memo forgives the failures before it', async () => {
+    await enqueue()
+    const failures: string[] = []
+    const work: Handle = async ({ step }) => {
+      for (const item of ['a', 'b', 'c']) {
+        await step.run('each', () => item, { item })
+        if (failures.push(item) && failures.filter((one) => one === item).length <= 2)
+          throw new Error('between steps')
+      }
+    }
+
+    const ends: string[] = []
+    for (let n = 0; n < 12; n++) {
+      ends.push(...(await run(work)))
+      await test.advance({ minutes: 5 })
+    }
+    expect(ends.at(-1)).toBe('success')
+    expect(await letters()).toEqual([])
+  })
+
+  it('waits as long as a service says that has refused more, at no cost', async () => {
+    await enqueue()
+    let isRefused = true
+    const work: Handle = async ({ step }) => {
+      await step.run('welcome', () => {
+        if (isRefused) throw new RateLimited({ retryAfter: 30_000 })
+      })
+    }
+
+    expect(await run(work)).toEqual(['rate_limited'])
+    expect(await rows()).toEqual([])
+    isRefused = false
+    await test.advance({ seconds: 30 })
+    expect(await run(work)).toEqual(['success'])
+  })
+
+  it('with a result that JSON does not have fails at once', async () => {
+    await enqueue()
+
+    expect(
+      await run(async ({ step }) => {
+        await step.run('welcome', () => 10n)
+      }),
+    ).toEqual(['step_failed'])
+    expect(await letters()).toMatchObject([
+      { error: { message: expect.stringContaining('result_unstorable') as string } },
+    ])
+  })
+})
+
+describe('a handler that calls steps in a way that a replay could not follow', () => {
+  const twice: Handle = async ({ step }) => {
+    await step.run('welcome', () => 1)
+    await step.run('welcome', () => 2).catch(() => undefined)
+  }
+  const nested: Handle = async ({ step }) => {
+    await step
+      .run('welcome', async () => {
+        await step.run('remind', () => 1)
+      })
+      .catch(() => undefined)
+  }
+  const unknown: Handle = async ({ step }) => {
+    await step.run('unknown' as 'welcome', () => 1).catch(() => undefined)
+  }
+
+  it.each([
+    ['step_repeated', twice],
+    ['step_nested', nested],
+    ['step_unknown', unknown],
+  ])('ends the work with %s, which no catch takes', async (code, work) => {
+    await enqueue()
+
+    expect(await run(work)).toEqual([code])
+    expect(await letters()).toMatchObject([{ error: { code } }])
+  })
+
+  it('is told so where it enqueues or changes rows outside of a step', async () => {
+    await enqueue()
+
+    expect(
+      await run(async (context) => {
+        // @ts-expect-error it is not in the type
+        await context.batch(async () => undefined)
+      }),
+    ).toEqual(['step_only'])
+  })
+})
+
+describe('step.sleep', () => {
+  it('suspends the work, and goes on when it is over', async () => {
+    const workId = await enqueue()
+    const calls: string[] = []
+    const work: Handle = async ({ step, now }) => {
+      await step.run('welcome', () => void calls.push('welcome'))
+      await step.sleep('trial', { days: 14 })
+      await step.run('remind', () => void calls.push(`remind ${now().toISOString()}`))
+    }
+    const start = test.now()
+
+    expect(await run(work)).toEqual(['suspended'])
+    expect(await test.enqueued(onboard)).toMatchObject([
+      { workId, attempt: 1, startAfter: new Date(start.getTime() + 14 * 86_400_000) },
+    ])
+    await test.advance({ days: 13 })
+    expect(await run(work)).toEqual([])
+    await test.advance({ days: 1 })
+    expect(await run(work)).toEqual(['success'])
+    expect(calls).toEqual([
+      'welcome',
+      `remind ${new Date(start.getTime() + 14 * 86_400_000).toISOString()}`,
+    ])
+    expect(
+      (await own.query('select "status", "attempt" from "JobRun" order by "startedAt", "status"'))
+        .rows,
+    ).toEqual([
+      { status: 'suspended', attempt: 1 },
+      { status: 'success', attempt: 1 },
+    ])
+  })
+
+  it('runs no code after it, neither catch nor finally, and no race takes it', async () => {
+    await enqueue()
+    const ran: string[] = []
+    const work: Handle = async ({ step, signal }) => {
+      signal.addEventListener('abort', () => ran.push((signal.reason as JobError).code))
+      try {
+        await Promise.race([step.sleep('trial', { hours: 2 }), step.sleep('welcome', { hours: 1 })])
+        ran.push('over')
+      } catch {
+        ran.push('catch')
+      } finally {
+        ran.push('finally')
+      }
+    }
+
+    expect(await run(work)).toEqual(['suspended'])
+    expect(ran).toEqual(['suspended'])
+    await test.advance({ hours: 1 })
+    expect(await run(work)).toEqual(['success'])
+    expect(ran.slice(1)).toEqual(['over', 'finally'])
+  })
+
+  it('beside which the handler awaits something else fails the work, and names the step', async () => {
+    await enqueue()
+    const late = Promise.withResolvers<void>()
+    const work: Handle = async ({ step }) => {
+      await Promise.race([step.sleep('trial', { days: 9 }), late.promise])
+      await step.run('remind', () => 1)
+    }
+    expect(await run(work)).toEqual(['suspended'])
+    late.resolve()
+
+    await waitFor(async () => (await test.enqueued(onboard))[0]!.startAfter <= test.now())
+    expect(await run(work)).toEqual(['await_beside_wait'])
+    expect(await letters()).toMatchObject([
+      { error: { message: expect.stringContaining('Step "remind"') as string } },
+    ])
+  })
+
+  it('until an instant in the past takes no time', async () => {
+    await enqueue()
+    expect(
+      await run(async ({ step }) => {
+        await step.sleepUntil('trial', new Date(0))
+        await step.sleep('remind', 0)
+      }),
+    ).toEqual(['suspended', 'suspended', 'success'])
+  })
+
+  it('keeps the unique key, and counts no attempt', async () => {
+    const options = { uniqueKey: 'ada' }
+    const add = () =>
+      client.$transaction((tx) => test.enqueue(tx, onboard, { user: 'ada' }, options))
+    await add()
+    const work: Handle = async ({ step, run: { attempt } }) => {
+      for (const item of ['1', '2', '3']) await step.sleep('each', { hours: 1 }, { item })
+      expect(attempt).toBe(1)
+    }
+
+    for (let n = 0; n < 3; n++) {
+      expect(await run(work)).toEqual(['suspended'])
+      expect(await add()).toMatchObject({ kind: 'alreadyQueued' })
+      await test.advance({ hours: 1 })
+    }
+    expect(await run(work)).toEqual(['success'])
+    expect(await add()).toMatchObject({ kind: 'enqueued' })
+  })
+
+  it('does not wait in a run by hand', async () => {
+    handle = async ({ step }) => step.sleep('trial', 1)
+    await expect(test.run(onboard, { user: 'ada' })).rejects.toMatchObject({ code: 'wait_by_hand' })
+  })
+})
+
+describe('step.tx', () => {
+  const enqueueNext =
+    (item: string): Handle =>
+    async ({ step }) => {
+      await step.tx('remind', async (_tx, { enqueue: add, count }) => {
+        count({ reminded: 1 })
+        await add(onboard, { user: item })
+        return item
+      })
+    }
+
+  it('commits its effects with its memo and its counts', async () => {
+    await enqueue()
+    let isFirst = true
+    handle = async (context) => {
+      if (!isFirst) return
+      isFirst = false
+      await enqueueNext('next')(context)
+    }
+    test.now()
+    const ended = await test.drain()
+
+    expect(ended.map(({ status }) => status)).toEqual(['success', 'success'])
+    expect(ended[0]).toMatchObject({ details: { reminded: 1, batches: 1 } })
+    expect(await rows()).toMatchObject([{ name: 'remind', kind: 'tx', seq: 1, result: 'next' }])
+  })
+
+  it('leaves nothing behind where it throws', async () => {
+    await enqueue()
+    const work: Handle = async (context) => {
+      await context.step.tx('remind', async (_tx, { enqueue: add, count }) => {
+        await add(onboard, { user: 'next' })
+        count({ reminded: 1 })
+        throw new JobError('refused', 'No', { retryable: false })
+      })
+    }
+
+    expect(await run(work)).toEqual(['step_failed'])
+    expect(await test.enqueued(onboard)).toEqual([])
+  })
+
+  it('is tried again at once where another transaction was in its way', async () => {
+    await enqueue()
+    let tries = 0
+    expect(
+      await run(async ({ step }) => {
+        await step.tx('remind', async (tx) => {
+          if (++tries < 3)
+            await tx.$executeRawUnsafe(`do $$ begin raise serialization_failure; end $$`)
+        })
+      }),
+    ).toEqual(['success'])
+    expect(tries).toBe(3)
+  })
+})
