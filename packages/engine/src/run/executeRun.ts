@@ -114,7 +114,7 @@ export async function executeRun(execution: Execution): Promise<EndResult> {
 }
 
 /** Whoever asked had another version of the definition. */
-function refuseDryRun({ name }: Job): RunResult {
+function refuseDryRun({ name }: Job): EndResult {
   const message = `The definition of ${name} has no dryRun: true, so nothing was done`
   const error = { code: 'dry_run_refused', message }
   return { status: 'failed', error, retryable: false, details: {} }
