@@ -133,8 +133,8 @@ export async function judgeJobs(
     const [cause] = silent
     if (cause !== undefined && held.length > 0) {
       cause.reach = Math.max(cause.reach, held.length)
-      const names = held.map(({ name }) => name)
-      addNote(cause, `Work of ${listed(names)} waits, which no other living worker takes.`)
+      const its = held.map(({ name }) => name)
+      addNote(cause, `Work of ${listed(its)} waits, which no other living worker takes.`)
     }
     found.push(
       ...silent,

@@ -23,7 +23,7 @@ export interface Incident {
 }
 
 /** A span until now, as the console writes it. */
-const ago = (
+const spanSince = (
   instant: Sql,
 ) => `(select case when s >= 86400 then floor(s / 86400) || ' d' when s >= 3600 then floor(s / 3600) || ' h'
   when s >= 60 then floor(s / 60) || ' min' else greatest(1, floor(s)) || ' s' end from (select extract(epoch from now() - (${instant})) as s) one)`
@@ -60,7 +60,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Behind',
-      says: `(select 'importFeed: ' || ${number('count(*)')} || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', and at ' from "JobWork")`,
+      says: `(select 'importFeed: ' || ${number('count(*)')} || ' pieces of work wait, the oldest for ' || ${spanSince('min("dueAt")')} || ', and at ' from "JobWork")`,
     },
     items: 1,
     pages: [{ path: `'/'`, says: [`'97 % of it is label tenant 42'`] }],
@@ -98,7 +98,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Lock',
-      says: `(select 'pid ' || waiter.pid || ' (' || waiter.application_name || ') has waited ' || ${ago('lock.waitstart')} || ' for a lock of pid ' || holder.pid || ' (psql, idle in transaction).'
+      says: `(select 'pid ' || waiter.pid || ' (' || waiter.application_name || ') has waited ' || ${spanSince('lock.waitstart')} || ' for a lock of pid ' || holder.pid || ' (psql, idle in transaction).'
         from pg_locks lock join pg_stat_activity waiter using (pid) cross join pg_stat_activity holder where not lock.granted and holder.pid = any(pg_blocking_pids(waiter.pid)))`,
     },
     items: 1,
@@ -139,7 +139,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select count(distinct "workerId") || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'renderPoster')`,
+      says: `(select count(distinct "workerId") || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${spanSince('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'renderPoster')`,
     },
     items: 1,
     pages: [{ path: `'/'`, says: [`'It is Poster 905'`] }],
@@ -170,7 +170,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select 'The last run of callPartner failed, ' || ${ago('"endedAt"')} || ' ago with ' || "errorCode" from "JobRun")`,
+      says: `(select 'The last run of callPartner failed, ' || ${spanSince('"endedAt"')} || ' ago with ' || "errorCode" from "JobRun")`,
     },
     items: 1,
     pages: [
@@ -213,7 +213,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'No worker',
-      says: `(select 'No living worker takes printLabels, and this catalogue does not have it: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || '.' from "JobWork")`,
+      says: `(select 'No living worker takes printLabels, and this catalogue does not have it: ' || count(*) || ' pieces of work wait, the oldest for ' || ${spanSince('min("dueAt")')} || '.' from "JobWork")`,
     },
     items: 1,
   },
@@ -271,8 +271,8 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Behind',
-      says: `(select 'askPartner: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', and none has started in the last 5 min; '
-        || (select sum(cardinality("runIds")) || ' runs are under way, the oldest for ' || ${ago('min("startedAt")')} || '.' from "JobClaim") from "JobWork")`,
+      says: `(select 'askPartner: ' || count(*) || ' pieces of work wait, the oldest for ' || ${spanSince('min("dueAt")')} || ', and none has started in the last 5 min; '
+        || (select sum(cardinality("runIds")) || ' runs are under way, the oldest for ' || ${spanSince('min("startedAt")')} || '.' from "JobClaim") from "JobWork")`,
     },
     items: 1,
   },
@@ -383,7 +383,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select 'Worker ' || "workerId" || ' ended with 1 run of sendReceipt, noticed ' || ${ago('"endedAt"')} || ' ago.' from "JobRun")`,
+      says: `(select 'Worker ' || "workerId" || ' ended with 1 run of sendReceipt, noticed ' || ${spanSince('"endedAt"')} || ' ago.' from "JobRun")`,
     },
     items: 1,
     pages: [{ path: runPath('true'), says: [`'noticed after 21 s'`], never: 'took 21 s' }],
@@ -403,7 +403,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select count(*) || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+      says: `(select count(*) || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${spanSince('max("endedAt")')} || ' ago.' from "JobRun")`,
     },
     items: 1,
     pages: [{ path: `'/'`, says: [`'Its queue is paused, so it does not start.'`] }],
@@ -463,7 +463,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Behind',
-      says: `(select 'syncOrders, syncPrices and syncStock: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', since limit partner is full: syncOrders has 4 of its 4 slots.' from "JobWork")`,
+      says: `(select 'syncOrders, syncPrices and syncStock: ' || count(*) || ' pieces of work wait, the oldest for ' || ${spanSince('min("dueAt")')} || ', since limit partner is full: syncOrders has 4 of its 4 slots.' from "JobWork")`,
     },
     items: 1,
   },
@@ -477,7 +477,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select 'Worker gone ended with ' || count(*) || ' runs of countStock, importFeed and sendReceipt, noticed ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+      says: `(select 'Worker gone ended with ' || count(*) || ' runs of countStock, importFeed and sendReceipt, noticed ' || ${spanSince('max("endedAt")')} || ' ago.' from "JobRun")`,
     },
     items: 1,
   },
@@ -490,7 +490,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select count(distinct "workerId") || ' workers ended with ' || count(*) || ' runs of sendReceipt, noticed the last time ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+      says: `(select count(distinct "workerId") || ' workers ended with ' || count(*) || ' runs of sendReceipt, noticed the last time ' || ${spanSince('max("endedAt")')} || ' ago.' from "JobRun")`,
     },
     items: 1,
   },
@@ -513,7 +513,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with refused, all on 4.11.2, none on 4.12. It began ' || ${ago('min("startedAt") filter (where "errorCode" is not null)')} || ' ago' from "JobRun")`,
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with refused, all on 4.11.2, none on 4.12. It began ' || ${spanSince('min("startedAt") filter (where "errorCode" is not null)')} || ' ago' from "JobRun")`,
     },
     items: 1,
   },
