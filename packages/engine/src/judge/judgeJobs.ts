@@ -126,6 +126,16 @@ export async function judgeJobs(
     const silent = await findSilent(reader, jobs, workers, now)
     const { found: late } = await findLate(reader, jobs, { isAnyAlive, untaken, now })
     const isHeld = heldBySilent(workers, silent)
+    const held = backlog.filter(
+      ({ name, ready, isPaused, isUntaken }) =>
+        ready > 0 && !isPaused && !isUntaken && isHeld(name),
+    )
+    const [cause] = silent
+    if (cause !== undefined && held.length > 0) {
+      cause.reach = Math.max(cause.reach, held.length)
+      const its = held.map(({ name }) => name)
+      addNote(cause, `Work of ${listed(its)} waits, which no other living worker takes.`)
+    }
     found.push(
       ...silent,
       ...late,

@@ -188,6 +188,21 @@ const NIGHTS: Night[] = [
     says: `(select 'Worker w1 lives, but has given no sign for ' || ${min('"heartbeatAt"')} || '. A run of pay goes on beyond its time-out.' from "JobWorker")`,
   },
   {
+    is: 'one of two workers is stopped, and it alone takes two jobs',
+    put: async () => {
+      await worker('w1', { names: ['pay', 'mail'], signAgo: '5 minutes' })
+      await worker('w2', { names: ['report'] })
+      await work('pay', 9, '20 minutes')
+      await work('mail', 9, '10 minutes')
+      await runs('report', 30, '1 minute')
+    },
+    kind: 'silent',
+    stage: 'waiting',
+    says: `(select 'Worker w1 lives, but has given no sign for ' || ${min('"heartbeatAt"')} || '.' from "JobWorker" where "id" = 'w1')`,
+    note: `(select 'It is stopped, or a handler blocks it. If it stays silent, end its process: other workers take over its work. Work of '
+      || string_agg("name", ' and ' order by "name" desc) || ' waits, which no other living worker takes.' from (select distinct "name" from "JobWork") job)`,
+  },
+  {
     is: 'a run goes on beyond its time-out',
     put: async () => {
       await worker('w1')

@@ -106,7 +106,7 @@ const NEEDED_BY: Readonly<Record<string, readonly Part[]>> = {
   JobQueue: ['work'],
   JobRun: ['cancellation', 'rescue'],
   JobSchedule: ['tick'],
-  JobStep: [],
+  JobStep: ['rescue'],
   JobThrottle: [],
   JobTick: ['tick'],
   JobUnique: ['rescue'],

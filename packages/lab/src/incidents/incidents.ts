@@ -23,13 +23,13 @@ export interface Incident {
 }
 
 /** A span until now, as the console writes it. */
-const ago = (
+const spanSince = (
   instant: Sql,
 ) => `(select case when s >= 86400 then floor(s / 86400) || ' d' when s >= 3600 then floor(s / 3600) || ' h'
   when s >= 60 then floor(s / 60) || ' min' else greatest(1, floor(s)) || ' s' end from (select extract(epoch from now() - (${instant})) as s) one)`
 const number = (count: Sql) => `to_char(${count}, 'FM999,999')`
 const runPath = (where: Sql) =>
-  `(select '/runs/' || "id" from "JobRun" where ${where} order by "startedAt" desc, "id" desc limit 1)`
+  `(select '/runs/' || "id" from "JobRunAll" where ${where} order by "startedAt" desc, "id" desc limit 1)`
 
 const [
   importFeed,
@@ -60,7 +60,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Behind',
-      says: `(select 'importFeed: ' || ${number('count(*)')} || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', and at ' from "JobWork")`,
+      says: `(select 'importFeed: ' || ${number('count(*)')} || ' pieces of work wait, the oldest for ' || ${spanSince('min("dueAt")')} || ', and at ' from "JobWork")`,
     },
     items: 1,
     pages: [{ path: `'/'`, says: [`'97 % of it is label tenant 42'`] }],
@@ -98,7 +98,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Lock',
-      says: `(select 'pid ' || waiter.pid || ' (' || waiter.application_name || ') has waited ' || ${ago('lock.waitstart')} || ' for a lock of pid ' || holder.pid || ' (psql, idle in transaction).'
+      says: `(select 'pid ' || waiter.pid || ' (' || waiter.application_name || ') has waited ' || ${spanSince('lock.waitstart')} || ' for a lock of pid ' || holder.pid || ' (psql, idle in transaction).'
         from pg_locks lock join pg_stat_activity waiter using (pid) cross join pg_stat_activity holder where not lock.granted and holder.pid = any(pg_blocking_pids(waiter.pid)))`,
     },
     items: 1,
@@ -139,7 +139,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select count(distinct "workerId") || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'renderPoster')`,
+      says: `(select count(distinct "workerId") || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${spanSince('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'renderPoster')`,
     },
     items: 1,
     pages: [{ path: `'/'`, says: [`'It is Poster 905'`] }],
@@ -170,7 +170,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select 'The last run of callPartner failed, ' || ${ago('"endedAt"')} || ' ago with ' || "errorCode" from "JobRun")`,
+      says: `(select 'The last run of callPartner failed, ' || ${spanSince('"endedAt"')} || ' ago with ' || "errorCode" from "JobRun")`,
     },
     items: 1,
     pages: [
@@ -213,7 +213,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'No worker',
-      says: `(select 'No living worker takes printLabels, and this catalogue does not have it: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || '.' from "JobWork")`,
+      says: `(select 'No living worker takes printLabels, and this catalogue does not have it: ' || count(*) || ' pieces of work wait, the oldest for ' || ${spanSince('min("dueAt")')} || '.' from "JobWork")`,
     },
     items: 1,
   },
@@ -228,7 +228,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of writeExport failed in the last hour, with ENOSPC (Error at writeExport' from "JobRun" where "name" = 'writeExport')`,
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of writeExport failed in the last hour, with ENOSPC (at writeExport' from "JobRun" where "name" = 'writeExport')`,
     },
     items: 1,
     pages: [
@@ -266,17 +266,13 @@ export const INCIDENTS: readonly Incident[] = [
       await shop.client.enqueueManyNow(askPartner, pieces(4))
       await started(shop, 'askPartner', 4)
       await shop.client.enqueueManyNow(askPartner, pieces(4))
-      for (const table of ['JobClaim', 'JobRun'])
-        await shop.host.$executeRawUnsafe(
-          `update "${table}" set "startedAt" = "startedAt" - interval '12 minutes', "createdAt" = "createdAt" - interval '12 minutes'
-           where "name" = 'askPartner' and "workerId" <> 'worker-1:1:0'`,
-        )
+      await hold(shop, 'askPartner')
       await age(shop.host, 'askPartner', '12 minutes')
     },
     first: {
       label: 'Behind',
-      says: `(select 'askPartner: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', and none has started in the last 5 min; '
-        || (select sum(cardinality("runIds")) || ' runs are under way, the oldest for ' || ${ago('min("startedAt")')} || '.' from "JobClaim") from "JobWork")`,
+      says: `(select 'askPartner: ' || count(*) || ' pieces of work wait, the oldest for ' || ${spanSince('min("dueAt")')} || ', and none has started in the last 5 min; '
+        || (select sum(cardinality("runIds")) || ' runs are under way, the oldest for ' || ${spanSince('min("startedAt")')} || '.' from "JobClaim") from "JobWork")`,
     },
     items: 1,
   },
@@ -293,7 +289,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with handler_failed (Error at chargeCard' from "JobRun" where "name" = 'chargeCard')`,
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with handler_failed (' from "JobRun" where "name" = 'chargeCard')`,
     },
     items: 1,
   },
@@ -355,13 +351,7 @@ export const INCIDENTS: readonly Incident[] = [
     async make(shop) {
       await shop.pretendWorker()
       await wait(shop, 'sendReceipt', 9, '20 minutes')
-      await shop.host.$executeRawUnsafe(
-        `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
-      )
-      // What was open before goes on to write.
-      await shop.host.$queryRawUnsafe(
-        `select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'roundsman %'`,
-      )
+      await refuseWrites(shop)
     },
     first: { label: 'Database', says: `'The database refuses writes (read-only).'` },
     items: 1,
@@ -393,7 +383,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select 'Worker ' || "workerId" || ' ended with 1 run of sendReceipt, noticed ' || ${ago('"endedAt"')} || ' ago.' from "JobRun")`,
+      says: `(select 'Worker ' || "workerId" || ' ended with 1 run of sendReceipt, noticed ' || ${spanSince('"endedAt"')} || ' ago.' from "JobRun")`,
     },
     items: 1,
     pages: [{ path: runPath('true'), says: [`'noticed after 21 s'`], never: 'took 21 s' }],
@@ -413,7 +403,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select count(*) || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+      says: `(select count(*) || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${spanSince('max("endedAt")')} || ' ago.' from "JobRun")`,
     },
     items: 1,
     pages: [{ path: `'/'`, says: [`'Its queue is paused, so it does not start.'`] }],
@@ -438,8 +428,8 @@ export const INCIDENTS: readonly Incident[] = [
     about: 'Likewise, in a database that refuses writes.',
     isAlone: true,
     async make(shop) {
-      for (const name of ['recovered', 'readOnly'])
-        await INCIDENTS.find((one) => one.name === name)?.make(shop)
+      await INCIDENTS.find(({ name }) => name === 'recovered')?.make(shop)
+      await refuseWrites(shop)
     },
     first: { label: 'Database', says: `'The database refuses writes (read-only).'` },
     items: 3,
@@ -467,12 +457,13 @@ export const INCIDENTS: readonly Incident[] = [
       await shop.startWorker(['syncOrders', 'syncPrices', 'syncStock'])
       await shop.client.enqueueManyNow(syncOrders, pieces(4))
       await started(shop, 'syncOrders', 4)
+      await hold(shop, 'syncOrders')
       for (const name of ['syncOrders', 'syncPrices', 'syncStock'] as const)
         await wait(shop, name, 20, '9 minutes')
     },
     first: {
       label: 'Behind',
-      says: `(select 'syncOrders, syncPrices and syncStock: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', since limit partner is full: syncOrders has 4 of its 4 slots.' from "JobWork")`,
+      says: `(select 'syncOrders, syncPrices and syncStock: ' || count(*) || ' pieces of work wait, the oldest for ' || ${spanSince('min("dueAt")')} || ', since limit partner is full: syncOrders has 4 of its 4 slots.' from "JobWork")`,
     },
     items: 1,
   },
@@ -486,7 +477,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select 'Worker gone ended with ' || count(*) || ' runs of countStock, importFeed and sendReceipt, noticed ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+      says: `(select 'Worker gone ended with ' || count(*) || ' runs of countStock, importFeed and sendReceipt, noticed ' || ${spanSince('max("endedAt")')} || ' ago.' from "JobRun")`,
     },
     items: 1,
   },
@@ -499,7 +490,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Ends workers',
-      says: `(select count(distinct "workerId") || ' workers ended with ' || count(*) || ' runs of sendReceipt, noticed the last time ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+      says: `(select count(distinct "workerId") || ' workers ended with ' || count(*) || ' runs of sendReceipt, noticed the last time ' || ${spanSince('max("endedAt")')} || ' ago.' from "JobRun")`,
     },
     items: 1,
   },
@@ -522,7 +513,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with refused, all on 4.11.2, none on 4.12. It began ' || ${ago('min("startedAt") filter (where "errorCode" is not null)')} || ' ago' from "JobRun")`,
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with refused, all on 4.11.2, none on 4.12. It began ' || ${spanSince('min("startedAt") filter (where "errorCode" is not null)')} || ' ago' from "JobRun")`,
     },
     items: 1,
   },
@@ -565,6 +556,26 @@ const fail = (
      from generate_series(0, $2::int - 1) n cross join lateral (select now() - $3::interval - n * interval '1 second' as at) started`,
     ...[name, runs, ago, code, took, workerId ?? null],
   )
+
+async function refuseWrites({ host }: Shop): Promise<void> {
+  await host.$executeRawUnsafe(
+    `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
+  )
+  // What was open before goes on to write.
+  await host.$queryRawUnsafe(
+    `select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'roundsman %'`,
+  )
+}
+
+/** Has the runs under way of a job go on for twelve minutes already. */
+async function hold({ host }: Shop, name: IncidentJob): Promise<void> {
+  for (const table of ['JobClaim', 'JobRun'])
+    await host.$executeRawUnsafe(
+      `update "${table}" set "startedAt" = "startedAt" - interval '12 minutes', "createdAt" = "createdAt" - interval '12 minutes'
+       where "name" = $1 and "workerId" <> 'worker-1:1:0'`,
+      name,
+    )
+}
 
 /** Work that waits and has been due so long. */
 const wait = ({ host }: Shop, name: IncidentJob, count: number, ago: string, key?: string) =>
