@@ -52,6 +52,8 @@ export interface AppOptions {
   environment?: string
   /** The product's version, for the console's header. */
   version?: string
+  /** Where a trace is shown, with `{traceId}` for its id. Default: the console links to none. */
+  traceUrl?: string | undefined
   /** How often the event stream tells its readers that the connection holds. Default 10,000 ms. */
   pingIntervalMs?: number
   /** The folder of the console's build. Default: where `pnpm build` puts it. */
@@ -81,7 +83,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   const { reader } = jobsClient
   const { now = () => new Date(), readinessTimeoutMs = 2_000 } = options
   const { mailDomain = 'roundsman.localhost', consoleDir } = options
-  const { eventsRecheckMs: recheckMs, pingIntervalMs, environment, version } = options
+  const { eventsRecheckMs: recheckMs, pingIntervalMs, environment, version, traceUrl } = options
   const limits = serverTimeouts(options.timeouts)
   const app = Fastify({
     ...(logger && { loggerInstance: logger }),
@@ -126,6 +128,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
       now,
       ...(environment !== undefined && { environment }),
       ...(version !== undefined && { version }),
+      ...(traceUrl !== undefined && { traceUrl }),
       ...(recheckMs !== undefined && { recheckMs }),
       ...(pingIntervalMs !== undefined && { pingIntervalMs }),
     })

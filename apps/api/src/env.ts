@@ -13,6 +13,9 @@ import { JWT_SECRET_LENGTH, obtainJwtSecret } from './auth/obtainJwtSecret.ts'
 
 const MAKE_A_SECRET = `make one with: node -p "crypto.randomBytes(32).toString('base64url')"`
 
+const isAddressOfTraces = (text: string) =>
+  text.includes('{traceId}') && /^https?:$/.test(URL.parse(text)?.protocol ?? '')
+
 const variables = {
   ...commonVariables,
   ...telemetryVariables,
@@ -31,6 +34,14 @@ const variables = {
       error: 'has to be a domain, such as example.com',
     })
     .optional(),
+  /** Where people see a trace, with `{traceId}` for its id. Default: the console links to none. */
+  TRACE_URL: z
+    .string()
+    .optional()
+    .refine((text) => text === undefined || isAddressOfTraces(text), {
+      error:
+        'is not the address of a trace; set one such as https://jaeger.example.com/trace/{traceId}',
+    }),
   /** A supervisor sets it that holds our standard input open. The API stops when that input ends. */
   ROUNDSMAN_SUPERVISED: switchVariable({ default: false }),
   /** A supervisor sets it that tells us on standard input when to begin: see awaitRelease. */

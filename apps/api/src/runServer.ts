@@ -152,6 +152,7 @@ async function serve(
           jwtSecret,
           mailDomain,
           version: VERSION,
+          traceUrl: env.TRACE_URL,
           logger,
           ...(tracing && { tracing }),
           ...(metrics && token !== undefined && { metrics: { metrics, token } }),

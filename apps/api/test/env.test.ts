@@ -99,6 +99,16 @@ describe('refuses a secret', () => {
   })
 })
 
+it('takes an address of traces, which has a place for their id', () => {
+  const read = (TRACE_URL: string) => readApiEnvironment({ JWT_SECRET: SECRET, TRACE_URL })
+  const address = 'https://jaeger.example.com/trace/{traceId}'
+  expect(read(address).TRACE_URL).toBe(address)
+  for (const wrong of ['/trace/{traceId}', 'javascript:"{traceId}"', 'https://jaeger.example.com'])
+    expect(problemsOf({ TRACE_URL: wrong, JWT_SECRET: SECRET })).toEqual([
+      expect.stringMatching(/^TRACE_URL: is not the address of a trace; /),
+    ])
+})
+
 it('takes a domain for the ids of messages, and leaves it to the application otherwise', () => {
   const read = (MAIL_DOMAIN?: string) =>
     readApiEnvironment({ JWT_SECRET: SECRET, ...(MAIL_DOMAIN !== undefined && { MAIL_DOMAIN }) })

@@ -601,9 +601,9 @@ async function resumeQueue(page: Page, name: string): Promise<void> {
 }
 
 /** Chooses in the menu of a row. */
-async function chooseOf(row: Locator, item: string): Promise<void> {
-  await row.getByRole('button', { name: /^Actions for/ }).click()
-  await row.getByRole('menuitem', { name: item, exact: true }).click()
+async function chooseOf(of: Locator, item: string): Promise<void> {
+  await of.getByRole('button', { name: /^Actions for/ }).click()
+  await of.getByRole('menuitem', { name: item, exact: true }).click()
 }
 
 /** Chooses in the menu of what is done with all that match. */

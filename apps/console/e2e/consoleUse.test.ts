@@ -215,6 +215,10 @@ describe('what the screens show is what is in the database', () => {
     const counts = page.getByRole('region', { name: 'Counts' })
     await counts.getByText(DUE.toLocaleString('en'), { exact: true }).waitFor()
     await expectSeen(page.getByText('guard_blocked', { exact: true }))
+
+    await page.goto(`/console/runs/${filling.child}`)
+    const trace = page.getByRole('link', { name: 'ab'.repeat(16) })
+    expect(await trace.getAttribute('href')).toBe(`https://traces.example.com/${'ab'.repeat(16)}`)
   })
 
   it('queues: what waits, what is worked on, and what was given up and why', async () => {

@@ -83,6 +83,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
       jwtSecret: 'a secret for tests, of thirty-two or more characters',
       ...(pingIntervalMs !== undefined && { pingIntervalMs }),
       consoleDir,
+      traceUrl: 'https://traces.example.com/{traceId}',
       logger: log,
       now: () => new Date(Date.now() + leadMs),
     })

@@ -44,13 +44,14 @@ function start(root: HTMLElement): void {
 
 /** Reads what the server wrote into the page. Without it, as under a development server, the console is at the root. */
 function readSettings(document: Document): ConsoleSettings {
-  const { base, api, sessions, login } =
+  const { base, api, sessions, login, trace } =
     document.querySelector<HTMLMetaElement>('meta[name="roundsman"]')?.dataset ?? {}
   return {
     base: base ?? '/',
     api: api ?? '/api',
     hasSessions: sessions === 'true',
     loginUrl: login ?? '',
+    traceUrl: trace ?? '',
   }
 }
 

@@ -40,6 +40,8 @@ export interface ConsoleSettings {
   hasSessions: boolean
   /** Where somebody logs in who is not logged in; empty when the console does not know. */
   loginUrl: string
+  /** Where a trace is shown, with `{traceId}` for its id; empty when the console does not know. */
+  traceUrl: string
 }
 
 /** GET and POST /api/console/session */

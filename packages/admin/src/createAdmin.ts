@@ -71,7 +71,7 @@ export function createAdmin(options: CheckedOptions): Admin {
   const { client, jobs, now = () => new Date() } = options
   const { apiPrefix = '/api', consolePath = '/console', consoleDir } = options
   const { pingIntervalMs = 10_000, recheckMs = 15_000 } = options
-  const { hasSessions = false, loginUrl = '', version = null } = options
+  const { hasSessions = false, loginUrl = '', traceUrl = '', version = null } = options
   const base = asPrefix(options.basePath ?? '')
   const seen = asPrefix(options.publicPath ?? base)
   const api = base + asPrefix(apiPrefix)
@@ -81,6 +81,7 @@ export function createAdmin(options: CheckedOptions): Admin {
     api: seen + asPrefix(apiPrefix),
     hasSessions,
     loginUrl,
+    traceUrl,
   }
   const files = createConsoleFiles(settings, consoleDir)
   const parts = { client, jobs, now }

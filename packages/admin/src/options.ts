@@ -41,6 +41,11 @@ export interface AdminOptions {
   /** Where the console sends somebody who has to log in. Default: it only says so. */
   loginUrl?: string
   /**
+   * Where a trace is shown: an address of http or https with `{traceId}` in it, such as
+   * `https://jaeger.example.com/trace/{traceId}`. The page of a run links there. Default: it shows the trace's id alone.
+   */
+  traceUrl?: string
+  /**
    * The host has `<apiPrefix>/console/session`, by which the console logs in and out with its own form: see
    * `ConsoleSession` of `@roundsman/admin/contract`. Default: false.
    */
@@ -96,6 +101,15 @@ const checkLoginUrl: Check<string> = (argument, value) => {
   )
 }
 
+const checkTraceUrl: Check<string> = (argument, value) => {
+  const isWeb = typeof value === 'string' && /^https?:$/.test(URL.parse(value)?.protocol ?? '')
+  if (isWeb && value.includes('{traceId}')) return value
+  throw new ArgumentError(
+    argument,
+    `must be an address of http or https with {traceId} in it, not ${tell(value)}`,
+  )
+}
+
 const ENVIRONMENT = { name: checkText, isProduction: checkBoolean }
 const checkEnvironment: Check<NonNullable<AdminOptions['environment']>> = (argument, value) =>
   typeof value === 'string' ? checkText(argument, value) : objectOf(ENVIRONMENT)(argument, value)
@@ -120,6 +134,7 @@ export const ADMIN = {
   consolePath: optional(nullable(checkPath)),
   publicPath: optional(checkPath),
   loginUrl: optional(checkLoginUrl),
+  traceUrl: optional(checkTraceUrl),
   hasSessions: optional(checkBoolean),
   environment: optional(checkEnvironment),
   version: optional(checkText),

@@ -9,5 +9,9 @@ export {
   type AlertWatcherOptions,
   createAlertWatcher,
 } from './alerts/createAlertWatcher.ts'
-export { type AlertFormat, type AlertWebhookOptions, createAlertWebhook } from './alerts/createAlertWebhook.ts'
+export {
+  type AlertFormat,
+  type AlertWebhookOptions,
+  createAlertWebhook,
+} from './alerts/createAlertWebhook.ts'
 export type { AlertLimits } from './alerts/findCauses.ts'

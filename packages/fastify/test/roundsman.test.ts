@@ -68,7 +68,12 @@ const REFUSED: [string, unknown][] = [
   ['loginUrl', ' javascript:alert(1)'],
   ['loginUrl', 'data:text/html,x'],
   ['loginUrl', 5],
+  ['traceUrl', 'javascript:alert("{traceId}")'],
+  ['traceUrl', '/trace/{traceId}'],
+  ['traceUrl', 'https://traces.example.com/trace'],
 ]
+
+const TRACE_URL = 'https://traces.example.com/{traceId}'
 
 describe('addresses', () => {
   it('are those of this repository unless the host says otherwise', async () => {
@@ -76,14 +81,19 @@ describe('addresses', () => {
     await app.register(roundsman, options())
     expect((await ask('ada', { url: '/api/jobs/runs' })).json()).toMatchObject({ runs: [] })
     expect((await ask(null, { url: '/console' })).body).toContain(
-      '<meta name="roundsman" data-base="/console" data-api="/api" data-sessions="false" data-login="" />',
+      '<meta name="roundsman" data-base="/console" data-api="/api" data-sessions="false" data-login="" data-trace="" />',
     )
   })
 
   it('lie where the host puts them, and the page knows', async () => {
     app = Fastify()
     await app.register(roundsman, {
-      ...options({ apiPrefix: '/jobs-api', consolePath: '/watch', loginUrl: '/login?a=1&b="2"' }),
+      ...options({
+        apiPrefix: '/jobs-api',
+        consolePath: '/watch',
+        loginUrl: '/login?a=1&b="2"',
+        traceUrl: TRACE_URL,
+      }),
       prefix: '/ops',
     })
     expect((await ask('ada', { url: '/ops/jobs-api/jobs' })).json()).toMatchObject({
@@ -95,7 +105,7 @@ describe('addresses', () => {
       expect(headers['content-type']).toBe('text/html; charset=utf-8')
       expect(body).toBe(
         '<meta name="roundsman" data-base="/ops/watch" data-api="/ops/jobs-api" data-sessions="false" ' +
-          'data-login="/login?a=1&amp;b=&quot;2&quot;" />' +
+          'data-login="/login?a=1&amp;b=&quot;2&quot;" data-trace="https://traces.example.com/{traceId}" />' +
           '<script src="/ops/watch/theme.js"></script><link href="/ops/watch/assets/a.css">',
       )
     }

@@ -7,50 +7,76 @@ import {
   openForTests,
   waitFor,
 } from '@roundsman/testing'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { catalogue } from '../src/incidents/incidentJobs.ts'
 import { INCIDENTS } from '../src/incidents/incidents.ts'
 import { openShop } from '../src/incidents/openShop.ts'
 
-/** A person on call, with the console open over a product. */
 const opened = openForTests(async () => {
-  const [database, consoleDir, browser] = await Promise.all([
-    createTestDatabase(),
-    buildConsole(),
-    openBrowser(),
-  ])
+  const [consoleDir, browser] = await Promise.all([buildConsole(), openBrowser()])
+  return { consoleDir, browser, close: () => browser.close() }
+})
+
+/** A person on call, with the console open over a product of their own. */
+async function openConsole() {
+  const database = await createTestDatabase()
+  onTestFinished(() => database.drop())
   const shop = await openShop(database.url)
-  const served = await serveConsole({ client: shop.client, jobs: catalogue, consoleDir })
-  const page = await browser.newPage({ locale: 'en-GB', timezoneId: 'Europe/Berlin' })
+  onTestFinished(() => shop.close())
+  const { client, host } = shop
+  const served = await serveConsole({ client, jobs: catalogue, consoleDir: opened.consoleDir })
+  onTestFinished(() => served.close())
+  const page = await opened.browser.newPage({ locale: 'en-GB', timezoneId: 'Europe/Berlin' })
+  onTestFinished(() => page.close())
   await page.goto(served.link)
+  const valueOf = async (expression: string) => {
+    const [row] = await host.$queryRawUnsafe<{ text: string }[]>(`select ${expression} as text`)
+    return row!.text
+  }
   return {
     shop,
-    async read(path: string) {
-      await page.goto(`${served.url}/console${path === '/' ? '' : path}`)
-      return page.locator('main')
-    },
-    async close() {
-      await browser.close()
-      await served.close()
-      await shop.close()
-      await database.drop()
-    },
+    page,
+    valueOf,
+    goTo: async (path: string) =>
+      await page.goto(`${served.url}/console${path.replace(/^\/$/, '')}`),
   }
-})
-
-async function expectSaid(path: string, says: readonly RegExp[]): Promise<void> {
-  const main = await opened.read(path)
-  const isSaid = async () => {
-    // As people read it, however it is broken into lines.
-    const read = (await main.innerText()).replaceAll(/\s+/g, ' ')
-    for (const one of says) expect(read).toMatch(one)
-    return true
-  }
-  await waitFor(isSaid, { timeoutMs: 60_000 })
 }
 
+/** As people read it, however it is broken into lines. */
+const inLine = (text: string) => text.replaceAll(/\s+/g, ' ')
+
 it.each(INCIDENTS)('$about The console says so within a minute.', async (incident) => {
-  const { make, says, closer } = incident
-  await expectSaid(await make(opened.shop), says)
-  if (closer !== undefined) await expectSaid(await closer.find(opened.shop), closer.says)
+  const { make, first, items, pages = [] } = incident
+  const { shop, page, valueOf, goTo } = await openConsole()
+  await make(shop)
+  const readFirst = async () => {
+    await goTo('/')
+    await page
+      .getByText(items === 0 ? 'Nothing needs you' : /./)
+      .first()
+      .waitFor()
+    const all = await page.locator('.attentionItem').all()
+    expect(await Promise.all(all.map((item) => item.innerText()))).toHaveLength(items)
+    if (first === null) return true
+    const read = {
+      label: await all[0]!.locator('.badge').innerText(),
+      text: await all[0]!.locator('p').first().innerText(),
+    }
+    const says = await valueOf(first.says)
+    expect(read).toEqual({ label: first.label, text: expect.stringMatching(startOf(says)) })
+    return true
+  }
+  await waitFor(readFirst, { timeoutMs: 60_000 })
+  for (const { path, says, never } of pages) {
+    await goTo(await valueOf(path))
+    const isSaid = async () => {
+      const read = inLine(await page.locator('main').innerText())
+      for (const one of says) expect(read).toContain(await valueOf(one))
+      if (never !== undefined) expect(read).not.toContain(never)
+      return true
+    }
+    await waitFor(isSaid, { timeoutMs: 60_000 })
+  }
 })
+
+const startOf = (text: string) => new RegExp(`^${text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}`)

@@ -20,21 +20,16 @@ export const PayloadContext = createContext<(whose: Whose) => void>(() => undefi
 
 const ACCESS_KEY = 'access'
 
-/** Whether the host lets this person look at payloads. */
-function useMayShowPayloads(): boolean {
+/** Opens the payload of a piece of work or of a run; null for people whom the host does not let look. */
+export function useShowPayload(): ((whose: Whose) => void) | null {
   const { api } = useServices()
-  const access = useQuery({
+  const show = useContext(PayloadContext)
+  const { data } = useQuery({
     queryKey: [ACCESS_KEY],
     queryFn: ({ signal }) => api.get<ConsoleAccess>('/console/access', signal),
     staleTime: Infinity,
   })
-  return access.data?.payloads ?? false
-}
-
-/** Opens the payload of a piece of work or of a run; null for people who may not look. */
-export function useShowPayload(): ((whose: Whose) => void) | null {
-  const show = useContext(PayloadContext)
-  return useMayShowPayloads() ? show : null
+  return data?.payloads === true ? show : null
 }
 
 /** Asks for the payload once, however often it renders: each look is on record. */

@@ -25,8 +25,8 @@ export function exactLines(instant: string, otherZone?: string, viewerZone?: str
   const lines = new Map([[wallClock(date, viewerZone), local]])
   for (const [zone, line] of [['UTC', utc] as const, [otherZone, undefined] as const]) {
     if (zone === undefined) continue
-    const clock = wallClock(date, zone)
-    if (!lines.has(clock)) lines.set(clock, line ?? `${clock} ${zone}`)
+    const shown = wallClock(date, zone)
+    if (!lines.has(shown)) lines.set(shown, line ?? `${shown} ${zone}`)
   }
   return [...lines.values()]
 }

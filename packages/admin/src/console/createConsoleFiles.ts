@@ -85,8 +85,9 @@ function contentTypeOf(path: string): string {
   return CONTENT_TYPES[extname(path)] ?? 'application/octet-stream'
 }
 /** Writes the settings into the page and makes its files' addresses absolute: the page is asked for at any depth. */
-function settle(page: string, { base, api, hasSessions, loginUrl }: ConsoleSettings): string {
-  const attributes = Object.entries({ base, api, sessions: String(hasSessions), login: loginUrl })
+function settle(page: string, settings: ConsoleSettings): string {
+  const { base, api, hasSessions, loginUrl: login, traceUrl: trace } = settings
+  const attributes = Object.entries({ base, api, sessions: String(hasSessions), login, trace })
     .map(([name, value]) => ` data-${name}="${escape(value)}"`)
     .join('')
   return page

@@ -905,9 +905,17 @@ describe('a webhook', () => {
     const receiver = await openMonitor()
     const channel = createAlertWebhook({ url: receiver.url, format: 'slack' })
     const notice: AlertNotice = {
-      version: 1, id: '1', event: 'ended', kind: 'failing', job: null, code: null,
-      startedAt: '2026-11-24T09:12:00.000Z', endedAt: '2026-11-24T09:13:00.000Z', url: null,
-      text: '&'.repeat(5_000), facts: {},
+      version: 1,
+      id: '1',
+      event: 'ended',
+      kind: 'failing',
+      job: null,
+      code: null,
+      startedAt: '2026-11-24T09:12:00.000Z',
+      endedAt: '2026-11-24T09:13:00.000Z',
+      url: null,
+      text: '&'.repeat(5_000),
+      facts: {},
     }
     await channel.send(notice, AbortSignal.timeout(10_000))
     const { text, blocks } = JSON.parse(receiver.requests[0]!.body)

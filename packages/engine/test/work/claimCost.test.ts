@@ -116,9 +116,8 @@ function toLiteral(value: unknown): string {
   const text = (one: unknown) => (one === null ? 'null' : JSON.stringify(one))
   if (Array.isArray(value)) return pg.escapeLiteral(`{${value.map(text).join(',')}}`)
   if (value === null) return 'null'
-  return pg.escapeLiteral(
-    value instanceof Date ? value.toISOString() : String(value as string | boolean),
-  )
+  if (value instanceof Date) return pg.escapeLiteral(value.toISOString())
+  return pg.escapeLiteral(typeof value === 'string' ? value : JSON.stringify(value))
 }
 
 it('a claim reads as little beside a million delayed pieces', async () => {

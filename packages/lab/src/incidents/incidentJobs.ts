@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { PrismaClient } from '@roundsman/db'
 import {
   defineJob,
+  defineLimit,
   reschedule,
   withEngineJobs,
   type HandlersFor,
@@ -18,6 +19,8 @@ const sendDigest = defineJob({
   schedule: { cron: '0 7 * * *', timeZone: 'Europe/Berlin' },
 })
 
+const partner = defineLimit({ name: 'partner', global: 4 })
+
 /** A job for each incident. The digest's schedule is what somebody changes, by a variable of the environment. */
 export const incidentJobs = (cron?: string) =>
   [
@@ -31,6 +34,10 @@ export const incidentJobs = (cron?: string) =>
     defineJob({ name: 'sendNewsletter' }),
     defineJob({ name: 'askPartner', concurrency: 4 }),
     defineJob({ name: 'chargeCard', payload: labelled, label, retry: { limit: 0 } }),
+    defineJob({ name: 'syncOrders', limits: [partner] }),
+    defineJob({ name: 'syncPrices', limits: [partner] }),
+    defineJob({ name: 'syncStock', limits: [partner] }),
+    defineJob({ name: 'closeTenant', partition: { key: () => 'any' } }),
   ] as const
 
 /** It has left the catalogue: no worker and no console knows it. */
@@ -61,6 +68,10 @@ export const createIncidentHandlers = (
   sendNewsletter: async () => undefined,
   // Nobody has given the call a time-out.
   askPartner: ({ signal }) => pause(3_600_000, undefined, { signal }),
+  syncOrders: ({ signal }) => pause(3_600_000, undefined, { signal }),
+  syncPrices: async () => undefined,
+  syncStock: async () => undefined,
+  closeTenant: async () => undefined,
   chargeCard: async ({ payload }) => {
     if (payload.label === 'Tenant 17') throw new Error('Its card has expired')
   },

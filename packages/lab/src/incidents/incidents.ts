@@ -1,21 +1,35 @@
 import { pruneJobRuns, type EnqueueOptions, type Job } from '@roundsman/engine'
-import { listJobRuns } from '@roundsman/engine/client'
 import { waitFor } from '@roundsman/testing'
 import { incidentJobs, printLabels, type IncidentJob } from './incidentJobs.ts'
 import type { Shop } from './openShop.ts'
 
-/** What wakes somebody on call at night. */
+/** A sentence, or its beginning, as an SQL expression of the records that it is about. */
+type Sql = string
+
+/** What wakes somebody on call at night. Each is made in a database of its own by the test, and all together by `pnpm incidents`. */
 export interface Incident {
   name: string
   /** What happens. */
   about: string
-  /** Makes it, and returns the page that names it, below the console's address. */
-  make(shop: Shop): Promise<string>
-  /** What a person reads there. */
-  says: readonly RegExp[]
-  /** The page of what it is about, and what it says. */
-  closer?: { find(shop: Shop): Promise<string>; says: readonly RegExp[] }
+  make(shop: Shop): Promise<unknown>
+  /** The first item of the overview: its label, and what it says. Null: nothing needs anybody. */
+  first: { label: string; says: Sql } | null
+  /** How many items the overview has. */
+  items: number
+  /** Other pages, below the console's address, what each says, and what it does not. */
+  pages?: { path: Sql; says: readonly Sql[]; never?: string }[]
+  /** It changes the database for all others. */
+  isAlone?: true
 }
+
+/** A span until now, as the console writes it. */
+const ago = (
+  instant: Sql,
+) => `(select case when s >= 86400 then floor(s / 86400) || ' d' when s >= 3600 then floor(s / 3600) || ' h'
+  when s >= 60 then floor(s / 60) || ' min' else greatest(1, floor(s)) || ' s' end from (select extract(epoch from now() - (${instant})) as s) one)`
+const number = (count: Sql) => `to_char(${count}, 'FM999,999')`
+const runPath = (where: Sql) =>
+  `(select '/runs/' || "id" from "JobRun" where ${where} order by "startedAt" desc, "id" desc limit 1)`
 
 const [
   importFeed,
@@ -28,8 +42,8 @@ const [
   sendNewsletter,
   askPartner,
   chargeCard,
+  syncOrders,
 ] = incidentJobs()
-const OVERVIEW = '/'
 const by = { actor: 'ann@example.com', reason: 'The partner is back' }
 
 export const INCIDENTS: readonly Incident[] = [
@@ -43,12 +57,13 @@ export const INCIDENTS: readonly Incident[] = [
       await client.enqueueManyNow(importFeed, all)
       await host.$executeRawUnsafe(`update "JobWork" set "dueAt" = now() - interval '6 minutes'`)
       await startWorker(['importFeed'])
-      return OVERVIEW
     },
-    says: [
-      /importFeed: 5,1\d\d pieces of work wait, the oldest for \d+ min/,
-      /97 % of it is label tenant 42/,
-    ],
+    first: {
+      label: 'Behind',
+      says: `(select 'importFeed: ' || ${number('count(*)')} || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', and at ' from "JobWork")`,
+    },
+    items: 1,
+    pages: [{ path: `'/'`, says: [`'97 % of it is label tenant 42'`] }],
   },
   {
     name: 'lockedRows',
@@ -60,9 +75,17 @@ export const INCIDENTS: readonly Incident[] = [
       )
       await shop.startWorker(['pruneJobRuns'])
       await run(shop, pruneJobRuns)
-      return '/jobs/pruneJobRuns'
     },
-    says: [/passed over 111 due rows, since others had them locked/],
+    first: null,
+    items: 0,
+    pages: [
+      {
+        path: `'/jobs/pruneJobRuns'`,
+        says: [
+          `(select ("details" ->> 'stillDue') || ' due rows' from "JobRun" where "name" = 'pruneJobRuns')`,
+        ],
+      },
+    ],
   },
   {
     name: 'lockedTable',
@@ -72,20 +95,14 @@ export const INCIDENTS: readonly Incident[] = [
       await shop.lockByPsql('lock table "Stock"')
       await shop.startWorker(['countStock'])
       await request(shop, countStock)
-      return OVERVIEW
     },
-    says: [
-      /Lock\s+pid \d+ \(.*\) has waited .* for a lock of pid \d+ \(psql, idle in transaction\)/,
-    ],
-    closer: {
-      find: async ({ client }) => {
-        const { runs } = await listJobRuns(client.reader, { name: 'countStock', limit: 1 })
-        return `/runs/${runs[0]?.id}`
-      },
-      says: [
-        /Its worker waits for \d+ (s|min) for a lock of pid \d+ \(psql, idle in transaction\), in a transaction that began \d+ (s|min) ago/,
-      ],
+    first: {
+      label: 'Lock',
+      says: `(select 'pid ' || waiter.pid || ' (' || waiter.application_name || ') has waited ' || ${ago('lock.waitstart')} || ' for a lock of pid ' || holder.pid || ' (psql, idle in transaction).'
+        from pg_locks lock join pg_stat_activity waiter using (pid) cross join pg_stat_activity holder where not lock.granted and holder.pid = any(pg_blocking_pids(waiter.pid)))`,
     },
+    items: 1,
+    pages: [{ path: `${runPath(`"name" = 'countStock'`)}`, says: [`'for a lock of pid '`] }],
   },
   {
     name: 'twice',
@@ -96,9 +113,16 @@ export const INCIDENTS: readonly Incident[] = [
       const send = (enqueuedBy: string) =>
         shop.client.enqueueNow(sendReceipt, payload, { enqueuedBy })
       await ended(shop, (await send('request 7f3a')).workId)
-      return `/runs/${await ended(shop, (await send('request 9c1e')).workId)}`
+      await ended(shop, (await send('request 9c1e')).workId)
     },
-    says: [/Another piece of work with this label started .* before this one/, /request 9c1e/],
+    first: null,
+    items: 0,
+    pages: [
+      {
+        path: `${runPath(`"name" = 'sendReceipt'`)}`,
+        says: [`'Another piece of work with this label started'`, `'request 9c1e'`],
+      },
+    ],
   },
   {
     name: 'poison',
@@ -112,12 +136,13 @@ export const INCIDENTS: readonly Incident[] = [
         )?.exited
       // It lives, ends what the others have left, and takes none of it.
       await shop.startWorker([])
-      return OVERVIEW
     },
-    says: [
-      /Ends workers\s+One piece of work of renderPoster has ended 2 workers/,
-      /It is Poster 905/,
-    ],
+    first: {
+      label: 'Ends workers',
+      says: `(select count(distinct "workerId") || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun" where "name" = 'renderPoster')`,
+    },
+    items: 1,
+    pages: [{ path: `'/'`, says: [`'It is Poster 905'`] }],
   },
   {
     name: 'rescheduled',
@@ -126,11 +151,10 @@ export const INCIDENTS: readonly Incident[] = [
       const before = await shop.startWorker(['sendDigest'])
       await before.stop()
       await shop.startWorker(['sendDigest'], { cron: '0 8 * * *', version: '0.2.1' })
-      return '/jobs/sendDigest'
     },
-    says: [
-      /Changed At 08:00 by SEND_DIGEST_CRON, since \w{3} \d{2} \w{3}, \d{2}:\d{2} \(version 0\.2\.1\); before: At 07:00/,
-    ],
+    first: null,
+    items: 0,
+    pages: [{ path: `'/jobs/sendDigest'`, says: [`'by SEND_DIGEST_CRON'`, `'version 0.2.1'`] }],
   },
   {
     name: 'taken',
@@ -139,34 +163,59 @@ export const INCIDENTS: readonly Incident[] = [
       const payload = { label: 'Order 7' }
       const { workId } = await shop.client.enqueueNow(callPartner, payload)
       const worker = await shop.startWorker(['callPartner'])
-      const id = await ended(shop, workId)
+      await ended(shop, workId)
       await worker.stop()
       await shop.client.redriveDeadLetters({ ids: [workId] }, by)
-      return `/runs/${id}`
+      await shop.pretendWorker()
     },
-    says: [/ann@example\.com had it retried: The partner is back/],
+    first: {
+      label: 'Failing',
+      says: `(select 'The last run of callPartner failed, ' || ${ago('"endedAt"')} || ' ago with ' || "errorCode" from "JobRun")`,
+    },
+    items: 1,
+    pages: [
+      {
+        path: `${runPath(`"name" = 'callPartner'`)}`,
+        says: [`'ann@example.com had it retried: The partner is back'`],
+      },
+    ],
   },
   {
     name: 'deadLetters',
     about: '100,000 pieces of work were given up.',
-    async make({ host }) {
+    async make({ host, pretendWorker }) {
+      await pretendWorker()
       await host.$executeRawUnsafe(`
         insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "bytes", "enqueuedAt", "failedAt", "errorCode",
           "errorMessage", "payload")
         select gen_random_uuid(), 'callPartner', 1, 1, 2, at, at, 'handler_failed', 'The partner does not answer', '{}'
         from generate_series(1, 100000) n cross join lateral (select now() - n * interval '1 ms' as at) failed`)
-      return OVERVIEW
     },
-    says: [/Dead letters\s+callPartner has 100,000 dead letters/],
+    first: {
+      label: 'Dead letters',
+      says: `(select 'callPartner has ' || ${number('count(*)')} || ' dead letters, ' || ${number('count(*)')} || ' in the last hour, of the last 1,000 most often with handler_failed.' from "JobDeadLetter")`,
+    },
+    items: 1,
+    pages: [
+      { path: `'/queue'`, says: [`(select ${number('count(*)')} from "JobDeadLetter")`] },
+      {
+        path: `'/jobs/callPartner'`,
+        says: [`(select ${number('count(*)')} from "JobDeadLetter")`],
+      },
+    ],
   },
   {
     name: 'orphaned',
     about: 'Work waits of a job that has left the catalogue.',
-    async make({ client }) {
+    async make({ client, pretendWorker }) {
+      await pretendWorker()
       await client.enqueueManyNow(printLabels, pieces(9))
-      return OVERVIEW
     },
-    says: [/No living worker and no catalogue has printLabels: 9 pieces of work wait/],
+    first: {
+      label: 'No worker',
+      says: `(select 'No living worker takes printLabels, and this catalogue does not have it: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || '.' from "JobWork")`,
+    },
+    items: 1,
   },
   {
     name: 'diskFull',
@@ -176,28 +225,37 @@ export const INCIDENTS: readonly Incident[] = [
       await shop.startWorker(['writeExport'])
       const enqueued = await shop.client.enqueueManyNow(writeExport, pieces(12))
       for (const { workId } of enqueued) await ended(shop, workId)
-      return OVERVIEW
     },
-    says: [
-      /Failing\s+12 of 32 runs of writeExport failed in the last hour, with ENOSPC \(.*at writeExport/,
+    first: {
+      label: 'Failing',
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of writeExport failed in the last hour, with ENOSPC (Error at writeExport' from "JobRun" where "name" = 'writeExport')`,
+    },
+    items: 1,
+    pages: [
+      {
+        path: `'/'`,
+        says: [`(select count(*) || ' pieces of work are dead letters.' from "JobDeadLetter")`],
+      },
     ],
   },
   {
     name: 'pausedQueue',
     about: 'Somebody has paused a queue the day before yesterday, and has forgotten it.',
-    async make({ client, host }) {
+    async make({ client, host, pretendWorker }) {
+      await pretendWorker()
       await client.enqueueManyNow(sendNewsletter, pieces(12))
       await client.pauseQueue('sendNewsletter', { actor: 'max@example.com', reason: 'They move' })
       await host.$executeRawUnsafe(
         `update "JobQueue" set "pausedAt" = now() - interval '50 hours' where "name" = 'sendNewsletter'`,
       )
       await age(host, 'sendNewsletter', '2 hours')
-      return OVERVIEW
     },
-    says: [
-      /Paused\s+max@example\.com paused the queue of sendNewsletter 2 d ago: 12 pieces of work wait/,
-      /Reason: They move/,
-    ],
+    first: {
+      label: 'Paused',
+      says: `(select "pausedBy" || ' paused the queue of sendNewsletter 2 d ago: ' || (select count(*) from "JobWork") || ' pieces of work wait.' from "JobQueue")`,
+    },
+    items: 1,
+    pages: [{ path: `'/'`, says: [`'Reason: They move'`] }],
   },
   {
     name: 'slotsHeld',
@@ -214,11 +272,13 @@ export const INCIDENTS: readonly Incident[] = [
            where "name" = 'askPartner' and "workerId" <> 'worker-1:1:0'`,
         )
       await age(shop.host, 'askPartner', '12 minutes')
-      return OVERVIEW
     },
-    says: [
-      /Behind\s+askPartner: 4 pieces of work wait, the oldest for 1[23] min, and none has started in the last 5 min; 4 runs are under way, the oldest for 1[23] min/,
-    ],
+    first: {
+      label: 'Behind',
+      says: `(select 'askPartner: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', and none has started in the last 5 min; '
+        || (select sum(cardinality("runIds")) || ' runs are under way, the oldest for ' || ${ago('min("startedAt")')} || '.' from "JobClaim") from "JobWork")`,
+    },
+    items: 1,
   },
   {
     name: 'oneTenant',
@@ -230,9 +290,241 @@ export const INCIDENTS: readonly Incident[] = [
       const enqueued = await shop.client.enqueueManyNow(chargeCard, items)
       await shop.startWorker(['chargeCard'])
       for (const { workId } of enqueued) await ended(shop, workId)
-      return OVERVIEW
     },
-    says: [/Failing\s+10 of 40 runs of chargeCard failed in the last hour/],
+    first: {
+      label: 'Failing',
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with handler_failed (Error at chargeCard' from "JobRun" where "name" = 'chargeCard')`,
+    },
+    items: 1,
+  },
+  {
+    name: 'dryRun',
+    about: 'Somebody wants to try a job out that sends mails.',
+    make: ({ pretendWorker }) => pretendWorker(),
+    first: null,
+    items: 0,
+    pages: [
+      { path: `'/jobs/pruneJobRuns'`, says: [`'Dry run'`] },
+      { path: `'/jobs/sendReceipt'`, says: [`'Run now'`], never: 'Dry run' },
+    ],
+  },
+  {
+    name: 'pausedKey',
+    about: 'Work waits for a key that was paused 23 days ago, and the rest is taken.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await shop.host.$executeRawUnsafe(
+        `insert into "JobKey" ("name", "key", "pausedUntil", "pausedBy", "pausedAt")
+         values ('closeTenant', 'tenant-initech', 'infinity', 'max@example.com', now() - interval '23 days')`,
+      )
+      await wait(shop, 'closeTenant', 12, '2 hours', 'tenant-initech')
+      await wait(shop, 'closeTenant', 7, '30 seconds', 'tenant-acme')
+      await fill(shop, 'closeTenant', 100, '1 second', '1 second', '1 second')
+    },
+    first: {
+      label: 'Paused',
+      says: `(select count(*) filter (where "key" = 'tenant-initech') || ' of ' || count(*) || ' pieces of work of closeTenant wait for key tenant-initech, which max@example.com paused 23 d ago.' from "JobWork")`,
+    },
+    items: 1,
+    pages: [
+      {
+        path: `'/queue'`,
+        says: [
+          `(select count(*) filter (where "key" = 'tenant-initech') || ' of ' || count(*) || ' wait for paused key tenant-initech' from "JobWork")`,
+        ],
+      },
+    ],
+  },
+  {
+    name: 'backAgain',
+    about: 'Workers take work again after 40 minutes without any.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await fill(shop, 'sendReceipt', 300, '250 ms', '1 second', '200 ms')
+      await wait(shop, 'sendReceipt', 190, '40 minutes')
+    },
+    first: null,
+    items: 0,
+    // By what is taken now: some hours by the rate of the whole wait.
+    pages: [{ path: `'/queue'`, says: [`'caught up in'`, `' s'`], never: 'caught up in 1 h' }],
+  },
+  {
+    name: 'readOnly',
+    about: 'After a fail-over the database refuses writes, and workers live.',
+    isAlone: true,
+    async make(shop) {
+      await shop.pretendWorker()
+      await wait(shop, 'sendReceipt', 9, '20 minutes')
+      await shop.host.$executeRawUnsafe(
+        `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
+      )
+      // What was open before goes on to write.
+      await shop.host.$queryRawUnsafe(
+        `select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'roundsman %'`,
+      )
+    },
+    first: { label: 'Database', says: `'The database refuses writes (read-only).'` },
+    items: 1,
+  },
+  {
+    name: 'refused',
+    about: 'A service refuses more for now, and runs end for that.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await fail(shop, 'callPartner', 2, '2 minutes', { code: 'rate_limited' })
+    },
+    first: null,
+    items: 0,
+    pages: [
+      { path: runPath(`"name" = 'callPartner'`), says: [`'Failed'`, `'rate_limited'`] },
+      {
+        path: `'/jobs/callPartner'`,
+        says: [`(select count(*) || ' failed' from "JobRun")`],
+        never: '2 cancelled',
+      },
+    ],
+  },
+  {
+    name: 'diedAtOnce',
+    about: 'A process died at once, which others noticed after 21 seconds.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await fail(shop, 'sendReceipt', 1, '5 minutes', { code: 'worker_lost', took: '21 seconds' })
+    },
+    first: {
+      label: 'Ends workers',
+      says: `(select 'Worker ' || "workerId" || ' ended with 1 run of sendReceipt, noticed ' || ${ago('"endedAt"')} || ' ago.' from "JobRun")`,
+    },
+    items: 1,
+    pages: [{ path: runPath('true'), says: [`'noticed after 21 s'`], never: 'took 21 s' }],
+  },
+  {
+    name: 'pausedPoison',
+    about: 'Work that workers ended with waits in a paused queue.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await wait(shop, 'renderPoster', 1, '3 minutes')
+      await fail(shop, 'renderPoster', 2, '4 minutes', { code: 'worker_lost' })
+      await shop.host.$executeRawUnsafe(`update "JobWork" set "losses" = 2`)
+      await shop.host.$executeRawUnsafe(
+        `update "JobRun" set "workId" = (select "id" from "JobWork")`,
+      )
+      await shop.client.pauseQueue('renderPoster', by)
+    },
+    first: {
+      label: 'Ends workers',
+      says: `(select count(*) || ' workers ended while they ran the same piece of work of renderPoster, the last ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+    },
+    items: 1,
+    pages: [{ path: `'/'`, says: [`'Its queue is paused, so it does not start.'`] }],
+  },
+  {
+    name: 'recovered',
+    about: 'Six runs of a neighbour were lost and are done, beside 100,000 dead letters.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await fail(shop, 'sendReceipt', 6, '4 minutes', { code: 'worker_lost', by: 'gone' })
+      await fill(shop, 'sendReceipt', 6, '1 second', '2 minutes', '1 second')
+      await giveUp(shop, 'callPartner', 100_000, '5 minutes')
+    },
+    first: {
+      label: 'Dead letters',
+      says: `(select 'callPartner has ' || ${number('count(*)')} || ' dead letters, ' from "JobDeadLetter")`,
+    },
+    items: 2,
+  },
+  {
+    name: 'recoveredReadOnly',
+    about: 'Likewise, in a database that refuses writes.',
+    isAlone: true,
+    async make(shop) {
+      for (const name of ['recovered', 'readOnly'])
+        await INCIDENTS.find((one) => one.name === name)?.make(shop)
+    },
+    first: { label: 'Database', says: `'The database refuses writes (read-only).'` },
+    items: 3,
+  },
+  {
+    name: 'oldLetters',
+    about: 'Twelve payments fail, beside 100,000 old dead letters of a report.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await giveUp(shop, 'writeExport', 100_000, '3 days')
+      await fill(shop, 'chargeCard', 28, '1 second', '4 minutes', '1 second')
+      await fail(shop, 'chargeCard', 12, '2 minutes', { code: 'refused' })
+    },
+    first: {
+      label: 'Failing',
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with refused' from "JobRun")`,
+    },
+    items: 2,
+  },
+  {
+    name: 'hog',
+    about: 'One job holds all slots of a limit that three share.',
+    async make(shop) {
+      await fill(shop, 'syncOrders', 20, '1 minute', '20 minutes', '50 ms')
+      await shop.startWorker(['syncOrders', 'syncPrices', 'syncStock'])
+      await shop.client.enqueueManyNow(syncOrders, pieces(4))
+      await started(shop, 'syncOrders', 4)
+      for (const name of ['syncOrders', 'syncPrices', 'syncStock'] as const)
+        await wait(shop, name, 20, '9 minutes')
+    },
+    first: {
+      label: 'Behind',
+      says: `(select 'syncOrders, syncPrices and syncStock: ' || count(*) || ' pieces of work wait, the oldest for ' || ${ago('min("dueAt")')} || ', since limit partner is full: syncOrders has 4 of its 4 slots.' from "JobWork")`,
+    },
+    items: 1,
+  },
+  {
+    name: 'deadWorker',
+    about: 'A worker has died, and three jobs have lost runs.',
+    async make(shop) {
+      await shop.pretendWorker()
+      for (const name of ['sendReceipt', 'countStock', 'importFeed'] as const)
+        await fail(shop, name, 8, '5 minutes', { code: 'worker_lost', by: 'gone' })
+    },
+    first: {
+      label: 'Ends workers',
+      says: `(select 'Worker gone ended with ' || count(*) || ' runs of countStock, importFeed and sendReceipt, noticed ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+    },
+    items: 1,
+  },
+  {
+    name: 'onlyLost',
+    about: 'All failures of a job are lost workers, which were four.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await fail(shop, 'sendReceipt', 4, '5 minutes', { code: 'worker_lost' })
+    },
+    first: {
+      label: 'Ends workers',
+      says: `(select count(distinct "workerId") || ' workers ended with ' || count(*) || ' runs of sendReceipt, noticed the last time ' || ${ago('max("endedAt")')} || ' ago.' from "JobRun")`,
+    },
+    items: 1,
+  },
+  {
+    name: 'byVersion',
+    about: 'A job fails on one version alone, on each of its hosts.',
+    async make(shop) {
+      await shop.pretendWorker('4.12')
+      for (const host of ['a', 'b']) {
+        await fail(shop, 'chargeCard', 10, '2 minutes', { code: 'refused', by: `old-${host}` })
+        await shop.host.$executeRawUnsafe(
+          `insert into "JobFormerWorker" values ($1, '4.11.2', now() - interval '1 hour', now())`,
+          `old-${host}`,
+        )
+      }
+      await fill(shop, 'chargeCard', 20, '1 second', '3 minutes', '1 second')
+      await shop.host.$executeRawUnsafe(
+        `update "JobRun" set "workerId" = 'pretended-4.12' where "errorCode" is null`,
+      )
+    },
+    first: {
+      label: 'Failing',
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with refused, all on 4.11.2, none on 4.12. It began ' || ${ago('min("startedAt") filter (where "errorCode" is not null)')} || ' ago' from "JobRun")`,
+    },
+    items: 1,
   },
 ]
 
@@ -258,6 +550,37 @@ async function fill(
     details === null ? null : JSON.stringify(details),
   )
 }
+
+/** Runs that have failed, a second apart, the last of them `ago`: each of a worker of its own, which is gone, or all of one. */
+const fail = (
+  { host }: Shop,
+  name: IncidentJob,
+  runs: number,
+  ago: string,
+  { code, by: workerId, took = '0' }: { code: string; by?: string; took?: string },
+) =>
+  host.$executeRawUnsafe(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "createdAt", "errorCode", "details", "workerId")
+     select gen_random_uuid(), $1, 'failed', 'queue', at, at + $5::interval, at, $4, '{"error":{}}', coalesce($6::text, 'gone-' || n)
+     from generate_series(0, $2::int - 1) n cross join lateral (select now() - $3::interval - n * interval '1 second' as at) started`,
+    ...[name, runs, ago, code, took, workerId ?? null],
+  )
+
+/** Work that waits and has been due so long. */
+const wait = ({ host }: Shop, name: IncidentJob, count: number, ago: string, key?: string) =>
+  host.$executeRawUnsafe(
+    `insert into "JobWork" ("id", "name", "dueAt", "bytes", "payload", "key")
+     select gen_random_uuid(), $1, now() - $3::interval, 2, '{}', $4 from generate_series(1, $2::int)`,
+    ...[name, count, ago, key ?? null],
+  )
+
+/** Work that was given up so long ago. */
+const giveUp = ({ host }: Shop, name: IncidentJob, count: number, ago: string) =>
+  host.$executeRawUnsafe(
+    `insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage", "failedAt")
+     select gen_random_uuid(), $1, 2, '{}', 'handler_failed', '', now() - $3::interval - n * interval '1 ms' from generate_series(1, $2::int) n`,
+    ...[name, count, ago],
+  )
 
 /** So many pieces of work without a payload. */
 const pieces = (count: number, options: EnqueueOptions = {}) =>

@@ -12,15 +12,17 @@ const names = INCIDENTS.map(({ name }) => name)
 const command = {
   name: 'incidents',
   about: `Makes incidents, with workers, locks and kills of its own and a PostgreSQL of its own, and serves
-the console over them until you stop it: how long does it take you to find each? Without a name, all
-of them at once: ${names.join(', ')}.`,
+the console over them until you stop it: how long does it take you to find each? Without a name, all that
+can be at once: ${names.join(', ')}.`,
   options: {},
   things: { name: 'name', known: names },
   exits: '0 it was stopped, 1 something could not be made, 2 usage',
 } as const
 
 await runCommand(command, async ({ things }, stop) => {
-  const chosen = INCIDENTS.filter(({ name }) => things.length === 0 || things.includes(name))
+  const chosen = INCIDENTS.filter(({ name, isAlone }) =>
+    things.length === 0 ? isAlone !== true : things.includes(name),
+  )
   const shown = await tryRun(
     ({ signal, onProgress }) =>
       withOwnPostgres({ name: 'incidents', signal }, async ({ databaseUrl }) => {
@@ -31,8 +33,8 @@ await runCommand(command, async ({ things }, stop) => {
         try {
           print(`Open ${served.link} and press Ctrl-C when you have seen enough. It happens now:`)
           for (const incident of chosen) {
-            const path = await incident.make(shop)
-            onProgress(`${incident.about}  ${served.url}/console${path === '/' ? '' : path}`)
+            await incident.make(shop)
+            onProgress(incident.about)
           }
           if (!stop.aborted) await once(stop, 'abort')
           return true

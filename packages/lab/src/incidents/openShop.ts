@@ -4,7 +4,8 @@ import type { JobsClient } from '@roundsman/engine/client'
 import { startMember, type Member } from '../createFleet.ts'
 import { openPool } from '../openPool.ts'
 import { createClient, migrateEngine, openPrisma } from '../product.ts'
-import type { IncidentJob } from './incidentJobs.ts'
+import { isScheduled } from '@roundsman/engine'
+import { catalogue, type IncidentJob } from './incidentJobs.ts'
 
 /** What a worker process is told. */
 export interface WorkerSettings {
@@ -26,6 +27,8 @@ export interface Shop {
     takes: readonly IncidentJob[],
     more?: Partial<Omit<WorkerSettings, 'databaseUrl' | 'takes'>>,
   ): Promise<Member>
+  /** Has somebody live who takes all jobs and never does anything, so that what was inserted stays as it is. */
+  pretendWorker(version?: string): Promise<void>
   /** Runs a statement in a transaction of somebody's psql, which stays open. */
   lockByPsql(statement: string): Promise<void>
   close(): Promise<void>
@@ -36,11 +39,30 @@ export async function openShop(databaseUrl: string): Promise<Shop> {
   const client = createClient(databaseUrl)
   await client.start()
   const host = openPrisma(databaseUrl, 'shop')
+  // As workers have written them.
+  await host.$executeRawUnsafe(
+    `insert into "JobSchedule" ("name", "version", "cron", "timeZone", "cursor", "nextAt", "dueAt")
+     select "name", 1, '0 7 * * *', 'Europe/Berlin', now(), now() + interval '1 day', now() + interval '1 day'
+     from unnest($1::text[]) job("name") on conflict do nothing`,
+    catalogue.filter(isScheduled).map(({ name }) => name),
+  )
   const workers: Member[] = []
   const sessions: (() => Promise<void>)[] = []
-  return {
+  const shop: Shop = {
     client,
     host,
+    async pretendWorker(version = '0.2.0') {
+      const id = `pretended-${version}`
+      await shop.lockByPsql(`select pg_advisory_xact_lock(hashtextextended('${id}', 0))`)
+      const lanes = Object.fromEntries(catalogue.map(({ name }) => [name, 4]))
+      await host.$executeRawUnsafe(
+        `insert into "JobWorker" ("id", "version", "lanes", "startedAt", "heartbeatAt")
+         values ($1, $2, $3::text::jsonb, now() - interval '2 hours', now() + interval '1 day')`,
+        id,
+        version,
+        JSON.stringify(lanes),
+      )
+    },
     async startWorker(takes, { version = '0.2.0', cron, aheadMs = 0 } = {}) {
       const settings: WorkerSettings = { databaseUrl, takes, version, cron, aheadMs }
       const worker = startMember(join(import.meta.dirname, 'workerProcess.ts'), workers.length, {
@@ -75,4 +97,5 @@ export async function openShop(databaseUrl: string): Promise<Shop> {
       await host.$disconnect()
     },
   }
+  return shop
 }

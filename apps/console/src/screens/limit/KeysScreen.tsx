@@ -61,7 +61,7 @@ function Keys({ name }: { name: string }): ReactNode {
           </p>
         }
       />
-      <Tools name={name} order={order} />
+      <Tools order={order} />
       <div className="panel isFlush keyTable">
         <QueryView
           query={keys}
@@ -92,7 +92,7 @@ function Keys({ name }: { name: string }): ReactNode {
 }
 
 /** Opens a key that is not listed, and sorts. */
-function Tools({ name, order }: { name: string; order: KeySort }) {
+function Tools({ order }: { order: KeySort }) {
   const navigate = route.useNavigate()
   return (
     <form

@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
+import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 
 /** Whether it is known what enqueued the work of a run. */
@@ -14,6 +15,7 @@ export function saysOrigin({ enqueuedBy, links }: RunDetail): boolean {
 export function Origin({ run }: { run: RunDetail }) {
   const { name, key, enqueuedBy, traceId, uniqueKey, links } = run
   const { parent, again } = links
+  const { traceUrl } = useServices().settings
   return (
     <>
       {again !== null && (
@@ -43,7 +45,13 @@ export function Origin({ run }: { run: RunDetail }) {
       )}
       {traceId !== null && (
         <Fact name="Trace">
-          <code className="isWrapped">{traceId}</code>
+          {traceUrl === '' ? (
+            <code className="isWrapped">{traceId}</code>
+          ) : (
+            <a href={traceUrl.replaceAll('{traceId}', encodeURIComponent(traceId))}>
+              <code className="isWrapped">{traceId}</code>
+            </a>
+          )}
         </Fact>
       )}
     </>

@@ -224,9 +224,9 @@ export function WorkMenu({
 }) {
   const act = useBulk()
   const showPayload = useShowPayload()
-  const item = (label: string, what: Bulk['what']) =>
+  const item = (words: string, what: Bulk['what']) =>
     act !== null && {
-      label,
+      label: words,
       isDangerous: what === 'cancelWork',
       onChoose: () => act({ what, count: 1, about: `of ${name}`, which: { ids: [workId] } }),
     }
