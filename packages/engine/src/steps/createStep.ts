@@ -121,7 +121,10 @@ export function createStep(
   async function callOnce(slot: Slot, work: Work, verifier: Verify): Promise<StepRow | null> {
     const startedAt = now()
     const isOnce = slot.definition.effect === 'once'
-    if (isOnce && (await keep(slot, { startedAt, doubtSince: startedAt })) === null) return null
+    if (isOnce) {
+      const row = await keep(slot, { startedAt, doubtSince: startedAt })
+      if (!isOpen(row)) return row
+    }
     // Aborted meanwhile: the effect has not begun.
     if (pass.isClosing()) return isOnce ? await keep(slot, { startedAt, doubtSince: null }) : null
     let returned: unknown
@@ -182,8 +185,8 @@ export function createStep(
       ...{ startedAt: since, doubtSince: since },
       error: JSON.stringify({ code: 'in_doubt', message }),
     })
-    if (row !== null) pass.wait({ slot, until: null, calledAt: since })
-    return null
+    if (isOpen(row)) pass.wait({ slot, until: null, calledAt: since })
+    return row
   }
 
   function retryOf({ definition }: Slot): RetryPolicy {
@@ -205,7 +208,8 @@ export function createStep(
     const { failures = 0 } = slot.row ?? {}
     if (readRefusal(error) !== null) {
       const row = slot.row && (await keep(slot, { startedAt, failures, doubtSince }))
-      if (row !== null || slot.row === null) pass.close(fail(execution, known, error))
+      if (slot.row !== null && !isOpen(row)) return row
+      pass.close(fail(execution, known, error))
       return null
     }
     const result = fail(execution, known, error)
@@ -214,7 +218,8 @@ export function createStep(
     const failure = { startedAt, failures: failures + 1, error: JSON.stringify({ code, message }) }
     if (!canRetry(slot, error))
       return await pass.inOrder((seq) => keep(slot, { ...failure, seq, endedAt: now() }))
-    if ((await keep(slot, { ...failure, doubtSince })) === null) return null
+    const row = await keep(slot, { ...failure, doubtSince })
+    if (!isOpen(row)) return row
     pass.close({
       ...result,
       error: { ...result.error, message: `Step "${slot.name}": ${message}` },
@@ -224,7 +229,7 @@ export function createStep(
     return null
   }
 
-  /** Writes the row of a step. Null: the run is no longer this worker's. */
+  /** Writes the row of a step. It returns a memo instead where another run has stored one, and null where the run is lost. */
   async function keep(slot: Slot, part: Partial<Memo>): Promise<StepRow | null> {
     const memo: Memo = {
       ...{ claimId: taken.claim.id, workId, name: slot.storedAs, item: slot.item, kind: 'run' },
@@ -331,5 +336,7 @@ export function createStep(
     return row as unknown as StepRow
   }
 }
+
+const isOpen = (row: StepRow | null): row is StepRow => row !== null && row.endedAt === null
 
 type TxWork = (tx: unknown, call: StepTransaction) => Promise<unknown>

@@ -245,7 +245,7 @@ export function createPass(
       inProcess++
       work()
         .then(
-          (row) => row && settleSoon(slot, row),
+          (row) => row?.endedAt && settleSoon(slot, row),
           (error: unknown) => close(fail(execution, known, error)),
         )
         .finally(() => {

@@ -19,6 +19,8 @@ let charge: (call: StepCall) => Receipt
 let verify: ((call: StepCall) => Verified<Receipt>) | undefined
 const receipts: Receipt[] = []
 let charges = 0
+/** What happens at the start of the next pass. */
+let before: (() => Promise<void>) | null = null
 
 const { database, client } = usePlainClient()
 const test = openForTests(() =>
@@ -28,6 +30,8 @@ const test = openForTests(() =>
     jobs: [pay],
     handlers: {
       async pay({ step }) {
+        await before?.()
+        before = null
         receipts.push(
           await step.run(
             'charge',
@@ -81,6 +85,22 @@ describe('an effect that is declared as once', () => {
     expect(await drain()).toEqual(['success'])
     expect(charges).toBe(2)
   })
+})
+
+it('an effect of which another run has stored a memo meanwhile is not called', async () => {
+  charge = () => ({ id: 'r1' })
+  // As a worker does that was taken for dead, and whose statement was under way.
+  before = async () => {
+    await own.query(
+      `insert into "JobStep" ("workId", "name", "kind", "seq", "runId", "startedAt", "endedAt", "result")
+       values ($1, 'charge', 'run', 1, gen_random_uuid(), now(), now(), '{"id": "r0"}')`,
+      [workId],
+    )
+  }
+
+  expect(await drain()).toEqual(['success'])
+  expect(charges).toBe(0)
+  expect(receipts.at(-1)).toEqual({ id: 'r0' })
 })
 
 describe('an effect that may have happened', () => {

@@ -12,7 +12,11 @@ import { runOnce } from '../../src/worker.ts'
 import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
-const fill = defineJob({ name: 'fill', retry: { limit: 0 }, steps: { first: {}, second: {} } })
+const fill = defineJob({
+  name: 'fill',
+  retry: { limit: 0 },
+  steps: { first: { retry: { limit: 1 } }, second: {} },
+})
 const follow = defineJob({ name: 'follow' })
 type Context = DurableContext<Record<string, never>, HostTransaction, StepsOf<typeof fill>>
 

@@ -1,0 +1,54 @@
+import { beforeEach, expect, it } from 'vitest'
+import { pruneJobRuns } from '../../src/index.ts'
+import { runOnce } from '../../src/worker.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+
+const runtime = useTestRuntime({ cleared: [] })
+const id = (n: number) => `01890000-0000-7000-8000-00000000000${n}`
+
+/** Work with a run that was suspended so long ago, and perhaps one that has succeeded since. */
+async function insert(n: number, suspended: number, succeeded: number | null): Promise<void> {
+  const add = (status: string, days: number) =>
+    runtime.rows(
+      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "workId", "startedAt", "endedAt")
+       select gen_random_uuid(), 'drip', $1::"JobRunStatus", 'queue', 'w', $2::uuid, at, at from (select now() - $3 * interval '1 day' as at) one`,
+      [status, id(n), days],
+    )
+  await add('suspended', suspended)
+  if (succeeded !== null) await add('success', succeeded)
+  await runtime.rows(
+    `insert into "JobStep" ("workId", "name", "kind", "seq", "runId", "startedAt", "endedAt")
+     values ($1, 'a', 'run', 1, $1, now(), now())`,
+    [id(n)],
+  )
+}
+
+const prune = () =>
+  runOnce({ ...runtime.runOptions, job: pruneJobRuns, handler: undefined as never })
+
+beforeEach(async () => {
+  await insert(1, 100, 99)
+  await insert(2, 100, 1)
+  await insert(3, 100, null)
+  await insert(4, 100, null)
+  await insert(5, 100, null)
+  await runtime.rows(
+    `insert into "JobWork" ("id", "name", "bytes", "resumptions", "place", "dueAt") values ($1, 'drip', 2, 1, null, now() + interval '1 year')`,
+    [id(3)],
+  )
+  await runtime.rows(
+    `insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage") values ($1, 'drip', 2, 'x', 'x')`,
+    [id(4)],
+  )
+})
+
+it('steps go with the last run of their work, and work that waits or was given up keeps both', async () => {
+  await prune()
+
+  const left = (table: string) =>
+    runtime.column(
+      `select distinct "workId"::text from "${table}" where "workId" is not null order by 1`,
+    )
+  expect(await left('JobStep')).toEqual([id(2), id(3), id(4)])
+  expect(await left('JobRun')).toEqual([id(2), id(3), id(4)])
+})
