@@ -67,8 +67,9 @@ it.each(INCIDENTS)('$about The console says so within a minute.', async (inciden
     return true
   }
   await waitFor(readFirst, { timeoutMs: 60_000 })
-  for (const { path, says, never } of pages) {
+  for (const { path, press, says, never } of pages) {
     await goTo(await valueOf(path))
+    if (press !== undefined) await page.getByRole('button', { name: press }).first().click()
     const isSaid = async () => {
       const read = inLine(await page.locator('main').innerText())
       for (const one of says) expect(read).toContain(await valueOf(one))

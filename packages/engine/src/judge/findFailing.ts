@@ -231,7 +231,12 @@ function sayFailures(
   if (jobs.length === 1 && !wasOver && main.inARow > 0 && (areAllAlike || !isOfHour)) {
     const [which, last] =
       main.inARow === 1 ? ['The last run', ''] : [`The last ${main.inARow} runs`, 'the last ']
-    return `${which} of ${ofJobs} failed with ${main.code}${thrown}, ${last}${spanSince(main.lastAt, now)} ago`
+    const of = `${which} of ${ofJobs} failed`
+    const at = `${last}${spanSince(main.lastAt, now)} ago`
+    // Of earlier ones the code is not known.
+    return main.inARow === 1 || areAllAlike
+      ? `${of} with ${main.code}${thrown}, ${at}`
+      : `${of}, ${at} with ${main.code}${thrown}`
   }
   const all = isCut ? `the last ${many(runs, 'run')}` : many(runs, 'run')
   const span = isCut ? `since ${spanSince(main.from, now)} ago` : 'in the last hour'

@@ -311,7 +311,7 @@ const NIGHTS: Night[] = [
     },
     kind: 'failing',
     stage: 'losing',
-    says: `(select 'The last ' || count(*) || ' runs of report failed with timeout, the last ' || ${span('max("endedAt")')} || ' ago. It began ' || ${span('min("startedAt")')} || ' ago.' from "JobRun" where "errorCode" is not null)`,
+    says: `(select 'The last ' || count(*) || ' runs of report failed, the last ' || ${span('max("endedAt")')} || ' ago with timeout. It began ' || ${span('min("startedAt")')} || ' ago.' from "JobRun" where "errorCode" is not null)`,
   },
   {
     is: 'the last runs of a job fail by errors of their own',

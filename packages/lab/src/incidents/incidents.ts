@@ -16,8 +16,8 @@ export interface Incident {
   first: { label: string; says: Sql } | null
   /** How many items the overview has. */
   items: number
-  /** Other pages, below the console's address, what each says, and what it does not. */
-  pages?: { path: Sql; says: readonly Sql[]; never?: string }[]
+  /** Other pages, below the console's address, what a person presses there, what each says, and what it does not. */
+  pages?: { path: Sql; press?: string; says: readonly Sql[]; never?: string }[]
   /** It changes the database for all others. */
   isAlone?: true
 }
@@ -170,13 +170,13 @@ export const INCIDENTS: readonly Incident[] = [
     },
     first: {
       label: 'Failing',
-      says: `(select 'The last run of callPartner failed, ' || ${spanSince('"endedAt"')} || ' ago with ' || "errorCode" from "JobRun")`,
+      says: `(select 'The last run of callPartner failed with ' || "errorCode" from "JobRun")`,
     },
     items: 1,
     pages: [
       {
         path: `${runPath(`"name" = 'callPartner'`)}`,
-        says: [`'ann@example.com had it retried: The partner is back'`],
+        says: [`'ann@example.com'`, `'The partner is back'`],
       },
     ],
   },
@@ -197,7 +197,7 @@ export const INCIDENTS: readonly Incident[] = [
     },
     items: 1,
     pages: [
-      { path: `'/queue'`, says: [`(select ${number('count(*)')} from "JobDeadLetter")`] },
+      { path: `'/queues'`, says: [`(select ${number('count(*)')} from "JobDeadLetter")`] },
       {
         path: `'/jobs/callPartner'`,
         says: [`(select ${number('count(*)')} from "JobDeadLetter")`],
@@ -300,8 +300,13 @@ export const INCIDENTS: readonly Incident[] = [
     first: null,
     items: 0,
     pages: [
-      { path: `'/jobs/pruneJobRuns'`, says: [`'Dry run'`] },
-      { path: `'/jobs/sendReceipt'`, says: [`'Run now'`], never: 'Dry run' },
+      { path: `'/jobs/pruneJobRuns'`, press: 'Actions for pruneJobRuns', says: [`'Dry run'`] },
+      {
+        path: `'/jobs/sendReceipt'`,
+        press: 'Actions for sendReceipt',
+        says: [`'All its runs'`],
+        never: 'Dry run',
+      },
     ],
   },
   {
@@ -324,7 +329,7 @@ export const INCIDENTS: readonly Incident[] = [
     items: 1,
     pages: [
       {
-        path: `'/queue'`,
+        path: `'/queues'`,
         says: [
           `(select count(*) filter (where "key" = 'tenant-initech') || ' of ' || count(*) || ' wait for paused key tenant-initech' from "JobWork")`,
         ],
@@ -342,7 +347,7 @@ export const INCIDENTS: readonly Incident[] = [
     first: null,
     items: 0,
     // By what is taken now: some hours by the rate of the whole wait.
-    pages: [{ path: `'/queue'`, says: [`'caught up in'`, `' s'`], never: 'caught up in 1 h' }],
+    pages: [{ path: `'/queues'`, says: [`'caught up in'`, `' s'`], never: 'caught up in 1 h' }],
   },
   {
     name: 'readOnly',
