@@ -24,7 +24,7 @@ async function insert(n: number, suspended: number, succeeded: number | null): P
 }
 
 const prune = () =>
-  runOnce({ ...runtime.runOptions, job: pruneJobRuns, handler: undefined as never })
+  runOnce({ ...runtime.runOptions, job: pruneJobRuns, handler: undefined })
 
 beforeEach(async () => {
   await insert(1, 100, 99)
