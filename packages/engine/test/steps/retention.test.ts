@@ -23,8 +23,7 @@ async function insert(n: number, suspended: number, succeeded: number | null): P
   )
 }
 
-const prune = () =>
-  runOnce({ ...runtime.runOptions, job: pruneJobRuns, handler: undefined })
+const prune = () => runOnce({ ...runtime.runOptions, job: pruneJobRuns, handler: undefined })
 
 beforeEach(async () => {
   await insert(1, 100, 99)

@@ -102,7 +102,7 @@ export const INCIDENTS: readonly Incident[] = [
         from pg_locks lock join pg_stat_activity waiter using (pid) cross join pg_stat_activity holder where not lock.granted and holder.pid = any(pg_blocking_pids(waiter.pid)))`,
     },
     items: 1,
-    pages: [{ path: `${runPath(`"name" = 'countStock'`)}`, says: [`'for a lock of pid '`] }],
+    pages: [{ path: runPath(`"name" = 'countStock'`), says: [`'for a lock of pid '`] }],
   },
   {
     name: 'twice',
@@ -119,7 +119,7 @@ export const INCIDENTS: readonly Incident[] = [
     items: 0,
     pages: [
       {
-        path: `${runPath(`"name" = 'sendReceipt'`)}`,
+        path: runPath(`"name" = 'sendReceipt'`),
         says: [`'Another piece of work with this label started'`, `'request 9c1e'`],
       },
     ],
@@ -175,7 +175,7 @@ export const INCIDENTS: readonly Incident[] = [
     items: 1,
     pages: [
       {
-        path: `${runPath(`"name" = 'callPartner'`)}`,
+        path: runPath(`"name" = 'callPartner'`),
         says: [`'ann@example.com'`, `'The partner is back'`],
       },
     ],
