@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { crowd, HEAVY_BYTES, HEAVY_COUNT, heavy, light } from '../fixtures/heavy.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 
-const WORKER = new URL('fixtures/heavyProcess.ts', import.meta.url).pathname
+const WORKER = new URL('../fixtures/heavyProcess.ts', import.meta.url).pathname
 
 const { runtime, client } = useClientRuntime()
 

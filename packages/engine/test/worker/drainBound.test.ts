@@ -11,7 +11,7 @@ import { drip } from '../fixtures/drip.ts'
 import { countLockWaits } from '../countLockWaits.ts'
 import { openProxyTo } from '../openProxyTo.ts'
 
-const QUIET = new URL('fixtures/quietProcess.ts', import.meta.url).pathname
+const QUIET = new URL('../fixtures/quietProcess.ts', import.meta.url).pathname
 const DRAIN_TIMEOUT_MS = 300
 /** What the worker promises, and some more for a busy machine. */
 const BOUND_MS = DRAIN_TIMEOUT_MS + 15_000 + 1_500

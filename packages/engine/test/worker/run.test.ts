@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { run } from '../../src/worker.ts'
 
-const PROGRAM = join(import.meta.dirname, 'fixtures/helloProcess.ts')
+const PROGRAM = join(import.meta.dirname, '../fixtures/helloProcess.ts')
 
 async function openDatabase() {
   const database = await createTestDatabase({ migrated: false })
