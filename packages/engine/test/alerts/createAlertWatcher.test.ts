@@ -890,7 +890,7 @@ describe('a webhook', () => {
     const text =
       'importFeed has 1 dead letter, 1 in the last hour, with &lt;!channel&gt; &amp; more.'
     const about = expect.stringMatching(
-      /^deadLetters · began <!date\^\d+\^\{date_short_pretty\} \{time\}\|[\d:.TZ-]+> · <https:\/\/shop\.example\.com\/console\/\?a=1&amp;b=2\/queue\|Open the console>$/,
+      /^deadLetters · began <!date\^\d+\^\{date_short_pretty\} \{time\}\|[\d:.TZ-]+> · <https:\/\/shop\.example\.com\/console\/\?a=1&amp;b=2\/dead-letters\?name=importFeed\|Open the console>$/,
     )
     expect(JSON.parse(body)).toEqual({
       text,

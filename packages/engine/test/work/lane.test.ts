@@ -64,7 +64,8 @@ afterEach(async () => {
 function startLanes(of: readonly Job[], database: Database): void {
   const counted = interceptQueries(database, async (carryOut, statement) => {
     const result = await carryOut()
-    if (result.rows.length > 0) statements.push(textOf(statement))
+    // The last row of a claim's answer has no work.
+    if (result.rows.some(({ id }) => id != null)) statements.push(textOf(statement))
     return result
   })
   lanes = startTestLanes(runtime, of, counted, (claim) => executed.push(claim), limits)
