@@ -57,18 +57,23 @@ export interface StepRow {
   doubtSince: Date | null
 }
 
-/** All rows of the work `$1`. Sleeps that are over by the database's clock become memos. */
+/**
+ * All rows of the work `$1`. Sleeps that are over by the database's clock become memos, unless the claim `$2` of the worker `$3` is
+ * gone: the run that has the work now gives memos their places.
+ */
 export const LOAD_STEPS: PreparedStatement = {
   name: 'roundsman_load_steps',
   text: `
-  with step as materialized (
+  with claim as materialized (
+    select from "JobClaim" where "id" = $2::uuid and "workerId" = $3 for key share
+  ), step as materialized (
     select * from "JobStep" where "workId" = $1::uuid
   ), over as (
     update "JobStep" slept set "endedAt" = slept."until", "seq" = over."seq"
     from (
       select "name", "item",
         (select coalesce(max("seq"), 0) from step) + row_number() over (order by "until", "name", "item") as "seq"
-      from step where "endedAt" is null and "until" <= now()
+      from step where "endedAt" is null and "until" <= now() and exists (select from claim)
     ) over
     where slept."workId" = $1::uuid and slept."name" = over."name" and slept."item" = over."item" and slept."endedAt" is null
     returning slept."name", slept."item", slept."seq", slept."endedAt"

@@ -89,7 +89,7 @@ function refuse(): never {
 
 /** Reads all memos. It tries again while the database is away. */
 async function loadSteps(
-  { database }: StepServices,
+  { database, workerId }: StepServices,
   { taken, abort }: OwnedExecution,
   isAgain: boolean,
 ): Promise<readonly StepRow[]> {
@@ -98,7 +98,8 @@ async function loadSteps(
   if (workId === taken.id && !isAgain) return []
   for (let tries = 1; ; tries++) {
     try {
-      return (await database.query<StepRow>(LOAD_STEPS, [workId])).rows
+      const values = [workId, taken.claim.id, workerId]
+      return (await database.query<StepRow>(LOAD_STEPS, values)).rows
     } catch (error) {
       if (abort.isAborted || classifyFailure(error) === 'refused') throw error
       await pauseAfter(tries)

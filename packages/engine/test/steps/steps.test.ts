@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { openForTests, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
@@ -11,6 +12,7 @@ import {
   type StepCall,
   type StepsOf,
 } from '../../src/index.ts'
+import { LOAD_STEPS, type StepRow } from '../../src/queue/stepSql.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
 import { usePlainClient } from '../usePlainClient.ts'
@@ -365,6 +367,22 @@ describe('a handler that calls steps in a way that a replay could not follow', (
 })
 
 describe('step.sleep', () => {
+  it('is ended by no run whose claim is gone', async () => {
+    const workId = await enqueue()
+    await run(async ({ step }) => step.sleep('trial', { hours: 1 }))
+    await test.advance({ hours: 2 })
+    const load = async (claimId: string) => {
+      const { rows: loaded } = await own.query<StepRow>(LOAD_STEPS, [workId, claimId, 'w1'])
+      return loaded.map(({ endedAt }) => endedAt !== null)
+    }
+    expect(await load(randomUUID())).toEqual([false])
+    const { rows: claims } = await own.query<{ id: string }>(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       values (gen_random_uuid(), 'onboard', 'w1', now(), 'infinity', '{}', '{}') returning "id"`,
+    )
+    expect(await load(claims[0]?.id ?? '')).toEqual([true])
+  })
+
   it('suspends the work, and goes on when it is over', async () => {
     const workId = await enqueue()
     const calls: string[] = []
