@@ -38,6 +38,7 @@ describe('without any variable', () => {
       ROUNDSMAN_DEMO: false,
       ALERT_EMAIL_TO: [],
       ALERT_FAILURE_PERCENT: 10,
+      ALERT_WEBHOOK_FORMAT: 'json',
       ALERT_QUEUE_WAITING: 1,
       ALERT_QUEUE_MINUTES: 10,
       HOST: '127.0.0.1',
