@@ -90,7 +90,7 @@ describe('what a program passes in', () => {
     [
       'another word',
       () => list({ outcome: 'dead' }),
-      'outcome must be one of running, suspended, success, failed',
+      'outcome must be one of running, success, suspended, failed',
     ],
     [
       'a day that there is not',
