@@ -5,6 +5,7 @@ const common = {
   payload: z.object({ number: z.number().int(), texts: z.array(z.string()).optional() }),
   concurrency: 20,
   timeoutMs: 10_000,
+  dryRun: true,
 }
 const once = { limit: 0 }
 const thrice = { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 }

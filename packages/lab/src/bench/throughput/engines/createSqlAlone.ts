@@ -48,11 +48,13 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
         rowMode: 'array',
         types: AS_TEXTS,
         values: replaced(claim.values, {
-          ...{ 1: new Date(), 2: ['noop'], 3: [batch], 5: [claimId] },
+          ...{ 1: ['noop'], 2: [batch], 4: [claimId], 11: new Date() },
           // Behind the last place that it has seen.
-          ...{ 7: [1], 8: [0], 9: [place], 10: [0] },
+          ...{ 6: [1], 7: [0], 8: [place], 9: [0] },
         }),
       })
+      // It says that the worker lives, and has no work.
+      rows.pop()
       if (rows.length === 0) return
       const column = (wanted: string) => {
         const at = fields.findIndex(({ name }) => name === wanted)
