@@ -13,7 +13,7 @@ export const READ_ONLY = '25006'
 export const WRONG_STATE = '55000'
 
 /** Whether PostgreSQL refused a statement with this code (SQLSTATE). */
-export function hasSqlState(error: unknown, code: string): error is pg.DatabaseError {
+export function hasSqlState(error: unknown, code: string): error is Error {
   return error instanceof pg.DatabaseError && error.code === code
 }
 
