@@ -60,6 +60,7 @@ export interface StepRow {
 /**
  * All rows of the work `$1`. Sleeps that are over by the database's clock become memos, unless the claim `$2` of the worker `$3` is
  * gone: the run that has the work now gives memos their places.
+ * Race: packages/engine/test/steps/steps.test.ts "is ended by no run whose claim is gone"
  */
 export const LOAD_STEPS: PreparedStatement = {
   name: 'roundsman_load_steps',
