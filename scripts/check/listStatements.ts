@@ -100,10 +100,13 @@ async function list(root: string): Promise<StatementList> {
   const evaluate: (readonly [id: string, make: (...given: unknown[]) => unknown])[] = []
   const programs = readPrograms(root)
   let sql = (text: string) => text
+  let numbered = (text: string) => text
   for (const path of globSync('**/*.ts', { cwd: folder }).toSorted()) {
     if (programs.has(path)) continue
     const loaded = (await import(pathToFileURL(join(folder, path)).href)) as Rewritten
     sql = loaded.createSchema?.('roundsman').sql ?? sql
+    const { prepared } = loaded
+    if (prepared !== undefined) numbered = (text) => prepared('', text).text
     for (const call of loaded.callsOfSql) await call()
     evaluate.push(...Object.entries(loaded.partsOfSql))
   }
@@ -121,7 +124,7 @@ async function list(root: string): Promise<StatementList> {
   const all = [...pieces.values()].flatMap(({ path, line, name, about, texts }) =>
     [...texts].map((text) => ({ path, line, name, about, text })),
   )
-  const whole = all.filter(({ text }) => isStatement(text))
+  const whole = all.filter(({ text }) => isStatement(numbered(text)))
   const areWhole = new Set(whole.map(({ text }) => text))
   const isPart = (text: string) => whole.some((one) => one.text !== text && one.text.includes(text))
   for (const { path, line, texts, hasSql } of pieces.values()) {
@@ -141,18 +144,9 @@ async function list(root: string): Promise<StatementList> {
   return { statements: [...statements.values()], problems }
 }
 
-/** With numbers in place of named parameters, as `prepared` of the engine gives them. */
-function numbered(text: string): string {
-  const names: string[] = []
-  return text.replace(/(?<!:):([a-z][A-Za-z]*)/g, (_, name: string) => {
-    if (!names.includes(name)) names.push(name)
-    return `$${names.indexOf(name) + 1}`
-  })
-}
-
 function isStatement(text: string): boolean {
   try {
-    parseSql(numbered(text))
+    parseSql(text)
     return true
   } catch {
     return false
@@ -171,6 +165,7 @@ function readPrograms(root: string): Set<string> {
 
 interface Rewritten {
   createSchema?: (name: string) => { sql(text: string): string }
+  prepared?: (name: string, text: string) => { text: string }
   callsOfSql: (() => unknown)[]
   partsOfSql: Record<string, (...given: unknown[]) => unknown>
 }

@@ -1,7 +1,6 @@
-import type { PayloadOf } from './handler.ts'
+import type { Counts, PayloadOf } from './handler.ts'
 import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
 import type { Job, RetryPolicy } from './defineJob.ts'
-import type { Counts } from './handler.ts'
 import { JobError } from './jobError.ts'
 import type { StandardSchemaV1 } from '../values/standardSchema.ts'
 

@@ -108,12 +108,13 @@ export function lookValues(requests: readonly LookRequest[]): {
   ranges: RankRange[]
 } {
   const ranges = requests.flatMap(toRanges)
+  const { requests: asked, ranks, places, ends } = rangeValues(ranges)
   const isMarking = requests.some(({ behind }) => behind.some(({ place, hint }) => place !== hint))
   return {
     ranges,
     values: [
       requests.map(({ name }) => name),
-      ...Object.values(rangeValues(ranges)),
+      ...[asked, ranks, places, ends],
       requests.some(({ isHeldUp }) => isHeldUp) ? 2 : Number(isMarking),
     ],
   }

@@ -1,3 +1,4 @@
+import type { Job } from '../job/defineJob.ts'
 import type { Step, StepDefinition } from '../job/step.ts'
 import { BESIDE_WAIT, FIND_WRITER_SQL, LOAD_STEPS, type StepRow } from '../queue/stepSql.ts'
 import {
@@ -13,18 +14,20 @@ import {
 } from '../run/executeRun.ts'
 import { JobError } from '../job/jobError.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
-import type { OwnedExecution } from '../run/performRun.ts'
+import type { Execute, OwnedExecution } from '../run/performRun.ts'
 import { classifyFailure } from '../run/settler.ts'
 import { describeIssues, judge } from '../values/askSchema.ts'
 import { createMask } from '../values/maskText.ts'
 import { createStep, type StepServices } from './createStep.ts'
 import { createPass, type Pass } from './pass.ts'
 
+/** Carries out runs of a job with steps. Undefined for other jobs. */
+export function stepsExecutor({ steps }: Job, services: StepServices): Execute | undefined {
+  return steps === null ? undefined : (run) => executeSteps(services, run)
+}
+
 /** Runs a durable handler to its end, or until it waits. It never throws, as `executeRun`. */
-export async function executeSteps(
-  services: StepServices,
-  execution: OwnedExecution,
-): Promise<RunResult> {
+async function executeSteps(services: StepServices, execution: OwnedExecution): Promise<RunResult> {
   const { job, abort } = execution
   if (execution.taken.facts.dryRun) return refuseDryRun(job)
   const parsed = parsePayload(execution)

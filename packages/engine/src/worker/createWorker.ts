@@ -16,7 +16,6 @@ import {
   DRAINED,
   performRun,
   WORKER_LOST,
-  type Execute,
   type RunManner,
   type RunServices,
 } from '../run/performRun.ts'
@@ -36,7 +35,7 @@ import { tryUntilFree } from '../database/waitForLocks.ts'
 import { boundedClock } from '../tick/boundedClock.ts'
 import { nodeCronClock } from '../tick/clock.ts'
 import { createScheduler } from '../tick/scheduler.ts'
-import { executeSteps } from '../steps/executeSteps.ts'
+import { stepsExecutor } from '../steps/executeSteps.ts'
 import { createMemoWriter } from '../steps/memoWriter.ts'
 import { createClaimer } from '../work/claimer.ts'
 import { createFloors } from '../work/floors.ts'
@@ -357,8 +356,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     // The engine's own jobs do not use the host's client.
     const own = isEngineJob(job) ? ownManner : null
     const its = own === null ? services : { ...services, client: own.client }
-    const perform: Execute | undefined =
-      job.steps === null ? undefined : (run) => executeSteps({ database, memos, workerId }, run)
+    const perform = stepsExecutor(job, { database, memos, workerId })
     const manner: RunManner = {
       job,
       isAlone,

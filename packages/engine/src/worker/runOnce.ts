@@ -37,7 +37,7 @@ import { createIsolation } from '../isolation/isolation.ts'
 import { createSettler } from '../run/settler.ts'
 import type { FullLimit } from '../queue/limitSql.ts'
 import type { Taken } from '../queue/taken.ts'
-import { executeSteps } from '../steps/executeSteps.ts'
+import { stepsExecutor } from '../steps/executeSteps.ts'
 import { createMemoWriter } from '../steps/memoWriter.ts'
 import { tryUntilFree } from '../database/waitForLocks.ts'
 import { openPostgres } from './openPostgres.ts'
@@ -289,10 +289,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     const ending = await performRun(services, taken, {
       job,
       handler: its.handler as Handler<never, never>,
-      execute:
-        job.steps === null
-          ? isolation?.execute
-          : (run) => executeSteps({ database, memos, workerId }, run),
+      execute: stepsExecutor(job, { database, memos, workerId }) ?? isolation?.execute,
     })
     const { id, name, startedAt } = taken
     // A run by hand is never suspended.

@@ -50,9 +50,11 @@ it('names who is at the head of a line of sessions that wait, and nobody before 
   expect(Math.abs(Date.parse(found!.since) - beganAt)).toBeLessThan(2_000)
   expect(Date.now() - beganAt).toBeGreaterThan(5_000)
   const { problems } = await listProblems(runtime.reader, [], new Date())
-  const told = problems.find(({ kind }) => kind === 'lockWait')
-  expect(told).toMatchObject({ since: found!.since, count: 2 })
-  expect(`${told!.text} ${told!.note}`).toContain(`pid ${psql.pid} (psql, idle in transaction)`)
+  const lockWait = problems.find(({ kind }) => kind === 'lockWait')
+  expect(lockWait).toMatchObject({ since: found!.since, count: 2 })
+  expect(`${lockWait!.text} ${lockWait!.note}`).toContain(
+    `pid ${psql.pid} (psql, idle in transaction)`,
+  )
 
   const waits = await listRunWaits(runtime.reader, 'w1:7f')
   expect(waits).toEqual([

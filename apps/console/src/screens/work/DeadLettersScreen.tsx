@@ -18,7 +18,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { ActsOnAll, Pieces, type PieceAct } from './PieceActs.tsx'
-import { GIVEN_UP, LETTER_ERROR } from './pieceColumns.tsx'
+import { AttemptsLink, GIVEN_UP, LETTER_ERROR } from './pieceColumns.tsx'
 import { Groups, PieceFilters } from './PieceFilters.tsx'
 import { bulkFilter, describeFilter } from './pieceSearch.ts'
 
@@ -41,11 +41,7 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
   {
     header: 'Attempts',
     align: 'end',
-    cell: ({ attempts, workId, name }) => (
-      <Link to="/runs" search={{ workId }} aria-label={`${attempts}, the runs of ${name}`}>
-        {attempts}
-      </Link>
-    ),
+    cell: (letter) => <AttemptsLink {...letter} />,
   },
   { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
   {

@@ -19,6 +19,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { ActsOnAll, Pieces, type PieceAct } from './PieceActs.tsx'
+import { AttemptsLink } from './pieceColumns.tsx'
 import { Groups, PieceFilters } from './PieceFilters.tsx'
 import { bulkFilter, describeFilter } from './pieceSearch.ts'
 
@@ -84,12 +85,7 @@ const COLUMNS: readonly Column<WaitingWork>[] = [
     header: 'Attempts',
     align: 'end',
     isEmpty: ({ attempts }) => attempts === 0,
-    cell: ({ attempts, workId, name }) =>
-      attempts > 0 && (
-        <Link to="/runs" search={{ workId }} aria-label={`${attempts}, the runs of ${name}`}>
-          {attempts}
-        </Link>
-      ),
+    cell: (work) => work.attempts > 0 && <AttemptsLink {...work} />,
   },
   {
     header: 'Priority',

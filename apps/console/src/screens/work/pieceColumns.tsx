@@ -3,6 +3,19 @@ import { Link } from '@tanstack/react-router'
 import type { Column } from '../../parts/DataTable.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 
+/** How many attempts a piece of work has had: it leads to their runs. */
+export function AttemptsLink({
+  attempts,
+  workId,
+  name,
+}: Pick<WaitingWork, 'attempts' | 'workId' | 'name'>) {
+  return (
+    <Link to="/runs" search={{ workId }} aria-label={`${attempts}, the runs of ${name}`}>
+      {attempts}
+    </Link>
+  )
+}
+
 /** When a dead letter was given up: it leads to the run that failed. */
 export const GIVEN_UP: Column<DeadLetter> = {
   header: 'Given up',
