@@ -126,7 +126,7 @@ export const heldPayloadSchema = z.object({
     .describe('Without credentials and e-mail addresses, except in the parts that the job shows'),
 })
 
-/** What somebody did before, for the answer to a person who comes too late. */
+/** What another person did first, for the error that a later act gets. */
 export type Earlier = NonNullable<z.output<typeof earlierSchema>>
 export const earlierSchema = actionSchema.omit({ count: true }).optional()
 

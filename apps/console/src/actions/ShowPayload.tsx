@@ -20,7 +20,7 @@ export const PayloadContext = createContext<(whose: Whose) => void>(() => undefi
 
 const ACCESS_KEY = 'access'
 
-/** Opens the payload of a piece of work or of a run; null for people whom the host does not let look. */
+/** Opens the payload of a piece of work or of a run; null where the host does not let this person see payloads. */
 export function useShowPayload(): ((whose: Whose) => void) | null {
   const { api } = useServices()
   const show = useContext(PayloadContext)

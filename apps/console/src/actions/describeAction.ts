@@ -17,7 +17,7 @@ interface Words {
   needsReason?: boolean
   /** Default: false. */
   isDangerous?: boolean
-  /** What somebody has to confirm by a box. */
+  /** The text of the box that a person has to check. */
   warning?: string
   /** The number that it asks for, and what it is now; without one the code decides. */
   asks?: { label: string; min: number; max: number; step: number; now: number | null }

@@ -36,7 +36,7 @@ const ALREADY: Readonly<Record<string, string>> = {
   discard: 'discarded',
 }
 
-/** Says `Already retried by admin@example.com`. */
+/** Returns `Already retried by admin@example.com`. */
 export function alreadyInWords({ action, actor }: { action: string; actor: string }): string {
   return `Already ${ALREADY[action] ?? 'done'} by ${actor}`
 }

@@ -5,7 +5,7 @@ import { describeEnded, ENDED_KINDS, seenKinds, sumEnded, type EndedCounts } fro
 import { timeScale } from './scales.ts'
 
 interface EndedChartProps {
-  /** The counts of spans of the same length, the oldest first, of which the current one is the last. */
+  /** Counts of spans of equal length, from the oldest to the current one. */
   spans: readonly (EndedCounts & { from: string; running?: number })[]
   lengthMs: number
   /** Such as `Runs by hour`. */

@@ -15,7 +15,7 @@ export type TickKind = (typeof TICK_KINDS)[number]
 /** The kind of a tick's mark: the status of its run, or its outcome when it has none. */
 export function tickKind({ outcome, run }: Pick<ConsoleTick, 'outcome' | 'run'>): TickKind {
   if (outcome !== 'enqueued') return outcome
-  // Its work waits in a step, and goes on.
+  // Its work waits in a step. Another run continues it.
   return run?.status === 'suspended' ? 'running' : (run?.status ?? 'waiting')
 }
 

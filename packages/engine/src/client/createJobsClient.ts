@@ -292,8 +292,8 @@ export interface JobsClient {
   /** Lists the steps of durable work: what has a memo, and what is open. */
   steps(workId: string): Promise<ListedStep[]>
   /**
-   * Says whether the effect of a step has happened that is declared as `once`, and goes on: with the result given here if it has, and
-   * else by calling the step again.
+   * Answers whether the effect of a step with `effect: 'once'` has happened. If it has, the step ends with the result of this
+   * answer. If it has not, a worker calls the step again.
    */
   answerDoubt(
     which: DoubtfulStep,

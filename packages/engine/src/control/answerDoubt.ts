@@ -20,8 +20,8 @@ export interface DoubtAnswer extends ActionRequest {
 }
 
 /**
- * Ends the doubt about an effect, as a person has found out, and wakes its work. `notInDoubt`: nobody doubts it, or a run of the
- * work is under way.
+ * Ends the doubt about an effect by a person's answer, and wakes its work. `notInDoubt`: the step is not in doubt, or a run of
+ * the work is under way.
  */
 export async function answerDoubt(
   tx: Connection,

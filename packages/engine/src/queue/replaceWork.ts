@@ -26,7 +26,7 @@ export interface Met {
   ranBefore: string | null
   /** Whether it can be taken now; false when other work has the key. */
   isDue: boolean
-  /** It was to replace work that has steps with memos: that goes on as it is. */
+  /** The work with its key has memos of steps, so this does not replace it. */
   isKept: boolean
   transactionId: string
 }

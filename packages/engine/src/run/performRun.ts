@@ -35,7 +35,7 @@ import { classifyFailure, type Settler } from './settler.ts'
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
  *               a round of any worker, when its claim has expired: failed with `expired`;
  *               a round of its own worker, when the database has lost the end that was recorded: failed with `drained`.
- *   suspended Final. Its work waits in a step, and goes on in another run.
+ *   suspended Final. Its work waits in a step. Another run continues it.
  *   success   Final. The job that prunes runs deletes it after the retention's `runDays`.
  *   failed    Final. The same job deletes it after `failedDays`. A retry is another run.
  *

@@ -179,7 +179,7 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
   )
 }
 
-/** Whether there is anything to say of its queue. */
+/** Whether the page shows its queue. */
 function isTold({
   waiting,
   active,

@@ -21,7 +21,7 @@ const KEY_ORDER = {
   fifo: 'One run at a time of each key, in order',
 } satisfies Record<NonNullable<ConsoleJob['keyOrder']>, string>
 
-/** Says `One run for all of them of the last 1 d`, or `Not run`. */
+/** Returns `One run for all of them of the last 1 d`, or `Not run`. */
 export const describeMissed = (missed: keyof typeof MISSED, catchUpMs: number) =>
   missed === 'skip' ? MISSED.skip : `${MISSED[missed]} of the last ${formatDuration(catchUpMs)}`
 
@@ -98,7 +98,7 @@ export function Policies({
 const DAY_MS = 86_400_000
 
 /**
- * Says `2 retries: after 5–10 s, then 10–20 s`. The pauses double, and jitter adds up to as much again. Rounded as the engine
+ * Returns `2 retries: after 5–10 s, then 10–20 s`. The pauses double, and jitter adds up to as much again. Rounded as the engine
  * rounds them.
  */
 export function describeRetry({ limit, delayMs, maxDelayMs }: ConsoleJob['retry']): string {

@@ -10,7 +10,7 @@ interface HaltProps {
   reason: string | null
 }
 
-/** Says that nothing of a limit or a key starts, until when, and why: somebody paused it, or a service refused more. */
+/** Shows until when no work of a limit or a key starts, and why: a person paused it, or a service refused more. */
 export function Halt({ state, until, by = null, reason }: HaltProps) {
   const { clock } = useServices()
   return (

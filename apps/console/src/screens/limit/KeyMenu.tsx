@@ -6,7 +6,7 @@ interface KeyMenuProps {
   of: string
   isPaused: boolean
   isParked: boolean
-  /** What somebody has set; undefined where nobody can set any. */
+  /** The numbers that a person has set; undefined where none can be set. */
   perKey: number | null | undefined
 }
 

@@ -73,7 +73,7 @@ export function countLosses(run: RunDetail): number {
 
 export function describeAttempt(attempt: Attempt, before: Attempt | undefined): string {
   const { startedAt, endedAt, errorCode, outcome } = attempt
-  // When its process died nobody knows.
+  // There is no record of when its process died.
   const how = outcome === 'lost' ? 'noticed after' : 'took'
   const took = endedAt === null ? null : `${how} ${span(startedAt, endedAt)}`
   return [errorCode, waitOf(attempt, before), took].filter((part) => part !== null).join(' · ')
