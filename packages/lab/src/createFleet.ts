@@ -36,11 +36,6 @@ export function startMember(entry: string, slot: number, options: ProcessOptions
   return member
 }
 
-export async function endMember(member: Member, how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  member.signal(how)
-  await member.exited
-}
-
 export interface Fleet<Of extends Member> {
   /** The latest of each slot. */
   members: readonly Of[]
