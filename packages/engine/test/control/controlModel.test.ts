@@ -230,7 +230,7 @@ it('whatever people and programs do to work, in any order, the engine does as a 
   await client.$executeRawUnsafe(
     'create table if not exists "Item" ("id" serial primary key, "days" int not null)',
   )
-  const runs = fc.assert(fc.asyncProperty(sequence, play), { numRuns: 40 })
+  const runs = fc.assert(fc.asyncProperty(sequence, play), { numRuns: 60 })
   await expect(runs).resolves.toBeUndefined()
 }, 120_000)
 
