@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { defineJob } from '@roundsman/engine'
 import { statementName } from '@roundsman/engine/internal'
+import { Queue } from 'bullmq'
 import { makeWorkerUtils, Logger } from 'graphile-worker'
 import pg from 'pg'
 import { PgBoss } from 'pg-boss'
@@ -13,6 +14,7 @@ import { createClient, migrateEngine } from '../product.ts'
 /** What a request does besides writing its own row. */
 interface Enqueue {
   inside?: (client: pg.PoolClient, n: number) => Promise<unknown>
+  afterwards?: (n: number) => Promise<unknown>
   close?: () => Promise<unknown>
 }
 
@@ -21,13 +23,13 @@ const WARM_UP_MS = 500
 const TICKS_PER_SECOND = 100
 
 const { settings, tell } = followDriver<CommitSettings>()
-const { side, url, connections, durationMs } = settings
+const { side, url, redisUrl, connections, durationMs } = settings
 const pool = new pg.Pool({ connectionString: url, max: connections, min: 0 })
 await pool.query(
   `create table "Order" (id bigint generated always as identity primary key, note text not null);
    create table "Plain" (id uuid primary key default gen_random_uuid(), data jsonb not null, at timestamptz not null default now())`,
 )
-const { inside, close } = await open()
+const { inside, afterwards, close } = await open()
 await commitFor(WARM_UP_MS)
 const begun = await readCosts()
 const commits = await commitFor(durationMs)
@@ -81,6 +83,7 @@ async function commitFor(forMs: number): Promise<number> {
         await client.query('insert into "Order" (note) values ($1)', [`order ${n}`])
         await inside?.(client, n)
         await client.query('commit')
+        await afterwards?.(n)
       }
       client.release()
     }),
@@ -126,6 +129,12 @@ async function open(): Promise<Enqueue> {
           client.query(`select graphile_worker.add_job('noop', $1::json)`, [JSON.stringify({ n })]),
         close: async () => await utils.release(),
       }
+    }
+    case 'bullMq': {
+      const { hostname: host, port } = new URL(redisUrl)
+      const queue = new Queue('noop', { connection: { host, port: Number(port) } })
+      await queue.waitUntilReady()
+      return { afterwards: (n) => queue.add('noop', { n }), close: () => queue.close() }
     }
     default:
       return side satisfies never

@@ -6,12 +6,14 @@ import type { Bench } from './openBench.ts'
 import { withClient } from './openServer.ts'
 import { defineScenario } from './scenario.ts'
 import { durationsOf, withDurations } from './statementDurations.ts'
+import { startRedis } from './throughput/startRedis.ts'
 
 const LABELS = {
   plain: 'a plain insert instead',
   roundsman: 'Roundsman',
   pgBoss: 'pg-boss with LISTEN/NOTIFY',
   graphileWorker: 'graphile-worker',
+  bullMq: 'BullMQ on Redis, after the commit',
 }
 type Side = keyof typeof LABELS
 const SIDES = Object.keys(LABELS) as Side[]
@@ -22,6 +24,7 @@ const CONNECTIONS = [1, 8, 32, 64] as const
 export interface CommitSettings {
   side: Side
   url: string
+  redisUrl: string
   connections: number
   durationMs: number
 }
@@ -47,6 +50,7 @@ interface CommitFigures {
   costs: Record<Side, Record<Connections, CommitCost[]>>
   /** What PostgreSQL takes for what a transaction does beside its own row, by one connection, and what it has to look at. */
   statements: Record<'plain' | 'roundsman', { us: number; indexes: number }>
+  redis: string | null
 }
 
 const TARGET = 0.85
@@ -65,8 +69,8 @@ export const commits = defineScenario<CommitFigures>({
       obstacle: tellObstacle(figures, connections),
     })),
   render(figures) {
-    const { perSecond } = figures
-    const rows = SIDES.map((side) => [
+    const { perSecond, redis } = figures
+    const rows = measured(perSecond).map((side) => [
       LABELS[side],
       ...CONNECTIONS.map((connections) => {
         const ratio = toPlain(perSecond, side, connections).median
@@ -77,7 +81,7 @@ export const commits = defineScenario<CommitFigures>({
 transaction, and commits; so many connections do so at once, from one process, and nobody takes the work. In brackets
 to the same transactions with an insert into a plain table instead. PostgreSQL lines up all commits that notify behind
 one lock, which each holds until it is on disk: what an engine costs the product's other requests is seen with many
-connections.
+connections. BullMQ enqueues after the commit, and what a crash loses in between is lost.${redis === null ? ' BullMQ was not run: no Redis.' : ''}
 
 ${table(['commits/s, connections:', ...CONNECTIONS.map(String)], rows)}
 
@@ -92,18 +96,20 @@ ${forATeam(perSecond)}`
       unit: '×',
       limit: { label: 'target 0.85', value: TARGET },
       bars: CONNECTIONS.flatMap((connections) =>
-        SIDES.filter((side) => side !== 'plain').map((side) => ({
-          label: `${connections}: ${LABELS[side]}`,
-          value: toPlain(perSecond, side, connections),
-          isOurs: side === 'roundsman',
-        })),
+        measured(perSecond)
+          .filter((side) => side !== 'plain')
+          .map((side) => ({
+            label: `${connections}: ${LABELS[side]}`,
+            value: toPlain(perSecond, side, connections),
+            isOurs: side === 'roundsman',
+          })),
       ),
     },
     {
       name: 'commits',
       title: 'Commits a second of transactions that enqueue, by 32 connections',
       unit: '/s',
-      bars: SIDES.map((side) => ({
+      bars: measured(perSecond).map((side) => ({
         label: LABELS[side],
         value: summarise(perSecond[side][32]),
         isOurs: side === 'roundsman',
@@ -118,9 +124,13 @@ function toPlain(perSecond: CommitFigures['perSecond'], side: Side, connections:
   return compare(perSecond[side][connections], perSecond.plain[connections])
 }
 
+function measured(perSecond: CommitFigures['perSecond']): Side[] {
+  return SIDES.filter((side) => perSecond[side][1].length > 0)
+}
+
 /** What a transaction takes, where many are under way. */
-function tellCosts({ costs }: CommitFigures): string {
-  const rows = SIDES.map((side) => {
+function tellCosts({ costs, perSecond }: CommitFigures): string {
+  const rows = measured(perSecond).map((side) => {
     const of = (key: keyof CommitCost) => tellCost(costs[side][MANY], key)
     return [LABELS[side], `${of('processUs')} µs`, `${of('machineUs')} µs`, of('logBytes')]
   })
@@ -166,17 +176,21 @@ const COMMIT_PROCESS = join(import.meta.dirname, 'commitProcess.ts')
 async function measureCommits(bench: Bench): Promise<CommitFigures> {
   const durationMs = bench.sized({ small: 200, full: 3_000 })
   const server = await bench.server()
+  const redis = await startRedis()
+  const closeRedis = bench.onClose(async () => await redis?.close())
   const perSecond = bySide(SIDES, () => bySide(CONNECTIONS, (): number[] => []))
   const costs = bySide(SIDES, () => bySide(CONNECTIONS, (): CommitCost[] => []))
   const run = async (side: Side, url: string, connections: number): Promise<Committed> => {
-    const settings: CommitSettings = { side, url, connections, durationMs }
+    const redisUrl = redis?.url ?? ''
+    const settings: CommitSettings = { side, url, redisUrl, connections, durationMs }
     const child = startProcess(COMMIT_PROCESS, { settings })
     const committed = await child.told<Committed>('committed')
     await child.stop()
     return committed
   }
+  const sides = SIDES.filter((side) => side !== 'bullMq' || redis !== null)
   for (const connections of CONNECTIONS) {
-    await bench.interleave(SIDES, async (side, round) => {
+    await bench.interleave(sides, async (side, round) => {
       bench.progress(`round ${round + 1}, ${connections} connections, ${side}`)
       const url = await server.createDatabase('commits')
       const committed = await run(side, url, connections)
@@ -207,5 +221,6 @@ async function measureCommits(bench: Bench): Promise<CommitFigures> {
   }
   const statements = { plain: await read('plain'), roundsman: await read('roundsman') }
   await server.dropDatabase('commits')
-  return { perSecond, costs, statements }
+  await closeRedis()
+  return { perSecond, costs, statements, redis: redis?.version ?? null }
 }

@@ -9,11 +9,13 @@ import {
   WARM_UP,
   type EngineChoice,
 } from './throughput/runEngine.ts'
+import { startRedis } from './throughput/startRedis.ts'
 
 interface LatencyFigures {
   jobs: number
   /** From the call that enqueues to the first line of the handler, in each round. */
   latencies: Record<Side, Latency[]>
+  redis: string | null
   /** What PostgreSQL takes for the statements of one job, in milliseconds, commits left out. */
   statements: {
     /** On the way to the handler. */
@@ -33,6 +35,7 @@ const LABELS = {
   roundsmanInTransaction: 'Roundsman, in a `prisma.$transaction`',
   pgBoss: 'pg-boss with LISTEN/NOTIFY',
   graphileWorker: 'graphile-worker',
+  bullMq: 'BullMQ on Redis',
 }
 type Side = keyof typeof LABELS
 const SIDES = Object.keys(LABELS) as Side[]
@@ -52,6 +55,7 @@ const CHOICES: Record<Side, EngineChoice> = {
     engine: 'graphileWorker',
     settings: { concurrentJobs: 10, localQueue: 0, audit: false },
   },
+  bullMq: { engine: 'bullMq', settings: { concurrency: 10, removeOnComplete: true } },
 }
 const ENQUEUE_CHOICES: Record<EnqueueSide, EngineChoice> = {
   roundsman: CHOICES.roundsmanInTransaction,
@@ -84,8 +88,8 @@ export const latency = defineScenario<LatencyFigures>({
       measured: compare(figures.perSecond.roundsman, figures.perSecond.pgBoss),
     },
   ],
-  render({ jobs, latencies, enqueued, perSecond }) {
-    const rows = SIDES.map((side) => {
+  render({ jobs, latencies, enqueued, perSecond, redis }) {
+    const rows = measured(latencies).map((side) => {
       const { p50, p99 } = middle(latencies[side])
       const spread = summarise(latencies[side].map((each) => each.p99))
       return [LABELS[side], ms(p50), ms(p99), `${range(spread)} ms`]
@@ -98,7 +102,7 @@ export const latency = defineScenario<LatencyFigures>({
 idle worker in another. The time runs from before the call that enqueues, so it includes the commit, to the first line
 of the handler; in a transaction, from before its commit. Roundsman has committed the run's record by then, the others
 record none. Each process has collected before what loading its code left behind, as the product's worker does when it has
-started; else V8 does so during the first hundred jobs and holds one or two of them up for 10 ms. By itself, the way the others' documentation begins with too, enqueueing is one statement.
+started; else V8 does so during the first hundred jobs and holds one or two of them up for 10 ms. By itself, the way the others' documentation begins with too, enqueueing is one statement.${redis === null ? ' BullMQ was not run: no Redis.' : ''}
 
 ${table(['', 'p50', 'p99', 'p99 in all rounds'], rows)}
 
@@ -121,13 +125,17 @@ ${forATeam(latencies, perSecond)}`
       name: which,
       title: `Enqueue to handler on an idle worker, ${which}`,
       unit: 'ms',
-      bars: SIDES.map((side) => ({
+      bars: measured(latencies).map((side) => ({
         label: LABELS[side].replaceAll('`', ''),
         value: summarise(latencies[side].map((each) => each[which])),
         isOurs: side.startsWith('roundsman'),
       })),
     })),
 })
+
+function measured(latencies: LatencyFigures['latencies']): Side[] {
+  return SIDES.filter((side) => latencies[side].length > 0)
+}
 
 function forATeam(
   latencies: LatencyFigures['latencies'],
@@ -163,11 +171,14 @@ async function measureLatency(bench: Bench): Promise<LatencyFigures> {
   const jobs = bench.sized({ small: 20, full: 200 })
   const enqueued = bench.sized({ small: 100, full: 3_000 })
   const server = await bench.server()
+  const redis = await startRedis()
+  const closeRedis = bench.onClose(async () => await redis?.close())
   const latencies = bySide(SIDES, (): Latency[] => [])
   const perSecond = bySide(ENQUEUE_SIDES, (): number[] => [])
-  await bench.interleave(SIDES, async (side, round) => {
+  const sides = SIDES.filter((side) => side !== 'bullMq' || redis !== null)
+  await bench.interleave(sides, async (side, round) => {
     bench.progress(`round ${round + 1}, ${side}`)
-    const url = await server.createDatabase('latency')
+    const url = side === 'bullMq' ? (redis?.url ?? '') : await server.createDatabase('latency')
     const seed = bench.seed * 1_000 + round
     latencies[side].push(await measureHandlers(CHOICES[side], url, jobs, seed))
   })
@@ -194,7 +205,8 @@ async function measureLatency(bench: Bench): Promise<LatencyFigures> {
   const { all } = await readStatements('pgBoss')
   const statements = { roundsman: await readStatements('roundsman'), pgBoss: { all } }
   await server.dropDatabase('latency')
-  return { jobs, latencies, enqueued, perSecond, statements }
+  await closeRedis()
+  return { jobs, latencies, redis: redis?.version ?? null, enqueued, perSecond, statements }
 }
 
 /** The time of all statements that were carried out for each job. Those that a worker sends when it starts do not count. */

@@ -76,8 +76,8 @@ ${sections.join('\n')}
 
 \`pnpm bench\` measures everything, \`pnpm bench throughput latency\` these two; what is not measured again keeps its section.
 \`--rounds 9\` takes more turns, \`--scale small\` tries everything out in little time, \`--seed 2\` draws other data. The figures
-of every round are in \`reports/bench/\`, and \`pnpm bench --report-only\` makes this page of them.
-Close what else runs: the load of each section says how busy the machine was.
+of every round are in \`reports/bench/\`, and \`pnpm bench --report-only\` makes this page of them. BullMQ is compared where
+\`redis-server\` or \`valkey-server\` is in PATH. Close what else runs: the load of each section says how busy the machine was.
 ${missing.length > 0 ? `\nNot measured yet: ${missing.join(', ')}.\n` : ''}`
 }
 

@@ -19,7 +19,7 @@ const speed = defineScenario<{ perSecond: number }>({
       measured: perSecond,
       obstacle: 'the disk',
     },
-    { what: 'elsewhere', atLeast: 1, unit: '×', measured: null, note: 'no such server' },
+    { what: 'with Redis', atLeast: 1, unit: '×', measured: null, note: 'no redis-server' },
   ],
   render: ({ perSecond }) => `It made ${perSecond}.`,
   plots: ({ perSecond }) => [
@@ -77,7 +77,7 @@ describe('writeReport', () => {
     expect(text).toContain(
       '| [speed](#how-fast-really): a\\|b a second | ≥ 100 jobs/s | 99 jobs/s |  | **no** | the disk |',
     )
-    expect(text).toContain('| – |  | not measured | no such server |')
+    expect(text).toContain('| – |  | not measured | no redis-server |')
     expect(text).toContain('| [memory](#memory): resident | ≤ 120 MB | 80 MB |  | yes |  |')
   })
 

@@ -4,6 +4,7 @@ import { giveBackMemory } from '@roundsman/node-app/giveBackMemory'
 import { createRandom } from '../../createRandom.ts'
 import { followDriver } from '../../followDriver.ts'
 import type { Engine } from './engine.ts'
+import { createBullMq } from './engines/createBullMq.ts'
 import { createGraphileWorker } from './engines/createGraphileWorker.ts'
 import { createPgBoss } from './engines/createPgBoss.ts'
 import { createRoundsman } from './engines/createRoundsman.ts'
@@ -110,6 +111,8 @@ function create(): Promise<Engine> {
       return createPgBoss(url, choice.settings)
     case 'graphileWorker':
       return createGraphileWorker(url, choice.settings)
+    case 'bullMq':
+      return createBullMq(url, choice.settings)
     default:
       return choice satisfies never
   }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { startProcess } from '../../startProcess.ts'
 import { latencyOf, type Latency } from '../../statistics.ts'
 import type { EngineSettings } from './engineProcess.ts'
+import type { BullMqSettings } from './engines/createBullMq.ts'
 import type { GraphileWorkerSettings } from './engines/createGraphileWorker.ts'
 import type { PgBossSettings } from './engines/createPgBoss.ts'
 import type { RoundsmanSettings } from './engines/createRoundsman.ts'
@@ -12,6 +13,7 @@ export type EngineChoice =
   | { engine: 'sqlAlone'; settings: SqlAloneSettings }
   | { engine: 'pgBoss'; settings: PgBossSettings }
   | { engine: 'graphileWorker'; settings: GraphileWorkerSettings }
+  | { engine: 'bullMq'; settings: BullMqSettings }
 
 /** What an engine says of its way from a full queue to an empty one. */
 export interface EngineRun {

@@ -5,6 +5,7 @@ import type { Bench } from '../openBench.ts'
 import { withClient } from '../openServer.ts'
 import { defineScenario, type Target } from '../scenario.ts'
 import { runEngine, type EngineChoice } from './runEngine.ts'
+import { startRedis } from './startRedis.ts'
 
 type EngineName = EngineChoice['engine']
 
@@ -23,6 +24,8 @@ interface ThroughputFigures {
   settings: Partial<Record<EngineName, EngineChoice['settings']>>
   /** What was tried, once each, and how fast that was. */
   trials: { engine: EngineName; settings: string; perSecond: number }[]
+  /** Null when no Redis was found. */
+  redis: string | null
 }
 
 /** In the order of the report. */
@@ -30,10 +33,14 @@ const LABELS: Record<EngineName, string> = {
   roundsman: 'Roundsman, every run recorded',
   sqlAlone: 'its statements by bare pg, no handlers',
   pgBoss: 'pg-boss `work()`, nothing recorded',
+  bullMq: 'BullMQ on Redis, nothing recorded',
   graphileWorker: 'graphile-worker, one INSERT a job',
 }
 
 const ENGINES = Object.keys(LABELS) as EngineName[]
+
+const INSTALL_REDIS =
+  'no redis-server or valkey-server in PATH; on Debian: `apt-get install redis-server`'
 
 export const throughput = defineScenario<ThroughputFigures>({
   name: 'throughput',
@@ -42,12 +49,13 @@ export const throughput = defineScenario<ThroughputFigures>({
   measure: measureThroughput,
   targets: (figures) => [
     against(figures, 'pgBoss', 'pg-boss `work()` without audit', 1.25),
+    against(figures, 'bullMq', 'BullMQ without audit', 2),
     against(figures, 'graphileWorker', 'graphile-worker with one INSERT a job', 2.5),
     against(figures, 'sqlAlone', 'SQL alone: the same statements without handlers', 0.8),
     ...compareBytes(figures),
   ],
   render(figures) {
-    const rows = ENGINES.map((engine) => {
+    const rows = measured(figures).map((engine) => {
       const perSecond = summarise(figures.perSecond[engine])
       return [
         LABELS[engine],
@@ -68,7 +76,7 @@ from the start of the engine in a fresh process until the last job is settled in
 a job starts before its handler, and a JobRun once it has ended. A fresh database for every round, vacuumed,
 analysed and written out before the start, for all alike. The settings of each are the fastest of those tried. SQL alone
 is what PostgreSQL itself allows: the statements that the worker sends, recorded from one and sent by bare connections.
-
+${figures.redis === null ? `\nBullMQ was not run: ${INSTALL_REDIS}.\n` : `\nRedis ${figures.redis} with its default persistence.\n`}
 ${table(['', 'jobs/s', 'all rounds', 'first handler after', 'its thread is busy', 'settings'], rows)}
 
 ${forATeam(figures)}
@@ -80,7 +88,7 @@ ${table(['tried', 'settings', 'jobs/s'], trials)}`
       name: 'jobs',
       title: 'No-op jobs per second',
       unit: 'jobs/s',
-      bars: ENGINES.map((engine) => ({
+      bars: measured(figures).map((engine) => ({
         label: LABELS[engine].replaceAll('`', ''),
         value: summarise(figures.perSecond[engine]),
         isOurs: engine === 'roundsman',
@@ -97,6 +105,10 @@ ${table(['tried', 'settings', 'jobs/s'], trials)}`
     },
   ],
 })
+
+function measured({ perSecond }: ThroughputFigures): EngineName[] {
+  return ENGINES.filter((engine) => perSecond[engine].length > 0)
+}
 
 /** What an engine's thread is busy for. */
 function tellBusy({ busy, perSecond }: ThroughputFigures, engine: EngineName): string {
@@ -158,6 +170,7 @@ function against(
 ): Target {
   const { perSecond } = figures
   const target = { what: `jobs/s to ${what}`, atLeast, unit: '×' }
+  if (perSecond[engine].length === 0) return { ...target, measured: null, note: INSTALL_REDIS }
   return {
     ...target,
     measured: compare(perSecond.roundsman, perSecond[engine]),
@@ -182,13 +195,24 @@ const CANDIDATES: Record<EngineName, readonly [EngineChoice, ...EngineChoice[]]>
     },
   ],
   graphileWorker: [graphileWorker(10), graphileWorker(25), graphileWorker(50)],
+  bullMq: [bullMq(50), bullMq(200), bullMq(500), bullMq(200, false)],
 }
 
 /** Measures no-op jobs, from the start of a process that finds them in its queue to the last that is settled. */
 async function measureThroughput(bench: Bench): Promise<ThroughputFigures> {
   const jobs = bench.sized({ small: 2_000, full: 50_000 })
   const server = await bench.server()
+  const redis = await startRedis()
+  const closeRedis = bench.onClose(async () => await redis?.close())
+  const engines = (Object.keys(CANDIDATES) as EngineName[]).filter(
+    (engine) => engine !== 'bullMq' || redis !== null,
+  )
+
   const run = async (choice: EngineChoice) => {
+    if (choice.engine === 'bullMq') {
+      const url = redis?.url ?? ''
+      return { ...(await runEngine(choice, url, jobs, async () => undefined)), bytes: null }
+    }
     const url = await server.createDatabase('throughput')
     let startAt = ''
     const ran = await runEngine(choice, url, jobs, async () => {
@@ -214,16 +238,17 @@ async function measureThroughput(bench: Bench): Promise<ThroughputFigures> {
     parts: [],
     settings: {},
     trials: [],
+    redis: redis?.version ?? null,
   }
   const chosen: EngineChoice[] = []
-  for (const engine of ENGINES) {
+  for (const engine of engines) {
     bench.progress(`trying settings of ${engine}`)
     chosen.push(await choose(bench, CANDIDATES[engine], run, figures, jobs))
   }
   await bench.interleave(chosen, async (choice, round) => {
     bench.progress(`round ${round + 1}, ${choice.engine}`)
     const { totalMs, firstMs, busyMs, bytes } = await run(choice)
-    if (choice.engine === 'roundsman') {
+    if (choice.engine === 'roundsman' && bytes) {
       figures.bytes.log.push(bytes.log / jobs)
       figures.bytes.table.push(bytes.table / jobs)
       figures.parts = bytes.parts.map((part) => ({ ...part, bytes: part.bytes / jobs }))
@@ -233,6 +258,7 @@ async function measureThroughput(bench: Bench): Promise<ThroughputFigures> {
     figures.firstMs[choice.engine].push(firstMs)
   })
   await server.dropDatabase('throughput')
+  await closeRedis()
   return figures
 }
 
@@ -290,4 +316,8 @@ function pgBoss(batchSize: number, localConcurrency: number): EngineChoice {
 
 function graphileWorker(concurrentJobs: number): EngineChoice {
   return { engine: 'graphileWorker', settings: { concurrentJobs, localQueue: 500, audit: true } }
+}
+
+function bullMq(concurrency: number, removeOnComplete = true): EngineChoice {
+  return { engine: 'bullMq', settings: { concurrency, removeOnComplete } }
 }
