@@ -49,7 +49,7 @@ export interface End {
   /** Its log lines and its result, as JSON. */
   readonly logs: string | null
   readonly result: string | null
-  /** Whether JobRun may have the run, as running: it has stored a batch or its progress. */
+  /** Whether JobRun may have the run, as running: it has stored a batch, its progress or what it logs. */
   readonly hasRow: boolean
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
   readonly isPlain: boolean
@@ -228,6 +228,8 @@ const RECORDED_AT_END = {
   cancelRequestedBy: '"cancelledBy"',
   payloadId: '"keptId"',
 }
+/** A lost run keeps what it has logged. */
+const LAST_LOGS = 'coalesce(excluded."logs", "JobRun"."logs")'
 const RECORD = { ...RECORDED_AT_START, ...RECORDED_AT_END, details: '"details"' }
 type Values = Readonly<Record<string, string>>
 
@@ -278,7 +280,7 @@ const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts
     returning "id", "details"
   ), updated as (${recordSql('"hasRow"', record)}
     on conflict ("id") do update set ${Object.keys(RECORDED_AT_END)
-      .map((name) => `"${name}" = excluded."${name}"`)
+      .map((name) => `"${name}" = ${name === 'logs' ? LAST_LOGS : `excluded."${name}"`}`)
       .join(', ')},
       "details" = coalesce("JobRun"."details" || excluded."details", "JobRun"."details", excluded."details")
     where "JobRun"."status" = 'running' and "JobRun"."workerId" = excluded."workerId"

@@ -9,7 +9,7 @@ import { STEP_TABLE_SQL } from './stepSql.ts'
  *   JobWork        What waits: due, delayed, or to be retried. A claim deletes it; so do people who cancel it.
  *   JobClaim       What runs: one row for what one claim took, with an array for each fact, an element for each run. Its
  *                  worker deletes it once the last of its runs has ended; a round of another one does when the worker is lost.
- *   JobRun         What has ended, and what has had something to say before: a batch, progress.
+ *   JobRun         What has ended, and what has had something to say before: a batch, progress, a log.
  *   JobStep        Steps of durable work: memos, and what is open. It stays with the runs of the work.
  *   JobDeadLetter  What was given up. People retry or discard it.
  *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end. A row has an id of its own and is

@@ -19,6 +19,7 @@ import {
   type RunManner,
   type RunServices,
 } from '../run/performRun.ts'
+import { createLiveLogs } from '../run/liveLogs.ts'
 import { createSettler } from '../run/settler.ts'
 import { recogniseHost } from '../database/callersTransaction.ts'
 import { WORK_CHANNEL } from '../database/channels.ts'
@@ -154,6 +155,12 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     now,
     observers,
     keepLogs: given.keepLogs,
+    liveLogs: createLiveLogs({
+      connection: database,
+      workerId,
+      now,
+      onWritten: (run) => announcer.run(run),
+    }),
     onChange: (run) => announcer.run(run),
   }
   const isolation = createIsolation({
