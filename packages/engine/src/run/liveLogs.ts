@@ -1,17 +1,15 @@
-import { GIVES_WAY } from '../database/giveWay.ts'
 import type { Connection } from '../database/database.ts'
 import { toColumn } from '../database/toColumn.ts'
-import { listColumns } from '../queue/carried.ts'
-import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from '../queue/heldRuns.ts'
 import type { Taken } from '../queue/taken.ts'
 import type { RunLog } from './runLog.ts'
 
 /** A run under way that has logged something. */
 export interface LoggingRun {
-  readonly taken: Pick<Taken, 'id' | 'name' | 'claim' | 'startedAt' | 'attempt' | 'label'>
+  readonly taken: Pick<Taken, 'id' | 'name' | 'startedAt' | 'attempt' | 'label'>
   readonly kept: RunLog | null
-  /** Whether JobRun may have it. */
-  hasRow: boolean
+  /** Whether JobRun may have it, and what writes it there. */
+  readonly hasRow: boolean
+  write(): Promise<void>
 }
 
 export type LiveLogs = ReturnType<typeof createLiveLogs>
@@ -66,11 +64,10 @@ export function createLiveLogs({
       running.set(id, run)
     }
     if (written.length === 0) return
-    for (const { run } of written) run.hasRow = true
     try {
+      await Promise.all(written.map(({ run }) => !run.hasRow && run.write()))
       await connection.query(WRITE_LOGS_SQL, [
         workerId,
-        [...new Set(written.map(({ run }) => run.taken.claim.id))],
         toColumn(written.map(({ run }) => run.taken.id)),
         toColumn(written.map(({ logs }) => logs)),
       ])
@@ -92,23 +89,10 @@ export function createLiveLogs({
   }
 }
 
-/**
- * Writes the lines `$4` of the runs `$3` that the claims `$2` hold. It passes over runs of which a handler's transaction holds the
- * row, and over those that have ended.
- */
+/** Passes over runs of which a handler's transaction holds the row, and over those that have ended. */
 const WRITE_LOGS_SQL = `
-  with line as materialized (
-    select * from unnest($3::uuid[], $4::text[]) as line("runId", "logs")
-  ), claim as materialized (
-    select * from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY} order by "id" for key share
-  ), free as materialized (
-    select "id" from "JobRun" where "id" = any($3::uuid[]) and "workerId" = $1 and "status" = 'running' for no key update skip locked
-  ), updated as (
-    update "JobRun" run set "logs" = line."logs"::jsonb from line
-    where run."id" = line."runId" and run."id" in (select "id" from free) and run."status" = 'running'
+  with free as materialized (
+    select "id" from "JobRun" where "id" = any($2::uuid[]) and "workerId" = $1 and "status" = 'running' for no key update skip locked
   )
-  insert into "JobRun" (${listColumns(Object.keys(RECORDED_AT_START))}, "logs")
-  select ${Object.values(RECORDED_AT_START).join(', ')}, line."logs"::jsonb
-  from (select ${HELD_COLUMNS} from ${heldSql()}) held join line using ("runId")
-  where not exists (select from "JobRun" written where written."id" = line."runId")
-  on conflict ("id") do nothing`
+  update "JobRun" run set "logs" = line."logs"::jsonb from unnest($2::uuid[], $3::text[]) as line("runId", "logs")
+  where run."id" = line."runId" and run."id" in (select "id" from free)`
