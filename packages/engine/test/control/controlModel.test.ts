@@ -266,8 +266,10 @@ function createModel(): Model {
     )
   const pick = <Value>(values: readonly Value[], at: number) =>
     values[at % Math.max(1, values.length)]
-  const payloadOf = ({ work, attempt, payload: its }: Run) => {
-    const isThere = work.state === 'gone' ? work.keptUntil > now() : !work.isReplaced
+  const payloadOf = ({ work, attempt, payload: its, blockedDue }: Run) => {
+    // Of work that has ended, the blocked run alone keeps it.
+    const isKept = blockedDue !== null && work.keptUntil > now()
+    const isThere = work.state === 'gone' ? isKept : !work.isReplaced
     return isThere && attempt > work.attemptsBefore ? its : null
   }
 
