@@ -220,11 +220,11 @@ it('dev serves the console, and enqueues the first job of init unless it ran bef
   for (const isFirst of [true, false]) {
     const dev = roundsman('dev')
     await dev.waitForLine('The console: ')
-    const [, link = ''] = /The console: (\S+)/.exec(dev.stdout.join('\n')) ?? []
-    const opened = await fetch(link, { redirect: 'manual' })
+    const [, address = ''] = /The console: (\S+)/.exec(dev.stdout.join('\n')) ?? []
+    const opened = await fetch(address, { redirect: 'manual' })
     const cookie = opened.headers.getSetCookie()[0]?.split(';')[0] ?? ''
     const listRuns = async () => {
-      const response = await fetch(new URL('/api/jobs/runs', link), { headers: { cookie } })
+      const response = await fetch(new URL('/api/jobs/runs', address), { headers: { cookie } })
       return ((await response.json()) as { runs: { status: string }[] }).runs
     }
     await waitFor(async () => (await listRuns()).some(({ status }) => status === 'success'), {

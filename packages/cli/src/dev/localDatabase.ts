@@ -47,8 +47,8 @@ export async function startLocalDatabase(
   await writeFile(join(dataDir, '.gitignore'), '*\n')
   const { url: current, release } = await local
     .acquireEmbeddedPostgres({ dataDir, onProgress })
-    .catch((cause: Error) => {
-      throw new ForeseenError(cause.message, { cause })
+    .catch((cause: unknown) => {
+      throw new ForeseenError((cause as Error).message, { cause })
     })
   const path = join(root, '.env')
   const text = await readOr('', path)
@@ -82,7 +82,7 @@ export function isOnThisMachine(url: string): boolean {
 /** Returns the text of a `.env` in which a variable has this value, and all else is as before. */
 export function setVariable(text: string, name: string, value: string): string {
   const line = `${name}=${value}`
-  const there = new RegExp(`^(?:export[ \\t]+)?${name}[ \\t]*=.*$`, 'm')
+  const there = new RegExp(`^(?:export[ \\t]+)?${name}[ \\t]*=[^\\r\\n]*`, 'm')
   if (there.test(text)) return text.replace(there, () => line)
   return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${line}\n`
 }

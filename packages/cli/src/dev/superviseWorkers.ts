@@ -1,8 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { watch, type FSWatcher } from 'node:fs'
 import { createRequire } from 'node:module'
-import { basename, dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { basename, dirname, join } from 'node:path'
 import { standardLayout } from '../command/layout.ts'
 import type { Terminal } from '../command/runCommand.ts'
 
@@ -112,8 +111,10 @@ function stopOnce(child: ChildProcess): void {
   if (!child.killed) child.kill('SIGTERM')
 }
 
-const MAIN = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url),
+/** The program of this command line, from its sources or as it is built. */
+const MAIN = join(
+  import.meta.dirname,
+  import.meta.filename.endsWith('.ts') ? '../main.ts' : '../main.js',
 )
 
 /** Watches the folders of files, since an editor may put another file in the place of the one that it saves. */
