@@ -125,9 +125,7 @@ test('the worker of drain stops when it is told to', async (context) => {
   expect(exit).toEqual({ code: 0, signal: null })
 })
 
-test('the program in one file makes its tables, and runs its job', async ({
-  onTestFinished,
-}) => {
+test('the program in one file makes its tables, and runs its job', async ({ onTestFinished }) => {
   const { url, drop } = await createTestDatabase({ migrated: false })
   onTestFinished(drop)
   const pool = new pg.Pool({ connectionString: url, max: 1 })
