@@ -187,6 +187,7 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 /** Files that may import by a computed name, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
+  'packages/cli/src/dev/localDatabase.ts': "the PostgreSQL among the product's devDependencies",
   'packages/engine/src/isolation/childProcess.ts': 'the handlers that the worker names',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }

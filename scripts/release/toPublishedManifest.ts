@@ -8,6 +8,7 @@ export interface OwnManifest extends Manifest {
   files?: string[]
   bin?: Record<string, string>
   exports: Record<string, string | Record<string, string>>
+  optionalDependencies?: Record<string, string>
   /** The modules that bundlers keep although nothing is imported from them. Absent: all. */
   sideEffects?: false | string[]
 }

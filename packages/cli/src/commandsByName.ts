@@ -9,7 +9,7 @@ export const commandsByName: Readonly<Record<string, () => Promise<Command<Proce
   init: async () => (await import('./init/initCommand.ts')).initCommand,
   new: async () => (await import('./newJob/newCommand.ts')).newCommand,
   migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
-  dev: async () => (await import('./program/programCommands.ts')).devCommand,
+  dev: async () => (await import('./dev/devCommand.ts')).devCommand,
   build: async () => (await import('./program/programCommands.ts')).buildCommand,
   worker: async () => (await import('./program/programCommands.ts')).workerCommand,
   list: ofProduct('list'),

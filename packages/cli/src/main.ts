@@ -16,7 +16,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
   init          add jobs to your product
   migrate       create the tables
-  dev           run a worker that starts anew when your files change
+  dev           migrate, run a worker that reloads, and serve the console, on this machine
   worker        run a worker
   build         write the worker as one file, for production
   import        take over what waits in a queue that the product had before

@@ -48,6 +48,7 @@ export {
   type SpanOfRuns,
   tallyRunsByHour,
 } from './read/countRuns.ts'
+export { readAddress } from './database/connectionProblem.ts'
 export { findPooler, knownPooler, PoolerError } from './database/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'

@@ -13,6 +13,7 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
     page('README', 'What it is'),
     page('docs/quickStart'),
     page('docs/recipes/nextjs'),
+    page('docs/frameworks/nuxt'),
     page('docs/frameworks/fastify'),
     page('docs/frameworks/express'),
     page('docs/frameworks/nest'),
