@@ -65,7 +65,7 @@ export function createLiveLogs({
     }
     if (written.length === 0) return
     try {
-      await Promise.all(written.map(({ run }) => !run.hasRow && run.write()))
+      await Promise.all(written.flatMap(({ run }) => (run.hasRow ? [] : [run.write()])))
       await connection.query(WRITE_LOGS_SQL, [
         workerId,
         toColumn(written.map(({ run }) => run.taken.id)),
