@@ -2,12 +2,14 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import { recogniseHost } from '../database/callersTransaction.ts'
 import type { Database } from '../database/database.ts'
+import { checkWait } from '../arguments/signals.ts'
 import { checkSleep, checkSleepUntil } from '../arguments/steps.ts'
 import type { Counts, PayloadOf } from '../job/handler.ts'
 import type { EnqueueOptions } from '../job/enqueue.ts'
 import type { Job, RetryPolicy } from '../job/defineJob.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
 import { JobError } from '../job/jobError.ts'
+import type { Signal, WaitOptions } from '../job/signal.ts'
 import { readRefusal } from '../job/rateLimited.ts'
 import type { Duration, VerifiedStep, StepCall, StepItem, StepTransaction } from '../job/step.ts'
 import {
@@ -26,9 +28,10 @@ import type { OwnedExecution } from '../run/performRun.ts'
 import { ADD_COUNTS_SQL, countBatch } from '../run/runs.ts'
 import { storableResult, type StorableResult } from '../run/storableResult.ts'
 import { storableCounts } from '../run/storableValues.ts'
+import { judge } from '../values/askSchema.ts'
 import { createMask } from '../values/maskText.ts'
 import type { Memo, MemoWriter } from './memoWriter.ts'
-import type { Pass, Slot } from './pass.ts'
+import type { Pass, Slot, Wait } from './pass.ts'
 
 /** A result has at most so many bytes as JSON. */
 const MAX_RESULT_BYTES = 2 ** 20
@@ -91,12 +94,26 @@ export function createStep(
       const until = checkSleepUntil(at)
       await call<void>(name, options, (slot) => wait(slot, { until }))
     },
+    async waitFor(name: string, signal: Signal, options: WaitOptions) {
+      const { ms, key, item = '' } = checkWait(signal, options)
+      const value = await call(name, { item }, (slot) =>
+        wait(slot, { until: null, ...(ms !== undefined && { ms }), signal: signal.name, key }),
+      )
+      if (value === null || value === undefined) return null
+      const judged = judge(signal.payload, value)
+      if (judged.kind === 'accepted') return judged.value
+      const message = `The schema of the signal ${signal.name} refuses what step "${name}" has got`
+      pass.refuse('step_result_invalid', message)
+      return await new Promise(() => undefined)
+    },
   }
 
-  function wait(slot: Slot, how: { until: Date | null; ms?: number }): void {
+  function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAt'>): void {
     const calledAt = now()
     if (taken.facts.cancelled) return pass.perform(slot, () => cancel(slot))
-    pass.wait({ slot, calledAt, ...(slot.row?.until ? { until: slot.row.until } : how) })
+    // A stored wait goes on as it began.
+    const { until, ms: _, ...others } = { ...how, until: slot.row?.until ?? null }
+    pass.wait({ slot, calledAt, ...(until ? { ...others, until } : how) })
   }
 
   /** Of cancelled work, what is open and all waits throw, so that the handler undoes what it has done by further steps. */

@@ -10,7 +10,7 @@ import { judge } from '../values/askSchema.ts'
  *
  *   in process  Its function runs, or its memo is being stored.
  *   ready       It has a memo. The handler gets it in its turn: one memo a turn of the event loop, in the order in which they were written.
- *   waiting     A sleep, or an effect in doubt. Nothing in this run ends it.
+ *   waiting     A sleep, a wait for a signal, or an effect in doubt. Nothing in this run ends it.
  *
  * The pass is over when the handler has ended; when only waiting steps are left (it parks); when a step has failed that is tried again;
  * or when the run is aborted. In all but the first case the promises of open steps never settle, so no code of the handler can
@@ -31,13 +31,16 @@ export interface Slot {
   reject(error: unknown): void
 }
 
-/** What a parked run waits for. Without an instant: for a person. */
+/** What a parked run waits for. Without an instant: for a person, or a signal. */
 export interface Wait {
   readonly slot: Slot
   readonly until: Date | null
   /** For a wait of this run, that has no row yet. */
   readonly ms?: number
   readonly calledAt: Date
+  /** The signal that ends it, and its key. Default: none does. */
+  readonly signal?: string
+  readonly key?: string
 }
 
 /** At most so many rows of one piece of work, and so many bytes of results. Each run loads them all. */
@@ -112,8 +115,8 @@ export function createPass(
     if (leaving !== null && closing === leaving.by) abort.abort(leaving.reason)
     if (closing === 'again') return resolve(closing)
     // They go on while what has failed is tried again.
-    const open = closing.status === 'failed' && waits.length > 0
-    resolve({ ...closing, hasNewMemo, ...(open && { waits: JSON.stringify(storableWaits()) }) })
+    const isWaiting = closing.status === 'failed' && waits.length > 0
+    resolve({ ...closing, hasNewMemo, ...(isWaiting && { waits: JSON.stringify(storableWaits()) }) })
   }
 
   /** Ends the work at once: code that calls steps in this way would do so again, and a step that calls another waits for it. */
@@ -234,8 +237,8 @@ export function createPass(
   /** As INSERT_WAITS_SQL reads them: how long each still takes, by the clock that has seen it begin. */
   function storableWaits() {
     const at = execution.now().getTime()
-    return waits.map(({ slot, until, ms, calledAt }) => ({
-      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until },
+    return waits.map(({ slot, until, ms, calledAt, signal, key }) => ({
+      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, signal, key },
       ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
     }))
   }

@@ -3,7 +3,6 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import {
   defineJob,
   JobError,
-  RateLimited,
   type DurableContext,
   type StepsOf,
 } from '../../src/index.ts'
