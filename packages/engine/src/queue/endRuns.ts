@@ -355,7 +355,7 @@ const END_DURABLE = endSql({
     attempt: `"attempt" + case when "next" = 'again' then 1 else 0 end`,
     resumptions: `case when "next" = 'suspend' then 1 when "hasMemo" or "resumptions" is not null then 0 end`,
     facts: `case when not "isDurable" then ${FACTS_AGAIN} else coalesce(${FACTS_AGAIN}, '{}') || jsonb_build_object('begunAt', ${BEGUN_AT})
-      || case when "cancelledAt" is null then '{}' else '{"cancelled": true}' end end`,
+      || case when "cancelledAt" is null then '{}' else '{"cancelled": true}'::jsonb end end`,
   },
   waits: `, waits as (${INSERT_WAITS_SQL}
   )`,

@@ -84,6 +84,7 @@ export type Execute = (execution: OwnedExecution) => Promise<RunResult>
 /** A run of this worker, with all that its claim took. */
 export interface OwnedExecution extends Execution {
   readonly taken: Taken
+  readonly observation: Observation
 }
 
 /** What log lines need of a run. */

@@ -521,7 +521,7 @@ describe('step.sleep', () => {
 })
 
 describe('a deadline', () => {
-  const slow = (handler: Handle) => {
+  const slow = (handler: typeof handleSlow) => {
     handleSlow = handler
     return client.$transaction((tx) => test.enqueue(tx, limited, {}))
   }
