@@ -27,6 +27,8 @@ export interface Job<
   readonly payload: StandardSchemaV1<unknown, Payload>
   readonly schedule: Schedule | null
   readonly timeoutMs: number
+  /** How long its work may take from its first start, with all waits and retries; null: as long as it does. */
+  readonly deadlineMs: number | null
   readonly retry: RetryPolicy
   readonly concurrency: number | null
   /** Runs at once over all workers, and (`concurrencyPerKey`) of one key; null: no such limit. */
@@ -167,6 +169,12 @@ export interface JobOptions<
    * less two minutes. The worker's definition counts, even for work that was enqueued before it changed.
    */
   timeoutMs?: number
+  /**
+   * For jobs with steps: work that has not ended so long after its first start, all waits and retries included, becomes a dead letter
+   * with the code `deadline_exceeded`. Nothing is undone then; a person who retries it starts the time anew. At most a century.
+   * Default: no such limit.
+   */
+  deadlineMs?: number
   /**
    * Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. The worker's definition counts, as with `timeoutMs`.
    * No pause may be longer than a year, and no limit above a million.

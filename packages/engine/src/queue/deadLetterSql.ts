@@ -109,7 +109,7 @@ const takeKeysSql = (from: string) => `
 /** The first step that is done again. */
 const FROM = seqOfSql('$5::text', '$6::text')
 /** An approval has ended with the work that it was for, and whoever has the work done again wants it now. */
-const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled']`
+const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled', 'begunAt']`
 
 const STAYS_CANCELLED = `(
       not $7::boolean and "errorCode" = 'cancelled' and exists (select from "JobStep" step where step."workId" = "JobDeadLetter"."id")

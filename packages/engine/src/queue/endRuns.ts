@@ -55,6 +55,8 @@ export interface End {
   readonly isPlain: boolean
   /** Whether its work has steps. Default false. */
   readonly isDurable?: boolean
+  /** How long its work may take from its first start. Default: as long as it does. */
+  readonly deadlineMs?: number | null
   readonly next: Next
   /**
    * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone; and how many attempts in a row a
@@ -148,6 +150,7 @@ async function endAny(
             column(({ next }) => (next.kind === 'suspend' ? next.until : null)),
             column(({ forgives }) => forgives !== undefined),
             column(({ isDurable = false }) => isDurable),
+            column(({ deadlineMs = null }) => deadlineMs),
           ]
         : []),
     ],
@@ -336,20 +339,25 @@ const END_RUNS = endSql({
 })
 /** Somebody has asked to cancel a run whose work goes on, whatever has ended the run: it goes on at once, to undo what it has done. */
 const IS_CANCELLED = `("cancelledAt" is not null and "isDurable")`
-const WHEN_OVER = `case when ${IS_CANCELLED} then now() else coalesce(least("until", ${AFTER_DELAY}), ${NEVER_DUE}) end`
+/** Its claim's row is as old as its start. */
+const BEGUN_AT = `coalesce(("facts" ->> 'begunAt')::timestamptz, "createdAt")`
+/** At its deadline it goes on as well, and ends then. */
+const WHEN_OVER = `case when ${IS_CANCELLED} then now()
+  else coalesce(least("until", ${AFTER_DELAY}, ${BEGUN_AT} + "deadlineMs" * interval '1 millisecond'), ${NEVER_DUE}) end`
 const END_DURABLE = endSql({
   record: {
     ...RECORD,
     status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
   },
-  columns: ', $20::text[], $21::timestamptz[], $22::bool[], $23::bool[]',
-  names: ', "waits", "until", "hasMemo", "isDurable"',
+  columns: ', $20::text[], $21::timestamptz[], $22::bool[], $23::bool[], $24::float8[]',
+  names: ', "waits", "until", "hasMemo", "isDurable", "deadlineMs"',
   again: `'again', 'suspend'`,
   due: { isNow: `${WHEN_OVER} <= now()`, at: WHEN_OVER },
   carried: {
     attempt: `"attempt" + case when "next" = 'again' then 1 else 0 end`,
     resumptions: `case when "next" = 'suspend' then 1 when "hasMemo" or "resumptions" is not null then 0 end`,
-    facts: `case when ${IS_CANCELLED} then coalesce("facts", '{}') || '{"cancelled": true}' else ${FACTS_AGAIN} end`,
+    facts: `case when not "isDurable" then ${FACTS_AGAIN} else coalesce(${FACTS_AGAIN}, '{}') || jsonb_build_object('begunAt', ${BEGUN_AT})
+      || case when "cancelledAt" is null then '{}' else '{"cancelled": true}'::jsonb end end`,
   },
   waits: `, waits as (${INSERT_WAITS_SQL}
   )`,

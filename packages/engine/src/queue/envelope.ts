@@ -29,6 +29,8 @@ export interface Envelope extends Partial<WorkLabel> {
   generation?: number
   /** Somebody has cancelled durable work: its waits throw, so that its handler can undo what it has done. */
   cancelled?: boolean
+  /** When durable work started first, by the database's clock. Absent: it has had no run that ended. */
+  begunAt?: string
   /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
   /** The run whose handler has enqueued it. */

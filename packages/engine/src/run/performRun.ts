@@ -87,6 +87,7 @@ export type Execute = (execution: OwnedExecution) => Promise<RunResult>
 /** A run of this worker, with all that its claim took. */
 export interface OwnedExecution extends Execution {
   readonly taken: Taken
+  readonly observation: Observation
 }
 
 /** What log lines need of a run. */
@@ -371,7 +372,7 @@ function afterFailure(
 
 /** What the settler has to record of a result. */
 function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailure): End {
-  const { services, taken, kept, hasRow } = execution
+  const { services, taken, kept, hasRow, job } = execution
   const { id: runId, claim, startedAt, isPlain } = taken
   const now = services.now()
   const success: End = {
@@ -386,7 +387,9 @@ function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailu
     result: null,
     hasRow,
     isPlain,
-    isDurable: execution.job.steps !== null,
+    isDurable: job.steps !== null,
+    // What is cancelled undoes its steps, however long that takes.
+    deadlineMs: taken.facts.cancelled ? null : (job.deadlineMs ?? null),
     next: DONE,
     unstorable: giveUp(taken, 'details_unstorable'),
   }

@@ -143,6 +143,16 @@ export function createStep(
     }
   }
 
+  /** Calls the function of a step, seen by observers. */
+  async function inStep(slot: Slot, work: () => unknown): Promise<unknown> {
+    const { observation } = execution
+    const { name, item } = slot
+    const called = async () => await work()
+    return await within.run(pass, () =>
+      observation ? observation.withinStep({ name, item }, called) : called(),
+    )
+  }
+
   async function callOnce(slot: Slot, work: Work, verifier: Verify): Promise<StepRow | null> {
     const startedAt = now()
     const isOnce = slot.definition.effect === 'once'
@@ -154,7 +164,7 @@ export function createStep(
     if (pass.isClosing()) return isOnce ? await keep(slot, { startedAt, doubtSince: null }) : null
     let returned: unknown
     try {
-      returned = await within.run(pass, () => work(describeCall(slot)))
+      returned = await inStep(slot, () => work(describeCall(slot)))
     } catch (error) {
       if (abort.isAborted) return null
       return isOnce && !isJobError(error)
@@ -331,7 +341,7 @@ export function createStep(
     let row: StepRow | null = null
     await inFreeTransaction(recogniseHost(client, schema), abort, async (tx) => {
       const counted: Counts = {}
-      const returned = await within.run(pass, () =>
+      const returned = await inStep(slot, () =>
         work(tx, {
           ...describeCall(slot),
           count(counts) {

@@ -143,6 +143,7 @@ const INDEX: Record<string, Call> = {
           overlap: 'skip',
         }),
         timeoutMs: 5_000,
+        deadlineMs: undefined,
         retry: all<engine.RetryPolicy>('RetryPolicy', { limit: 1, delayMs: 5, maxDelayMs: 5 }),
         concurrency: all<engine.ConcurrencyOptions>('ConcurrencyOptions', {
           perWorker: 5,
