@@ -563,7 +563,7 @@ describe('roundsman work', () => {
   })
 
   it.each([
-    [commands.queue, ['stop', 'renderInvoicePdf'], 'Say pause or resume'],
+    [commands.queue, ['stop', 'renderInvoicePdf'], 'Expected pause or resume'],
     [commands.queue, ['pause'], 'Which job?'],
     [commands.queue, ['pause', 'renderInvoicePdf'], '--reason is missing: say why'],
     [commands.queue, ['resume', 'renderInvoicPdf'], 'did you mean renderInvoicePdf?'],

@@ -345,7 +345,7 @@ export interface JobsClient {
     by: Actor,
     options?: ActionOptions,
   ): Promise<DiscardOutcome>
-  /** Schedules that are data, such as one for each customer, in his zone. */
+  /** Schedules that are data, such as one for each customer, in their zone. */
   readonly schedules: KeyedSchedules
   /** How much may run at once, over all workers. */
   readonly limits: Limits

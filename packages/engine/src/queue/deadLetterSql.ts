@@ -4,7 +4,7 @@ import { goOnSql, seqOfSql } from './stepSql.ts'
 import { isAboutSql } from './pieceFilter.ts'
 
 /*
- * Dead letters: work that has used up its attempts, or that no attempt can help. It stays with its error until somebody
+ * Dead letters: work that has used up its attempts, or that retrying cannot fix. It stays with its error until somebody
  * redrives or discards it.
  */
 
