@@ -12,6 +12,7 @@ import {
 import { asForeseen } from '../config/asForeseen.ts'
 import { requireConfig, requireDatabaseUrl } from '../config/openProduct.ts'
 import { describeBundle, PROGRAM } from './bundleProgram.ts'
+import { needRolldown } from './needRolldown.ts'
 import { runWorker } from './runProgram.ts'
 
 export const workerCommand: Command = {
@@ -54,7 +55,7 @@ Exit code: 0 written, 1 not written, 2 usage`,
     // Nobody commits it, whatever their .gitignore says.
     if (values.out === undefined) await writeFile(join(dirname(file), '.gitignore'), '*\n')
     const { output, ...input } = describeBundle({ config, file, external: values.external ?? [] })
-    const { rolldown } = await import('rolldown')
+    const { rolldown } = await needRolldown('build', () => import('rolldown'))
     const bundle = await rolldown(input)
     try {
       const written = await bundle.write(output)
