@@ -198,7 +198,12 @@ function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string 
 }
 
 /** The versions of other packages with which init is tested. */
-export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1', tsx: '4.23.15' } as const
+export const VERSIONS = {
+  '@types/pg': '8.23.1',
+  pg: '8.23.1',
+  rolldown: '1.2.19',
+  tsx: '4.23.15',
+} as const
 
 /** Our own packages have one version, that of this package. */
 function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
@@ -219,6 +224,8 @@ function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
       ...ours('roundsman'),
     },
     forDevelopment: {
+      // Of `roundsman build` and `new`.
+      ...other('rolldown'),
       ...(isPg && facts.hasTypeScript ? other('@types/pg') : {}),
       // The same version as jest.
       ...(facts.testRunner === 'jest' && !hasJestGlobals(facts)

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createFetchHandler } from '@roundsman/admin'
 import { withEngineJobs } from '@roundsman/engine'
-import { createJobsClient } from '@roundsman/engine/client'
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { McpServer, type CallToolResult } from '@modelcontextprotocol/server'
 import { StdioServerTransport } from '@modelcontextprotocol/server/stdio'
 import { z } from 'zod'
@@ -46,7 +46,7 @@ export const mcpCommand: Command<StoppableTerminal> = {
     })
     try {
       await asForeseen(() => client.start())
-      const server = createServer(answer, act)
+      const server = createServer(client, answer, act)
       const stop = terminal.listenForStop()
       const closed = new Promise((resolve) => (server.server.onclose = () => resolve(undefined)))
       await server.connect(new StdioServerTransport())
@@ -62,7 +62,7 @@ export const mcpCommand: Command<StoppableTerminal> = {
 
 type Answer = (request: Request) => Promise<Response>
 
-function createServer(answer: Answer, mayAct: boolean): McpServer {
+function createServer(client: JobsClient, answer: Answer, mayAct: boolean): McpServer {
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
   const server = new McpServer({ name: 'roundsman', version })
   const add = (tools: Readonly<Record<string, Tool>>, readOnlyHint: boolean) => {
@@ -73,6 +73,21 @@ function createServer(answer: Answer, mayAct: boolean): McpServer {
   }
   add(READS, true)
   if (mayAct) add(ACTS, false)
+  server.registerTool(
+    'steps',
+    {
+      description:
+        'Lists the steps of a piece of work, over all its runs: what is done, waits, is retried or in doubt.',
+      inputSchema: z.object({ workId: z.guid().describe('The id of the work') }),
+      annotations: { readOnlyHint: true },
+    },
+    async ({ workId }) => {
+      const steps = await client.steps(workId)
+      // Both may quote a payload.
+      const shown = steps.map(({ result: _result, error: _error, ...step }) => step)
+      return toResult(JSON.stringify(shown))
+    },
+  )
   server.registerTool(
     'docs',
     {

@@ -72,7 +72,9 @@ describe('an agent that may only look', () => {
     await asAgent([], async ({ client, call }) => {
       const { tools } = await client.listTools()
       expect(tools.every(({ annotations }) => annotations?.readOnlyHint === true)).toBe(true)
-      await expect(call('run_job', { name: 'greet', reason: 'to see' })).rejects.toThrow('not found')
+      await expect(call('run_job', { name: 'greet', reason: 'to see' })).rejects.toThrow(
+        'not found',
+      )
 
       expect(JSON.parse((await call('problems')).text)).toMatchObject({ jobs: { total: 2 } })
       expect((await call('jobs')).text).toContain('Greets.')
@@ -84,6 +86,7 @@ describe('an agent that may only look', () => {
       expect(await call('ticks', { name: 'greet' })).toMatchObject({ isError: false })
       expect((await call('search', { q: 'greet' })).text).toContain('Greets.')
       expect(await call('run', { id: crypto.randomUUID() })).toMatchObject({ isError: true })
+      expect((await call('steps', { workId: crypto.randomUUID() })).text).toBe('[]')
       expect((await call('docs', { q: 'unique key' })).text).toContain('concepts/uniqueKey.md')
       expect((await call('docs', { page: 'agents.md' })).text).toContain('at least once')
       expect((await call('docs', { page: '../package.json' })).isError).toBe(true)
@@ -117,7 +120,10 @@ describe('an agent that may act', () => {
 
 describe('.mcp.json', () => {
   it('gets the server beside others, once', () => {
-    const added = addMcpServer('{"mcpServers":{"other":{"command":"x"}},"y":1}', 'pnpm exec roundsman mcp')
+    const added = addMcpServer(
+      '{"mcpServers":{"other":{"command":"x"}},"y":1}',
+      'pnpm exec roundsman mcp',
+    )
 
     expect(JSON.parse(added ?? '')).toEqual({
       mcpServers: {
