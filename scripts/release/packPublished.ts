@@ -75,7 +75,10 @@ export async function packPublished(
     await inlinePackages(built)
     await cp(join(root, 'docs'), join(built, 'packages/cli/docs'), {
       recursive: true,
-      filter: (path) => !/\/docs\/(adr|reference|[^/]+\.(json|yaml))$/.test(path),
+      filter: (path) =>
+        !/\/docs\/(adr|reference|(architecture|environment|guarantees|mail|releasing)\.md|[^/]+\.(json|yaml))$/.test(
+          path,
+        ),
     })
     await mkdir(target, { recursive: true })
     const packed: PackedPackage[] = []
@@ -166,8 +169,8 @@ async function inlinePackages(built: string): Promise<void> {
         bundle: true,
         platform: 'node',
         format: 'esm',
-        minifyWhitespace: true,
-        minifySyntax: true,
+        minify: true,
+        keepNames: true,
         legalComments: 'inline',
         banner: { js: `/*! ${(await Promise.all(licences)).join('\n')} */` },
         plugins: [{ name: 'inlined', setup: keepOthersOutside }],

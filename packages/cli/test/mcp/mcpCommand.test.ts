@@ -78,7 +78,7 @@ describe('an agent that may only look', () => {
 
       expect(JSON.parse((await call('problems')).text)).toMatchObject({ jobs: { total: 2 } })
       expect((await call('jobs')).text).toContain('Greets.')
-      expect(JSON.parse((await call('job', { name: 'greet' })).text)).toHaveProperty('name')
+      expect(JSON.parse((await call('job', { name: 'greet' })).text)).toHaveProperty('job')
       for (const tool of ['runs', 'waiting_work', 'dead_letters', 'limits', 'workers']) {
         expect(await call(tool), tool).toMatchObject({ isError: false })
       }
