@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { ForeseenError } from '../command/runCommand.ts'
 import { CONFIG_NAMES } from '../config/loadConfig.ts'
 import { PROGRAM } from '../program/bundleProgram.ts'
+import { addMcpServer } from '../mcp/addMcpServer.ts'
 import { addEntries } from './editManifest.ts'
+import { nearestCommand } from './findTooling.ts'
 import type { PackageManager, ProductFacts } from './inspectProduct.ts'
 import { dependenciesOf } from './manifest.ts'
 import { exists } from './readFiles.ts'
@@ -28,6 +30,11 @@ export async function planInit(facts: ProductFacts): Promise<InitPlan> {
   for (const file of writeFiles(facts, places)) {
     if ((await readOwn(facts, file.path)) === null) created.push(file)
   }
+  // Where a product has one, docs/agents.md says what to add.
+  if ((await readOwn(facts, MCP)) === null) {
+    const call = nearestCommand(facts.packageManager, 'roundsman mcp')
+    created.unshift({ path: MCP, text: addMcpServer(null, call) ?? '' })
+  }
   const worker = places.worker === null ? DEV : workerScript(facts, places.worker)
   const names = nameScripts(facts, worker)
   const manifest = editManifest(facts, {
@@ -49,6 +56,7 @@ export async function planInit(facts: ProductFacts): Promise<InitPlan> {
   }
 }
 
+const MCP = '.mcp.json'
 const MIGRATE = 'roundsman migrate'
 const DEV = 'roundsman dev'
 const BUILD = 'roundsman build'
