@@ -159,9 +159,7 @@ async function inlinePackages(built: string): Promise<void> {
       const text = file.endsWith('.js') ? await readFile(file, 'utf8') : ''
       const named = INLINED.filter((name) => text.includes(`from '${name}`))
       if (named.length === 0) continue
-      const licences = named.map((name) =>
-        readFile(join(built, folder, 'node_modules', name, 'LICENSE')),
-      )
+      const licences = named.map((name) => readLicence(join(built, folder, 'node_modules', name)))
       await esbuild({
         entryPoints: [file],
         outfile: file,
@@ -169,14 +167,19 @@ async function inlinePackages(built: string): Promise<void> {
         bundle: true,
         platform: 'node',
         format: 'esm',
-        minify: true,
-        keepNames: true,
+        // A stack trace of the engine or the console is to name lines.
+        minify: folder === 'packages/cli',
         legalComments: 'inline',
         banner: { js: `/*! ${(await Promise.all(licences)).join('\n')} */` },
         plugins: [{ name: 'inlined', setup: keepOthersOutside }],
       })
     }
   }
+}
+
+async function readLicence(folder: string): Promise<string> {
+  const name = (await readdir(folder)).find((one) => /^licen[cs]e/i.test(one)) ?? 'LICENSE'
+  return await readFile(join(folder, name), 'utf8')
 }
 
 function keepOthersOutside({ onResolve }: PluginBuild): void {

@@ -21,7 +21,13 @@ export interface PublishedManifest extends OwnManifest {
 }
 
 /** Packages of which the packed modules have a copy of what they import. zod is not among them: products have it anyway. */
-export const INLINED = ['@modelcontextprotocol/server', 'croner', 'cronstrue', 'get-tsconfig']
+export const INLINED = [
+  '@modelcontextprotocol/server',
+  'croner',
+  'cronstrue',
+  'get-tsconfig',
+  'node-cron',
+]
 /** Fields that concern this repository only. */
 const OWN = ['private', 'scripts', 'devDependencies', 'publishConfig']
 const SOURCE = '@roundsman/source'
