@@ -33,7 +33,11 @@ export async function planInit(facts: ProductFacts): Promise<InitPlan> {
   // Where a product has one, docs/agents.md says what to add.
   if ((await readOwn(facts, MCP)) === null) {
     const call = nearestCommand(facts.packageManager, 'roundsman mcp')
-    created.push({ path: MCP, text: addMcpServer(null, call) ?? '' })
+    created.push({
+      path: MCP,
+      what: 'roundsman mcp, for coding agents',
+      text: addMcpServer(null, call) ?? '',
+    })
   }
   const worker = places.worker === null ? DEV : workerScript(facts, places.worker)
   const names = nameScripts(facts, worker)
