@@ -23,6 +23,7 @@ export const commandsByName: Readonly<Record<string, () => Promise<Command<Proce
   keys: ofProduct('keys'),
   schedules: ofProduct('schedules'),
   console: async () => (await import('./config/consoleCommand.ts')).consoleCommand,
+  mcp: async () => (await import('./mcp/mcpCommand.ts')).mcpCommand,
   import: async () => (await import('./config/productCommands.ts')).importCommand,
   export: async () => (await import('./migrate/migrateCommand.ts')).exportCommand,
   uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,

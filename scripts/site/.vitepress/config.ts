@@ -52,7 +52,7 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
     page('docs/recipes/tenants', 'Many tenants'),
     page('docs/recipes/customerSchedules', 'Customers’ schedules'),
     page('docs/recipes/serverless', 'Serverless functions'),
-    page('docs/frameworks/vercel', 'Vercel, Neon, Supabase'),
+    page('docs/frameworks/vercel', 'Vercel and Cloudflare'),
     page('docs/frameworks/instrumentation', 'Worker in Next.js'),
     page('docs/frameworks/otherOrms'),
   ]),
@@ -65,6 +65,8 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
   group('Running it', [
     page('docs/upgrading'),
     page('docs/observability'),
+    page('docs/frameworks/sentry'),
+    page('docs/frameworks/openTelemetry'),
     page('docs/runbook'),
     page('docs/scaling'),
     page('docs/timeZones'),

@@ -32,7 +32,9 @@ const FIND_SOURCES = new URL('findSources.ts', import.meta.url).href
 let guide: Guide
 beforeAll(async () => {
   const pages = [...RECIPES, ...CONCEPTS, ...COMING_FROM].map(({ path }) => path)
-  const frameworks = ['express', 'nest', 'node'].map((name) => `docs/frameworks/${name}.md`)
+  const frameworks = ['express', 'nest', 'node', 'openTelemetry', 'sentry'].map(
+    (name) => `docs/frameworks/${name}.md`,
+  )
   guide = await openGuide(['README.md', 'docs/quickStart.md', ...frameworks, ...pages])
 })
 afterAll(() => guide.close())

@@ -5,6 +5,7 @@ import { ForeseenError } from '../command/runCommand.ts'
 import { CONFIG_NAMES } from '../config/loadConfig.ts'
 import { LOCAL_POSTGRES } from '../dev/localDatabase.ts'
 import { PROGRAM } from '../program/bundleProgram.ts'
+import { addMcpServer } from '../mcp/addMcpServer.ts'
 import { addEntries } from './editManifest.ts'
 import { nearestCommand } from './findTooling.ts'
 import type { PackageManager, ProductFacts } from './inspectProduct.ts'
@@ -42,6 +43,10 @@ export async function planInit(found: ProductFacts, hasLocalPostgres = false): P
   for (const file of writeFiles(facts, places)) {
     if ((await readOwn(facts, file.path)) === null) created.push(file)
   }
+  const mcp = await readOwn(facts, MCP)
+  const servers = addMcpServer(mcp, nearestCommand(facts.packageManager, 'roundsman mcp'))
+  if (mcp === null && servers !== null)
+    created.push({ path: MCP, what: 'roundsman mcp, for coding agents', text: servers })
   const worker = places.worker === null ? DEV : workerScript(facts, places.worker)
   const names = nameScripts(facts, worker)
   const scripts = {
@@ -51,6 +56,8 @@ export async function planInit(found: ProductFacts, hasLocalPostgres = false): P
   }
   const changes: ChangedFile[] = [
     ...(hasLocalPostgres ? await allowBuilds(facts) : []),
+    // One that is no JSON object stays as it is.
+    ...(mcp === null || servers === null ? [] : [{ path: MCP, before: mcp, text: servers }]),
     {
       path: 'package.json',
       before: facts.manifestText,
@@ -73,6 +80,7 @@ export async function planInit(found: ProductFacts, hasLocalPostgres = false): P
   }
 }
 
+const MCP = '.mcp.json'
 const MIGRATE = 'roundsman migrate'
 const DEV = 'roundsman dev'
 const BUILD = 'roundsman build'
@@ -236,7 +244,7 @@ function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string 
 }
 
 /** The versions of other packages with which init is tested. */
-export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1' } as const
+export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1', rolldown: '1.2.19' } as const
 
 /** Our own packages have one version, that of this package. */
 function neededVersions(facts: ProductFacts, hasLocalPostgres: boolean) {
@@ -257,6 +265,8 @@ function neededVersions(facts: ProductFacts, hasLocalPostgres: boolean) {
       ...ours('roundsman'),
     },
     forDevelopment: {
+      // Of `roundsman build` and `new`.
+      ...other('rolldown'),
       ...(isPg && facts.hasTypeScript ? other('@types/pg') : {}),
       // The same version as jest.
       ...(facts.testRunner === 'jest' && !hasJestGlobals(facts)

@@ -6,6 +6,7 @@ import { reportLoaded } from '../dev/superviseWorkers.ts'
 import { asForeseen } from '../config/asForeseen.ts'
 import { requireConfig, requireDatabaseUrl } from '../config/openProduct.ts'
 import { describeBundle, PROGRAM } from './bundleProgram.ts'
+import { needRolldown } from './needRolldown.ts'
 import { runWorker } from './runProgram.ts'
 
 export const workerCommand: Command = {
@@ -53,7 +54,7 @@ Exit code: 0 written, 1 not written, 2 usage`,
     // Nobody commits it, whatever their .gitignore says.
     if (values.out === undefined) await writeFile(join(dirname(file), '.gitignore'), '*\n')
     const { output, ...input } = describeBundle({ config, file, external: values.external ?? [] })
-    const { rolldown } = await import('rolldown')
+    const { rolldown } = await needRolldown('build', () => import('rolldown'))
     const bundle = await rolldown(input)
     try {
       const written = await bundle.write(output)

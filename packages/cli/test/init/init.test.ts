@@ -39,6 +39,7 @@ const SHOP = {
 const [, ...NO_EXTRAS] = YES
 
 const WRITTEN = [
+  '.mcp.json',
   'roundsman.config.ts',
   'src/jobs/handlers.ts',
   'src/jobs/index.ts',
@@ -312,6 +313,7 @@ it('leaves alone what stands in the places that it would take', async () => {
 
   expect(code).toBe(0)
   expect(await untracked(root)).toEqual([
+    '.mcp.json',
     'roundsman.config.ts',
     'src/backgroundJobs/handlers.ts',
     'src/backgroundJobs/index.ts',
@@ -411,6 +413,7 @@ it('knows a product on Next.js', async () => {
   expect(stdout).not.toContain('npx')
   const route = 'app/admin/jobs/[[...path]]/route.ts'
   expect(await untracked(root)).toEqual([
+    '.mcp.json',
     route,
     'lib/jobs/handlers.ts',
     'lib/jobs/index.ts',
