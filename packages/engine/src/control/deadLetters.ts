@@ -59,7 +59,7 @@ export interface RedriveRequest extends ActionRequest {
    * Which steps of durable work are done again: from the one that failed on (default), all (`beginning`), or a step and those that
    * ended after it. What is done again gets other keys.
    */
-  from?: 'failure' | 'beginning' | { step: string; item?: string } | undefined
+  from?: 'failure' | 'beginning' | { step: string; item?: string | undefined } | undefined
 }
 
 /** Gives dead letters back to the queue with new attempts, and records who did it and why. */
