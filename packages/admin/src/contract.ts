@@ -555,7 +555,7 @@ export const workStepSchema = z.object({
   state: z
     .enum(['done', 'failed', 'waiting', 'inDoubt', 'retrying'])
     .describe(
-      '`done` and `failed` stay as they are. `waiting`: a sleep that is not over. `inDoubt`: its effect may have happened, and is under way or waits for an answer. `retrying`: it has failed, and is tried again',
+      '`done` and `failed` do not change. `waiting`: a sleep that is not over. `inDoubt`: its effect may have happened, and is under way or waits for an answer. `retrying`: it has failed, and is tried again',
     ),
   attempts: count.describe('How often it was called, without calls that ended with their worker'),
   runId: id.describe('The run that wrote it last'),
