@@ -551,17 +551,19 @@ export type WorkStep = z.output<typeof workStepSchema>
 export const workStepSchema = z.object({
   name: text,
   item: text.describe('Tells calls of one step apart; empty where it is called once'),
-  kind: z.enum(['run', 'tx', 'sleep']),
+  kind: z.enum(['run', 'tx', 'sleep', 'wait']),
   state: z
     .enum(['done', 'failed', 'waiting', 'inDoubt', 'retrying'])
     .describe(
-      '`done` and `failed` do not change. `waiting`: a sleep that is not over. `inDoubt`: its effect may have happened, and is under way or waits for an answer. `retrying`: it has failed, and is tried again',
+      '`done` and `failed` do not change. `waiting`: a sleep or a wait that is not over. `inDoubt`: its effect may have happened, and is under way or waits for an answer. `retrying`: it has failed, and is tried again',
     ),
   attempts: count.describe('How often it was called, without calls that ended with their worker'),
   runId: id.describe('The run that wrote it last'),
   startedAt: at,
   endedAt: atOrNull,
-  until: atOrNull.describe('When a sleep is over'),
+  until: atOrNull.describe('When a sleep is over, or a wait times out'),
+  signal: textOrNull.describe('The signal that a wait is for; key: the key of that signal'),
+  key: textOrNull,
   error: z
     .object({ code: text, message: textOrNull })
     .nullable()

@@ -108,11 +108,12 @@ function answerOf(answers: Answers, { name, item }: Pick<ListedStep, 'name' | 'i
 
 function describeStep(step: ListedStep, answers: Answers, payloads: boolean): WorkStep {
   const { failures, error, result, ...facts } = step
+  const isCall = facts.kind === 'run' || facts.kind === 'tx'
   const isEnded = facts.state === 'done' || facts.state === 'inDoubt'
   const isCut = (JSON.stringify(result) ?? '').length > MAX_SHOWN_LENGTH
   return {
     ...facts,
-    attempts: facts.kind === 'sleep' ? 0 : failures + (isEnded ? 1 : 0),
+    attempts: isCall ? failures + (isEnded ? 1 : 0) : 0,
     error: error && { code: error.code, message: payloads ? error.message : null },
     result: payloads && !isCut ? result : null,
     isResultCut: payloads && isCut,

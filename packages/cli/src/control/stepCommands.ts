@@ -88,9 +88,10 @@ const STYLES = {
 } as const
 
 function notesOn(step: ShownStep): string[] {
-  const { state, kind, startedAt, endedAt, until, failures, error, result } = step
+  const { state, kind, startedAt, endedAt, until, signal, key, failures, error, result } = step
   return told(
     endedAt !== null && describeDuration(Date.parse(endedAt) - Date.parse(startedAt)),
+    signal !== null && onOneLine(`for the signal ${signal} of ${key}`),
     state === 'waiting' && until !== null && `until ${describeInstant(until)}`,
     state === 'inDoubt' && 'may have happened: work answer says which',
     kind === 'tx' && 'in a transaction',
