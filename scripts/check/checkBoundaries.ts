@@ -100,7 +100,7 @@ const TESTS_MAY_IMPORT = [
 
 /** The same for one room: tests of what is shown need workers to look at. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  admin: ['engine/worker'],
+  admin: ['engine/testing', 'engine/worker'],
   api: ['engine/alerts', 'engine/worker', 'admin/contract'],
   fastify: ['engine/worker'],
   // The black-box cases use all that users have.

@@ -81,6 +81,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       reason: readReason(form),
       payload: payload.kind === 'none' ? {} : read.payload,
       value: readNumber(form.get('value')),
+      result: text(form.get('result')),
     })
   }
 
@@ -99,6 +100,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           <PayloadForm fields={payload.fields} schema={payload.schema} problems={problems} />
         )}
         {words.asks !== undefined && <NumberField asks={words.asks} />}
+        {words.asksResult === true && <ResultField />}
         <ReasonField isNeeded={words.needsReason} />
         {words.warning !== undefined && (
           <label className="check">
@@ -141,6 +143,27 @@ function NumberField({ asks }: { asks: NonNullable<ActionWords['asks']> }) {
       defaultValue={now ?? ''}
     />
   )
+}
+
+function ResultField() {
+  return (
+    <InputField
+      label="Result, where the handler needs it"
+      hint='As JSON, such as {"receipt": "r1"}. Empty: null.'
+      name="result"
+      onInput={({ currentTarget: input }) =>
+        input.setCustomValidity(isJson(input.value) ? '' : 'This is not JSON')
+      }
+    />
+  )
+}
+
+function isJson(typed: string): boolean {
+  try {
+    return typed.trim() === '' || JSON.parse(typed) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function readNumber(value: FormDataEntryValue | null): number | null {

@@ -9,8 +9,9 @@ export function addMcpServer(text: string | null, call: string): string | null {
   const found = parse(text ?? '{}')
   if (found === null) return null
   const { mcpServers = {} } = found
+  if ('roundsman' in (mcpServers as object)) return text
   const [command, ...args] = call.split(' ')
-  const servers = { roundsman: { command, args }, ...(mcpServers as object) }
+  const servers = { ...(mcpServers as object), roundsman: { command, args } }
   return `${JSON.stringify({ ...found, mcpServers: servers }, null, 2)}\n`
 }
 

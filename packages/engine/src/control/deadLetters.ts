@@ -62,7 +62,7 @@ export interface RedriveRequest extends ActionRequest {
    * ended after it. What is done again gets other keys. Work that somebody has cancelled goes on only where this is given, or `ids`
    * names it: the steps that it had done may be undone.
    */
-  from?: 'failure' | 'beginning' | { step: string; item?: string } | undefined
+  from?: 'failure' | 'beginning' | { step: string; item?: string | undefined } | undefined
 }
 
 /** Gives dead letters back to the queue with new attempts, and records who did it and why. */

@@ -46,3 +46,15 @@ export async function listSteps(reader: JobsReader, workId: string): Promise<Lis
     values: [id],
   })
 }
+
+/** Of steps listed before a retry from some step: those that lost their memo, so that the work does them again. */
+export function findStepsDoneAgain(
+  before: readonly ListedStep[],
+  after: readonly ListedStep[],
+): Pick<ListedStep, 'name' | 'item'>[] {
+  const keep = ({ name, item, endedAt }: ListedStep) => JSON.stringify([name, item, endedAt])
+  const kept = new Set(after.map(keep))
+  return before
+    .filter((step) => step.endedAt !== null && !kept.has(keep(step)))
+    .map(({ name, item }) => ({ name, item }))
+}

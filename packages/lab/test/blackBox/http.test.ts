@@ -237,6 +237,7 @@ describe('what can be read', () => {
   reads('what is unknown', () => [
     `GET ${J}/runs/${UNKNOWN}`,
     `GET ${J}/work/${UNKNOWN}/explain`,
+    `GET ${J}/work/${UNKNOWN}/steps`,
     `GET ${J}/named/nothing/ticks`,
     `GET ${J}/named/nothing/keys`,
     `GET ${J}/named/remind/schedules/none`,
@@ -331,6 +332,7 @@ describe('what can be read', () => {
       [`POST runs/${UNKNOWN}/payload`, {}],
       [`POST work/${UNKNOWN}/payload`, {}],
       [`POST dead-letters/${UNKNOWN}/redrive`, reason],
+      [`POST work/${UNKNOWN}/steps/answer`, { ...reason, step: 'pay', happened: true }],
       [`DELETE dead-letters/${UNKNOWN}`, undefined],
       ['POST limits/nothing', { ...reason, global: 1 }],
       ['POST named/mail/keys', { ...reason, key: 'a', perKey: 1 }],
