@@ -15,6 +15,7 @@ import { actionRequest, type ActionInput } from './actionRequest.ts'
 import { describeAction, type ActionWords } from './describeAction.ts'
 import { FIELD, PayloadForm, WHOLE } from './PayloadForm.tsx'
 import {
+  parsePayload,
   payloadFields,
   payloadProblems,
   readPayload,
@@ -230,20 +231,4 @@ export function readForm(form: FormData, fields: readonly PayloadField[] | null)
 
 function text(value: FormDataEntryValue | null): string {
   return typeof value === 'string' ? value : ''
-}
-
-/** Reads what was typed as a payload, or says what is wrong with it. An empty text is an empty object. */
-export function parsePayload(
-  typed: string,
-): { payload: Record<string, unknown> } | { problem: string } {
-  if (typed.trim() === '') return { payload: {} }
-  try {
-    const value: unknown = JSON.parse(typed)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return { payload: value as Record<string, unknown> }
-    }
-    return { problem: 'A payload is an object, such as {"invoiceId": "…"}.' }
-  } catch (error) {
-    return { problem: `This is not JSON: ${(error as Error).message}` }
-  }
 }

@@ -555,7 +555,7 @@ const OF_CLIENT: Record<string, Call> = {
   },
   ...Object.fromEntries([
     act('requestRun', letter, byRequest({ dryRun: true, payload: {} })),
-    act('runAgain', letter, id, byRequest({ dryRun: true })),
+    act('runAgain', letter, id, byRequest({ dryRun: true, payload: {} })),
     act('showPayload', strict({ runId: id, workId: id }), byRequest({ jobs: [letter] })),
     act('explain', id),
     act('steps', id),

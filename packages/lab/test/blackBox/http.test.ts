@@ -329,6 +329,7 @@ describe('what can be read', () => {
       [`POST runs/${UNKNOWN}/cancel`, reason],
       [`POST runs/${UNKNOWN}/approve`, reason],
       [`POST runs/${UNKNOWN}/run-again`, reason],
+      [`POST work/${UNKNOWN}/run-again`, reason],
       [`POST runs/${UNKNOWN}/payload`, {}],
       [`POST work/${UNKNOWN}/payload`, {}],
       [`POST dead-letters/${UNKNOWN}/redrive`, reason],
