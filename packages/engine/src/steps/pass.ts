@@ -36,7 +36,8 @@ export interface Wait {
   /** For a wait of this run, that has no row yet. */
   readonly ms?: number
   readonly calledAt: Date
-  /** The signal that ends it, and its key. Default: none does. */
+  /** What ends it beside an instant: a signal with a key, or the ends of children. Default: nothing. */
+  readonly kind?: 'wait' | 'map' | 'invoke'
   readonly signal?: string
   readonly key?: string
 }
@@ -219,8 +220,8 @@ export function createPass(
         'A run that was started by hand cannot wait: enqueue the work instead',
       )
     const at = execution.now().getTime()
-    const stored = waits.map(({ slot, until, ms, calledAt, signal, key }) => ({
-      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, signal, key },
+    const stored = waits.map(({ slot, until, ms, calledAt, ...others }) => ({
+      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, ...others },
       ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
     }))
     const instants = stored.flatMap(({ until }) => until?.getTime() ?? [])
