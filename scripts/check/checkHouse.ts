@@ -13,7 +13,6 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
   'apps/worker/src/command/commands.ts':
     'cli.ts runs when it is imported, and tests need this alone',
   'packages/admin/src/console/embeddedFiles.ts': 'is written anew where it is packed',
-  'packages/lab/src/hostile/scheduleProcess.ts': 'is a program, which runSchedules.ts starts',
   'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLint.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/hosts/readSteps.ts': 'tests of the documents need this alone',

@@ -12,7 +12,7 @@ const PACKAGES = /^scripts\/test\/(?:init|guide)\/|^scripts\/test\/release\.test
 const SIGNS = [
   /\bkill\([^()\n]*'SIG(?:KILL|STOP)'\)/,
   /\b(?:startWorkerProcess|useTallyStage|openShop|spawnWorker|startApi|spawnStart|acquireEmbeddedPostgres)\(/,
-  /\b(?:runChaos|runFuzz|runHostile)\(/,
+  /\brunChaos\(/,
 ]
 const STARTS = /\b(?:spawnProcess|spawn)\(/
 

@@ -91,7 +91,7 @@ describe('what the queue was built on up to 0.2', () => {
 
   test.each([
     'packages/engine/src/queue/a.ts',
-    'packages/lab/test/hostile/a.test.ts',
+    'packages/lab/test/chaos/a.test.ts',
     'apps/console/src/a.tsx',
     'scripts/seed/a.ts',
   ])('may not be named by %s', (path) => {

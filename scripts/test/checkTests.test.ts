@@ -21,7 +21,7 @@ test.each([
     'spawnStart',
     'acquireEmbeddedPostgres',
   ].map(calls),
-  ...['runChaos', 'runFuzz', 'runHostile'].map(calls),
+  calls('runChaos'),
 ])('a test that kills or keeps up a process says so: %s', (text) => {
   const where = 'packages/engine/test/a.test.ts:2: kills or keeps up a process'
   expect(problemsOf(`\n${text}`)).toEqual([expect.stringContaining(where)])

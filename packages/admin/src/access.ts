@@ -54,7 +54,7 @@ const REFUSED = {
 function readAccess(returned: unknown): Access | null {
   if (returned === null) return null
   const { actor, view, act, payloads = false, userId } = (returned ?? {}) as Partial<Access>
-  if (typeof actor !== 'string' || actor === '')
+  if (typeof actor !== 'string' || actor.trim() === '')
     throw new TypeError(
       'authorize must return { actor, view, act } with a name as actor, or null to refuse',
     )

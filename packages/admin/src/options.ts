@@ -7,6 +7,7 @@ import {
   checkJobs,
   checkOptions,
   checkParts,
+  checkActorText,
   checkText,
   checkTimerMs,
   CLIENT_PROTOCOL,
@@ -178,7 +179,7 @@ const CONSOLE = {
   jobs: checkJobs,
   host: optional(checkHost),
   port: optional(wholeNumber(0, 65_535)),
-  actor: optional(checkText),
+  actor: optional(checkActorText),
   log: loggerOf<Pick<HostLogger, 'warn' | 'error'>>(),
   consoleDir: optional(checkText),
 } satisfies Record<keyof ServeConsoleOptions, unknown>

@@ -13,6 +13,7 @@ export {
   checkFunction,
   checkOptions,
   checkParts,
+  checkActorText,
   checkText,
   checkTimerMs,
   listOf,

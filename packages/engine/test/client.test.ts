@@ -41,6 +41,22 @@ describe('what a program passes in', () => {
       'actor must be a text, not undefined',
     ],
     [
+      'an actor without a name',
+      () => client.pauseQueue('letter', { actor: ' ', reason: 'a test' }),
+      'actor is empty; name the person or the program that acts',
+    ],
+    [
+      'an actor of a schedule without a name',
+      () =>
+        client.schedules.upsert(null, letter, {
+          key: 'a',
+          cron: '@daily',
+          timeZone: 'UTC',
+          actor: '',
+        }),
+      'actor is empty; name the person or the program that acts',
+    ],
+    [
       'a time that is none',
       () => client.result(letter, id, { timeoutMs: Number.NaN }),
       'timeoutMs must be a number of milliseconds',

@@ -40,8 +40,3 @@ export function renderChecks({ checks }: Checked): string {
     ]),
   )
 }
-
-/** The first few problems, to begin looking with. */
-export function sampleOf(problems: readonly string[]): string {
-  return problems.length === 0 ? '' : `: ${problems.slice(0, 5).join('; ')}`
-}

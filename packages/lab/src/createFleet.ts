@@ -36,11 +36,6 @@ export function startMember(entry: string, slot: number, options: ProcessOptions
   return member
 }
 
-export async function endMember(member: Member, how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  member.signal(how)
-  await member.exited
-}
-
 export interface Fleet<Of extends Member> {
   /** The latest of each slot. */
   members: readonly Of[]
@@ -49,37 +44,32 @@ export interface Fleet<Of extends Member> {
   untilReady(isReady?: (member: Of) => boolean): Promise<void>
   /** From now on nobody takes the place of a worker that ends. */
   stopRestarting(): void
-  /** Sends SIGTERM to all once they are ready, and resolves when they have ended. */
-  stop(): Promise<void>
   /** Leaves no process behind. */
   destroy(): Promise<void>
 }
 
 const READY_PATIENCE_MS = 60_000
-/** The worker's own limits for settling and closing come on top of its drain time-out. */
-export const STOP_PATIENCE_MS = 60_000
 
 /** Workers in so many slots. When one ends, however it does, the next one starts at once, as under a supervisor. */
 export function createFleet<Of extends Member>(options: {
   size: number
-  /** `before` had the slot. */
-  start: (slot: number, before: Of | null) => Of | Promise<Of>
-  /** The next worker starts when this has resolved. `isAsked`: the whole fleet ends. */
-  hasEnded: (member: Of, exit: Exit, isAsked: boolean) => Promise<void>
+  start: (slot: number) => Promise<Of>
+  /** The next worker starts when this has resolved. */
+  hasEnded: (member: Of, exit: Exit) => Promise<void>
 }): Fleet<Of> {
   const { size, start, hasEnded } = options
   const members: Of[] = []
   const alive = new Set<Of>()
   let isStopping = false
 
-  async function spawn(slot: number, before: Of | null): Promise<void> {
-    const member = await start(slot, before)
+  async function spawn(slot: number): Promise<void> {
+    const member = await start(slot)
     members[slot] = member
     alive.add(member)
     void member.exited.then(async (exit) => {
       alive.delete(member)
-      await hasEnded(member, exit, isStopping)
-      if (!isStopping) await spawn(slot, member)
+      await hasEnded(member, exit)
+      if (!isStopping) await spawn(slot)
     })
   }
 
@@ -94,22 +84,11 @@ export function createFleet<Of extends Member>(options: {
     members,
     untilReady,
     async start() {
-      await Promise.all(Array.from({ length: size }, (_, slot) => spawn(slot, null)))
+      await Promise.all(Array.from({ length: size }, (_, slot) => spawn(slot)))
       await untilReady()
     },
     stopRestarting() {
       isStopping = true
-    },
-    async stop() {
-      // A process that still loads its code does not handle the signal yet.
-      await untilReady().catch(() => undefined)
-      isStopping = true
-      const workers = [...alive]
-      for (const worker of workers) worker.signal('SIGTERM')
-      const kill = () => workers.forEach((worker) => worker.signal('SIGKILL'))
-      const timer = setTimeout(kill, STOP_PATIENCE_MS)
-      await Promise.all(workers.map(({ exited }) => exited))
-      clearTimeout(timer)
     },
     async destroy() {
       isStopping = true
@@ -121,23 +100,5 @@ export function createFleet<Of extends Member>(options: {
         await pause(0)
       }
     },
-  }
-}
-
-/** A line of a worker's log. */
-export interface LogLine {
-  level: number
-  msg: string
-  lostWorkerId?: string
-}
-
-/** Null for a line that is no log line, such as those of a stack trace. */
-export function readLogLine(line: string): LogLine | null {
-  if (!line.startsWith('{')) return null
-  try {
-    const parsed = JSON.parse(line) as Partial<LogLine>
-    return typeof parsed.level === 'number' ? { msg: '', ...parsed, level: parsed.level } : null
-  } catch {
-    return null
   }
 }

@@ -29,7 +29,7 @@ export function range({ min, max }: { min: number; max: number }): string {
 const MAX_CELL_CHARACTERS = 320
 
 /** What somebody else has written, for a cell: on one line, and not too long. */
-export function quote(text: string, maxCharacters = MAX_CELL_CHARACTERS): string {
+function quote(text: string, maxCharacters = MAX_CELL_CHARACTERS): string {
   const shown = JSON.stringify(text).slice(1, -1)
   return shown.length > maxCharacters ? `${shown.slice(0, maxCharacters)}…` : shown
 }

@@ -17,12 +17,9 @@ export interface ProgramOptions {
 }
 
 export interface ProcessOptions extends ProgramOptions {
-  args?: readonly string[]
-  /** For a process of the lab, which reads them by followDriver. */
-  settings?: object
+  /** The process reads them by followDriver. */
+  settings: object
   onReport?: (report: Record<string, unknown>) => void
-  /** Further options of Node. */
-  node?: readonly string[]
   /** A command that runs it elsewhere. Default: here. */
   within?: readonly string[]
   /** One of many that end soon, which must not compile the same files again and again. */
@@ -60,8 +57,8 @@ const COMPILE_CACHE = join(WORKSPACE_ROOT, 'node_modules/.cache/compile')
 const running = new Map<ChildProcess, Promise<Exit>>()
 
 /** Starts a TypeScript file in a process of its own, with our packages from source. It ends when this process does. */
-export function startProcess(entry: string, options: ProcessOptions = {}): RunningProcess {
-  const { settings, args = [], node = [], within = [], isShortLived = false, env } = options
+export function startProcess(entry: string, options: ProcessOptions): RunningProcess {
+  const { settings, within = [], isShortLived = false, env } = options
   const [program, ...before] = [...within, process.execPath]
   return run(
     program,
@@ -70,9 +67,8 @@ export function startProcess(entry: string, options: ProcessOptions = {}): Runni
       '--conditions=@roundsman/source',
       // Without it V8 optimizes Prisma's WebAssembly for a second, which a process that soon ends never earns back.
       ...(isShortLived ? ['--liftoff-only'] : []),
-      ...node,
       entry,
-      ...(settings === undefined ? args : [JSON.stringify(settings)]),
+      JSON.stringify(settings),
     ],
     { ...options, env: { ...(isShortLived && { NODE_COMPILE_CACHE: COMPILE_CACHE }), ...env } },
   )
@@ -87,7 +83,11 @@ export function startProgram(
   return run(program, args, options)
 }
 
-function run(program: string, args: readonly string[], options: ProcessOptions): RunningProcess {
+function run(
+  program: string,
+  args: readonly string[],
+  options: ProgramOptions & Partial<ProcessOptions>,
+): RunningProcess {
   const { cwd = WORKSPACE_ROOT, env, account, signal, settings, onLine, onReport } = options
   const child = spawn(program, args, {
     cwd,

@@ -49,6 +49,6 @@ describe('readOptions', () => {
 })
 
 it('tells how to have the same again', () => {
-  const options = { seed: 5, kills: 10, beside: null, worker: true, alone: false }
+  const options = { seed: 5, kills: 10, trace: null, worker: true, alone: false }
   expect(repeatOf('chaos', options)).toBe('pnpm chaos --seed 5 --kills 10 --worker')
 })

@@ -55,17 +55,6 @@ export const isWithin = (value: unknown, { min, max, isWhole = false }: Range) =
 export const hostileNumber = (range: Range): fc.Arbitrary<unknown> =>
   fc.oneof(fc.constantFrom(...edges(range)), fc.double(), fc.integer())
 
-/** Draws some of these options, each with a number that is taken, most of them at the limits. */
-export const takenNumbers = (
-  ranges: Readonly<Record<string, Range>>,
-): fc.Arbitrary<Partial<Record<string, number>>> => {
-  const within = (range: Range) =>
-    fc.constantFrom(...edges(range).filter((value): value is number => isWithin(value, range)))
-  const drawn: Record<string, fc.Arbitrary<number>> = {}
-  for (const [option, range] of Object.entries(ranges)) drawn[option] = within(range)
-  return fc.record(drawn, { requiredKeys: [] })
-}
-
 /** Sets options, also those within another: `retention.runDays`. */
 export function asOptions(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const options: Record<string, unknown> = {}

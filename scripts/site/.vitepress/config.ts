@@ -84,7 +84,6 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
     page('docs/architecture'),
     page('reports/bench', 'Measurements'),
     page('reports/chaos', '300 kills'),
-    page('reports/hostile', 'Hostile handlers and hosts'),
   ]),
   group('Working on it', [
     page('CONTRIBUTING'),

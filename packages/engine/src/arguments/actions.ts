@@ -9,6 +9,7 @@ import type { ChangesWatchOptions } from '../read/watchChanges.ts'
 import {
   ArgumentError,
   asItIs,
+  checkActor,
   checkBoolean,
   checkDate,
   checkFunction,
@@ -98,7 +99,7 @@ const MAX_ANSWER_BYTES = 2 ** 20
 const MAX_ACTOR_LENGTH = 500
 export const MAX_REASON_LENGTH = 2_000
 
-const ACTOR = { actor: checkString, reason: optional(nullable(checkString)) }
+const ACTOR = { actor: checkActor, reason: optional(nullable(checkString)) }
 const ACTOR_HINTS = {
   tx: 'the act would commit by itself; pass the transaction in an argument of its own, as { tx }',
   by: 'did you mean actor?',

@@ -5,6 +5,7 @@ import type { Advance, DrainOptions, ExpectedWork, TestRunOptions } from '../tes
 import {
   ArgumentError,
   asItIs,
+  checkActorText,
   checkBoolean,
   checkDate,
   checkOptions,
@@ -45,7 +46,7 @@ export function checkTestOptions(options: unknown) {
 
 const RUN = {
   dryRun: optional(checkBoolean),
-  actor: optional(checkText),
+  actor: optional(checkActorText),
 } satisfies Record<keyof TestRunOptions, unknown>
 
 export function checkTestRun(job: unknown, options: unknown) {

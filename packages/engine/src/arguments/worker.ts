@@ -14,6 +14,7 @@ import type { WorkerOptions } from '../worker/workerOptions.ts'
 import {
   ArgumentError,
   asItIs,
+  checkActorText,
   checkBoolean,
   checkConcurrency,
   checkFunction,
@@ -181,7 +182,7 @@ const ONCE = {
   payload: asItIs,
   deadLetter: optional(checkId),
   dryRun: optional(checkBoolean),
-  actor: optional(checkText),
+  actor: optional(checkActorText),
   signal: optional(checkSignal),
 } satisfies Record<keyof RunOnceOptions<Job, never>, unknown>
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import {
   ArgumentError,
   asItIs,
+  checkActorText,
   checkBoolean,
   checkDate,
   checkDurationMs,
@@ -91,7 +92,7 @@ const SCHEDULE = {
   endsAt: optional(nullable(checkDate)),
   allowSeconds: optional(checkBoolean),
   ifVersion: checkVersion,
-  actor: optional(checkText),
+  actor: optional(checkActorText),
   reason: optional(checkText),
 } satisfies Record<keyof KeyedSchedule, unknown>
 const SCHEDULE_HINTS = { timezone: 'did you mean timeZone?', schedule: 'did you mean cron?' }

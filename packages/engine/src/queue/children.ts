@@ -66,7 +66,7 @@ export const joinedSql = (step: string) => `(
 /**
  * Makes the step `$4`, `$5` of the work `$3` one that waits for children, while the claim `$2` of the worker `$1` holds the run `$6`.
  * Those of an earlier generation, which began anew, count no more.
- * Race: packages/engine/test/steps/children.test.ts "that another run has begun already are not enqueued again"
+ * Race: packages/engine/test/steps/childrenKilled.test.ts "of killed workers are enqueued once, and wake their parent once"
  */
 export const BEGIN_CHILDREN_SQL = `
   with claim as materialized (
@@ -108,7 +108,7 @@ const MAX_LOOKED_AT = 10_000
  *   held     Those of them that this statement has locked with their work, which is parked.
  *   woken    The work of those without an open child.
  *   counted  Children that are not fresh any more. Where somebody else has locked their parent, they stay so.
- * Race: packages/engine/test/steps/children.test.ts "of many workers wake their parent once, whatever the order of their ends"
+ * Race: packages/engine/test/steps/childrenKilled.test.ts "of killed workers are enqueued once, and wake their parent once"
  */
 const JOIN_CHILDREN: PreparedStatement = {
   name: 'roundsman_join_children',
@@ -142,7 +142,7 @@ const JOIN_CHILDREN: PreparedStatement = {
   ), woken as (
     update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL}
     from (select distinct "workId" from held where ${areEndedSql('held')}) ended
-    where work."id" = ended."workId" and work."place" is null
+    where work."id" = ended."workId" and work."place" is null and work."resumptions" > 0
     returning work."name"
   )
   select (select coalesce(array_agg(distinct "name"), '{}') from woken) as "names", (select count(*) from fresh) >= ${MAX_LOOKED_AT} as "isMore"`,

@@ -111,6 +111,9 @@ const FROM = seqOfSql('$5::text', '$6::text')
 /** An approval has ended with the work that it was for, and whoever has the work done again wants it now. */
 const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled']`
 
+/** The next run is a start. */
+const RESUMPTIONS = `"resumptions" * 0`
+
 /**
  * Gives the dead letters `$1` back to the queue, as `$2` wants for the reason `$3`, except what others have locked. What has
  * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`.
@@ -124,6 +127,7 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
     insert into "JobWork" ("id", "name", ${CARRIED_COLUMNS})
     select "id", "name", ${carriedValues({
       ...{ attempt: '"attempt" + 1', failures: '0', lossesAlone: '0' },
+      resumptions: RESUMPTIONS,
       facts: `${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text) || case
         when $5::text is null then '{}' else jsonb_build_object('generation', coalesce(("facts" ->> 'generation')::int, 0) + 1) end`,
     })}
@@ -167,6 +171,7 @@ export const TAKE_DEAD_LETTER_SQL = `
   ), ${takeKeysSql('null::int')}
   select "id"::text as "id", "name", ${carriedValues({
     attempt: '"attempt" + 1 as "attempt"',
+    resumptions: `${RESUMPTIONS} as "resumptions"`,
     facts: `nullif(${FACTS} - 'trigger', '{}') as "facts"`,
   })}
   from free`

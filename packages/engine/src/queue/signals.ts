@@ -161,7 +161,7 @@ const ANSWER_WAITS: PreparedStatement = {
     update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL}
     from (
       select "workId" from held where "isAnswered" union select "workId" from pair
-    ) ended where work."id" = ended."workId" and work."place" is null
+    ) ended where work."id" = ended."workId" and work."place" is null and work."resumptions" > 0
     returning work."name"
   )
   select (select coalesce(array_agg(distinct "name"), '{}') from woken) as "names", (select count(*) from subject) >= ${MAX_LOOKED_AT} as "isMore",

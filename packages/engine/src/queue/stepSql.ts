@@ -34,6 +34,8 @@ export const STEP_TABLE_SQL = `
           "until" TIMESTAMPTZ(3),
           -- Since when an effect may have happened that must not happen twice.
           "doubtSince" TIMESTAMPTZ(3),
+          -- The generation in whose key its effect was called.
+          "generation" INTEGER,
           -- The signal that a wait is for, and its key.
           "signal" TEXT,
           "key" TEXT,
@@ -61,6 +63,7 @@ export interface StepRow {
   failures: number
   until: Date | null
   doubtSince: Date | null
+  generation: number | null
   /** As it was loaded. */
   kind?: string
 }
@@ -91,7 +94,8 @@ export const LOAD_STEPS: PreparedStatement = {
     returning slept."name", slept."item", slept."seq", slept."endedAt", slept."result"
   )
   select step."name", step."item", coalesce(over."seq", step."seq") as "seq", coalesce(over."endedAt", step."endedAt") as "endedAt",
-         coalesce(over."result", step."result")::text as "result", step."error", step."failures", step."until", step."doubtSince", step."kind"
+         coalesce(over."result", step."result")::text as "result", step."error", step."failures", step."until", step."doubtSince", step."generation",
+         step."kind"
   from step left join over using ("name", "item")
   order by 3 nulls last`,
 }
@@ -110,6 +114,7 @@ export const MEMO_COLUMNS = {
   error: 'text',
   failures: 'int',
   doubtSince: 'timestamptz',
+  generation: 'int',
 } as const
 
 const NAMES = Object.keys(MEMO_COLUMNS)
@@ -148,7 +153,7 @@ export const KEEP_MEMOS: PreparedStatement = {
 export const FIND_MEMO_SQL = `
   select (select true from "JobClaim" where "id" = $2::uuid and "workerId" = $1) is not null as "isHeld",
          step."name", step."item", step."seq", step."endedAt", step."result"::text as "result", step."error", step."failures",
-         step."until", step."doubtSince"
+         step."until", step."doubtSince", step."generation"
   from (select) one left join "JobStep" step on step."workId" = $3::uuid and step."name" = $4 and step."item" = $5`
 
 /** Who wrote the memo: the version of the host's product, by the run `$1`. */
@@ -178,14 +183,14 @@ export const keepInTransactionSql = (counted: string, first: number) => {
   returning step."name"`
 }
 
-/** The open waits of suspended runs, of `final`, whose column `waits` lists them. */
+/** The open waits of runs whose work goes on, of `final`, whose column `waits` lists them. */
 export const INSERT_WAITS_SQL = `
     insert into "JobStep" as step ("workId", "name", "item", "kind", "runId", "startedAt", "until", "signal", "key", "isFresh")
     select final."workId", wait."name", wait."item", coalesce(wait."kind", 'sleep'), final."runId",
       wait."startedAt", coalesce(wait."until", now() + wait."ms" * interval '1 millisecond'), wait."signal", wait."key", wait."kind" is not null
     from final cross join lateral jsonb_to_recordset(final."waits"::jsonb)
       as wait("name" text, "item" text, "startedAt" timestamptz, "until" timestamptz, "ms" float8, "kind" text, "signal" text, "key" text)
-    where final."next" = 'suspend' and (wait."until" is not null or wait."ms" is not null or wait."kind" is not null)
+    where final."next" in ('suspend', 'again') and (wait."until" is not null or wait."ms" is not null or wait."kind" is not null)
     on conflict ("workId", "name", "item") do update set "isFresh" = true, "runId" = excluded."runId" where step."endedAt" is null and excluded."isFresh"`
 
 /** The code of work whose handler has called a step while the work waited. */
@@ -236,11 +241,12 @@ export const ANSWER_DOUBT_SQL = `
 
 /**
  * The step whose failure has made a dead letter of `free` is tried again, with all its retries; what a cancellation has ended waits
- * again. Other memos stay, but for those from the place `from` on, where that is not null.
+ * again. Other memos stay, but for those from the place `from` on, where that is not null. An effect in doubt stays in doubt: it
+ * keeps its row, and the key with which it was called.
  */
 export const goOnSql = (from: string) => `, retried as (
     delete from "JobStep" step using free
-    where step."workId" = free."id" and (
+    where step."workId" = free."id" and step."doubtSince" is null and (
       step."error" ->> 'code' = 'cancelled' or coalesce(step."seq", 'infinity'::float8) >= ${from} or free."errorCode" = 'step_failed' and step."seq" = (
         select max(failed."seq") from "JobStep" failed
         where failed."workId" = free."id" and failed."error" is not null

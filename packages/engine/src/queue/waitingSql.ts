@@ -45,9 +45,15 @@ const changedBy = (statement: string) => `changed as (
     returning ${CHANGED}
   )`
 
-/** Durable work that has done steps is woken once instead, so that it can undo them. A second cancellation ends it. */
 const IS_CANCELLED = `(work."facts" -> 'cancelled' is not distinct from 'true')`
-const COMPENSATES = `(work."resumptions" is not null and not ${IS_CANCELLED})`
+/**
+ * Durable work that has done steps, or may have, is woken once instead, so that it can undo them. A second cancellation ends it.
+ * What a run has stored is older than the row by which its work waits again, so the snapshot has it.
+ */
+const COMPENSATES = `(not ${IS_CANCELLED} and (
+      work."resumptions" is not null
+      or exists (select from "JobStep" step where step."workId" = work."id" and step."doubtSince" is not null)
+    ))`
 const CANCEL: Change = {
   isWanted: () => 'true',
   changed: () => `ended as (
@@ -66,7 +72,7 @@ const CANCEL: Change = {
 /**
  * Cancels the open children of the step `$2`, `$3` of the work `$1`, whether they wait or run. It counts those that it has found in
  * neither state: a claim has just taken them.
- * Race: packages/engine/test/steps/children.test.ts "are cancelled with their parent, whether they wait or run"
+ * Race: packages/engine/test/steps/childrenKilled.test.ts "are cancelled with their parent, whether they wait or run"
  */
 export const CANCEL_CHILDREN_SQL = `
   with child as materialized (

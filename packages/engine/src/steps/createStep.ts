@@ -97,8 +97,8 @@ export function createStep(
   pass.noteLate((name) => void failWork(name))
   const call = <Value>(name: string, { item = '' }: StepItem, begin: (slot: Slot) => void) =>
     pass.call<Value>(name, item, within.getStore() === pass, (slot) =>
-      taken.facts.cancelled && !pass.isToldOfCancel() && !slot.row?.doubtSince
-        ? cancel(slot)
+      isCancelled(slot) && !slot.row?.doubtSince
+        ? pass.perform(slot, () => cancel(slot))
         : begin(slot),
     )
 
@@ -159,9 +159,8 @@ export function createStep(
     to: Job,
     payloads: readonly unknown[],
   ): Promise<Joined> {
-    const isBegun = ({ row }: Slot) => row?.kind === 'map' || row?.kind === 'invoke'
     return await call<Joined>(name, { item }, (slot) =>
-      isBegun(slot)
+      areChildren(slot)
         ? wait(slot, { until: null, kind })
         : pass.perform(slot, () => beginChildren(slot, kind, to, payloads)),
     )
@@ -223,20 +222,22 @@ export function createStep(
 
   function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAt'>): void {
     const calledAt = now()
-    if (taken.facts.cancelled) return cancel(slot)
+    if (taken.facts.cancelled) return pass.perform(slot, () => cancel(slot))
     // A stored wait goes on as it began.
     const { until, ms: _, ...others } = { ...how, until: slot.row?.until ?? null }
     pass.wait({ slot, calledAt, ...(until ? { ...others, until } : how) })
   }
 
   /** Of cancelled work, what is open and all waits throw, so that the handler undoes what it has done by further steps. */
-  function cancel(slot: Slot): void {
+  function isCancelled({ isAfterCancel }: Slot): boolean {
+    return taken.facts.cancelled === true && !isAfterCancel
+  }
+
+  async function cancel(slot: Slot): Promise<StepRow | null> {
     const memo = { startedAt: now(), endedAt: now() }
     const error = JSON.stringify({ code: 'cancelled', message: 'Somebody cancelled the work' })
-    pass.perform(slot, async () => {
-      if (slot.row?.kind === 'map' || slot.row?.kind === 'invoke') await cancelChildren(slot)
-      return await pass.inOrder((seq) => keep(slot, { ...memo, seq, error }))
-    })
+    if (areChildren(slot)) await cancelChildren(slot)
+    return await pass.inOrder((seq) => keep(slot, { ...memo, seq, error }))
   }
 
   async function cancelChildren(slot: Slot): Promise<void> {
@@ -252,9 +253,13 @@ export function createStep(
     }
   }
 
-  function describeCall({ name, item, definition }: Slot): StepCall {
-    const { generation = 0 } = taken.facts
-    const parts = [workId, generation, definition.was[0] ?? name, item]
+  function generationOf({ row }: Slot): number {
+    return row?.generation ?? taken.facts.generation ?? 0
+  }
+
+  function describeCall(slot: Slot): StepCall {
+    const { name, item, definition } = slot
+    const parts = [workId, generationOf(slot), definition.was[0] ?? name, item]
     const key = createHash('sha256').update(parts.join('\0')).digest('base64url').slice(0, 32)
     return {
       key,
@@ -313,8 +318,8 @@ export function createStep(
         : 'unknown'
       if (answer === 'absent') {
         if (error !== null) return await failed(slot, error, since)
-        slot.row = slot.row && { ...slot.row, doubtSince: null }
-        return await callOnce(slot, work, verifier)
+        slot.row = slot.row && { ...slot.row, doubtSince: null, generation: null }
+        return isCancelled(slot) ? await cancel(slot) : await callOnce(slot, work, verifier)
       }
       if (typeof answer === 'object') {
         const stored = toStorable(slot, answer.done)
@@ -381,6 +386,7 @@ export function createStep(
       ...{ claimId: taken.claim.id, workId, name: slot.storedAs, item: slot.item, kind: 'run' },
       ...{ runId: taken.id, seq: null, startedAt: now(), endedAt: null, result: null, error: null },
       ...{ failures: slot.row?.failures ?? 0, doubtSince: null },
+      ...{ generation: part.doubtSince ? generationOf(slot) : null },
       ...part,
     }
     const kept = await memos.keep(memo)
@@ -389,9 +395,11 @@ export function createStep(
       pass.refuse('step_unstorable', `PostgreSQL cannot store the end of step "${slot.name}"`)
       return null
     }
-    const { name, item, seq, endedAt, result, failures, doubtSince } = memo
+    const { name, item, seq, endedAt, result, failures, doubtSince, generation } = memo
     const error = memo.error === null ? null : (JSON.parse(memo.error) as StepRow['error'])
-    slot.row = { name, item, seq, endedAt, result, error, failures, until: null, doubtSince }
+    slot.row = {
+      ...{ name, item, seq, endedAt, result, error, failures, until: null, doubtSince, generation },
+    }
     return slot.row
   }
 
@@ -477,12 +485,13 @@ export function createStep(
       for (const name of Object.keys(counts)) names.add(name)
       const { storedAs: name, item } = slot
       const ended = { seq, endedAt, result: stored.json, error: null, failures: 0 }
-      row = { name, item, ...ended, until: null, doubtSince: null }
+      row = { name, item, ...ended, until: null, doubtSince: null, generation: null }
     })
     return row as unknown as StepRow
   }
 }
 
+const areChildren = ({ row }: Slot) => row?.kind === 'map' || row?.kind === 'invoke'
 const isOpen = (row: StepRow | null): row is StepRow => row !== null && row.endedAt === null
 
 type TxWork = (tx: unknown, call: StepTransaction) => Promise<unknown>

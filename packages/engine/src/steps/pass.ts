@@ -21,9 +21,11 @@ import { judge } from '../values/askSchema.ts'
 export interface Slot {
   readonly name: string
   readonly item: string
-  /** Under which name its row is: an earlier one where it was renamed. */
+  /** Under which name its row is: where the step was renamed, the oldest, since a worker of an older version looks there, too. */
   readonly storedAs: string
   readonly definition: StepDefinition
+  /** Whether the handler had heard of the cancellation of its work when it called this step. */
+  readonly isAfterCancel: boolean
   row: StepRow | null
   resolve(value: unknown): void
   reject(error: unknown): void
@@ -80,6 +82,8 @@ export function createPass(
   let isParked = false
   let hasNewMemo = false
   let isToldOfCancel = false
+  /** The first failure of a step after that. */
+  let undone: string | null = null
   let onLate: ((name: string) => void) | null = null
   let grace: NodeJS.Timeout | undefined
 
@@ -100,7 +104,10 @@ export function createPass(
     isOver = true
     clearTimeout(grace)
     abort.onAbort(null)
-    resolve(closing === 'again' ? closing : { ...closing, hasNewMemo })
+    if (closing === 'again') return resolve(closing)
+    // They go on while what has failed is tried again.
+    const open = closing.status === 'failed' && waits.length > 0
+    resolve({ ...closing, hasNewMemo, ...(open && { waits: JSON.stringify(storableWaits()) }) })
   }
 
   /** Ends the work at once: code that calls steps in this way would do so again, and a step that calls another waits for it. */
@@ -128,7 +135,8 @@ export function createPass(
       const found = [name, ...definition.was].flatMap((one) => byId.get(idOf(one, item)) ?? [])
       const [row = null] = found
       const slot: Slot = {
-        ...{ name, item, definition, row, resolve: give, reject, storedAs: row?.name ?? name },
+        ...{ name, item, definition, row, resolve: give, reject, isAfterCancel: isToldOfCancel },
+        storedAs: row?.name ?? definition.was[0] ?? name,
       }
       if (row !== null && row.endedAt !== null) settleSoon(slot, row)
       else begin(slot)
@@ -189,7 +197,11 @@ export function createPass(
     isToldOfCancel ||= row.error?.code === 'cancelled'
     if (row.error?.code === 'cancelled')
       return reject(new JobError('cancelled', row.error.message, { retryable: false }))
-    if (row.error !== null) return reject(new StepFailed(name, item, row.error))
+    if (row.error !== null) {
+      const failure = new StepFailed(name, item, row.error)
+      if (isToldOfCancel) undone ??= failure.message
+      return reject(failure)
+    }
     const value = row.result === null ? undefined : (JSON.parse(row.result) as unknown)
     const judged = definition.result && row.result !== null ? judge(definition.result, value) : null
     if (judged?.kind === 'refused')
@@ -213,17 +225,22 @@ export function createPass(
 
   const isStill = () => !isOver && closing === null && inProcess === 0 && ready.length === 0
 
+  /** As INSERT_WAITS_SQL reads them: how long each still takes, by the clock that has seen it begin. */
+  function storableWaits() {
+    const at = execution.now().getTime()
+    return waits.map(({ slot, until, ms, calledAt, ...others }) => ({
+      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, ...others },
+      ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
+    }))
+  }
+
   function park(): void {
     if (taken.origin !== 'queue')
       return refuse(
         'wait_by_hand',
         'A run that was started by hand cannot wait: enqueue the work instead',
       )
-    const at = execution.now().getTime()
-    const stored = waits.map(({ slot, until, ms, calledAt, ...others }) => ({
-      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, ...others },
-      ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
-    }))
+    const stored = storableWaits()
     const instants = stored.flatMap(({ until }) => until?.getTime() ?? [])
     const pauses = stored.flatMap(({ ms }) => ms ?? [])
     isParked = true
@@ -287,7 +304,7 @@ export function createPass(
     },
     /** Has it called with the name of each step that the handler calls after the run has parked. */
     noteLate: (listener: (name: string) => void) => void (onLate = listener),
-    isToldOfCancel: () => isToldOfCancel,
+    undone: () => undone,
     isClosing: () => closing !== null,
     now: () => new Date(now),
   }

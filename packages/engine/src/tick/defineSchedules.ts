@@ -74,8 +74,9 @@ export const ticksSql = (definitions: string) => `(
     select jsonb_build_object(
       'due', coalesce(jsonb_agg("name") filter (where "dueAt" <= now()), '[]'),
       'changed', coalesce(jsonb_agg("name") filter (where "isChanged"), '[]'),
-      'nextInMs', extract(epoch from least(min("dueAt") filter (where "dueAt" > now()), clock_timestamp() + interval '1 hour')
-        - clock_timestamp()) * 1000
+      -- A tick may come due while this statement runs.
+      'nextInMs', greatest(0, extract(epoch from
+        least(min("dueAt") filter (where "dueAt" > now()), clock_timestamp() + interval '1 hour') - clock_timestamp()) * 1000)
     ) from (
       select mine."name", least(${earliest(BY_INSTANT)}, ${earliest(BY_OFTEN)}) as "dueAt",
              ${IS_CHANGED} as "isChanged"

@@ -77,6 +77,18 @@ export function checkString(argument: string, value: unknown): string {
   throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
 }
 
+/** A text as `check` takes it, which names somebody. */
+const naming =
+  (check: Check<string>): Check<string> =>
+  (argument, value) => {
+    const text = check(argument, value)
+    if (text.trim() !== '') return text
+    throw new ArgumentError(argument, 'is empty; name the person or the program that acts')
+  }
+/** The caller cuts the name and makes it storable. */
+export const checkActor = naming(checkString)
+export const checkActorText = naming(checkText)
+
 export function checkDate(argument: string, value: unknown): Date {
   // A plain copy, without properties that foreign code may have set on the date.
   const date = types.isDate(value) ? new Date(Date.prototype.getTime.call(value)) : null

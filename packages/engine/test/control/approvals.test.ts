@@ -3,7 +3,7 @@ import { openForTests } from '@roundsman/testing'
 import { pino } from 'pino'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { getJobRun, getWork } from '../../src/client.ts'
+import { getJobRun } from '../../src/client.ts'
 import { defineJob, JobError, type PayloadOf, type RunContext } from '../../src/index.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import { runOnce } from '../../src/worker.ts'
@@ -123,51 +123,9 @@ describe('the payload of a blocked run, approved', () => {
     expect(await finish()).toEqual([{ payload: { olderThanDays: 400 }, code: null, removed: 101 }])
     expect(await left()).toBe(71)
   })
-
-  it('is gone with the dead letter that held it, and the run can not be approved', async () => {
-    await insert(101, 500)
-    await insert(71, 40)
-    const { runId, workId } = await block({ olderThanDays: 400 })
-    await test.discardDeadLetters({ ids: [workId] }, by)
-
-    expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
-    expect(await test.runAgain(purge, runId, by)).toEqual({ kind: 'payloadGone' })
-    expect(await finish()).toEqual([])
-    expect(await getJobRun(test.reader, runId)).toMatchObject({ approvedBy: null })
-  })
-
-  it('is never that of newer work that has replaced it', async () => {
-    await insert(101, 500)
-    await insert(71, 40)
-    const { runId, workId } = await block({ olderThanDays: 400 })
-    await redrive(workId)
-    await test.enqueueNow(purge, {}, { uniqueKey: 'purge', onConflict: 'replace' })
-
-    expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
-    expect(await test.runAgain(purge, runId, by)).toEqual({ kind: 'payloadGone' })
-    const [newer] = await test.drain()
-    expect(newer).toMatchObject({ payload: {}, error: { code: 'guard_blocked' } })
-    expect(await approve(newer!.id)).toMatchObject({ kind: 'approved', rows: 172 })
-    expect(await finish()).toEqual([{ payload: {}, code: null, removed: 172 }])
-  })
 })
 
 describe('the dead letter of a blocked run, once that is approved', () => {
-  it('is none any more: the approved work has taken its place', async () => {
-    await insert(101, 40)
-    const { runId, workId } = await block()
-    await approve(runId)
-
-    expect(await test.redriveDeadLetters('all', by)).toMatchObject({ redriven: 0 })
-    const discard = test.discardDeadLetters({ ids: [workId] }, by)
-    expect(await discard).toMatchObject({ discarded: 0 })
-    expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
-    expect(await getWork(test.reader, purge, workId)).toEqual({
-      kind: 'failed',
-      errorCode: 'guard_blocked',
-    })
-  })
-
   it('is one again where the approval is rolled back', async () => {
     await insert(101, 40)
     const { runId, workId } = await block()
@@ -224,17 +182,6 @@ describe('approved work', () => {
     })
   })
 
-  it('waits for the end of other work that has the key: until then nothing is approved', async () => {
-    await insert(101, 40)
-    const { runId } = await block()
-    const other = await test.enqueueNow(purge, { olderThanDays: 50 }, { uniqueKey: 'purge' })
-    expect(await approve(runId)).toEqual({ kind: 'alreadyQueued', workId: other.workId })
-    expect(await getJobRun(test.reader, runId)).toMatchObject({ approvedAt: null })
-    expect(await finish()).toMatchObject([{ payload: { olderThanDays: 50 }, code: null }])
-    expect(await approve(runId)).toMatchObject({ kind: 'approved' })
-    expect(await finish()).toMatchObject([{ payload: {}, code: null, removed: 101 }])
-  })
-
   it('waits for the end of its own, where that was redriven and runs', async () => {
     await insert(101, 40)
     const { runId, workId } = await block()
@@ -286,18 +233,6 @@ describe('work that newer work has replaced while it ran', () => {
 })
 
 describe('an approval', () => {
-  it('is used up by what a failed attempt removed: its retry may remove the rest', async () => {
-    await insert(300, 40)
-    const { runId } = await block()
-    expect(await approve(runId)).toMatchObject({ rows: 300 })
-    failOnce()
-    expect(await finish()).toMatchObject([
-      { code: 'handler_failed', removed: 100 },
-      { code: null, removed: 200 },
-    ])
-    expect(await left()).toBe(0)
-  })
-
   it('is used up by what batches count as cleaned, where they count the same by other names', async () => {
     countOtherwise = (removed) => ({ cleaned: removed, expired: removed })
     await insert(300, 40)
@@ -318,17 +253,6 @@ describe('an approval', () => {
     expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
   })
 
-  it('does not let a retry remove what has become due meanwhile beside the rest', async () => {
-    await insert(300, 40)
-    const { runId } = await block()
-    await approve(runId)
-    failOnce()
-    expect(await test.drain()).toMatchObject([{ details: { removed: 100 } }])
-    await insert(1, 40)
-    expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
-    expect(await left()).toBe(201)
-  })
-
   it('has ended with the work that it was for: a redrive of that has none', async () => {
     await insert(300, 40)
     const { runId } = await block()
@@ -341,16 +265,6 @@ describe('an approval', () => {
     afterBatch = async () => undefined
     const { workId } = (await getJobRun(test.reader, failed!.id))!
     await redrive(workId!)
-    expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
-  })
-
-  it('ends after a day, also where nobody has taken its work', async () => {
-    await insert(300, 40)
-    const { runId } = await block()
-    await test.pauseQueue('purge', by)
-    await approve(runId)
-    await test.advance({ hours: 24, milliseconds: 1 })
-    await test.resumeQueue('purge', by)
     expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
   })
 })

@@ -234,7 +234,7 @@ describe('a parent goes on, whatever becomes of a child', () => {
 
   it('cancelled with many', async () => {
     const cancel = (id: string) =>
-      test.actOnMany({ kind: 'cancelWork', which: { job: row, ids: [id] }, ...by })
+      test.actOnMany({ kind: 'cancelWork', which: { ids: [id] }, ...by })
     expect(await second(cancel)).toEqual([2, 1, [0, 'cancelled', 20]])
   })
 

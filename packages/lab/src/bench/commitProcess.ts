@@ -1,4 +1,5 @@
 // A product whose requests write a row of their own and enqueue, on so many connections at once. Tells how many committed.
+import { readFile } from 'node:fs/promises'
 import { defineJob } from '@roundsman/engine'
 import { statementName } from '@roundsman/engine/internal'
 import { Queue } from 'bullmq'
@@ -8,7 +9,6 @@ import { PgBoss } from 'pg-boss'
 import { z } from 'zod'
 import { followDriver } from '../followDriver.ts'
 import type { Committed, CommitSettings } from './commits.ts'
-import { readMachine } from '../readProcess.ts'
 import { createClient, migrateEngine } from '../product.ts'
 
 /** What a request does besides writing its own row. */
@@ -19,6 +19,8 @@ interface Enqueue {
 }
 
 const WARM_UP_MS = 500
+/** Linux's /proc counts in hundredths of a second, whatever the kernel's own ticks are. */
+const TICKS_PER_SECOND = 100
 
 const { settings, tell } = followDriver<CommitSettings>()
 const { side, url, redisUrl, connections, durationMs } = settings
@@ -55,6 +57,18 @@ async function readCosts() {
     machineUs: (machine?.busySeconds ?? NaN) * 1_000_000,
     logBytes: rows[0]?.bytes ?? NaN,
   }
+}
+
+/** For how long the machine's processors have worked since it started, all together; null where there is no /proc. */
+async function readMachine(): Promise<{ busySeconds: number } | null> {
+  const text = await readFile('/proc/stat', 'utf8').catch(() => null)
+  const all = /^cpu +([\d ]+)$/m
+    .exec(text ?? '')?.[1]
+    ?.split(' ')
+    .map(Number)
+  if (all === undefined) return null
+  const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0] = all
+  return { busySeconds: (user + nice + system + interrupts + softInterrupts) / TICKS_PER_SECOND }
 }
 
 async function commitFor(forMs: number): Promise<number> {

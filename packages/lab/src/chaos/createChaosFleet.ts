@@ -1,12 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Random } from '../createRandom.ts'
-import { createFleet, readLogLine, STOP_PATIENCE_MS } from '../createFleet.ts'
+import { createFleet } from '../createFleet.ts'
 import { increase } from '../markdown.ts'
 import type { Exit } from '../startProcess.ts'
 import { WORKERS, type Disturbance, type DisturbanceKind } from './createPlan.ts'
 import type { Server } from './openServer.ts'
 import {
-  OWN_ENTRY,
   startWorker,
   type ChaosWorker,
   type WorkerCommand,
@@ -57,8 +56,6 @@ export interface FleetHistory {
   /** Kills of workers that were not ready yet. */
   killsWhileStarting: number
   started: number
-  /** How many of those were of another version. */
-  startedOfOther: number
   /** The workers' warnings, counted by message. */
   warnings: Map<string, number>
 }
@@ -67,8 +64,6 @@ export interface FleetOptions {
   server: Server
   database: string
   random: Random
-  /** The worker processes to start, each as often as the others: this version's, and maybe another's. */
-  entries: readonly [string, ...string[]]
   sweepBatch: number
   sweepPauseMs: number
   onEvent: (event: string) => void
@@ -92,6 +87,8 @@ interface Span {
 }
 
 const DRAIN_TIMEOUT_MS = 1_000
+/** The worker's own limits for settling and closing come on top of its drain time-out. */
+const STOP_PATIENCE_MS = 60_000
 const CALM_PATIENCE_MS = 20_000
 const RESTART_DELAY_MS = 200
 /** A worker that has just connected rescues nothing for 2 s, and then looks once a second. */
@@ -99,7 +96,7 @@ const RESCUER_AGE_MS = 3_500
 
 /** Three places for workers, and what is done to them and to PostgreSQL. */
 export function createChaosFleet(options: FleetOptions): ChaosFleet {
-  const { server, database, random, entries, sweepBatch, onEvent } = options
+  const { server, database, random, sweepBatch, onEvent } = options
   const kills: { slot: number; workerId: string | null; at: number }[] = []
   const lives: Span[] = []
   const troubles: Span[] = []
@@ -110,7 +107,6 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
     startFailures: 0,
     killsWhileStarting: 0,
     started: 0,
-    startedOfOther: 0,
     warnings: new Map(),
   }
   const healing = new AbortController()
@@ -121,8 +117,6 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
   const command = (worker: Victim, wish: WorkerCommand) => worker.send(JSON.stringify(wish))
 
   async function start(slot: number): Promise<Victim> {
-    // Without another version nothing is drawn, so that a seed still names the same run.
-    const entry = entries.length > 1 ? random.pick(entries) : entries[0]
     const settings: Omit<WorkerSettings, 'databaseUrl'> = {
       seed: random.integer(0, 2 ** 31),
       sweepBatch,
@@ -130,22 +124,14 @@ export function createChaosFleet(options: FleetOptions): ChaosFleet {
       drainTimeoutMs: DRAIN_TIMEOUT_MS,
     }
     const onLine = (line: string) => {
-      const entryOfLog = readLogLine(line)
-      if (entryOfLog !== null) increase(history.warnings, entryOfLog.msg)
+      const message = readMessage(line)
+      if (message !== null) increase(history.warnings, message)
       onEvent(`log ${slot} ${line}`)
     }
-    const worker = await startWorker({
-      server,
-      database,
-      entry,
-      slot,
-      settings,
-      onLine,
-    })
+    const worker = await startWorker({ server, database, slot, settings, onLine })
     const life: Span = { slot, from: Infinity, to: Infinity }
     lives.push(life)
     history.started++
-    if (entry !== OWN_ENTRY) history.startedOfOther++
     void worker.told('isReady').then(
       () => {
         life.from = Date.now()
@@ -352,4 +338,15 @@ function isAtWork(worker: Victim): boolean {
 
 function isAlive(worker: Victim): boolean {
   return !worker.hasExited() && !worker.isKilled
+}
+
+/** Null for a line that is no log line, such as those of a stack trace. */
+function readMessage(line: string): string | null {
+  if (!line.startsWith('{')) return null
+  try {
+    const { level, msg = '' } = JSON.parse(line) as { level?: unknown; msg?: string }
+    return typeof level === 'number' ? msg : null
+  } catch {
+    return null
+  }
 }

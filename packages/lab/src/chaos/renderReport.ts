@@ -80,7 +80,7 @@ ${tableOfCounts(['what', 'how often'], disturbances)}
 
 ${fleet.killsWhileStarting} of the kills hit a process that was only starting, the others one that was at work.
 
-${fleet.started} worker processes were started${options.beside === null ? '' : `, ${fleet.startedOfOther} of them of version \`${options.beside}\``}; ${fleet.startFailures} could not start because PostgreSQL was out of reach, and were
+${fleet.started} worker processes were started; ${fleet.startFailures} could not start because PostgreSQL was out of reach, and were
 started again.
 
 ${table(

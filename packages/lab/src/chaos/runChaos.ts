@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { JobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable, type Pool } from '../openPool.ts'
-import { checkOutVersion } from './checkOutVersion.ts'
 import { chaosSchedules, sweep } from './chaosJobs.ts'
 import { checkGuarantees } from './checks/checkGuarantees.ts'
 import { countClaims } from './countClaims.ts'
@@ -13,7 +12,6 @@ import { measureRescue, type RescueFigures } from './measureRescue.ts'
 import { openServer } from './openServer.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
 import { sampleCounts } from './sampleCounts.ts'
-import { OWN_ENTRY } from './startWorker.ts'
 import { createClient, openPrisma } from '../product.ts'
 import type { RunContext } from '../runCommand.ts'
 import type { CheckResult } from '../checks.ts'
@@ -29,8 +27,6 @@ export interface ChaosOptions {
   rows: number
   /** How long the disturbances last. Starting, draining and checking come on top. */
   seconds: number
-  /** A commit whose workers run beside this version's, as in a rolling upgrade. Null: none do. */
-  beside: string | null
 }
 
 export interface ChaosResult {
@@ -60,11 +56,6 @@ export async function runChaos(options: ChaosOptions, context: RunContext): Prom
   const random = createRandom(options.seed)
   const durationMs = options.seconds * 1_000
   const plan = createPlan(random.fork(), { kills: options.kills, durationMs })
-  const entries: [string, ...string[]] = [OWN_ENTRY]
-  if (options.beside !== null) {
-    onProgress(`Putting version ${options.beside} beside this one`)
-    entries.push(await checkOutVersion(options.beside))
-  }
   onProgress('Starting PostgreSQL and filling the database')
   const startAt = new Date()
   const opened: (() => Promise<void>)[] = []
@@ -85,7 +76,6 @@ export async function runChaos(options: ChaosOptions, context: RunContext): Prom
       server,
       database: name,
       random: random.fork(),
-      entries,
       sweepBatch: SWEEP_BATCH,
       sweepPauseMs: sweepPauseMs(options.rows, durationMs),
       onEvent: context.onEvent,

@@ -22,14 +22,11 @@ export interface ChaosWorker extends Member {
   proxy: Proxy
 }
 
-/** The worker process of this version. */
-export const OWN_ENTRY = join(import.meta.dirname, 'workerProcess.ts')
+const ENTRY = join(import.meta.dirname, 'workerProcess.ts')
 
 export async function startWorker(options: {
   server: Server
   database: string
-  /** The file to run: OWN_ENTRY, or that of another version. */
-  entry: string
   slot: number
   /** A command that runs it elsewhere, from where `databaseUrl` reaches the server past its proxy. Default: here. */
   within?: readonly string[]
@@ -37,10 +34,10 @@ export async function startWorker(options: {
   settings: Omit<WorkerSettings, 'databaseUrl'>
   onLine: (line: string) => void
 }): Promise<ChaosWorker> {
-  const { server, database, entry, slot, within = [], onLine } = options
+  const { server, database, slot, within = [], onLine } = options
   const proxy = await createProxy(server.port)
   const databaseUrl = options.databaseUrl ?? server.url(database, proxy.port)
   const settings: WorkerSettings = { ...options.settings, databaseUrl }
   // Kept as one object: the fleet writes into it.
-  return Object.assign(startMember(entry, slot, { settings, within, onLine }), { proxy })
+  return Object.assign(startMember(ENTRY, slot, { settings, within, onLine }), { proxy })
 }

@@ -8,7 +8,7 @@ import type { RunContext } from '../runCommand.ts'
 import { effect, sweep } from './chaosJobs.ts'
 import { openServer, type Server } from './openServer.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
-import { OWN_ENTRY, startWorker, type ChaosWorker } from './startWorker.ts'
+import { startWorker, type ChaosWorker } from './startWorker.ts'
 import { createClient, openPrisma } from '../product.ts'
 
 /** What became of a worker whose machine vanished from the network in the middle of a run. */
@@ -60,7 +60,6 @@ export async function vanishMachine(context: RunContext): Promise<VanishResult |
       const worker = await startWorker({
         server,
         database: name,
-        entry: OWN_ENTRY,
         ...(isFarAway && {
           within: ['ip', 'netns', 'exec', NAME],
           databaseUrl: server.url(name, port).replace('127.0.0.1', NETWORK.host),

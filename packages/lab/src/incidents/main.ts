@@ -1,9 +1,15 @@
 // Makes what wakes somebody on call, and shows it.
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { serveConsole } from '@roundsman/admin'
-import { buildConsole } from '@roundsman/testing'
+import {
+  buildConsole,
+  makeServerFolder,
+  NOT_DURABLE,
+  openThrowawayPostgres,
+} from '@roundsman/testing'
 import { print, runCommand, tryRun } from '../runCommand.ts'
-import { withOwnPostgres } from '../withOwnPostgres.ts'
+import { WORKSPACE_ROOT } from '../startProcess.ts'
 import { catalogue } from './incidentJobs.ts'
 import { INCIDENTS } from './incidents.ts'
 import { openShop } from './openShop.ts'
@@ -24,10 +30,12 @@ await runCommand(command, async ({ things }, stop) => {
     things.length === 0 ? isAlone !== true : things.includes(name),
   )
   const shown = await tryRun(
-    ({ signal, onProgress }) =>
-      withOwnPostgres({ name: 'incidents', signal }, async ({ databaseUrl }) => {
-        const shop = await openShop(databaseUrl)
-        const client = shop.client
+    async ({ signal, onProgress }) => {
+      const dataDir = await makeServerFolder('incidents-', join(WORKSPACE_ROOT, '.data'))
+      const postgres = await openThrowawayPostgres({ dataDir, settings: NOT_DURABLE, signal })
+      try {
+        const shop = await openShop(postgres.url)
+        const { client } = shop
         const consoleDir = await buildConsole()
         const served = await serveConsole({ client, jobs: catalogue, consoleDir })
         try {
@@ -42,7 +50,10 @@ await runCommand(command, async ({ things }, stop) => {
           await served.close()
           await shop.close()
         }
-      }),
+      } finally {
+        await postgres.release()
+      }
+    },
     { stop, patienceMs: 86_400_000 },
   )
   return shown === null ? 1 : 0

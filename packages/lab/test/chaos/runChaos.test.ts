@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { renderReport } from '../../src/chaos/renderReport.ts'
 import { runChaos } from '../../src/chaos/runChaos.ts'
 
-const SHORT_FORM = { seed: 5, kills: 10, jobs: 500, rows: 20_000, seconds: 12, beside: null }
+const SHORT_FORM = { seed: 5, kills: 10, jobs: 500, rows: 20_000, seconds: 12 }
 
 describe('the suite in its short form', () => {
   it('breaks no guarantee', async ({ signal }) => {

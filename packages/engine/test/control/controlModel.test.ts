@@ -1,11 +1,14 @@
+// Not quick: plays sequences of thirty steps.
 import { deepStrictEqual } from 'node:assert'
-import { getJobRun, listDeadLetters } from '@roundsman/engine/client'
-import { defineJob, JobError, type PayloadOf, type RunContext } from '@roundsman/engine'
-import { openTestJobs, type TestJobs, type TestRun } from '@roundsman/engine/testing'
+import { openForTests } from '@roundsman/testing'
 import fc from 'fast-check'
-import pg from 'pg'
+import { expect, it } from 'vitest'
 import { z } from 'zod'
-import type { DatabasePlace, Draws, PartResult } from './parts.ts'
+import { getJobRun, listDeadLetters } from '../../src/client.ts'
+import { defineJob, JobError, type PayloadOf, type RunContext } from '../../src/index.ts'
+import { openTestJobs, type TestRun } from '../../src/testing.ts'
+import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { usePlainClient } from '../usePlainClient.ts'
 
 /*
  * Draws what people and programs may do to work with a guard, in any order, and holds the engine against a model: which run
@@ -23,7 +26,6 @@ const purge = defineJob({
 })
 const jobs = [purge] as const
 type Payload = PayloadOf<typeof purge>
-type Tests = TestJobs<typeof jobs>
 
 const MAX_ROWS = 4
 const BATCH_ROWS = 3
@@ -204,54 +206,44 @@ interface Run {
   isApproved: boolean
 }
 
-/** @throws Error with the shortest sequence of steps after which the engine differs from the model */
-export async function tryControls(
-  { seed, count }: Draws,
-  { databaseUrl, signal }: DatabasePlace,
-): Promise<PartResult> {
-  const client = new pg.Pool({ connectionString: databaseUrl, max: 4 })
-  let current: Model | null = null
-  try {
-    await client.query(
-      'create table if not exists "Item" ("id" serial primary key, "days" int not null)',
-    )
-    const test = await openTestJobs({
-      databaseUrl,
-      client,
-      jobs,
-      handlers: { purge: async (context) => await current?.handle(context) },
-    })
-    try {
-      await fc.assert(
-        fc.asyncProperty(sequence, async (steps) => {
-          signal.throwIfAborted()
-          await test.reset()
-          await client.query('truncate "Item"')
-          current = createModel(test, client)
-          for (const each of steps) await current.take(each)
-          await current.finish()
-        }),
-        { seed, numRuns: count },
-      )
-    } finally {
-      await test.close()
-    }
-    return { problems: [], figures: `${count} sequences` }
-  } finally {
-    await client.end()
-  }
+const { database, client } = usePlainClient()
+let current: Model | null = null
+const test = openForTests(() =>
+  openTestJobs({
+    databaseUrl: database.url,
+    client,
+    jobs,
+    handlers: { purge: async (context) => await current?.handle(context) },
+  }),
+)
+
+/** Plays these steps, then everything that is left, and compares the engine with the model after each. */
+async function play(steps: readonly Step[]): Promise<void> {
+  await test.reset()
+  await client.$executeRawUnsafe('truncate "Item"')
+  current = createModel()
+  for (const each of steps) await current.take(each)
+  await current.finish()
 }
+
+it('whatever people and programs do to work, in any order, the engine does as a model', async () => {
+  await client.$executeRawUnsafe(
+    'create table if not exists "Item" ("id" serial primary key, "days" int not null)',
+  )
+  const runs = fc.assert(fc.asyncProperty(sequence, play), { numRuns: 60 })
+  await expect(runs).resolves.toBeUndefined()
+}, 120_000)
 
 const idsOf = (works: readonly { id: string }[]) =>
   works.map(({ id }) => id).toSorted((a, b) => a.localeCompare(b))
 
 interface Model {
-  handle(context: RunContext<Payload, pg.PoolClient>): Promise<void>
+  handle(context: RunContext<Payload, PlainTransaction>): Promise<void>
   take(step: Step): Promise<void>
   finish(): Promise<void>
 }
 
-function createModel(test: Tests, client: pg.Pool): Model {
+function createModel(): Model {
   const works = new Map<string, Work>()
   const runs: Run[] = []
   const actions: object[] = []
@@ -330,7 +322,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
   }
 
   /** Carries a run out as drawn, and has the model follow. The runs of a drain come one after the other. */
-  async function handle(context: RunContext<Payload, pg.PoolClient>): Promise<void> {
+  async function handle(context: RunContext<Payload, PlainTransaction>): Promise<void> {
     const { payload: its, run } = context
     // The run of a first attempt has the id of its work, and may not be written yet.
     const work =
@@ -361,12 +353,12 @@ function createModel(test: Tests, client: pg.Pool): Model {
   }
 
   async function carryOut(
-    { payload: its, run, guard, batch }: RunContext<Payload, pg.PoolClient>,
+    { payload: its, run, guard, batch }: RunContext<Payload, PlainTransaction>,
     seen: Seen,
   ): Promise<void> {
     const plan = behaviours.shift()
-    const count = async (tx: pg.PoolClient) =>
-      (await tx.query('select from "Item" where "days" > $1', [its.olderThanDays])).rows.length
+    const count = async (tx: PlainTransaction) =>
+      (await tx.$queryRawUnsafe('select from "Item" where "days" > $1', its.olderThanDays)).length
     if (seen.due > seen.allowed) seen.code = 'guard_blocked'
     await guard({ total: count, due: count })
     for (let batches = 0; ; batches++) {
@@ -396,13 +388,14 @@ function createModel(test: Tests, client: pg.Pool): Model {
 
   async function removeSome(
     { olderThanDays }: Payload,
-    batch: RunContext<Payload, pg.PoolClient>['batch'],
+    batch: RunContext<Payload, PlainTransaction>['batch'],
   ): Promise<number> {
     let days: number[] = []
     await batch(async (tx) => {
-      const { rows } = await tx.query<{ days: number }>(
+      const rows = await tx.$queryRawUnsafe<{ days: number }[]>(
         'delete from "Item" where "id" in (select "id" from "Item" where "days" > $1 order by "id" limit $2) returning "days"',
-        [olderThanDays, BATCH_ROWS],
+        olderThanDays,
+        BATCH_ROWS,
       )
       days = rows.map((row) => row.days)
       return { removed: days.length }
@@ -547,9 +540,10 @@ function createModel(test: Tests, client: pg.Pool): Model {
   async function take(taken: Step): Promise<void> {
     switch (taken.kind) {
       case 'insert':
-        await client.query(
+        await client.$executeRawUnsafe(
           'insert into "Item" ("days") select $2 from generate_series(1, $1::int)',
-          [taken.rows, taken.days],
+          taken.rows,
+          taken.days,
         )
         items.push(...Array.from({ length: taken.rows }, () => taken.days))
         return
@@ -625,14 +619,14 @@ function createModel(test: Tests, client: pg.Pool): Model {
       await test.advance(31 * HOUR_MS)
     }
     deepStrictEqual(waiting(), [])
-    deepStrictEqual((await client.query('select from "Item"')).rows.length, items.length)
+    deepStrictEqual((await client.$queryRawUnsafe('select from "Item"')).length, items.length)
     const { deadLetters } = await listDeadLetters(test.reader, { limit: 100 })
     const dead = [...works.values()].filter(({ state }) => state === 'dead')
     deepStrictEqual(
       deadLetters.map(({ workId }) => workId).toSorted(),
       dead.map(({ id }) => id).toSorted(),
     )
-    const { rows } = await client.query<{ [column: string]: unknown }>(
+    const rows = await client.$queryRawUnsafe<Record<string, unknown>[]>(
       `select "action", "runId", "workId", "actor", "reason" from "${test.schema}"."JobAction" order by "at", "id"`,
     )
     const byActor = (one: object, other: object) =>
