@@ -140,8 +140,12 @@ export function createStep(
       const { onFailure, item, list } = checkMap(to, payloads, options)
       const joined = await join(name, item, 'map', to, list)
       if (onFailure === 'fail' && joined.first) throw new ChildFailed(name, item, joined.first)
-      const { succeeded, failed } = joined
-      return { succeeded, failed, results: () => listResults(joined.step ?? name, item) }
+      const { succeeded } = joined
+      return {
+        succeeded,
+        failed: joined.failed,
+        results: () => listResults(joined.step ?? name, item),
+      }
     },
     async invoke(name: string, options: StepItem, to: Job, payload: unknown) {
       const { item, list } = checkMap(to, [payload], options)

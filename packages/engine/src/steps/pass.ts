@@ -106,8 +106,12 @@ export function createPass(
     abort.onAbort(null)
     if (closing === 'again') return resolve(closing)
     // They go on while what has failed is tried again.
-    const open = closing.status === 'failed' && waits.length > 0
-    resolve({ ...closing, hasNewMemo, ...(open && { waits: JSON.stringify(storableWaits()) }) })
+    const isWaiting = closing.status === 'failed' && waits.length > 0
+    resolve({
+      ...closing,
+      hasNewMemo,
+      ...(isWaiting && { waits: JSON.stringify(storableWaits()) }),
+    })
   }
 
   /** Ends the work at once: code that calls steps in this way would do so again, and a step that calls another waits for it. */

@@ -2,7 +2,6 @@
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { beforeAll, beforeEach, expect, it } from 'vitest'
 import { CREATE_IMPORTS, importFile, importHandlers, imports } from '../fixtures/imports.ts'
-import type { PlainClient } from '../fixtures/plainClient.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 
@@ -59,14 +58,14 @@ it('are cancelled with their parent, whether they wait or run', async () => {
   await startTestWorker(runtime, {
     jobs: imports,
     handlers: {
-      ...importHandlers(runtime.prisma as unknown as PlainClient),
+      ...importHandlers(runtime.prisma),
       async importRow({ payload: { n }, signal }) {
         begun.push(n)
         await new Promise((resolve) => signal.addEventListener('abort', resolve))
         stopped.push(n)
         throw signal.reason
       },
-    } as never,
+    },
   })
   const { workId } = await client.enqueueNow(importFile, { rows: 60 })
   await waitFor(() => begun.length === 50)
