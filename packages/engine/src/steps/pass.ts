@@ -77,6 +77,8 @@ export function createPass(
   let turn: NodeJS.Immediate | undefined
   let isParking = false
   let closing: RunResult | 'again' | null = null
+  /** What closes the pass where the worker shuts down: it gives way to each other end. */
+  let leaving: { by: RunResult; reason: JobError } | null = null
   let hasReturned = false
   let isOver = false
   let isParked = false
@@ -87,7 +89,14 @@ export function createPass(
   let onLate: ((name: string) => void) | null = null
   let grace: NodeJS.Timeout | undefined
 
+  abort.onEndSoon((reason) => {
+    const { code, message } = reason
+    const by = { status: 'failed', details: {}, error: { code, message }, retryable: true } as const
+    leaving = { by, reason }
+    close(by)
+  })
   abort.onAbort(() => {
+    if (closing === leaving?.by) closing = null
     close(fail(execution, known, abort.reason))
     grace = setTimeout(() => finish(), abort.isAtOnce ? 0 : ABORT_GRACE_MS)
   })
@@ -104,6 +113,7 @@ export function createPass(
     isOver = true
     clearTimeout(grace)
     abort.onAbort(null)
+    if (leaving !== null && closing === leaving.by) abort.abort(leaving.reason)
     if (closing === 'again') return resolve(closing)
     // They go on while what has failed is tried again.
     const isWaiting = closing.status === 'failed' && waits.length > 0
@@ -131,7 +141,7 @@ export function createPass(
       open++
       changes++
       if (isParked) onLate?.(name)
-      if (isOver || closing !== null) return
+      if (closing !== null) return close(closing)
       const problem = findProblem(name, item, isNested)
       if (problem !== null) return refuse(...problem)
       called.add(idOf(name, item))
@@ -304,6 +314,7 @@ export function createPass(
     /** The handler has ended. */
     returned(by: RunResult): void {
       hasReturned = true
+      if (closing === leaving?.by) closing = null
       close(by)
     },
     /** Has it called with the name of each step that the handler calls after the run has parked. */

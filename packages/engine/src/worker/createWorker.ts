@@ -338,6 +338,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function drain(drainTimeoutMs: number): Promise<void> {
     claimer.stop()
     turns.stop()
+    if (!guard.isFailing()) cancellations.endSoon(drained())
     const parts = [scheduler, rounds, lanes]
     const takesNothing = Promise.all(parts.map(async (part) => await part.stop()))
     const isIdle = takesNothing.then(() => lanes.idle())
@@ -352,7 +353,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     cancellations.abortAll(
       guard.isFailing()
         ? new JobError(WORKER_LOST, 'The worker stopped because of an error that belongs to no run')
-        : new JobError(DRAINED, 'The worker is shutting down; the work is given back'),
+        : drained(),
     )
   }
 
@@ -431,6 +432,8 @@ function createAnswers({
     },
   }
 }
+
+const drained = () => new JobError(DRAINED, 'The worker is shutting down; the work is given back')
 
 function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`

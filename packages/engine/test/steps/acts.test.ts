@@ -1,12 +1,6 @@
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import {
-  defineJob,
-  JobError,
-  RateLimited,
-  type DurableContext,
-  type StepsOf,
-} from '../../src/index.ts'
+import { defineJob, JobError, type DurableContext, type StepsOf } from '../../src/index.ts'
 import { getWork, listDeadLetters } from '../../src/client.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
@@ -113,6 +107,21 @@ describe('work that waits in a step, and that somebody cancels', () => {
     await test.advance({ hours: 1 })
     expect(await drain()).toEqual(['success'])
     expect(calls).toEqual(['reserve', 'release', 'pay'])
+  })
+
+  it('stays a dead letter where somebody redrives all, unless they say from where', async () => {
+    await drain()
+    await test.cancelWork(which(), by)
+    await drain()
+
+    expect(await test.redriveDeadLetters('all', by)).toMatchObject({ redriven: 0, cancelled: 1 })
+    expect(await test.actOnMany({ ...by, kind: 'redrive', which: 'all' })).toMatchObject({
+      done: 0,
+      passed: { cancelled: 1 },
+    })
+    expect(await test.redriveDeadLetters('all', { ...by, from: 'failure' })).toMatchObject({
+      redriven: 1,
+    })
   })
 
   it('says which step has failed that was to undo something, and why', async () => {
