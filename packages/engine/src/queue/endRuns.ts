@@ -1,6 +1,7 @@
 import type { Details } from '../job/handler.ts'
 import type { Refusal } from '../job/rateLimited.ts'
 import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
+import { endChildrenSql } from './children.ts'
 import type { Connection } from '../database/database.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
 import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from './heldRuns.ts'
@@ -297,7 +298,9 @@ const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts
     select "workId", "name", case when ${due.isNow} then ${PLACE_SQL} end, ${due.at},
       ${carriedValues({ ...COUNTED, facts: FACTS_AGAIN, ...carried })}
     from final where "next" in (${again})
-  )${waits}, dead as (
+  )${waits}, children as (${endChildrenSql('final', 'workId', `case when final."next" <> 'done' then coalesce(final."code", 'replaced') end`, 'final."result"')}
+      and final."facts" ? 'child' and final."next" not in (${again})
+  ), dead as (
     insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", ${CARRIED_COLUMNS})
     select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: FACTS })}
     from final where "next" = 'dead'

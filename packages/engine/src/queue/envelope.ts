@@ -35,6 +35,8 @@ export interface Envelope extends Partial<WorkLabel> {
   trace?: TraceContext
   /** The run whose handler has enqueued it. */
   parent?: string
+  /** A step of its parent waits for it: its end is written into JobChild. */
+  child?: true
   /** What in the host has enqueued it, as that says. */
   enqueuedBy?: string
 }

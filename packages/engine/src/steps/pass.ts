@@ -38,7 +38,8 @@ export interface Wait {
   /** For a wait of this run, that has no row yet. */
   readonly ms?: number
   readonly calledAt: Date
-  /** The signal that ends it, and its key. Default: none does. */
+  /** What ends it beside an instant: a signal with a key, or the ends of children. Default: nothing. */
+  readonly kind?: 'wait' | 'map' | 'invoke'
   readonly signal?: string
   readonly key?: string
 }
@@ -241,8 +242,8 @@ export function createPass(
   /** As INSERT_WAITS_SQL reads them: how long each still takes, by the clock that has seen it begin. */
   function storableWaits() {
     const at = execution.now().getTime()
-    return waits.map(({ slot, until, ms, calledAt, signal, key }) => ({
-      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, signal, key },
+    return waits.map(({ slot, until, ms, calledAt, ...others }) => ({
+      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, ...others },
       ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
     }))
   }

@@ -118,7 +118,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     traceEnqueue,
     log,
   })
-  const { database, session, enqueueFrom, waker, wakeUps, announcer, cancellations } = postgres
+  const { database, session, sender, enqueueFrom, waker, wakeUps, announcer, cancellations } =
+    postgres
 
   const scheduler = createScheduler({
     jobs,
@@ -378,7 +379,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     // The engine's own jobs do not use the host's client.
     const own = isEngineJob(job) ? ownManner : null
     const its = own === null ? services : { ...services, client: own.client }
-    const perform = stepsExecutor(job, { database, memos, workerId })
+    const perform = stepsExecutor(job, { database, memos, sender, workerId })
     const manner: RunManner = {
       job,
       isAlone,
@@ -387,8 +388,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     }
     return (work: Taken) =>
       performRun(its, work, manner).finally(() => {
-        // It may wait for a signal that is there.
-        if (job.steps !== null) answers.look()
+        // It may wait for what is there already, or its parent for it.
+        if (job.steps !== null || work.facts.child) answers.look()
       })
   }
 

@@ -295,7 +295,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     const ending = await performRun(services, taken, {
       job,
       handler: its.handler as Handler<never, never>,
-      execute: stepsExecutor(job, { database, memos, workerId }) ?? isolation?.execute,
+      execute:
+        stepsExecutor(job, { database, memos, sender: postgres.sender, workerId }) ??
+        isolation?.execute,
     })
     const { id, name, startedAt } = taken
     // A run by hand is never suspended.
