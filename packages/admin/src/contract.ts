@@ -551,7 +551,7 @@ export type WorkStep = z.output<typeof workStepSchema>
 export const workStepSchema = z.object({
   name: text,
   item: text.describe('Tells calls of one step apart; empty where it is called once'),
-  kind: z.enum(['run', 'tx', 'sleep', 'wait']),
+  kind: z.enum(['run', 'tx', 'sleep', 'wait', 'map', 'invoke']),
   state: z
     .enum(['done', 'failed', 'waiting', 'inDoubt', 'retrying'])
     .describe(

@@ -78,14 +78,12 @@ it('is not shown where nothing is, and where the caller rolls back nobody has lo
 it('is copied with changes: what was masked stays what it was, and no mask becomes a part of it', async () => {
   const secrets = { password: 'hunter2', list: [{ token: 'abc' }], city: 'Bonn' }
   const workId = await enqueue(secrets)
-  const copy = (change: object) =>
-    look({ workId }).then(({ payload }: never) =>
-      opened.client.runAgain(
-        parcel,
-        { workId },
-        { actor: 'owner@example.com', payload: { ...(payload as object), ...change } },
-      ),
-    )
+  const copy = async (change: object) => {
+    const seen = (await look({ workId })) as { payload: object }
+    const payload = { ...seen.payload, ...change }
+    const by = { actor: 'owner@example.com', reason: 'moved', payload }
+    return await opened.client.runAgain(parcel, { workId }, by)
+  }
   const made = (await copy({ city: 'Ulm' })) as { workId: string }
   const [row] = await runtime.rows(`select "payload" from "JobWork" where "id" = $1`, [made.workId])
   expect(row).toEqual({ payload: { ...secrets, city: 'Ulm' } })

@@ -107,7 +107,7 @@ function spanOf(steps: readonly WorkStep[], now: number): Span {
 }
 
 const endOf = ({ endedAt }: WorkStep, now: number) => (endedAt === null ? now : Date.parse(endedAt))
-const isWait = ({ kind }: WorkStep) => kind === 'sleep' || kind === 'wait'
+const isWait = ({ kind }: WorkStep) => kind !== 'run' && kind !== 'tx'
 const barOf = (step: WorkStep) => `stepBar is-${step.state}${isWait(step) ? ' isWait' : ''}`
 
 function placeOf(step: WorkStep, { from, ms }: Span, now: number) {
