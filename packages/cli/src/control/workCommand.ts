@@ -52,7 +52,7 @@ moment is changed, a thousand pieces at a time. When this command is interrupted
   --now              make it due now, retries and delayed work included
   --priority N       a whole number; workers take a higher one first. New work has 0
   --step NAME        the step in doubt; --item ITEM where it is called more than once
-  --happened         its effect has happened: the work goes on with --result, by default null
+  --happened         its effect has happened: the work goes on with --result, or null
   --absent           its effect has not happened: the step is called again
   --messages         show results, and messages of errors, which may hold parts of a payload
   --reason TEXT      why, for the record

@@ -22,7 +22,7 @@ or discards it. retry gives it back to the queue; ${once} <job> --dead-letter ID
   --limit N          how many to show, 1 to 1000; default 20
   --messages         show the messages of errors, which may hold parts of a payload
   --after POSITION   go on after this position, which the page before printed
-  --from             which steps of durable work are done again: the one that failed (failure, the default), all
+  --from             which steps of durable work are done again: the one that failed (failure, if you leave it out), all
                      (beginning), or STEP and those that ended after it; the last two with other keys
   --even-if-workers-died  also what two or more workers have died of
   --reason TEXT      why, for the record

@@ -485,6 +485,7 @@ it('knows a product on Nuxt', async () => {
   expect(code).toBe(0)
   const route = 'server/middleware/jobsConsole.ts'
   expect(await untracked(root)).toEqual([
+    '.mcp.json',
     'roundsman.config.ts',
     'server/jobs/client.ts',
     'server/jobs/handlers.ts',
