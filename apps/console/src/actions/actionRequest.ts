@@ -43,9 +43,9 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       })
     case 'answerDoubt': {
       const { step, item, happened } = action
-      const given = result.trim() === '' ? {} : { result: JSON.parse(result) as unknown }
+      const answer = result.trim() === '' ? {} : { result: JSON.parse(result) as unknown }
       const path = `/jobs/work/${encode(action.workId)}/steps/answer`
-      return post(path, { step, item, happened, ...given, reason })
+      return post(path, { step, item, happened, ...answer, reason })
     }
     case 'discard':
       return {

@@ -35,7 +35,7 @@ const againBody = z.strictObject({
     ),
 })
 
-/** Whoever may not see a payload does not write over parts of it. */
+/** A caller who may not see a payload does not write over parts of it. */
 function expectPayloads(payload: object | undefined, { payloads }: Pick<Access, 'payloads'>): void {
   if (payload !== undefined && payloads !== true)
     throw new Problem(403, { detail: REFUSED.payloads })
@@ -142,7 +142,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
 
     route('POST /jobs/work/:workId/run-again', {
       summary: 'Request a new run with the payload of work that waits or is a dead letter',
-      description: 'The work itself stays as it is.',
+      description: 'The work itself does not change.',
       params: workParams,
       body: againBody,
       answer: { 202: requestedSchema },

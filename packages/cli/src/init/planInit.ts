@@ -56,7 +56,7 @@ export async function planInit(found: ProductFacts, hasLocalPostgres = false): P
   }
   const changes: ChangedFile[] = [
     ...(hasLocalPostgres ? await allowBuilds(facts) : []),
-    // One that is no JSON object stays as it is.
+    // A file that is no JSON object does not change.
     ...(mcp === null || servers === null ? [] : [{ path: MCP, before: mcp, text: servers }]),
     {
       path: 'package.json',

@@ -91,7 +91,7 @@ export interface DescribeJobsOptions extends Pick<
 export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
   const { jobs, catalogue, states, pausedQueues, isEnabled } = options
   return jobs.map((job, index) => {
-    const { name, description, timeoutMs, deadlineMs = null, retry, concurrency, isExclusive } = job
+    const { name, description, timeoutMs, deadlineMs, retry, concurrency, isExclusive } = job
     const { globalConcurrency, concurrencyPerKey, partition, limits } = job
     const { rateLimit, isolate, isDestructive, guard, unguarded } = job
     const recorded = states?.find((state) => state.name === name)

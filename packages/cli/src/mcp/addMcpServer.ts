@@ -1,6 +1,6 @@
 /**
  * Returns the text of a product's `.mcp.json` with this server, or null when the file is no JSON object. Other servers, and
- * one that is called `roundsman` already, stay as they are.
+ * one that is called `roundsman` already, do not change.
  *
  * @param text null where there is no file
  * @param call how the product calls its packages' commands: `npx roundsman mcp`

@@ -48,7 +48,9 @@ export const mcpCommand: Command<StoppableTerminal> = {
       await asForeseen(() => client.start())
       const server = createServer(client, answer, act)
       const stop = terminal.listenForStop()
-      const closed = new Promise((resolve) => (server.server.onclose = () => resolve(undefined)))
+      const { promise: closed, resolve } = Promise.withResolvers<void>()
+      // The server has this callback and no events.
+      Object.assign(server.server, { onclose: resolve })
       await server.connect(new StdioServerTransport())
       await Promise.race([closed, once(process.stdin, 'end'), once(stop, 'abort')])
       await server.close()

@@ -50,8 +50,7 @@ export const READS: Readonly<Record<string, Tool>> = {
     route: 'GET /jobs/runs',
   },
   run: {
-    description:
-      'Shows a run: its error, other attempts, steps and waits, log lines and what people did to it.',
+    description: 'Shows a run: its error, other attempts, steps and waits, log lines and activity.',
     input: z.object({ id }),
     route: 'GET /jobs/runs/:id',
   },

@@ -2,7 +2,7 @@
 import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Client, type CallToolResult } from '@modelcontextprotocol/client'
+import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import pg from 'pg'
@@ -49,10 +49,7 @@ async function asAgent(
   })
   await client.connect(transport)
   async function callTool(name: string, given: Record<string, unknown> = {}) {
-    const { content, isError } = (await client.callTool({
-      name,
-      arguments: given,
-    })) as CallToolResult
+    const { content, isError } = await client.callTool({ name, arguments: given })
     const [first] = content
     return { text: first?.type === 'text' ? first.text : '', isError }
   }
