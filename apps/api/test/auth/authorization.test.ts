@@ -94,6 +94,7 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/runs/:id/approve': admin(404, { body: reason }),
   'POST /api/jobs/runs/:id/payload': owner(404),
   'POST /api/jobs/work/:workId/payload': owner(404),
+  'POST /api/jobs/work/:workId/run-again': admin(404, { body: reason }),
   'GET /api/jobs/events': admin(200),
   'GET /api/jobs/named/:name/ticks': admin(200),
   'POST /api/jobs/named/:name/run': admin(202, { body: reason }),

@@ -386,11 +386,13 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       handler: own?.handler ?? handlerOf(job),
       execute: job.isolate === null ? (run) => guard.execute(run, perform) : isolation.execute,
     }
-    return (work: Taken) =>
-      performRun(its, work, manner).finally(() => {
-        // It may wait for what is there already, or its parent for it.
-        if (job.steps !== null || work.facts.child) answers.look()
+    return (work: Taken) => {
+      // It may wait for what is there already, or its parent for it. The callback must not keep the payload.
+      const isAwaited = job.steps !== null || !!work.facts.child
+      return performRun(its, work, manner).finally(() => {
+        if (isAwaited) answers.look()
       })
+    }
   }
 
   /** A host may load its handlers when they are read. Read at the call, so that where that fails the run does, and no other. */
