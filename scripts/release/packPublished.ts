@@ -152,7 +152,7 @@ async function buildConsole(root: string, target: string): Promise<void> {
   await rm(folder, { recursive: true })
 }
 
-/** Copies into each module what it imports of these packages, so that no product installs the nine tenths that nobody uses. */
+/** Bundles into each module what it imports from these packages. Products then do not install the unused parts. */
 async function inlinePackages(built: string): Promise<void> {
   for (const folder of PUBLISHED) {
     for (const file of await listAll(join(built, folder, 'dist'))) {

@@ -8,9 +8,9 @@ import type { Terminal } from '../command/runCommand.ts'
 /*
  * A worker under `roundsman dev`:
  *
- *   loading   Its process loads the configuration and the handlers. The worker before goes on.
- *   ready     It has loaded all: every worker before gets SIGTERM, and drains as at a deployment.
- *   failed    It ended while loading. The worker before, if there is one, stays until a file changes.
+ *   loading   Its process loads the configuration and the handlers. The previous worker continues.
+ *   ready     It has loaded all: every previous worker gets SIGTERM, and drains as at a deployment.
+ *   failed    It ended while loading. The previous worker, if there is one, stays until a file changes.
  *   ended     It ended by itself, as without a database: another starts after 5 s.
  */
 

@@ -340,11 +340,11 @@ const END_RUNS = endSql({
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
-/** Somebody has asked to cancel a run whose work goes on, whatever has ended the run: it goes on at once, to undo what it has done. */
+/** Cancelled durable work continues at once, whatever ended its run, so that its handler can undo earlier steps. */
 const IS_CANCELLED = `("cancelledAt" is not null and "isDurable")`
 /** Its claim's row is as old as its start. */
 const BEGUN_AT = `coalesce(("facts" ->> 'begunAt')::timestamptz, "createdAt")`
-/** At its deadline it goes on as well, and ends then. */
+/** When the work continues, at the latest at its deadline: its next run then ends it. */
 const WHEN_OVER = `case when ${IS_CANCELLED} then now()
   else coalesce(least("until", ${AFTER_DELAY}, ${BEGUN_AT} + "deadlineMs" * interval '1 millisecond'), ${NEVER_DUE}) end`
 const END_DURABLE = endSql({

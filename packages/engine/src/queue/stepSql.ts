@@ -240,9 +240,9 @@ export const ANSWER_DOUBT_SQL = `
   select "name", pg_current_xact_id()::text as "transactionId" from answered`
 
 /**
- * The step whose failure has made a dead letter of `free` is tried again, with all its retries; what a cancellation has ended waits
- * again. Other memos stay, but for those from the place `from` on, where that is not null. An effect in doubt stays in doubt: it
- * keeps its row, and the key with which it was called.
+ * Deletes memos of the dead letters in `free`, so that their steps are called again. These are the step whose failure made the dead
+ * letter, steps that a cancellation ended, and steps from the place `from` on unless that is null. An effect in doubt keeps its row and
+ * its key.
  */
 export const goOnSql = (from: string) => `, retried as (
     delete from "JobStep" step using free
