@@ -134,9 +134,9 @@ async function list(name: string | undefined, { values, terminal, source }: Call
   const position = next && formatPosition(next)
   const names = new Set(work.map((one) => one.name))
   const paused = [...pauses.values()].filter((queue) => names.has(queue.name))
-  if (values.json) return print(terminal, { work, total, next: position, pausedQueues: paused })
   // A job that left the catalogue may still have work.
   if (work.length === 0 && name !== undefined) refuseUnknownJob(name, product)
+  if (values.json) return print(terminal, { work, total, next: position, pausedQueues: paused })
   const layout = standardLayout(terminal.stdout)
   const isNarrowed = [name, label, key, after].some((one) => one !== undefined)
   const none = isNarrowed ? 'No waiting work matches.' : 'Nothing waits.'

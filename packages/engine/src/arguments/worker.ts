@@ -244,18 +244,15 @@ export function refuseHandlerOf(own: Pick<Job, 'name'>, handlers: object): void 
   )
 }
 
-/** `only` names jobs of the worker, at least one. */
-export function expectKnown(only: readonly string[] | undefined, jobs: readonly Job[]): void {
-  if (only === undefined) return
-  if (only.length === 0)
-    throw new ArgumentError(
-      'only',
-      'names no job, and the worker would do nothing; name one, or leave it out',
-    )
-  const known = jobs.map(({ name }) => name)
-  const unknown = only.find((name) => !known.includes(name))
+/** Each of `names`, the value of the option `option`, is a job of the worker. */
+export function expectKnown(
+  option: 'only' | 'except',
+  names: readonly string[],
+  known: readonly string[],
+): void {
+  const unknown = names.find((name) => !known.includes(name))
   if (unknown === undefined) return
   const meant = findNearest(unknown, known)
   const remedy = meant === null ? `; there are ${known.join(', ')}` : `: did you mean ${meant}?`
-  throw new ArgumentError('only', `names ${tell(unknown)}, which is no job of this worker${remedy}`)
+  throw new ArgumentError(option, `names ${tell(unknown)}, which is no job of this worker${remedy}`)
 }

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { ArgumentError } from '../values/argument.ts'
 import { isEngineJob, pruneJobRuns, withEngineJobs } from '../job/engineJobs.ts'
 import { expectHandlers } from '../arguments/handlers.ts'
 import { expectKnown, refuseHandlerOf } from '../arguments/worker.ts'
@@ -7,7 +8,8 @@ import type { Job } from '../job/defineJob.ts'
 /**
  * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane.
  * `unused` has the names of handlers without a job.
- * @throws ArgumentError when a job has no handler, a handler is of one of the engine's own jobs, or `only` names an unknown job
+ * @throws ArgumentError when a job has no handler, a handler is of one of the engine's own jobs, `only` or `except` names an
+ * unknown job, or `only` names none
  */
 export function chooseJobs(options: {
   jobs: readonly Job[]
@@ -22,7 +24,15 @@ export function chooseJobs(options: {
     retention === false
       ? options.jobs.filter((job) => !isEngineJob(job))
       : withEngineJobs(options.jobs)
-  expectKnown(only, jobs)
+  const known = jobs.map(({ name }) => name)
+  if (only?.length === 0)
+    throw new ArgumentError(
+      'only',
+      'names no job, and the worker would do nothing; name one, or leave it out',
+    )
+  expectKnown('only', only ?? [], known)
+  // A worker without retention has no job of the engine, and may still except it.
+  expectKnown('except', except, [...new Set([...known, pruneJobRuns.name])])
   const isTaken = ({ name }: Job) =>
     !except.includes(name) && (only === undefined || only.includes(name))
   const taken = jobs.filter(isTaken)
