@@ -17,6 +17,12 @@ const OF_TESTS = /(?:^|\/)(?:test|e2e)\//
 const TITLE = /(?<!\*)\*([^*]{4,})\*(?!\*)/g
 /** Pages for other products, where commands are theirs. */
 const OF_OTHERS = /^docs\/(?:adopting|quickStart|(?:recipes|frameworks)\/\w+|comingFrom\/\w+)\.md$/
+/** Pages for products that use the packages. The page of the environment alone has this repository's own product. */
+const FOR_PRODUCTS =
+  /^docs\/(?!(?:adr|reference)\/|(?:architecture|environment|guarantees|mail|releasing)\.md)/
+const ENVIRONMENT = 'docs/environment.md'
+/** Variables that every product has. */
+const OF_ALL: ReadonlySet<string> = new Set(['DATABASE_URL', 'HOST', 'NODE_ENV', 'PORT'])
 /** Variables that libraries read themselves. */
 const OF_LIBRARIES = /^(?:NEXT|NODE|OTEL|PG)_?[A-Z]/
 
@@ -33,6 +39,7 @@ export async function checkDocuments(root: string): Promise<readonly string[]> {
     paths: new Set(files.flatMap(withFolders)),
     scripts: await readScripts(root),
     headings: new Map([...texts].map(([path, text]) => [path, headingsOf(text)])),
+    own: variablesOf(texts.get(ENVIRONMENT) ?? ''),
     ...(await findVariables(root, files)),
   }
   const reference = await renderReference(root)
@@ -54,6 +61,8 @@ interface Known {
   scripts: ReadonlySet<string>
   headings: ReadonlyMap<string, ReadonlySet<string>>
   variables: ReadonlySet<string>
+  /** Variables of this repository's own product. */
+  own: ReadonlySet<string>
   /** How the names of variables end that are put together, such as one for each job. */
   suffixes: readonly string[]
 }
@@ -83,17 +92,20 @@ function checkDocument(path: string, text: string, known: Known): string[] {
     for (const code of isCommand ? [line] : spans) {
       for (const [, options = '', name = ''] of code.matchAll(PNPM)) {
         // A command in another workspace is that workspace's.
-        if (/--dir|--filter/.test(options) || PNPM_COMMANDS.has(name) || known.scripts.has(name))
-          continue
+        if (/--dir|--filter/.test(options) || PNPM_COMMANDS.has(name)) continue
         // These pages speak of scripts of another product.
         if (OF_OTHERS.test(path)) continue
-        report(`there is no script for \`pnpm ${name}\``)
+        if (!known.scripts.has(name)) report(`there is no script for \`pnpm ${name}\``)
+        else if (FOR_PRODUCTS.test(path)) report(`\`pnpm ${name}\` belongs in ${ENVIRONMENT}`)
       }
     }
     for (const code of spans) {
       const name = /^([A-Z][A-Z0-9_]*)(?:=.*)?$/.exec(code)?.[1] ?? ''
       if (VARIABLE.test(name) && !isRead(name, known)) {
         report(`nothing reads or says ${name}`)
+      }
+      if (FOR_PRODUCTS.test(path) && known.own.has(name)) {
+        report(`${name} belongs in ${ENVIRONMENT}`)
       }
       if (PATH.test(code) && findPath(path, code, known) === undefined) {
         report(`there is no ${code}`)
@@ -187,6 +199,13 @@ function headingsOf(text: string): Set<string> {
 async function readScripts(root: string): Promise<Set<string>> {
   const text = await readFile(join(root, 'package.json'), 'utf8')
   return new Set(Object.keys((JSON.parse(text) as { scripts?: object }).scripts ?? {}))
+}
+
+/** The variables of a page's tables, without those that every product has. */
+function variablesOf(text: string): Set<string> {
+  const cells = [...text.matchAll(/^\| (`[A-Z].*?) \|/gm)].map(([, cell = '']) => cell)
+  const names = cells.flatMap((cell) => cell.match(/(?<=`)[A-Z][A-Z0-9_]+(?=`)/g) ?? [])
+  return new Set(names.filter((name) => !OF_ALL.has(name)))
 }
 
 /** Finds all words in capitals that stand anywhere but in a document. */

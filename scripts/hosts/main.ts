@@ -14,8 +14,8 @@ import { takeIn } from './takeIn.ts'
 const USAGE = `Usage: pnpm test:hosts [product…] [--keep]
 
 Serves the packages by a registry on loopback, and takes them into these products outside of
-the repository by what docs/frameworks/fastify.md and docs/recipes/nextjs.md say, counting
-commands and lines:
+the repository by what their pages in docs/frameworks and docs/recipes say, counting commands
+and lines:
 
 ${PRODUCTS.map(({ name, kind }) => `  ${name.padEnd(10)} ${kind}`).join('\n')}
 

@@ -138,4 +138,41 @@ export const PRODUCTS: readonly Product[] = [
     act: { path: '/api/books', body: (n) => ({ title: `New ${n}` }) },
     env: { SESSION_SECRET, NEXT_TELEMETRY_DISABLED: '1' },
   },
+  {
+    name: 'bakery',
+    page: 'docs/frameworks/nuxt.md',
+    heading: 'Into your product',
+    kind: 'npm, Nuxt, pg, vitest',
+    prepare: ['npm install', 'npx nuxt prepare', 'node scripts/migrate.mjs'],
+    check: 'npx tsc --noEmit --project .nuxt/tsconfig.server.json',
+    test: 'npm test',
+    start: 'npx nuxt dev --host 127.0.0.1',
+    production: [
+      {
+        what: 'built',
+        build: [
+          'npx nuxt build',
+          'npm run worker:build',
+          // The image has none of these.
+          'mkdir away && mv node_modules server app roundsman.config.ts away',
+        ],
+        start: ['node .output/server/index.mjs', 'node .roundsman/worker.mjs'],
+        after: 'mv away/* .',
+      },
+    ],
+    cli: 'npx roundsman',
+    update: 'npm install roundsman@next @roundsman/engine@next @roundsman/admin@next',
+    seed: `
+      insert into bakers (name, password, is_owner) values ('Ana', '${HASH}', true), ('Rui', '${HASH}', false);
+      insert into orders (item) select 'Bread ' || n from generate_series(1, 50) n`,
+    logIn: {
+      path: '/api/login',
+      admin: { name: 'Ana', password: PASSWORD },
+      other: { name: 'Rui', password: PASSWORD },
+      console: '/admin/jobs/',
+      api: '/admin/jobs/api',
+    },
+    act: { path: '/api/orders', body: (n) => ({ item: `Rye ${n}` }) },
+    env: { SESSION_SECRET },
+  },
 ]

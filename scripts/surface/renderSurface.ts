@@ -46,6 +46,7 @@ export async function renderSurface(root: string): Promise<string> {
     ...listCommands(await readFile(join(root, 'docs/reference/commands.md'), 'utf8')),
     ...listRoutes(api),
     ...listErrorCodes(await readFile(join(root, 'docs/runbook.md'), 'utf8')),
+    ...listErrorCodes(await readFile(join(root, 'docs/environment.md'), 'utf8')),
     ...listMetrics(sources),
     ...listKinds(sources),
     ...(await listTables(sql)),
@@ -115,9 +116,9 @@ function listRoutes({ paths }: ApiDocument): Item[] {
   )
 }
 
-/** Lists the codes of the runbook. A test holds them to those that the code throws. */
-function listErrorCodes(runbook: string): Item[] {
-  const [, table = ''] = /^## Error codes\n([^]*?)^## /m.exec(runbook) ?? []
+/** Lists the codes that a page explains. A test compares them with those that the code throws. */
+function listErrorCodes(page: string): Item[] {
+  const [, table = ''] = /^## Error codes\n([^]*?)^## /m.exec(page) ?? []
   return [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell = '']) =>
     [...cell.matchAll(/`(\w+)`/g)].map(([, code = '']): Item => ['errorCode', code, '']),
   )

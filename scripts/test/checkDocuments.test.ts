@@ -5,10 +5,10 @@ import { writeTree } from './writeTree.ts'
 
 const CODE = {
   'package.json': '{ "scripts": { "serve": "node src/main.ts", "db:fill": "node fill.ts" } }',
-  'src/main.ts': 'listen(process.env.SERVE_PORT, process.env[`${name}_HOST`])',
+  'src/main.ts': 'listen(process.env.SERVE_PORT, process.env.DATABASE_URL, process.env[`${name}_HOST`])',
 }
 
-async function check(text: string, path = 'docs/page.md'): Promise<readonly string[]> {
+async function check(text: string, path = 'docs/architecture.md'): Promise<readonly string[]> {
   return await checkDocuments(
     await writeTree({ ...CODE, 'docs/other.md': '# One thing', [path]: text }),
   )
@@ -36,12 +36,26 @@ it.each([
   ['set `SERVE_PROT`', 'nothing reads or says SERVE_PROT'],
   ['see `src/mian.ts`', 'there is no src/mian.ts'],
 ])('finds what %s names in vain', async (text, problem) => {
-  expect(await check(`\n${text}`)).toEqual([`docs/page.md:2: ${problem}`])
+  expect(await check(`\n${text}`)).toEqual([`docs/architecture.md:2: ${problem}`])
+})
+
+it('finds names of the own product of this repository on a page for products', async () => {
+  const environment = '| variable | default |\n|---|---|\n| `SERVE_PORT`, `DATABASE_URL` | none |\n'
+  const tree = await writeTree({
+    ...CODE,
+    'docs/environment.md': environment,
+    'docs/scaling.md': 'set `SERVE_PORT=1` and `DATABASE_URL`, then `pnpm serve`',
+    'docs/adopting.md': 'then `pnpm serve`',
+  })
+  expect(await checkDocuments(tree)).toEqual([
+    'docs/scaling.md:1: `pnpm serve` belongs in docs/environment.md',
+    'docs/scaling.md:1: SERVE_PORT belongs in docs/environment.md',
+  ])
 })
 
 it('finds a command that is not there in a block of them', async () => {
   expect(await check('```sh\ncd x && pnpm sevre\n```')).toEqual([
-    'docs/page.md:2: there is no script for `pnpm sevre`',
+    'docs/architecture.md:2: there is no script for `pnpm sevre`',
   ])
 })
 

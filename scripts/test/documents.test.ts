@@ -85,7 +85,7 @@ test('every route that the documents name is there', () => {
   expect(missing).toEqual([])
 })
 
-test('the runbook explains every code that a run can end with, and no other', async () => {
+test('runbook and environment explain every code that a run can end with, and no other', async () => {
   const thrown = new Set(
     [
       ...sourcesOfRuns.matchAll(
@@ -97,7 +97,9 @@ test('the runbook explains every code that a run can end with, and no other', as
   // What a handler throws with a code of the engine's own.
   for (const code of ['cancelled', 'expired', 'guard_blocked', 'drained', 'worker_lost'])
     thrown.add(`handler_${code}`)
-  const table = section(runbook(), '## Error codes')
+  const table = ['runbook', 'environment']
+    .map((name) => section(pageOf(name), '## Error codes'))
+    .join('\n')
   const explained = new Set(
     [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell = '']) =>
       [...cell.matchAll(/`(\w+)`/g)].map(([, code]) => code),
@@ -109,7 +111,7 @@ test('the runbook explains every code that a run can end with, and no other', as
 })
 
 test('every log line that the runbook explains is one that is written', () => {
-  const lines = [...section(runbook(), '## Log lines').matchAll(/^\| (`.*?) \|/gm)].flatMap(
+  const lines = [...section(pageOf('runbook'), '## Log lines').matchAll(/^\| (`.*?) \|/gm)].flatMap(
     ([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, line = '']) => line),
   )
   expect(lines.length).toBeGreaterThan(10)
@@ -121,7 +123,7 @@ test('the runbook has each kind of problem, by the word by which the console say
   const labels = (list?.text ?? '').matchAll(/^ {2}(\w+): '([A-Z].+)',$/gm)
   const said = [...labels].map(([, kind, word]) => `**${word}** \`${kind}\``)
   expect(said).toHaveLength(15)
-  const table = section(runbook(), '## What needs attention')
+  const table = section(pageOf('runbook'), '## What needs attention')
   expect(said.filter((one) => !table.includes(one))).toEqual([])
 })
 
@@ -145,8 +147,8 @@ test('the changes that CONTRIBUTING leads through touch five files at most, whic
   }
 })
 
-function runbook(): string {
-  return documents.find(({ path }) => path === 'docs/runbook.md')?.text ?? ''
+function pageOf(name: string): string {
+  return documents.find(({ path }) => path === `docs/${name}.md`)?.text ?? ''
 }
 
 function section(text: string, heading: string): string {

@@ -22,10 +22,14 @@ interface KnownMetric {
 let all: KnownMetric[]
 /** Our own among them. */
 let metrics: KnownMetric[]
+/** The page for all products, and that of this repository's own. */
 let page: string
 
 beforeAll(async () => {
-  page = await readFile(join(WORKSPACE_ROOT, 'docs/observability.md'), 'utf8')
+  const pages = ['docs/observability.md', 'docs/environment.md'].map((path) =>
+    readFile(join(WORKSPACE_ROOT, path), 'utf8'),
+  )
+  page = (await Promise.all(pages)).join('\n')
   const worker = createWorkerMetrics('1')
   createRunMetrics(worker, [])
   withEmailCounts({ send: async () => ({ kind: 'sent' }), close: () => undefined }, worker.registry)
@@ -58,8 +62,7 @@ beforeAll(async () => {
 })
 
 it('has a row for each metric, with its labels', () => {
-  const table = page.slice(page.indexOf('| metric |'), page.indexOf('## Traces'))
-  const rows = table.split('\n')
+  const rows = page.split('\n').filter((line) => line.startsWith('| `'))
   for (const { name, labels } of metrics) {
     const row = rows.find((each) => each.includes(`\`${name}\``))
     expect(row, name).toBeDefined()

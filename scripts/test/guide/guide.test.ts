@@ -35,7 +35,13 @@ beforeAll(async () => {
   const frameworks = ['express', 'nest', 'node', 'openTelemetry', 'sentry'].map(
     (name) => `docs/frameworks/${name}.md`,
   )
-  guide = await openGuide(['README.md', 'docs/quickStart.md', ...frameworks, ...pages])
+  guide = await openGuide([
+    'README.md',
+    'docs/quickStart.md',
+    'docs/observability.md',
+    ...frameworks,
+    ...pages,
+  ])
 })
 afterAll(() => guide.close())
 

@@ -47,10 +47,10 @@ export async function openGuide(pages: readonly string[]): Promise<Guide> {
 }
 
 /**
- * Commands, drawings, statements, which `documents.test.ts` runs, and `typescript`: programs of products that this workspace does
- * not install.
+ * Commands, drawings, answers, statements, which `documents.test.ts` runs, and `typescript`: programs of products that this
+ * workspace does not install.
  */
-const NOT_HERE: ReadonlySet<string> = new Set(['sh', 'text', 'sql', 'typescript'])
+const NOT_HERE: ReadonlySet<string> = new Set(['sh', 'text', 'json', 'sql', 'typescript'])
 
 /** As strict as the strictest product. */
 const TSCONFIG = {

@@ -61,7 +61,7 @@ export async function planInit(found: ProductFacts, hasLocalPostgres = false): P
     {
       path: 'package.json',
       before: facts.manifestText,
-      text: editManifest(facts, scripts, hasLocalPostgres),
+      text: editManifest(facts, scripts, neededVersions(facts, places, hasLocalPostgres)),
     },
   ]
   return {
@@ -219,12 +219,11 @@ function nameScripts({ manifest }: ProductFacts, worker: string) {
 function editManifest(
   facts: ProductFacts,
   scripts: Record<string, string>,
-  hasLocalPostgres: boolean,
+  { shipped, forDevelopment }: ReturnType<typeof neededVersions>,
 ): string {
   const known = dependenciesOf(facts.manifest)
   const missing = (versions: Record<string, string>) =>
     Object.fromEntries(Object.entries(versions).filter(([name]) => !(name in known)))
-  const { shipped, forDevelopment } = neededVersions(facts, hasLocalPostgres)
   let text = addEntries(tellJest(facts), 'scripts', scripts)
   text = addEntries(text, 'dependencies', missing(shipped))
   return addEntries(text, 'devDependencies', missing(forDevelopment))
@@ -247,13 +246,15 @@ function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string 
 export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1', rolldown: '1.2.19' } as const
 
 /** Our own packages have one version, that of this package. */
-function neededVersions(facts: ProductFacts, hasLocalPostgres: boolean) {
+function neededVersions(facts: ProductFacts, places: Places, hasLocalPostgres: boolean) {
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
   const ours = (name: string) => ({ [name]: `${facts.versionPrefix}${version}` })
   const other = (name: keyof typeof VERSIONS) => ({
     [name]: `${facts.versionPrefix}${VERSIONS[name]}`,
   })
   const isPg = facts.database === null || facts.database === 'pg'
+  // The built worker also migrates. A worker of the product's own leaves that to the command line, in production too.
+  const isBuilt = places.worker === null
   return {
     shipped: {
       ...ours('@roundsman/engine'),
@@ -262,9 +263,10 @@ function neededVersions(facts: ProductFacts, hasLocalPostgres: boolean) {
         : ours(facts.framework === 'fastify' ? '@roundsman/fastify' : '@roundsman/admin')),
       // Next.js leaves pg outside of its bundles, and looks for it from the product, where pnpm shows no dependency of ours.
       ...(isPg || facts.framework === 'next' ? other('pg') : {}),
-      ...ours('roundsman'),
+      ...(isBuilt ? {} : ours('roundsman')),
     },
     forDevelopment: {
+      ...(isBuilt ? ours('roundsman') : {}),
       // Of `roundsman build` and `new`.
       ...other('rolldown'),
       ...(isPg && facts.hasTypeScript ? other('@types/pg') : {}),

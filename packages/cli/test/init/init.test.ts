@@ -431,8 +431,11 @@ for (const file of ['.env.local', '.env'])`)
   const { scripts, dependencies, devDependencies } = await readManifest(root)
   expect(scripts).toMatchObject({ worker: 'roundsman dev', 'worker:build': 'roundsman build' })
   expect(Object.keys(dependencies)).toEqual(
-    expect.arrayContaining(['@roundsman/admin', '@roundsman/engine', 'pg', 'roundsman']),
+    expect.arrayContaining(['@roundsman/admin', '@roundsman/engine', 'pg']),
   )
+  // The built worker needs no command line, and migrates too.
+  expect(dependencies).not.toHaveProperty('roundsman')
+  expect(Object.keys(devDependencies)).toEqual(expect.arrayContaining(['rolldown', 'roundsman']))
   expect(devDependencies).not.toHaveProperty('tsx')
   expect(stdout).toContain('node --enable-source-maps .roundsman/worker.mjs')
 
@@ -515,8 +518,9 @@ it.each([
     'src/app.ts': '',
   })
   const { stdout } = await init(root)
-  const { scripts } = await readManifest(root)
+  const { scripts, devDependencies } = await readManifest(root)
   expect(scripts).toMatchObject({ worker: 'roundsman dev', 'worker:build': 'roundsman build' })
+  expect(devDependencies).toHaveProperty('roundsman')
   const [, production = ''] = /In production:\n((?: {2}.+\n)+)/.exec(stdout) ?? []
   expect(production.trim().split(/\n\s*/)).toEqual([
     'npm run worker:build',

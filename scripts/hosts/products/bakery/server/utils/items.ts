@@ -1,0 +1,1 @@
+export const tidyItem = (item: string) => item.trim().replace(/\s+/g, ' ')
