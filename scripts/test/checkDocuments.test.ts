@@ -5,7 +5,8 @@ import { writeTree } from './writeTree.ts'
 
 const CODE = {
   'package.json': '{ "scripts": { "serve": "node src/main.ts", "db:fill": "node fill.ts" } }',
-  'src/main.ts': 'listen(process.env.SERVE_PORT, process.env.DATABASE_URL, process.env[`${name}_HOST`])',
+  'src/main.ts':
+    'listen(process.env.SERVE_PORT, process.env.DATABASE_URL, process.env[`${name}_HOST`])',
 }
 
 async function check(text: string, path = 'docs/architecture.md'): Promise<readonly string[]> {

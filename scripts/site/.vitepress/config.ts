@@ -2,6 +2,7 @@ import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { defineConfig, type DefaultTheme, type MarkdownEnv, type MarkdownRenderer } from 'vitepress'
 import llmstxt from 'vitepress-plugin-llms'
+import { checkSearch } from '../checkSearch.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 
@@ -102,13 +103,41 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
   ]),
 ]
 
+/** Functions here are sent to the browser as text, so all that they need stands in them. */
+const SEARCH = {
+  options: {
+    processTerm: (term: string) =>
+      /^(a|an|and|are|at|be|by|do|does|for|how|i|in|is|it|my|of|on|or|the|to|what|when|with)$/i.test(
+        term,
+      )
+        ? null
+        : term.toLowerCase(),
+  },
+  searchOptions: {
+    // First pages for users, last pages for contributors.
+    boostDocument: (id: string) =>
+      /concepts/.test(id)
+        ? 6
+        : /recipes|frameworks|adopting|questions|quickStart|testing|timeZones|runbook|observability|scaling/.test(
+              id,
+            )
+          ? 3
+          : /reports|adr|[A-Z]{8}|guarantees|architecture|agents|environment|docs\/commands/.test(
+                id,
+              )
+            ? 0.2
+            : 1,
+  },
+}
+
 // The repository is the root of the pages, so that a link holds here and on the repository's own page alike.
 export default defineConfig({
   srcDir: '../..',
   srcExclude: ['**/node_modules/**', '**/dist/**', '.changeset/**', '.data/**', 'scripts/**'],
   rewrites: { 'README.md': 'index.md' },
-  buildEnd({ outDir }) {
+  async buildEnd({ outDir }) {
     for (const file of linkedFiles) cpSync(join(ROOT, file), join(outDir, file))
+    await checkSearch(outDir, SEARCH)
   },
   // Where no heading stands beside the text, it has the room.
   transformPageData({ filePath, frontmatter }) {
@@ -146,35 +175,12 @@ export default defineConfig({
     ],
   },
   themeConfig: {
-    nav: [{ text: 'Get started', link: '/docs/quickStart' }],
+    nav: [{ text: 'Get started', link: '/docs/quickStart' }, ...repositoryLink()],
     search: {
       provider: 'local',
       options: {
         detailedView: true,
-        miniSearch: {
-          options: {
-            // Sent to the browser as text, so the words stand in it.
-            processTerm: (term: string) =>
-              /^(a|an|and|are|at|be|by|do|does|for|how|i|in|is|it|my|of|on|or|the|to|what|when|with)$/i.test(
-                term,
-              )
-                ? null
-                : term.toLowerCase(),
-          },
-          searchOptions: {
-            // Sent to the browser as text. First what users ask for, last what those ask who work on it.
-            boostDocument: (id: string) =>
-              /concepts/.test(id)
-                ? 6
-                : /recipes|frameworks|adopting|questions|testing|timeZones|runbook|observability/.test(
-                      id,
-                    )
-                  ? 3
-                  : /reports|adr|[A-Z]{8}|guarantees|architecture|agents|docs\/commands/.test(id)
-                    ? 0.2
-                    : 1,
-          },
-        },
+        miniSearch: SEARCH,
       },
     },
     outline: [2, 3],
@@ -188,6 +194,15 @@ function group(
   ...items: readonly (readonly DefaultTheme.SidebarItem[])[]
 ): DefaultTheme.SidebarItem {
   return { text, items: items.flat() }
+}
+
+/** A link to the repository, if package.json names it. */
+function repositoryLink(): DefaultTheme.NavItem[] {
+  const { repository } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    repository?: { url: string }
+  }
+  const link = repository?.url.replace(/^git\+/, '').replace(/\.git$/, '')
+  return link === undefined ? [] : [{ text: 'Repository', link }]
 }
 
 /** Throws where there is no such page. */

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { parseOptions } from '../command/parseOptions.ts'
 import { ForeseenError, type Command } from '../command/runCommand.ts'
+import { stopWithLauncher } from '../command/stopWithLauncher.ts'
 import { reportLoaded } from '../dev/superviseWorkers.ts'
 import { asForeseen } from '../config/asForeseen.ts'
 import { requireConfig, requireDatabaseUrl } from '../config/openProduct.ts'
@@ -19,6 +20,7 @@ directly, so it needs your sources and their packages; roundsman build writes on
 Exit code: 0 stopped, 1 the environment needs attention, 2 usage`,
   async run(args, { variables }) {
     parseOptions(args, {})
+    stopWithLauncher()
     try {
       const loaded = await requireConfig()
       const databaseUrl = requireDatabaseUrl(loaded, variables)

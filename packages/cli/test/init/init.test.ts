@@ -435,7 +435,9 @@ for (const file of ['.env.local', '.env'])`)
   )
   // The built worker needs no command line, and migrates too.
   expect(dependencies).not.toHaveProperty('roundsman')
-  expect(Object.keys(devDependencies)).toEqual(expect.arrayContaining(['rolldown', 'roundsman']))
+  expect(Object.keys(devDependencies ?? {})).toEqual(
+    expect.arrayContaining(['rolldown', 'roundsman']),
+  )
   expect(devDependencies).not.toHaveProperty('tsx')
   expect(stdout).toContain('node --enable-source-maps .roundsman/worker.mjs')
 
