@@ -2,27 +2,26 @@ import { types } from 'node:util'
 import { Problem } from './http/problem.ts'
 import type { Route, RouteLog } from './route.ts'
 
-/** Who asks, and what they may do. */
+/** The user who makes a request, and their rights. */
 export interface Access {
-  /** A name or an address. The engine records it with what they do, and everybody who may look sees it. */
+  /** A name or an address. The engine records it with each act, and every user with `view` can see it. */
   actor: string
-  /** Whether they may look at jobs, runs and queue. */
+  /** Whether they may see jobs, runs and queue. */
   view: boolean
   /** Whether they may run, pause, cancel, approve, retry and discard. */
   act: boolean
   /**
-   * Whether they may look at payloads, where each look is recorded, and at the messages, causes and log lines of runs. Default:
-   * false.
+   * Whether they may see payloads, where each look is recorded, and the messages, causes and log lines of runs. Default: false.
    */
   payloads?: boolean | undefined
-  /** Their id in log lines. Default: the log does not say who acted. */
+  /** Their id in log lines. Default: the log does not name the user. */
   userId?: string | undefined
 }
 
 /**
- * The host's own answer to who asks. Null refuses with 401. An error with a `statusCode` of 401 or 403 refuses with that,
- * with its message and its `headers`; any other is answered with 500, and logged. An open stream of events asks again
- * every `recheckMs`, with the request that began it.
+ * The host's function that identifies the user of a request. Null refuses with 401. An error with a `statusCode` of 401 or 403
+ * refuses with that status, its message and its `headers`; any other error is answered with 500, and logged. For an open stream
+ * of events it is called again every `recheckMs`, with the first request.
  */
 export type Authorize<Asking = Request> = (
   request: Asking,
@@ -31,9 +30,9 @@ export type Authorize<Asking = Request> = (
 type Ask = () => Access | null | Promise<Access | null>
 
 /**
- * Asks the host who asks.
+ * Asks the host for the user of a request.
  * @throws Problem 401 or 403
- * @throws TypeError which names the part of the access that is none
+ * @throws TypeError which names the invalid right
  */
 export async function admit(ask: Ask, may: Route['may']): Promise<Access> {
   const access = readAccess(await askHost(ask))
@@ -44,14 +43,14 @@ export async function admit(ask: Ask, may: Route['may']): Promise<Access> {
   })
 }
 
-/** What is answered where somebody may not do something. */
+/** The answers to users without a right. */
 export const REFUSED = {
   view: 'You don’t have access to the jobs',
   act: 'You may look at the jobs but not change them',
   payloads: 'You may look at the jobs but not at payloads',
 } as const satisfies Record<Route['may'], string>
 
-/** Reads each part once, since a getter may return something else the next time. */
+/** Reads each property once, since a getter may return another value the next time. */
 function readAccess(returned: unknown): Access | null {
   if (returned === null) return null
   const { actor, view, act, payloads = false, userId } = (returned ?? {}) as Partial<Access>
@@ -60,7 +59,7 @@ function readAccess(returned: unknown): Access | null {
       'authorize must return { actor, view, act } with a name as actor, or null to refuse',
     )
   const rights = Object.entries<unknown>({ view, act, payloads })
-  // The rejection of a promise that stands for a right has no other listener.
+  // The rejection of a promise given as a right has no other handler.
   for (const [, given] of rights) if (types.isPromise(given)) given.catch(() => undefined)
   for (const [right, given] of rights) {
     if (typeof given === 'boolean') continue
@@ -85,8 +84,8 @@ async function askHost(ask: Ask): Promise<unknown> {
 class AuthorizeError extends Error {}
 
 /**
- * What they may do by now; null when they may not look any more.
- * @throws AuthorizeError when `authorize` threw, which says nothing about who asks
+ * The user's current rights. Null if they may no longer see the console.
+ * @throws AuthorizeError if `authorize` threw, which does not mean a refusal
  */
 export async function stillMayView(ask: Ask, log: RouteLog): Promise<Access | null> {
   try {
@@ -98,7 +97,7 @@ export async function stillMayView(ask: Ask, log: RouteLog): Promise<Access | nu
   }
 }
 
-/** Whether the host refuses by this error, as its own log-in does. */
+/** Whether the host refuses with this error, as its own log-in does. */
 export function isRefusal(error: unknown): error is Error & { statusCode: 401 | 403 } {
   const { statusCode } = (error ?? {}) as { statusCode?: unknown }
   return error instanceof Error && (statusCode === 401 || statusCode === 403)
@@ -107,9 +106,9 @@ export function isRefusal(error: unknown): error is Error & { statusCode: 401 | 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Refuses a change that a browser sends for another site, with cookies or HTTP's own log-in. It trusts Sec-Fetch-Site, or
- * else Origin: a client that sends neither is no browser. No browser sends a bearer token by itself, but a page of another
- * site may add one to a cookie: the token counts only without a cookie, by which the host might know who asks.
+ * Refuses a change that a browser sends for another site, with cookies or HTTP's own log-in. It trusts Sec-Fetch-Site,
+ * otherwise Origin: a client that sends neither is not a browser. A browser sends no bearer token by itself, but a page of
+ * another site may add one to a cookie. So the token counts only without a cookie, which might identify the user for the host.
  * @throws Problem 403
  */
 export function refuseForeignOrigin(method: string, headers: Headers): void {
@@ -128,13 +127,13 @@ export function refuseForeignOrigin(method: string, headers: Headers): void {
 }
 
 /**
- * Whether the origin is the server's, by the name that the client or its proxy says. A page of another site can set neither
+ * Whether the origin is the server's, by the name that the client or its proxy sends. A page of another site can set neither
  * header: browsers ask the server before they send X-Forwarded-Host for a page, and no answer here allows it.
  */
 function isOf(origin: string, headers: Headers): boolean {
   const url = URL.parse(origin)
   const hosts = [headers.get('host'), headers.get('x-forwarded-host')?.split(',')[0]?.trim()]
-  // Either side may spell out the default port.
+  // Either side may include the default port.
   return (
     url !== null &&
     hosts.some((host) => host && URL.parse(`${url.protocol}//${host}`)?.host === url.host)

@@ -20,17 +20,17 @@ import { z } from 'zod'
 import { nextPageCursor } from './http/pageCursor.ts'
 
 /*
- * What the console gets over HTTP, here with /api as the prefix that a host may choose. Instants are ISO 8601 in UTC,
- * durations milliseconds. Runs, dead letters, waiting work, ticks (GET /api/jobs/named/:name/ticks) and all actions are the
- * routes that programs use too. The console imports only types.
+ * The console's HTTP routes, here with /api as the prefix that a host may choose. Instants are ISO 8601 in UTC, durations
+ * milliseconds. Runs, dead letters, waiting work, ticks (GET /api/jobs/named/:name/ticks) and all actions use the routes that
+ * programs use, too. The console imports only types.
  *
- * The host knows who looks, and GET /api/console/access tells. A host with sessions for the console (`hasSessions`) logs in
- * by POST /api/console/session {email, password}: 200 and a session cookie that scripts can't read, else 401 or 403. GET
- * says who one is (401: nobody), DELETE logs out (204). Every request that changes something then sends the session's
- * csrfToken in the header x-csrf-token.
+ * GET /api/console/access returns the user that the host has identified. A host with sessions for the console (`hasSessions`)
+ * logs users in with POST /api/console/session {email, password}: 200 and a session cookie that scripts cannot read, otherwise
+ * 401 or 403. GET returns the user (401 without one), DELETE logs out (204). Every request that changes something then sends
+ * the session's csrfToken in the header x-csrf-token.
  */
 
-/** What the server writes into the page, as attributes of <meta name="roundsman">. */
+/** The settings that the server writes into the page, as attributes of <meta name="roundsman">. */
 export interface ConsoleSettings {
   /** The console's path, such as `/console`. */
   base: string
@@ -38,9 +38,9 @@ export interface ConsoleSettings {
   api: string
   /** Whether the host has sessions for the console. */
   hasSessions: boolean
-  /** Where somebody logs in who is not logged in; empty when the console does not know. */
+  /** The log-in page; empty if the console does not know it. */
   loginUrl: string
-  /** Where a trace is shown, with `{traceId}` for its id; empty when the console does not know. */
+  /** The address of a trace, with `{traceId}` for its id; empty if the console does not know it. */
   traceUrl: string
 }
 
@@ -51,7 +51,7 @@ export interface ConsoleSession {
 }
 
 export type RunStatus = (typeof RUN_STATUSES)[number]
-/** What became of a run, in people's words: its status, or what its failure really was. */
+/** The outcome of a run in people's words: its status, or the reason of its failure. */
 export type RunOutcome = (typeof RUN_OUTCOMES)[number]
 export type RunTrigger = JobTrigger
 
@@ -91,7 +91,7 @@ export const progressSchema = z.object({
   total: z.number().nullable().describe('Null when the run does not know how much there is to do'),
 })
 
-/** What a job shows of a payload, keyed by the names that it chose. */
+/** The parts of a payload that a job shows, by their names. */
 export type Shown = z.output<typeof shownSchema>
 export const shownSchema = z.record(text, z.union([text, z.number(), flag, z.null()]))
 
@@ -126,7 +126,7 @@ export const heldPayloadSchema = z.object({
     .describe('Without credentials and e-mail addresses, except in the parts that the job shows'),
 })
 
-/** What another person did first, for the error that a later act gets. */
+/** The earlier action of another person, for the error of a later act. */
 export type Earlier = NonNullable<z.output<typeof earlierSchema>>
 export const earlierSchema = actionSchema.omit({ count: true }).optional()
 
@@ -611,27 +611,27 @@ export const waitingWorkSchema = z.object({
 
 export type ConsoleWorkerIdentity = z.output<typeof workerIdentity>
 const workerIdentity = z.object({
-  // Host, process, and a part that no restart repeats: `web-1:4711:0a1b2c3d`.
+  // Host, process, and a part that is unique for each start: `web-1:4711:0a1b2c3d`.
   id: text,
   startedAt: at,
   lastSignAt: at,
   isAlive: flag,
-  // It lives but has given no sign for longer than living workers do: it is stopped, or a handler blocks it.
+  // It is alive but has given no sign for longer than usual: it is stopped, or a handler blocks it.
   isSilent: flag,
-  // The version of the product that it runs; null when it does not say.
+  // The version of the product that it runs; null if not given.
   version: textOrNull,
 })
 
 export type ConsoleWorker = z.output<typeof worker>
 const worker = workerIdentity.omit({ version: true }).extend({
-  // One for each job of which it runs something.
+  // One for each job with a run in this worker.
   lanes: z.array(
     z.object({
       name: text,
       inUse: count,
-      // How many it has; null when only the worker knows.
+      // Its number of slots; null if only the worker knows it.
       of: countOrNull,
-      // The run that has been under way for longest.
+      // The run that has been under way longest.
       oldest: z.object({
         id,
         label: textOrNull,
@@ -642,19 +642,19 @@ const worker = workerIdentity.omit({ version: true }).extend({
   ),
 })
 
-/** The class of an error and the first frame, such as `TypeError at send (src/send.ts:3:4)`; empty when not known. */
+/** The class of an error and the first frame, such as `TypeError at send (src/send.ts:3:4)`; empty if unknown. */
 const thrown = text
 
-/** Runs that started in the last hour, and succeeded or failed by themselves. */
+/** Runs of the last hour that succeeded, or failed by their own fault. */
 export type ConsoleFailures = z.output<typeof failures>
 const failures = z.object({
   runs: count,
   failed: count,
-  // When the first of them started.
+  // The start of the first of them.
   from: at,
-  // Whether the hour had more runs than are counted. The latest are.
+  // Whether the hour had more runs than were counted. The latest were counted.
   isCut: flag,
-  // The code with which most of them failed, and how many did.
+  // The most frequent code of the failures, and its number.
   code: text,
   withCode: count,
 })
@@ -666,17 +666,17 @@ const backlog = z.object({
   due: count,
   // Whether there is more: at most 100,000 pieces of all jobs together are counted.
   isCut: flag,
-  // How long ago the oldest that could start became due; 0 where none could.
+  // How long the oldest startable work has been due; 0 if there is none.
   oldestMs: ms,
-  // How many start a second now.
+  // The current number of starts per second.
   perSecond: z.number(),
-  // Why it waits, in words: `paused`, `12 of 19 wait for paused key acme`, `caught up in 47 s`.
+  // The reason why it waits, in words: `paused`, `12 of 19 wait for paused key acme`, `caught up in 47 s`.
   state: text,
-  // None of it starts, and nobody wants that.
+  // No piece starts, and no user paused it.
   isStuck: flag,
 })
 
-/** Something that is wrong, with one cause; the engine's `Problem` says what each part means. */
+/** A problem with one cause; the engine's `Problem` documents each property. */
 export type ConsoleAttention = z.output<typeof attention>
 const attention = z.object({
   kind: z.enum(PROBLEM_KINDS),
@@ -713,7 +713,7 @@ export const overviewSchema = z.object({
   hours: z.array(
     z.object({ from: at, success: count, failed: count, stopped: count, running: count }),
   ),
-  // Where a version of the workers began within these hours, the oldest first: at most 20, by the latest 1,000 workers.
+  // New versions of the workers within these hours, the oldest first: at most 20, by the latest 1,000 workers.
   versions: z.array(versionStart),
   jobs: z.object({ total: count, scheduled: count, paused: count, late: count }),
 })
@@ -723,24 +723,24 @@ const tick = z.object({
   scheduledFor: at,
   outcome: z.enum(TICK_OUTCOMES),
   reason: textOrNull,
-  // More than 1 when the row stands for several ticks.
+  // More than 1 if the row stands for several ticks.
   count,
-  // The run of its work, once it was enqueued and a worker has taken it.
+  // The run of its work, if it was enqueued and a worker has taken it.
   run: runBrief.nullable(),
 })
 
-/** Nothing of its work is taken until somebody resumes its queue; not to be confused with its schedule. */
+/** The pause of the queue: no worker takes its work until it is resumed. A pause of the schedule is another property. */
 const queuePaused = z.object({ at, by: text, reason: textOrNull }).nullable()
 
-/** What the queue holds of a job. */
+/** The rows of a job in the queue. */
 export type ConsoleQueueJob = z.output<typeof queueJob>
 const queueJob = z.object({
   name: text,
-  // What is due is counted up to 100,000, and so is the rest.
+  // Due work is counted up to 100,000, and so is the rest.
   waiting: count,
-  // Of those, not to be started yet: delayed, or to be retried.
+  // The part that is not due yet: delayed, or waiting for a retry.
   delayed: count,
-  // Whether more waits.
+  // Whether there is more waiting work.
   isWaitingCut: flag,
   active: count,
   // Up to 100,000.
@@ -748,7 +748,7 @@ const queueJob = z.object({
   areDeadLettersCut: flag,
   oldestWaitingAt: atOrNull,
   queuePaused,
-  // Workers live, and none of them takes its work.
+  // Workers are alive, and none of them takes its work.
   isUntaken: flag,
   // It is not in the catalogue, and no living worker takes its work.
   isOrphaned: flag,
@@ -798,18 +798,18 @@ const jobSchema = listedJobSchema.extend({
     .nullable(),
   timeoutMs: ms,
   retry: z.object({ limit: count, delayMs: ms, maxDelayMs: ms }),
-  // How many runs at once in one worker; null when only the worker knows.
+  // Maximum of runs at once in one worker; null if only the worker knows it.
   concurrency: countOrNull,
-  // Whether people may ask for a dry run.
+  // Whether people may request a dry run.
   dryRun: flag,
-  // Whether at most one runs in all workers together.
+  // Whether at most one runs at a time over all workers.
   isExclusive: flag,
-  // Over all workers together, and of one key; null: no such limit.
+  // Maximum over all workers, and for one key; null if there is none.
   globalConcurrency: countOrNull,
   concurrencyPerKey: countOrNull,
-  // In which order keys get their turn; null: its work has none.
+  // The order in which keys get their turn; null if its work has no keys.
   keyOrder: z.enum(KEY_ORDERS).nullable(),
-  // The names of those that it shares with other jobs.
+  // The names of its shared limits.
   limits: z.array(text),
   rateLimit: z.object({ limit: count, perMs: ms, by: z.enum(['job', 'key']) }).nullable(),
   lastRun: runBrief.nullable(),
@@ -817,11 +817,11 @@ const jobSchema = listedJobSchema.extend({
   ticks: z.array(tick),
   // The last 60 runs that ended, without dry runs, the oldest first.
   recentRuns: z.array(runBrief.extend({ durationMs: ms, cleaned: z.number().nullable() })),
-  // Whether it can't run without a payload.
+  // Whether it cannot run without a payload.
   takesPayload: flag,
-  // Those of the last hour; null when none failed.
+  // The failures of the last hour; null if there were none.
   failures: failures.nullable(),
-  // Whether so many fail that the overview lists it under what needs attention.
+  // Whether the overview lists its failures under what needs attention.
   isFailing: flag,
 })
 
@@ -829,7 +829,7 @@ const jobSchema = listedJobSchema.extend({
 export type ConsoleJobs = z.output<typeof jobsSchema>
 export const jobsSchema = z.object({ jobs: z.array(jobSchema) })
 
-/** A span's runs: how many ended how. */
+/** The runs of a span by outcome. */
 const spanOfRuns = {
   success: count,
   failed: count,
@@ -933,38 +933,38 @@ export type ConsoleJobDetail = z.output<typeof jobDetailSchema>
 export const jobDetailSchema = z.object({
   job: jobSchema,
   queue: queueJob,
-  // Those of the last 60 days that had runs, by UTC date.
+  // The days of the last 60 with runs, by UTC date.
   days: z.array(z.object({ date: z.iso.date(), ...spanOfRuns })),
   // Their hours, while no day is older than two days ago; empty otherwise.
   hours: z.array(z.object({ from: at, ...spanOfRuns })),
-  // Null unless some of those before this instant are left out: the latest 50,000 are counted.
+  // Null unless some runs before this instant are left out: the latest 50,000 are counted.
   cutBefore: atOrNull,
-  // Runs that ended within these hours, or within the last 60 days; when they are many, some from each part of that time.
+  // Runs that ended within these hours, or within the last 60 days; if there are many, some from each part of that time.
   sample: z.object({ runs: z.array(runPoint), isPart: flag }),
-  // Where the version of its workers changed within that time, by their first runs of the job, the oldest first: at most 20, among the
+  // New versions of its workers within that time, by their first runs of the job, the oldest first: at most 20, among the
   // latest 20,000 runs.
   versions: z.array(versionStart),
-  // Those of the last 60 ended runs that counted something, with their counts, the oldest first.
+  // The last 60 ended runs with counts, the oldest first.
   counted: z.array(
     z.object({
       id,
       status: z.enum(['success', 'failed']),
       startedAt: at,
       counts: z.record(text, z.number()),
-      // How many due rows it has passed over, such as `111` or `over 10,000`; null where it says nothing of that.
+      // The number of due rows that it has skipped, such as `111` or `over 10,000`; null if not given.
       stillDue: textOrNull,
     }),
   ),
-  // Who changed its schedule last, when, and how, as in `At 08:00`; null where nobody is known to have. `before` is null where the
-  // record cannot be read.
+  // The last change of its schedule: the person, the instant and the new schedule, as in `At 08:00`; null if there is none on
+  // record. `before` is null if the record cannot be read.
   scheduleChange: z.object({ at, by: text, to: text, before: textOrNull }).nullable(),
   // Over the last 1,000 runs that ended.
   duration: z.object({ p50Ms: msOrNull, p95Ms: msOrNull, runs: count }),
-  // The next five ticks, and of the next 30 days those that a change of the clocks touches.
+  // The next five ticks, and those of the next 30 days that a change of the clocks affects.
   upcoming: z.array(upcomingTick),
   // Activity about it, the latest first; at most 20.
   actions: z.array(actionSchema),
-  // How many schedules programs and people keep for it, beside its own; up to 10,000.
+  // The number of keyed schedules of the job; up to 10,000.
   schedules: z.object({ count, isCut: flag }),
 })
 
@@ -972,15 +972,15 @@ export const jobDetailSchema = z.object({
 export type ConsoleQueue = z.output<typeof queueSchema>
 export const queueSchema = z.object({
   generatedAt: at,
-  // Those of the catalogue, then others that have left work, dead letters or a pause behind.
+  // The jobs of the catalogue, then others with work, dead letters or a pause.
   jobs: z.array(
     queueJob.extend({
-      // How fast what is due is taken; null where none has waited for a few seconds.
+      // The rate at which due work is taken; null if none has waited for a few seconds.
       backlog: backlog.nullable(),
       // Ended in the last hour.
       completedLastHour: count,
       failedLastHour: count,
-      // Not started before they expired.
+      // Expired before their start.
       expiredLastHour: count,
     }),
   ),
@@ -988,7 +988,7 @@ export const queueSchema = z.object({
   throughput: z.array(z.object({ from: at, success: count, failed: count, stopped: count })),
 })
 
-/** GET /api/console/workers: those that live first, then those that were killed within a day. */
+/** GET /api/console/workers: living workers first, then those killed within a day. */
 export type ConsoleWorkers = z.output<typeof workersSchema>
 export const workersSchema = z.object({
   generatedAt: at,
@@ -1005,15 +1005,15 @@ const workerRun = runBrief.extend(
   runSchema.pick({ name: true, label: true, errorCode: true, createdAt: true }).shape,
 )
 
-/** GET /api/console/workers/:id, with `at` for a worker that has ended: an instant at which it ran something. */
+/** GET /api/console/workers/:id, with `at` for an ended worker: an instant at which it ran a job. */
 export type ConsoleWorkerDetail = z.output<typeof workerDetailSchema>
 export const workerDetailSchema = z.object({
   generatedAt: at,
   // Null for a worker that stopped, or was killed more than a day ago.
   worker: workerIdentity.nullable(),
-  // What is kept of such a worker; null where it did not say its version.
+  // The record of such a worker; null if it gave no version.
   former: z.object({ version: text, startedAt: at, endedAt: at }).nullable(),
-  // Its runs under way, and the latest 20 that ended of those that started after this instant; the oldest first.
+  // Its runs under way, and the latest 20 ended ones of those that started after this instant; the oldest first.
   runs: z.array(workerRun),
   since: at,
 })
@@ -1023,13 +1023,13 @@ const runMatch = runSchema.pick({ id: true, name: true, outcome: true, startedAt
 /** GET /api/console/search?q=, at most five of each. */
 export type ConsoleSearch = z.output<typeof searchSchema>
 export const searchSchema = z.object({
-  // Labels that begin with the text, of all runs, or contain it, of the latest; each with the last run that has it.
+  // Labels that begin with the text, of all runs, or contain it, of the latest; each with its last run.
   labels: z.array(z.object({ label: text, run: runMatch })),
   // By name or description.
   jobs: z.array(z.object({ name: text, description: text })),
   // By a part of their key.
   schedules: z.array(z.object({ name: text, key: text })),
-  // By which jobs divide their work, by a part of them.
+  // Keys of work, by a part of them.
   keys: z.array(z.object({ name: text, key: text })),
   // Waiting work and dead letters, by the beginning of their id, or a part of label or key.
   work: z.array(
@@ -1037,19 +1037,19 @@ export const searchSchema = z.object({
   ),
   // By the beginning of their id, or of their work's.
   runs: z.array(runMatch),
-  // By code, class and first frame, and for people who may see payloads by message, among the last thousand runs that failed, and by the
-  // whole code among all. `isCut`: more than these failed.
+  // By code, class and first frame, and for people who may see payloads by message, among the last thousand failed runs; by the
+  // whole code among all. `isCut`: there are more.
   errors: z.array(
     z.object({ code: text, count, isCut: flag, thrown, message: textOrNull, lastAt: at }),
   ),
   workers: z.array(text),
-  // Whether there are older runs, whose labels and errors were not searched for the text within them.
+  // Whether there are older runs, whose labels and errors were not searched.
   isCut: flag,
 })
 
 /**
- * GET /api/jobs/events, as server-sent events. Each carries an id; a client that comes back with Last-Event-ID
- * gets `reset` when something may have been missed, and should then ask for everything again.
+ * GET /api/jobs/events, as server-sent events. Each has an id. A client that reconnects with Last-Event-ID gets `reset` if it
+ * may have missed some, and should then read everything again.
  *
  *   event: run      data: {"ids": [...], "names": [...]}   these runs have started, progressed or ended
  *   event: tick     data: {"names": [...]}                 ticks of these jobs were decided

@@ -24,7 +24,7 @@ import { workRoutes } from './jobs/workRoutes.ts'
 import { asPrefix, describeEnvironment, type AdminOptions } from './options.ts'
 import { findRoute, withShortAddress, type Route, type RouteLog } from './route.ts'
 
-/** A request, as whichever server got it hands it over. A web `Request` has the first four. */
+/** A request, as any server passes it on. A web `Request` has the first four properties. */
 export interface Visit {
   method: string
   headers: Headers
@@ -33,10 +33,10 @@ export interface Visit {
   signal: AbortSignal
   /** The address behind the host: path and query. */
   target: string
-  /** The request's name in the log, also told to the client. */
+  /** The request's id in the log, which the client also gets. */
   id: string
   log: RouteLog
-  /** Asks the host who sent it. */
+  /** Asks the host for the user who sent it. */
   ask(): Access | null | Promise<Access | null>
 }
 
@@ -47,7 +47,7 @@ export interface Admin {
   owns(target: string): boolean
   /** Answers a request by its address. Never rejects. */
   answer(visit: Visit): Promise<Answer>
-  /** Answers a request that a router has led to a route, with the decoded parameters of its path. Never rejects. */
+  /** Answers a request that a router has already matched, with the decoded parameters of its path. Never rejects. */
   answerRoute(route: Route, params: unknown, visit: Visit): Promise<Answer>
   /**
    * Starts the client, once. After a failure the next request tries again.
@@ -59,14 +59,14 @@ export interface Admin {
   close(): Promise<void>
 }
 
-/** As the checks return them: what was left out may be there as undefined. */
+/** As the checks return them: an omitted option may be present as undefined. */
 type CheckedOptions = {
   [Name in keyof AdminOptions]: AdminOptions[Name] | undefined
 } & Pick<AdminOptions, 'client' | 'jobs'> & { basePath?: string | undefined; authorize: unknown }
 
 /**
- * Admin API and console, for any server: what is asked, who may, and the answer. Making it does nothing: the first request
- * opens what it needs. The options were checked.
+ * Admin API and console, for any server: it checks the rights, and answers. Its creation has no effect: the first request opens
+ * what it needs. The options were checked.
  */
 export function createAdmin(options: CheckedOptions): Admin {
   const { client, jobs, now = () => new Date() } = options
@@ -117,7 +117,7 @@ export function createAdmin(options: CheckedOptions): Admin {
     opening ??= client.start().then(
       () => {
         if (isClosed) return
-        // Before the first page is read: what changes after it must be told.
+        // Before the first page is read, since later changes must reach it.
         changes()
       },
       (error: unknown) => {
@@ -137,7 +137,7 @@ export function createAdmin(options: CheckedOptions): Admin {
     })
     const { schema } = route
     const sent = schema.body && (await readJson(headers, body))
-    // A client may hold its body back until long after the first check: only now does its right count.
+    // A client may send its body long after the first check: its right must still hold now.
     if (route.method !== 'GET') access = await admit(ask, route.may)
     const given = check('body', schema.body, sent)
     const { reason } = (given ?? {}) as { reason?: string }
@@ -183,13 +183,13 @@ export function createAdmin(options: CheckedOptions): Admin {
         decode(path)
         if (!isBelow(base, path)) throw nothingHere(`: the basePath is ${base}`)
         if (path.startsWith(`${api}/`)) {
-          // Frameworks may be set to end each address in a slash.
+          // Frameworks may add a slash to each address.
           const below = path.slice(api.length).replace(/\/$/, '')
           const found = findRoute(routes, visit.method, below)
           if (found) return await admin.answerRoute(found.route, decodeAll(found.params), visit)
           const others = ['GET', 'POST', 'DELETE'].filter((one) => findRoute(routes, one, below))
           if (others.length > 0) throw wrongMethod(others)
-          // A console around the API would answer a wrong address of the API with its page.
+          // Otherwise a console around the API would answer a wrong address of the API with its page.
           if (page === null || !isBelow(api, page)) throw nothingHere()
         }
         if (page === null || !isBelow(page, path)) throw nothingHere()
@@ -211,8 +211,8 @@ export function createAdmin(options: CheckedOptions): Admin {
 }
 
 /**
- * Opens it at the start of a server. One whose database is away for a moment starts: a later request opens it.
- * @throws TablesError when the tables are missing or of another version
+ * Opens it at the start of a server. If the database is away for a moment, the server starts: a later request opens it.
+ * @throws TablesError if the tables are missing or of another version
  */
 export async function openUnlessAway(
   admin: Admin,
@@ -257,7 +257,7 @@ function check(place: string, schema: z.ZodType | undefined, value: unknown): un
   throw new SchemaMismatch(place, error.issues)
 }
 
-/** Writes an answer by its schema, so that it holds what the schema names and nothing else. */
+/** Writes an answer by its schema, so that it contains only the properties of the schema. */
 function toAnswer({ schema }: Route, returned: unknown): Answer {
   if (returned instanceof Response) {
     const { status, headers, body } = returned
@@ -270,7 +270,7 @@ function toAnswer({ schema }: Route, returned: unknown): Answer {
   return answerText(Number(status), 'application/json; charset=utf-8', text, UNCACHED)
 }
 
-/** Answers depend on who asks and when: no browser or proxy may keep one. */
+/** Answers depend on the user and the time: no browser or proxy may cache one. */
 const UNCACHED = { 'cache-control': 'no-store' }
 
 function nothingHere(hint = ''): Problem {
@@ -293,7 +293,7 @@ function toUnavailable(error: unknown, log: RouteLog): Problem {
   return new Problem(503, { detail, headers: { 'retry-after': '5' } })
 }
 
-/** It answers where it has no connection left: for all, for its role or for its database. */
+/** The database answers, but has no connection left: for all, for its role or for its database. */
 function describeAway(error: unknown, remedy = 'try again in a moment'): string {
   const isFull = error instanceof Error && 'code' in error && error.code === '53300'
   const what = isFull ? 'has no connection left, others hold all that it allows' : 'does not answer'
@@ -303,7 +303,7 @@ function describeAway(error: unknown, remedy = 'try again in a moment'): string 
 const REFUSES_WRITES =
   'The database of the jobs refuses writes (read-only), so nothing was changed; try again once it takes them'
 
-/** Of a connection that was lost after the client had started. A change may have been committed before. */
+/** The problem of a connection that was lost after the client's start. A change may have been committed before. */
 function toLost(error: unknown, { method }: Route, log: RouteLog): Problem {
   log.error({ err: error }, 'the database of the jobs does not answer')
   if (method === 'GET')

@@ -8,9 +8,9 @@ import { logOf } from './logOf.ts'
 import { checkHandlerOptions, type AdminOptions } from './options.ts'
 
 export interface FetchHandlerOptions<Context = undefined> extends AdminOptions {
-  /** Says who asks and what they may do. The host does the log-in. */
+  /** Returns the user of a request and their rights. The host does the log-in. */
   authorize: (request: Request, context: Context) => ReturnType<Authorize>
-  /** Where the host routes all requests to the handler, such as `/admin/jobs`. Default: the root. */
+  /** The path below which the host routes all requests to the handler, such as `/admin/jobs`. Default: the root. */
   basePath?: string
   /** The console's path, below `basePath`; null for no console. Default `/`: the console is at `basePath` itself. */
   consolePath?: string | null
@@ -24,13 +24,13 @@ export interface FetchHandler<Context = undefined> {
     request: Request,
     ...context: Context extends undefined ? [unknown?] : [Context]
   ): Promise<Response>
-  /** Ends the streams of events, and what measures the queue. */
+  /** Ends the streams of events, and the measurement of the queue. */
   close(): Promise<void>
 }
 
 /**
  * Admin API and console for every framework that answers a `Request` with a `Response`, such as Next.js: one catch-all route
- * serves both. Making it does nothing; the first request starts the client.
+ * serves both. Its creation has no effect; the first request starts the client.
  * @throws ArgumentError which names the option
  */
 export function createFetchHandler<Context = undefined>(

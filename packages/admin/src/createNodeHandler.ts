@@ -15,7 +15,10 @@ import type { RouteLog } from './route.ts'
 export interface NodeHandlerOptions<
   Asking extends IncomingMessage = IncomingMessage,
 > extends AdminOptions {
-  /** Asked with the server's own request, such as Express's, on which the host's log-in has left who it is. */
+  /**
+   * Returns the user of a request and their rights. It gets the server's own request, such as Express's, with the user that the
+   * host's log-in has added.
+   */
   authorize: Authorize<Asking>
   /** The path at which the server mounts the handler, such as `/admin`. Default: the root. */
   basePath?: string
@@ -25,16 +28,16 @@ export interface NodeHandlerOptions<
 
 export interface NodeHandler {
   /**
-   * Passes requests that are not below its API and console on to `next`, or answers 404 without one. With `consolePath: '/'`
-   * all that is below `basePath` is its own.
+   * Passes requests outside of its API and console on to `next`, or answers 404 without one. With `consolePath: '/'`, all
+   * requests below `basePath` are its own.
    */
   (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): void
   /**
-   * Resolves once the client is started, or the database was away: then a later request starts it. Rejects when the tables
-   * are missing or of another version.
+   * Resolves once the client is started, or the database was away: then a later request starts it. Rejects if the tables are
+   * missing or of another version.
    */
   readonly ready: Promise<void>
-  /** Ends the streams of events, and what measures the queue. */
+  /** Ends the streams of events, and the measurement of the queue. */
   close(): Promise<void>
 }
 
@@ -50,7 +53,8 @@ export function createNodeHandler<Asking extends IncomingMessage = IncomingMessa
   const log = hostLog && containedLog(hostLog)
   const admin = createAdmin(others)
   const ready = openUnlessAway(admin, log)
-  // The caller that awaits `ready` gets the error, and each request asks again: without this the process would end.
+  // A caller that awaits `ready` gets the error, and each request tries again. Without this handler, the rejection would end
+  // the process.
   ready.catch(() => undefined)
 
   const handle = (
@@ -61,7 +65,7 @@ export function createNodeHandler<Asking extends IncomingMessage = IncomingMessa
     if (next && !isOurs(request)) return next()
     void answer(request, response)
   }
-  /** A request that cannot be read gets its answer here. */
+  /** Whether the request is below API or console. An unreadable request gets its answer here. */
   function isOurs(request: IncomingMessage): boolean {
     try {
       return admin.owns(targetOf(request))
@@ -73,7 +77,7 @@ export function createNodeHandler<Asking extends IncomingMessage = IncomingMessa
     const id = randomUUID()
     const lines = logOf(log, id)
     try {
-      // The host may have refused the request, and passed it on nevertheless.
+      // The host may have refused the request, and still passed it on.
       if (response.headersSent) throw new HostHasAnswered()
       const asked = fromNode(request, response)
       const answered = await admin.answer({
@@ -97,7 +101,7 @@ class HostHasAnswered extends Error {
   override readonly message = 'The host has sent an answer of its own to this request'
 }
 
-/** Express and its like take the mount path off `url`. */
+/** Express and the like remove the mount path from `url`. */
 function targetOf(request: IncomingMessage): string {
   const { url = '/' } = request
   const { originalUrl = url } = request as { originalUrl?: string }
@@ -110,7 +114,7 @@ async function send(
   signal: AbortSignal,
   log: RouteLog,
 ): Promise<void> {
-  // Without a listener, an error of a response that is gone would end the process.
+  // Without a listener, an error of a closed response would end the process.
   response.on('error', () => undefined)
   const { body } = answer
   try {
@@ -131,8 +135,8 @@ async function send(
 }
 
 /**
- * Not the response itself: nobody would catch what a host's wrapper of it throws at an event. Wrappers take no callbacks, as
- * those of express-session and compression: the events of the response say when to go on.
+ * Not the response itself: an error of a host's wrapper in an event would be unhandled. Wrappers take no callbacks, like those
+ * of express-session and compression: the events of the response show when to continue.
  */
 function toWritable(response: ServerResponse): Writable {
   let wake = (): void => undefined
@@ -150,13 +154,13 @@ function toWritable(response: ServerResponse): Writable {
   async function write(part: Uint8Array): Promise<void> {
     const drained = new Promise<void>((resolve) => (wake = resolve))
     const taken = await settled(() => response.write(part))
-    // A wrapper that compresses collects what it is not told to send.
+    // A wrapper that compresses collects output until it is flushed.
     await settled(() => (response as { flush?(): unknown }).flush?.())
     // Some wrappers return nothing.
     if (taken === false || (taken !== true && response.writableNeedDrain)) await drained
   }
   response.on('drain', onDrain)
-  // The one of compression listens to its own stream instead.
+  // The wrapper of compression listens to its own stream instead.
   response.addListener('drain', onDrain)
   response.on('error', (error) => writable.destroy(error))
   return writable
@@ -174,7 +178,7 @@ async function callBack(
   done()
 }
 
-/** What a host's wrapper does: it may be async, and nobody else would catch that it fails. */
+/** Runs an action of a host's wrapper, which may be async, and handles its error. */
 async function settled(act: () => unknown): Promise<unknown> {
   return await act()
 }
@@ -188,7 +192,7 @@ function writeHead(response: ServerResponse, answer: Answer): Promise<unknown> {
   )
 }
 
-/** Cuts off a client to which no answer can be sent. Never throws. */
+/** Disconnects a client to which no answer can be sent. Never throws. */
 async function sendBroken(response: ServerResponse, answer: Answer): Promise<void> {
   try {
     if (response.headersSent) return void response.destroy()
@@ -198,12 +202,12 @@ async function sendBroken(response: ServerResponse, answer: Answer): Promise<voi
     try {
       response.destroy()
     } catch {
-      // The host's wrapper of the response fails in all that it does.
+      // Every method of the host's wrapper fails.
     }
   }
 }
 
-/** The body as it came, or, when the host has read it already, what the host made of it. */
+/** The raw body or, if the host has already read it, the host's parsed value. */
 async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8Array> {
   const { body } = request as { body?: unknown }
   if (body !== undefined && request.readableEnded) {
@@ -211,6 +215,6 @@ async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8Array> {
     yield Buffer.from(text)
     return
   }
-  // An iterator that ended the request would take the connection, and with it the answer.
+  // An iterator that ended the request would close the connection, and with it the answer.
   yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
 }

@@ -2,14 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Visit } from './createAdmin.ts'
 
-/** Reads what node:http has of a request. */
+/** Converts the parts of a node:http request. */
 export function fromNode(
   request: IncomingMessage,
   response: ServerResponse,
 ): Pick<Visit, 'method' | 'headers' | 'signal'> {
   const headers = new Headers()
   for (const [name, value] of Object.entries(request.headers)) {
-    // HTTP/2 has the request line among them.
+    // HTTP/2 includes the request line.
     if (value !== undefined && !name.startsWith(':')) headers.set(name, String(value))
   }
   const left = new AbortController()
@@ -19,6 +19,6 @@ export function fromNode(
 }
 
 export function toReadable(body: ReadableStream<Uint8Array>): Readable {
-  // It may fail after its reader has gone, which listens no more: that would end the process.
+  // It may fail after its reader is gone; without a listener that would end the process.
   return Readable.fromWeb(body).on('error', () => undefined)
 }

@@ -1,4 +1,4 @@
-/** For a host whose own routes answer as the admin API does, like this repository's API. */
+/** For a host whose own routes answer like the admin API, such as this repository's API. */
 export { instant, pageLimit, storableLine, storableText } from './http/fields.ts'
 export { formatCursor, nextPageCursor, pageCursor, type PageCursor } from './http/pageCursor.ts'
 export {

@@ -1,4 +1,4 @@
-/** What only `@roundsman/fastify` needs: it promises nothing. */
+/** Exports for `@roundsman/fastify` only, without promises. */
 export { containedLog } from '@roundsman/engine/internal'
 export { createAdmin, openUnlessAway, type Visit } from './createAdmin.ts'
 export { fromNode, toReadable } from './fromNode.ts'

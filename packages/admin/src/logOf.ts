@@ -1,7 +1,7 @@
 import type { HostLogger } from '@roundsman/engine'
 import type { RouteLog } from './route.ts'
 
-/** Logs failures with the id of the request, as far as the host wants them. */
+/** Logs failures with the id of the request, if the host has given a logger. */
 export function logOf(log: Pick<HostLogger, 'warn' | 'error'> | undefined, id: string): RouteLog {
   const silent = () => undefined
   return {

@@ -24,9 +24,9 @@ import type { ConsoleEnvironment } from './contract.ts'
 import type { NodeHandlerOptions } from './createNodeHandler.ts'
 import type { ServeConsoleOptions } from './serveConsole.ts'
 
-/** What every server of the console takes. */
+/** The options of every server of the console. */
 export interface AdminOptions {
-  /** It is started if need be. The host stops it, once the server is closed. */
+  /** The client. It is started if necessary. The host stops it, once the server is closed. */
   client: JobsClient
   /** The catalogue: the jobs that people can run. */
   jobs: readonly Job[]
@@ -39,7 +39,10 @@ export interface AdminOptions {
    * that removes a part of the path, and in Next.js with a `basePath` of its own. Default: the path that the server sees.
    */
   publicPath?: string
-  /** The page to which the console sends people who are not logged in. Default: the console shows a message only. */
+  /**
+   * The log-in page of the product, to which the console sends people without a log-in. Default: the console only shows a
+   * message.
+   */
   loginUrl?: string
   /**
    * The address of a trace, with `{traceId}` in it: `https://jaeger.example.com/trace/{traceId}`. The page of a run links to it.
@@ -47,7 +50,7 @@ export interface AdminOptions {
    */
   traceUrl?: string
   /**
-   * Whether the host serves `<apiPrefix>/console/session`, with which the console logs people in and out by its own form. See
+   * Whether the host serves `<apiPrefix>/console/session`, which the console's own form uses to log in and out. See
    * `ConsoleSession` of `@roundsman/admin/contract`. Default: false.
    */
   hasSessions?: boolean
@@ -80,7 +83,7 @@ export function describeEnvironment(
 
 const PRODUCTION = 'production'
 
-/** Clients resolve parts of dots alone, so they never ask for such a path. */
+/** Clients resolve parts that consist of dots, so they never request such a path. */
 const PATH = /^(\/(?!\.\.?(\/|$))[\w.~-]+)+$/
 const HERE = 'http://here'
 
@@ -92,7 +95,7 @@ const checkPath: Check<string> = (argument, value) => {
   )
 }
 
-/** A script behind the button would run with the rights of the person who presses it. */
+/** A script behind the button would run with the rights of its user. */
 const checkLoginUrl: Check<string> = (argument, value) => {
   if (typeof value === 'string' && /^https?:$/.test(URL.parse(value, HERE)?.protocol ?? ''))
     return value
@@ -115,7 +118,7 @@ const ENVIRONMENT = { name: checkText, isProduction: checkBoolean }
 const checkEnvironment: Check<NonNullable<AdminOptions['environment']>> = (argument, value) =>
   typeof value === 'string' ? checkText(argument, value) : objectOf(ENVIRONMENT)(argument, value)
 
-/** A client has functions of its own, which are called as they are. */
+/** A client is not copied, since its functions need it. */
 const checkClient: Check<JobsClient> = (argument, value) => {
   if (typeof value !== 'object' || value === null)
     throw new ArgumentError(argument, `must be what createJobsClient returns, not ${tell(value)}`)
@@ -151,7 +154,7 @@ export const ADMIN_HINTS = {
   logger: 'did you mean log?',
 }
 
-/** Who asks is the host's to say: its own function is called with its own request. */
+/** The host's function gets the host's own request, so neither is checked further. */
 export const checkAuthorize: Check<(...asked: never[]) => ReturnType<Authorize>> = checkFunction
 
 const HANDLER = {
@@ -161,7 +164,7 @@ const HANDLER = {
   log: loggerOf<Pick<HostLogger, 'warn' | 'error'>>(),
 } satisfies Record<keyof NodeHandlerOptions, unknown>
 
-/** Those of both request handlers. */
+/** Checks the options of both request handlers. */
 export function checkHandlerOptions(options: unknown) {
   return checkOptions('options', options, HANDLER, { hints: ADMIN_HINTS })
 }
@@ -191,13 +194,13 @@ export function checkConsoleOptions(options: unknown) {
   return checked
 }
 
-/** @throws ArgumentError for what the system refuses */
+/** The error about an address or port that the system refuses. */
 export function refuseToListen(option: 'host' | 'port', cause: unknown): ArgumentError {
   const { message } = cause as Error
   return new ArgumentError(option, `cannot be listened on: ${message}`, { cause })
 }
 
-/** The form in which it can be put before other paths. */
+/** Returns the path in a form that can be put before other paths. */
 export function asPrefix(path: string): string {
   return path === '/' ? '' : path
 }

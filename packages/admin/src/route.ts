@@ -6,10 +6,10 @@ import { problemResponses } from './http/problem.ts'
 
 type AnyLine = (fields: object, message: string) => unknown
 
-/** Where the lines of a request go. */
+/** The log of a request. */
 export type RouteLog = Record<'debug' | 'info' | 'warn' | 'error', AnyLine>
 
-/** What the routes are made of. */
+/** The objects that routes use. */
 export interface AdminParts {
   client: JobsClient
   jobs: readonly Job[]
@@ -28,34 +28,34 @@ export interface RouteRequest<
   body: Body
   headers: Headers
   access: Access
-  /** Who asks, and why, as the body says: for acts. */
+  /** The user and the reason in the body: for acts. */
   by: By<Body>
   log: RouteLog
-  /** Logs what was done, and who did it. */
+  /** Logs an act and its user. */
   logAct(fields: object, message: string): void
   /** Aborts when the client leaves. */
   signal: AbortSignal
-  /** Asks once more what they may do, for an answer that takes long; null when they may not look any more. */
+  /** Reads the user's rights again, for an answer that takes long. Null if they may no longer see the console. */
   stillMayView(): Promise<Access | null>
 }
 
-/** What several acts take of a request. */
+/** The parts of a request that several acts use. */
 export type ActRequest<Body> = Pick<RouteRequest<unknown, unknown, Body>, 'body' | 'by' | 'logAct'>
 
 type By<Body> = { actor: string } & (Body extends { reason: string }
   ? { reason: string }
   : { reason?: string })
 
-/** The answers by their status. One of them is the success: its status is that of what the route returns. */
+/** The answers by status. One of them is the success: its status applies to the route's return value. */
 type Answers = Record<number, unknown>
 
-/** A route of the admin API, whatever server it lies on. */
+/** A route of the admin API, for any server. */
 export interface Route {
   method: Method
   /** Below the API's path, such as `/jobs/named/:name/run`. */
   path: string
   may: 'view' | 'act' | 'payloads'
-  /** The answer ends when the client leaves: it has no HEAD, and its duration says nothing. */
+  /** The answer ends when the client leaves: it has no HEAD, and its duration is not measured. */
   isEndless?: boolean
   schema: {
     /** Keeps the route out of an OpenAPI document. */
@@ -69,7 +69,7 @@ export interface Route {
     headers?: z.ZodType
     response: Answers
   }
-  /** Returns what the schema of the success takes, or an answer of its own. */
+  /** Returns a value for the schema of the success, or a complete answer. */
   handle(request: RouteRequest): unknown
 }
 
@@ -80,16 +80,16 @@ interface DescribedRoute<Params, Query, Body, Headers, Answer extends Answers> {
   description?: string
   /** Default: `jobs` or `console`, by the path. */
   tag?: 'schedules'
-  /** Default: GET takes who may look, and all else who may act. */
+  /** Default: GET needs `view`, all others need `act`. */
   may?: 'payloads'
   isEndless?: boolean
   params?: Params
   query?: Query
   body?: Body
   headers?: Headers
-  /** The success alone. */
+  /** Only the success. */
   answer: Answer
-  /** Statuses of problems, beside those that come before `handle`. */
+  /** Statuses of problems, in addition to those before `handle`. */
   refuses?: readonly (404 | 409)[]
   handle(
     request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>, z.output<Headers>>,
@@ -102,7 +102,7 @@ type Returned<Responses> = {
     : never
 }[keyof Responses]
 
-/** Makes a route of its method and path, such as `GET /jobs`. The types of the request are those of its schemas. */
+/** Creates a route from its method and path, such as `GET /jobs`. The types of the request are those of its schemas. */
 export function route<
   Params extends z.ZodType,
   Query extends z.ZodType,
@@ -146,8 +146,8 @@ export function route<
 const NAMED = '/jobs/named/:name/'
 
 /**
- * Adds the address of earlier versions to a route about a job. It lacks `named`, so for a job that is called as a part of
- * another address, such as `runs`, it is that other address.
+ * Adds the address of earlier versions to a route about a job. It lacks `named`. For a job with the name of a part of another
+ * address, such as `runs`, it is that other address.
  */
 export function withShortAddress(one: Route): Route[] {
   if (!one.path.startsWith(NAMED)) return [one]
@@ -155,7 +155,7 @@ export function withShortAddress(one: Route): Route[] {
   return [one, { ...one, path, schema: { ...one.schema, hide: true } }]
 }
 
-/** Finds the route of a path below the API's as Fastify does: a part that is written out goes before a parameter. */
+/** Finds the route of a path below the API's as Fastify does: a literal part comes before a parameter. */
 export function findRoute(
   routes: readonly Route[],
   method: string,
@@ -182,7 +182,7 @@ export function findRoute(
   return { route: found, params: Object.fromEntries(params) as Record<string, string> }
 }
 
-/** A tilde sorts behind all that is written out. */
+/** A tilde sorts behind all literal parts. */
 function withTildes({ path }: Route): string {
   return path.replaceAll(/:\w+/g, '~')
 }

@@ -13,7 +13,7 @@ import { Problem } from './http/problem.ts'
 import { checkConsoleOptions, refuseToListen } from './options.ts'
 
 export interface ServeConsoleOptions {
-  /** A started client, or the database and schema from which one is made. */
+  /** A started client, or the database and schema for a new one. */
   client?: JobsClient
   databaseUrl?: string
   schema?: string
@@ -22,7 +22,7 @@ export interface ServeConsoleOptions {
   host?: string
   /** Default 0: any free port. */
   port?: number
-  /** Recorded with what is done here. Default: the user of this process, such as `ada@laptop`. */
+  /** The name that is recorded with each act. Default: the user of this process, such as `ada@laptop`. */
   actor?: string
   log?: Pick<HostLogger, 'warn' | 'error'>
   /** The folder of the console's build. Default: in this package. */
@@ -30,7 +30,7 @@ export interface ServeConsoleOptions {
 }
 
 export interface ServedConsole {
-  /** Works once: the browser that opens it first may look and act until the console is closed. */
+  /** Works once: the browser that opens it first may see and do everything until the console is closed. */
   link: string
   /** Without a slash at the end. */
   url: string
@@ -38,9 +38,9 @@ export interface ServedConsole {
 }
 
 /**
- * Serves console and admin API on a port of this machine, to anybody who can read the link. No other web page gets in, and no
- * other name of this machine: a browser needs the cookie that the link gives, and must call the server by its address.
- * @throws ArgumentError when `host` or `port` cannot be listened on
+ * Serves console and admin API on a port of this machine, to the person who has the link. Other web pages are refused, and so
+ * are other names of this machine: a browser needs the cookie of the link, and must call the server by its address.
+ * @throws ArgumentError if it cannot listen on `host` or `port`
  */
 export async function serveConsole(options: ServeConsoleOptions): Promise<ServedConsole> {
   const given = checkConsoleOptions(options)
@@ -59,7 +59,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
     throw refuseToListen(OF_PORT.has(code) ? 'port' : 'host', error)
   })
   const bound = server.address() as AddressInfo
-  // In the name, since all ports of a host share cookies.
+  // The port is part of the name, since all ports of a host share cookies.
   const cookie = `roundsman_console_${bound.port}`
   const names = new Set(
     [host, bound.address, ...LOOPBACK].flatMap((name) => [...authoritiesOf(name, bound.port)]),
@@ -77,14 +77,14 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
             'You are not logged in: open the link that roundsman console printed. It works once; run the command again for a new one',
         })
       }
-      // The person who started it can read the database anyway.
+      // The person who started it can read the database in any case.
       return { actor, view: true, act: true, payloads: true }
     },
   })
   await handle.ready
 
   server.on('request', (request, response) => {
-    // An error that nobody catches would end the process, and any page can send any request.
+    // An unhandled error would end the process, and any page can send any request.
     response.on('error', () => undefined)
     try {
       answer(request, response)
@@ -96,7 +96,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value)
-    // A foreign site that made its own name point to this machine sends that name.
+    // A foreign site whose name points to this machine sends that name.
     if (!names.has(request.headers.host?.toLowerCase() ?? '')) {
       response
         .writeHead(421, { 'content-type': 'text/plain' })
@@ -144,7 +144,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
 }
 
 const OPEN_PATH = '/open'
-/** Errors of listening that another port may mend. */
+/** Errors of listening that another port may solve. */
 const OF_PORT: ReadonlySet<string> = new Set(['EADDRINUSE', 'EACCES'])
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
@@ -163,7 +163,7 @@ async function openClient({
   }
 }
 
-/** What clients call a server at this address: as it is written, and as browsers write it. */
+/** The names of a server at this address in requests: as written, and as browsers write it. */
 export function authoritiesOf(name: string, port: number): ReadonlySet<string> {
   const authority = toAuthority(name, port)
   return new Set([authority, URL.parse(`http://${authority}`)?.host ?? authority])
@@ -178,7 +178,7 @@ function readCookie({ headers }: IncomingMessage, name: string): string | undefi
   return cookies.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1)
 }
 
-/** Takes the same time whatever was sent. */
+/** Takes the same time for any value. */
 function isEqual(sent: string | undefined, expected: string): boolean {
   if (sent === undefined) return false
   const [one, other] = [sent, expected].map((text) => createHash('sha256').update(text).digest())

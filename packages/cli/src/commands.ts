@@ -1,4 +1,4 @@
-// For a product that calls the commands from a program of its own.
+// For a product that calls the commands from its own program.
 export { checkJobs } from './check/checkJobs.ts'
 export { checkPooler } from './check/checkPooler.ts'
 export { checkVacuum } from './check/checkVacuum.ts'

@@ -4,7 +4,7 @@ import type { productCommands } from './config/productCommands.ts'
 const ofProduct = (name: keyof typeof productCommands) => async () =>
   (await import('./config/productCommands.ts')).productCommands[name]
 
-/** The commands of `roundsman`. Each is loaded when it is called, so that none waits for what others need. */
+/** The commands of `roundsman`. Each is loaded when it is called, so that none loads the dependencies of others. */
 export const commandsByName: Readonly<Record<string, () => Promise<Command<ProcessTerminal>>>> = {
   init: async () => (await import('./init/initCommand.ts')).initCommand,
   new: async () => (await import('./newJob/newCommand.ts')).newCommand,

@@ -1,7 +1,4 @@
-/**
- * Tells people when something is wrong with the jobs, and when it is over. It can run beside an API, beside workers, or
- * both.
- */
+/** Notifies people when a problem of the jobs begins, and when it is over. It can run beside an API, beside workers, or both. */
 export type { AlertChannel, AlertKind, AlertNotice } from './alerts/alert.ts'
 export {
   type AlertOptions,

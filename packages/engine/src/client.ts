@@ -1,4 +1,4 @@
-// Before all else, which may need a newer Node to load.
+// First, since the imports below may need a newer Node to load.
 import './nodeVersion.ts'
 export { getJobHealth, type JobHealth, listProblems } from './judge/judgeJobs.ts'
 export type { Problem, ProblemKind, ProblemStage } from './judge/problem.ts'

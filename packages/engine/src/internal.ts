@@ -1,6 +1,6 @@
 /**
- * For the packages of this repository alone: the Fastify plugin, the command-line interface, and what keeps the database.
- * It promises nothing. A name here may change or go with any version, without a word in the changelog.
+ * Exports for the packages of this repository only, such as the Fastify plugin and the command line. No promises: a name here
+ * may change or disappear with any version, without a line in the changelog.
  */
 export { CLIENT_PROTOCOL } from './client/createJobsClient.ts'
 export { MANY_KINDS, PASSED_REASONS } from './control/actOnMany.ts'

@@ -1,4 +1,4 @@
-/** As `engines` of package.json has it, which a bundle does not. */
+/** The same as `engines` in package.json, which a bundle does not contain. */
 const NEEDED = '22.12.0'
 
 const { node, bun, deno } = process.versions as NodeJS.ProcessVersions & { deno?: string }

@@ -1,4 +1,4 @@
-// Before all else, which may need a newer Node to load.
+// First, since the imports below may need a newer Node to load.
 import './nodeVersion.ts'
 export type { Retention } from './control/pruneJobRuns.ts'
 export { createWorker } from './worker/createWorker.ts'

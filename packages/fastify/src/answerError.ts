@@ -21,7 +21,7 @@ export function answerError(
   sendAnswer(reply, answerFailure(failure, { id, log: containedLog(log) }))
 }
 
-/** Our own texts, since the framework's may quote what was sent. */
+/** Our own texts, since the framework's may quote the request. */
 const DETAILS = new Map(
   Object.entries({
     FST_ERR_BAD_URL: 'The address is not properly percent-encoded',
@@ -41,7 +41,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
 export function sendAnswer(reply: FastifyReply, answer: Answer): void {
   const { status, body } = answer
   reply.code(status).headers(securedHeaders(answer, (name) => reply.hasHeader(name)))
-  // Fastify would take nothing for an answer to HEAD of no length.
+  // Without a stream, Fastify would send a length of 0 for HEAD.
   if (body === null) void reply.send(reply.request.method === 'HEAD' ? Readable.from([]) : null)
   else void reply.send(body instanceof ReadableStream ? toReadable(body) : body)
 }

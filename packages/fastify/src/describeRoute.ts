@@ -2,13 +2,13 @@ import { problemResponses } from '@roundsman/admin/http'
 import type { FastifySchema, RouteOptions } from 'fastify'
 import { z } from 'zod'
 
-/** What a schema may tell @fastify/swagger, whose types not every host has installed. */
+/** The parts of a schema for @fastify/swagger, whose types some hosts lack. */
 export interface DescribedSchema extends FastifySchema {
   hide?: boolean
   security?: readonly Record<string, readonly string[]>[]
 }
 
-/** What @fastify/swagger passes to a transform. `openapiObject` is the document so far. */
+/** The argument of a transform of @fastify/swagger. `openapiObject` is the document so far. */
 interface Described {
   schema: DescribedSchema | undefined
   url: string
@@ -17,8 +17,8 @@ interface Described {
 }
 
 /**
- * Describes a route for @fastify/swagger, however the host describes its own. It leaves routes out of a Swagger 2 document,
- * which knows no current JSON Schema.
+ * Describes a route for @fastify/swagger, independent of the host's own descriptions. It leaves routes out of a Swagger 2
+ * document, which does not support current JSON Schema.
  */
 export function describeRoute({ schema, url, route, openapiObject }: Described): {
   schema: object

@@ -4,7 +4,7 @@ import { asItIs, checkOptions, listOf, oneOf, optional } from '@roundsman/engine
 import type { FastifyPluginOptions } from 'fastify'
 import type { RoundsmanOptions } from './roundsman.ts'
 
-/** What Fastify itself takes where a plugin is registered. */
+/** The options of Fastify itself at the registration of a plugin. */
 const OF_FASTIFY = { prefix: asItIs, logLevel: asItIs, logSerializers: asItIs }
 
 const PLUGIN = {
@@ -21,8 +21,8 @@ export function checkPluginOptions(options: FastifyPluginOptions) {
 const { prefix: _prefix, ...HINTS } = ADMIN_HINTS
 
 /**
- * How the page's links begin. Fastify keeps the slash at the end of a prefix, and a link that began with two would lead to
- * another host.
+ * The start of the page's links. Fastify keeps the slash at the end of a prefix, and a link with two slashes at its start would
+ * lead to another host.
  */
 export function linkedPrefix(prefix: string): string {
   if (!/^\/\/|[:*]/.test(prefix)) return prefix.replace(/\/$/, '')

@@ -17,13 +17,13 @@ import { describeRoute, type DescribedSchema } from './describeRoute.ts'
 import { checkPluginOptions, linkedPrefix } from './options.ts'
 
 export interface RoundsmanOptions extends AdminOptions {
-  /** Says who asks and what they may do. The host does the log-in. */
+  /** Returns the user of a request and their rights. The host does the log-in. */
   authorize: Authorize<FastifyRequest>
   /** The routes' security requirements in OpenAPI. Default: none. */
   security?: readonly Record<string, readonly string[]>[]
   /**
-   * `zod`: the host has @fastify/swagger transform zod's schemas, and these routes like its own. Default `json`: they
-   * are described as JSON Schema, whatever the host does.
+   * `zod`: the host lets @fastify/swagger transform zod's schemas, and these routes like its own. Default `json`: they are
+   * described as JSON Schema, independent of the host.
    */
   describedAs?: 'json' | 'zod'
 }
@@ -38,13 +38,13 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, given) => {
     ...options,
     basePath: consolePath === null ? '' : linkedPrefix(scope.prefix),
   })
-  // Fastify waits for connections to end before it closes: those of events would not end by themselves.
+  // Fastify waits for connections to end before it closes: event streams would not end by themselves.
   scope.addHook('preClose', async () => admin.endStreams())
   scope.addHook('onClose', () => admin.close())
   scope.addHook('onReady', () => openUnlessAway(admin, scope.log))
 
   scope.setErrorHandler(answerError)
-  // The routes check, parse and write by themselves, whatever the host does with its own.
+  // The routes check, parse and write by themselves, independent of the host's settings.
   scope.setValidatorCompiler(() => () => true)
   scope.setSerializerCompiler(() => JSON.stringify)
   scope.removeAllContentTypeParsers()
@@ -52,13 +52,13 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, given) => {
 
   const visit = (request: FastifyRequest, reply: FastifyReply): Visit => {
     const { headers, ...others } = fromNode(request.raw, reply.raw)
-    // As far as Fastify is told to trust its proxy.
+    // Depends on the host's setting to trust its proxy.
     headers.set('host', request.host)
     const body = request.body as Readable | undefined
     return {
       ...others,
       headers,
-      // An iterator that ended the request would take the connection, and with it the answer.
+      // An iterator that ended the request would close the connection, and with it the answer.
       body: body?.iterator({ destroyOnReturn: false }) ?? null,
       target: request.raw.url ?? '/',
       id: request.id,
@@ -72,7 +72,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, given) => {
     const { method, path, isEndless = false } = route
     const schema: DescribedSchema = {
       ...route.schema,
-      // Of each: while the database is away.
+      // For every route: while the database is away.
       response: { ...route.schema.response, ...problemResponses(503) },
       ...(security && { security }),
     }
@@ -82,7 +82,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, given) => {
       schema,
       exposeHeadRoute: !isEndless,
       config: {
-        // For a host that measures requests: the duration of this one says nothing.
+        // For a host that measures requests: the duration of this one is meaningless.
         ...(isEndless && { isEndless }),
         ...(describedAs === 'json' && { swaggerTransform: describeRoute }),
       },
@@ -106,10 +106,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, given) => {
 /** Keeps the routes out of an OpenAPI document. */
 const HIDDEN: DescribedSchema = { hide: true }
 
-/**
- * Admin API and console: `app.register(roundsman, { client, jobs, authorize })`. It leaves the host's own routes as they
- * are.
- */
+/** Admin API and console: `app.register(roundsman, { client, jobs, authorize })`. It does not change the host's own routes. */
 export const roundsman: FastifyPluginAsync<RoundsmanOptions> = fastifyPlugin(plugin, {
   name: '@roundsman/fastify',
   fastify: '5.x',

@@ -45,7 +45,7 @@ const TARGET = {
   change: checkFunction,
 } satisfies Record<keyof SweepTarget, unknown>
 
-/** The target as it is: its function may need it. */
+/** Returns the target unchanged, since its function may need it. */
 export function checkTarget<C extends SweepCounts>(target: SweepTarget<C>): SweepTarget<C> {
   checkOptions('target', target, TARGET, { prefix: 'target.' })
   return target

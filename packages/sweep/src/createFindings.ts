@@ -5,7 +5,7 @@ import { quoted, sql, type Sql } from './sql.ts'
 
 const SAMPLE_SIZE = 10
 
-/** Collects what a dry run reports of the rows that it would change: the oldest and newest date, and up to ten ids. */
+/** Collects the report of a dry run about the rows that it would change: the oldest and newest date, and up to ten ids. */
 export function createFindings(target: SweepTarget) {
   let oldest: Date | null = null
   let newest: Date | null = null

@@ -2,27 +2,27 @@ import { queryRows, type Transaction } from './transaction.ts'
 import type { DueFinder, SweepTarget } from './sweepTarget.ts'
 import { empty, quoted, sql } from './sql.ts'
 
-/** What the sweep finds out before it decides anything. */
+/** The facts that a sweep reads before it decides. */
 export interface FirstLook {
   /** The database's time. */
   now: Date
-  /** The size of the table; 0 of a partitioned one. */
+  /** The size of the table in pages; 0 for a partitioned one. */
   pages: number
-  /** Rows in a page, as the last vacuum found them; null before any. */
+  /** Rows in a page at the last vacuum; null before the first. */
   rowsPerPage: number | null
-  /** How many rows are due. When `isAll` is false, there are more than this. */
+  /** The number of due rows. If `isAll` is false, there are more. */
   due: number
-  /** Whether so little is due that an index finds it sooner than one who reads the whole table. */
+  /** Whether so few rows are due that an index is faster than a scan of the whole table. */
   isAll: boolean
 }
 
-/** To find and change a row by an index takes as long as a quarter of reading a page. */
+/** Finding and changing a row by an index takes as long as a quarter of reading a page. */
 const ROWS_PER_PAGE = 4
 const MIN_COUNTED = 10_000
-/** An index counts so many in a tenth of a second. */
+/** An index counts this many rows in a tenth of a second. */
 const MAX_COUNTED = 1_000_000
 
-/** Reads the clock, the table's size, and how much is due, as far as the indexes are the quicker way. */
+/** Reads the clock, the table's size, and the number of due rows, as far as the indexes are faster. */
 export async function firstLook(tx: Transaction, target: SweepTarget): Promise<FirstLook> {
   const [finder, ...others] = target.finders as readonly [DueFinder, ...DueFinder[]]
   const [size] = await queryRows<Pick<FirstLook, 'now' | 'pages' | 'rowsPerPage'>>(

@@ -3,12 +3,12 @@ import { isDue, type SweepOrder } from './sweepOrder.ts'
 import type { DueFinder, SweepTarget } from './sweepTarget.ts'
 import { empty, quoted, raw, sql, type Sql } from './sql.ts'
 
-/** How many places of rows are kept in memory at once: some megabytes. */
+/** Maximum of row positions in memory at once: some megabytes. */
 const MAX_LISTED = 50_000
 
 /**
- * Lists due rows by the indexes, 50,000 at a time, and changes them page by page: so no batch steps over the dead index
- * entries of those before it. A row that moves after it was listed is due again in the next run.
+ * Lists due rows with the indexes, 50,000 at a time, and changes them page by page, so that no batch reads the dead index
+ * entries of earlier ones. A row that moves after it was listed is due again in the next run.
  */
 export function indexOrder(target: SweepTarget): SweepOrder {
   const searches: Search[] = target.finders.map((finder) => ({ finder, after: null }))
@@ -21,7 +21,7 @@ export function indexOrder(target: SweepTarget): SweepOrder {
       if (listed.length === 0) return null
       taken = listed.splice(0, rows)
       const places = `{${taken.join(',')}}`
-      // Checks again that the row is due: another row may have taken the place of one that is gone.
+      // Checks again that the row is due: another row may be at the position of a deleted one.
       return sql`ctid = any(${places}::text::tid[]) and ${isDue(target)}`
     },
     changed(_rows, isCut) {
@@ -44,7 +44,7 @@ export function indexOrder(target: SweepTarget): SweepOrder {
 
 interface Search {
   finder: DueFinder
-  /** Where the next list starts. */
+  /** The start of the next list. */
   after: Position | null
 }
 

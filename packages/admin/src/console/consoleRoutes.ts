@@ -35,7 +35,7 @@ interface ConsoleRoutesOptions extends AdminParts {
   environment: ConsoleEnvironment
 }
 
-/** What each of the console's pages shows, in one request. All of it only reads. */
+/** The routes of the console's pages, one request for each page. All of them only read. */
 export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
   const { client, jobs, now, environment } = options
   const { reader } = client

@@ -10,23 +10,23 @@ export interface ChangeEvent {
 
 export interface Changes {
   /**
-   * Calls back on every change from now on. Given the id of an earlier event, it first passes on what came since, or
-   * `reset` when that is no longer known. Returns a function that ends it.
+   * Calls back on every change from now on. Given the id of an earlier event, it first sends later ones, or `reset` if that id
+   * is no longer known. Returns a function that ends it.
    */
   subscribe(onEvent: (event: ChangeEvent) => void, lastEventId?: string): () => void
-  /** The id of the latest event: a new subscriber has missed nothing since. */
+  /** The id of the latest event: a new subscriber has missed nothing after it. */
   position(): string
   close(): Promise<void>
 }
 
-/** Enough for a client that was away for a moment. One that was away longer gets `reset`, and asks for everything again. */
+/** Enough for a client that was away for a moment. A longer absence gets `reset`, and the client reads everything again. */
 const MAX_KEPT = 500
 
 /** Keeps one listener to PostgreSQL for all clients of this process. */
 export function createChanges(client: Pick<JobsClient, 'watchChanges'>): Changes {
   const subscribers = new Set<(event: ChangeEvent) => void>()
   const kept: ChangeEvent[] = []
-  // Part of each id: another process, or this one after a restart, counts anew.
+  // Part of each id, since another process, or this one after a restart, counts from the start.
   const process = randomUUID().slice(0, 8)
   let count = 0
 
@@ -39,7 +39,7 @@ export function createChanges(client: Pick<JobsClient, 'watchChanges'>): Changes
 
   function since(lastEventId: string): readonly ChangeEvent[] {
     if (lastEventId === position()) return []
-    // Just before the first event that is kept.
+    // Just before the first kept event.
     if (lastEventId === `${process}-${count - kept.length}`) return kept
     const index = kept.findIndex(({ id }) => id === lastEventId)
     if (index >= 0) return kept.slice(index + 1)

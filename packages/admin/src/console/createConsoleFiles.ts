@@ -8,7 +8,7 @@ import { Problem } from '../http/problem.ts'
 
 const PAGE = 'index.html'
 
-/** The files of a build. Anything else is sent as bytes. */
+/** The types of a build's files. Any other file is sent as bytes. */
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
   '.html': 'text/html; charset=utf-8',
@@ -22,7 +22,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 
 /**
  * Serves the console, a single page. A path that cannot be a file of the build gets the page, which reads the path itself.
- * Without a folder, the files are those of this package: as a module, which bundlers follow.
+ * Without a folder, the files come from a module of this package, which bundlers follow.
  */
 export function createConsoleFiles(settings: ConsoleSettings, folder: string | undefined) {
   return async (path: string, headers: Headers): Promise<Answer> => {
@@ -34,7 +34,7 @@ export function createConsoleFiles(settings: ConsoleSettings, folder: string | u
       const text = settle((await unzip(found)).toString(), settings)
       return answerText(200, contentTypeOf(PAGE), text, { 'cache-control': 'no-cache' })
     }
-    // Not with the page, which the browser would take for a script.
+    // Not the page, which the browser would run as a script.
     if (found === null)
       throw new Problem(404, { detail: 'The console has no file at this address' })
     const takesZipped = found.isZipped && /\bgzip\b/.test(headers.get('accept-encoding') ?? '')
@@ -62,12 +62,12 @@ async function findFile(name: string, folder: string | undefined): Promise<Found
       return text === undefined ? null : { bytes: Buffer.from(text, 'base64'), isZipped: true }
     }
   }
-  // Where this repository builds it, as seen from `src` as well as from `dist`.
+  // The folder of this repository's build, relative to both `src` and `dist`.
   const from = folder ?? join(import.meta.dirname, '../../dist/browser')
   const file = join(from, name)
-  // A path outside of the folder is not looked up: the answer would tell whether there is such a file.
+  // A path outside of the folder is not looked up: the answer would reveal whether the file exists.
   if (!file.startsWith(join(from, sep))) return null
-  // Each request reads anew: in development the build changes names while this runs.
+  // Each request reads the file: in development the build changes names while this runs.
   const bytes = await readFile(file).catch(() => null)
   return bytes && { bytes: Buffer.from(bytes), isZipped: false }
 }
@@ -76,7 +76,7 @@ async function unzip({ bytes, isZipped }: FoundFile): Promise<Buffer<ArrayBuffer
   return isZipped ? Buffer.from(await promisify(gunzip)(bytes)) : bytes
 }
 
-/** The build's files are in `assets` or beside the page. The page's own paths have no dot on their first level. */
+/** The build's files are in `assets` or beside the page. The page's own paths have no dot in their first part. */
 function isFile(path: string): boolean {
   return path.startsWith('assets/') || /^[^/]+\.[a-z]+$/.test(path)
 }
@@ -84,7 +84,7 @@ function isFile(path: string): boolean {
 function contentTypeOf(path: string): string {
   return CONTENT_TYPES[extname(path)] ?? 'application/octet-stream'
 }
-/** Writes the settings into the page and makes its files' addresses absolute: the page is asked for at any depth. */
+/** Writes the settings into the page and makes its files' addresses absolute, since the page is served at any depth. */
 function settle(page: string, settings: ConsoleSettings): string {
   const { base, api, hasSessions, loginUrl: login, traceUrl: trace } = settings
   const attributes = Object.entries({ base, api, sessions: String(hasSessions), login, trace })

@@ -6,21 +6,20 @@ type Day = ConsoleJobDetail['days'][number]
 type Hour = ConsoleJobDetail['hours'][number]
 
 /*
- * A job's calendar, which is kept between requests so that a request costs as much after two months of runs as after an hour.
+ * A job's calendar, which is cached between requests so that a request costs as much after two months of runs as after an hour.
  * Hours and days are those of UTC.
  *
  * An hour is
- *   open      Its runs may change: every request reads it again. Ends once the hour has been over for SETTLE_MS, none of its
- *             runs is under way, and all hours before it are settled.
- *   settled   It is kept, and no request reads it again.
+ *   open      Its runs may change: every request reads it again. Ends once the hour has been over for SETTLE_MS, none of its runs is under way, and all earlier hours are settled.
+ *   settled   It is cached, and no request reads it again.
  *
- * A day of which all hours are settled is kept as it is shown. Both are forgotten when they are older than the days shown or than
- * the oldest run, and when MAX_RUNS runs are later.
+ * A day with only settled hours is cached in its final form. Both are dropped if they are older than the shown days or the
+ * oldest run, or if MAX_RUNS runs are later.
  */
 
 /**
- * Those of the last 60 days on which the job had runs, and, while none is older than two days ago, their hours. The oldest
- * come first. `cutBefore`: null unless some runs before this instant are left out.
+ * The days of the last 60 with runs of the job and, while none is older than two days, their hours. The oldest come first.
+ * `cutBefore`: null unless some runs before this instant are left out.
  */
 export type JobDays = (
   name: string,
@@ -30,22 +29,22 @@ export type JobDays = (
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const DAYS_SHOWN = 60
-/** So few days say little as days, and are shown by the hour. */
+/** With this few days, the hours are shown instead. */
 const DAYS_SHOWN_BY_HOUR = 3
 /** Workers' clocks disagree, and a start is committed a little later. */
 const SETTLE_MS = 10 * 60_000
-/** The latest runs of which a calendar is made, so that a job that runs every second costs no more than others. */
+/** Maximum of the latest runs in a calendar, so that a job that runs every second costs no more than others. */
 const MAX_RUNS = 50_000
 
-/** Nothing of it changes: of requests at once, each makes the next from the one that it has found. */
+/** Immutable: each of several requests makes the next calendar from the one that it has read. */
 interface Calendar {
   /** Every hour before this instant is settled. */
   settledUpToMs: number
   /** The settled hours with runs, the oldest first. */
   hours: readonly KeptHour[]
-  /** The days of which all hours are settled, keyed by the instant at which the day begins. */
+  /** The days with only settled hours, keyed by the instant at which the day begins. */
   days: ReadonlyMap<number, Day>
-  /** Of what ran before this instant some may be left out, since MAX_RUNS runs are later. */
+  /** Some runs before this instant may be left out, since MAX_RUNS runs are later. */
   cutBeforeMs: number
 }
 
@@ -62,7 +61,7 @@ const NONE: Calendar = {
   cutBeforeMs: -Infinity,
 }
 
-/** Makes what reads the calendars of jobs. */
+/** Creates a function that reads the calendars of jobs. */
 export function createJobDays(reader: JobsReader, maxRuns = MAX_RUNS): JobDays {
   const calendars = new Map<string, Calendar>()
 
@@ -70,7 +69,7 @@ export function createJobDays(reader: JobsReader, maxRuns = MAX_RUNS): JobDays {
     const nowMs = now.getTime()
     const oldestShownMs = nowMs - DAYS_SHOWN * DAY_MS
     const found = calendars.get(name) ?? NONE
-    // One that is ahead of the clock is of no use: that was put back.
+    // A calendar ahead of the clock is useless: the clock was set back.
     const kept = found.settledUpToMs <= nowMs ? found : NONE
     const from = new Date(Math.max(kept.settledUpToMs, oldestShownMs))
     const [rows, oldestRun] = await Promise.all([
@@ -118,7 +117,7 @@ export function createJobDays(reader: JobsReader, maxRuns = MAX_RUNS): JobDays {
   }
 }
 
-/** Before which instant the days are needless, since enough runs are later; -Infinity where none is. */
+/** The instant before which the days are unnecessary, since enough runs are later; -Infinity if there is none. */
 function findSurplus(settled: readonly KeptHour[], maxRuns: number): number {
   let runsLater = sumRuns(settled)
   let beforeMs = -Infinity

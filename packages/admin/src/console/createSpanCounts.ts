@@ -6,18 +6,18 @@ export type SpanCounts = (now: Date) => Promise<{ from: Date; jobs: readonly Spa
 
 export interface SpanCountsOptions {
   lengthMs: number
-  /** How many spans, with the current one. */
+  /** The number of spans, including the current one. */
   spans: number
-  /** How long after its end a span may still change: clocks disagree, and a start is committed a little later. */
+  /** Time after its end in which a span may still change: clocks disagree, and a start is committed a little later. */
   settleMs: number
 }
 
-/** Counting fewer runs anew costs nothing. */
+/** Fewer runs are cheap to count again. */
 const MANY_RUNS = 500
 
 /**
- * Counts runs by the span in which they started. It keeps the counts of a span with many runs once that is over and all
- * have ended: an hour may have millions of runs, and each open page asks every few seconds.
+ * Counts runs by the span in which they started. It caches the counts of a span with many runs once that is over and all have
+ * ended: an hour may have millions of runs, and each open page requests them every few seconds.
  */
 export function createSpanCounts(reader: JobsReader, options: SpanCountsOptions): SpanCounts {
   const { lengthMs, spans, settleMs } = options

@@ -3,22 +3,22 @@ import type { Job } from '@roundsman/engine'
 import { z } from 'zod'
 import type { ConsolePayload } from '../contract.ts'
 
-/** A form for a larger schema would help nobody. */
+/** A form for a larger schema would be useless. */
 const MAX_LENGTH = 65_536
 
-/** What a job takes, for somebody who has to enter it. It shows nothing of any payload, and never throws: a schema is foreign. */
+/** Describes a job's payload for a form. It reveals no payload, and never throws, since a schema is foreign code. */
 export function describePayload(job: Pick<Job, 'payload'>): ConsolePayload {
   return { isNeeded: payloadProblem(job, {}) !== null, schema: toJsonSchema(job.payload) }
 }
 
-/** Null where neither we nor the schema's library can tell. */
+/** Null if neither the engine nor the schema's library can describe it. */
 function toJsonSchema(schema: Job['payload']): ConsolePayload['schema'] {
   return readSchema(() => ofZod(schema)) ?? readSchema(() => ofItsLibrary(schema))
 }
 
 /**
- * Asks zod from 4.0 on, whose own account throws at the first part that JSON lacks, such as a date. The form asks for a date
- * as text, as a payload holds it, and for other such parts as JSON.
+ * Uses the description of zod from 4.0 on, which throws at the first part without a JSON form, such as a date. The form
+ * requests a date as text, as a payload holds it, and other such parts as JSON.
  */
 function ofZod(schema: Job['payload']): unknown {
   if (schema['~standard'].vendor !== 'zod' || !('_zod' in schema)) return null

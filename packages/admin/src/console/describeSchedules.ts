@@ -50,7 +50,7 @@ function describeSchedule(
   }
 }
 
-/** Reads what the engine recorded: `0 8 * * * in UTC by A_CRON, before: 0 7 * * * in UTC`. Zones are named where they are what changed. */
+/** Reads the engine's record: `0 8 * * * in UTC by A_CRON, before: 0 7 * * * in UTC`. Zones are included only if they changed. */
 export function changeInWords(recorded: string): { to: string; before: string | null } {
   const [, to, zone, by = '', before, zoneBefore] =
     /^(.+) in (\S+)( by \S+)?, before: (.+) in (\S+)$/.exec(recorded) ?? []
@@ -60,7 +60,7 @@ export function changeInWords(recorded: string): { to: string; before: string | 
   return { to: `${inWords(to, zone)}${by}`, before: inWords(before, zoneBefore) }
 }
 
-/** A sentence such as `Every 15 minutes` or `At 03:00`, or the expression itself when there are no words for it. */
+/** A sentence such as `Every 15 minutes` or `At 03:00`, or the expression itself if it has no short description. */
 export function cronInWords(cron: string): string {
   try {
     return cronstrue.toString(cron, { use24HourTimeFormat: true, verbose: false })

@@ -20,7 +20,7 @@ import { readQueueJobs } from './readQueue.ts'
 const DAY_MS = 86_400_000
 const HORIZON_MS = 30 * DAY_MS
 const SHOWN_TICKS = 5
-/** Looks at no more for changes of the clocks. */
+/** Maximum of ticks that are searched for changes of the clocks. */
 const MAX_TICKS = 1_000
 const MAX_ACTIONS = 20
 const SAMPLED_DAYS = 60
@@ -88,8 +88,8 @@ export async function readJobDetail(
 }
 
 /**
- * The next runs, on the clock of the schedule's zone, and later ones of the next 30 days that a clock change touches: by
- * itself, or since it is the first after one.
+ * The next runs, in local time of the schedule's zone, and later ones of the next 30 days that a clock change affects:
+ * directly, or as the first after one.
  */
 export function describeUpcoming(
   schedule: Pick<Schedule, 'cron' | 'timeZone'>,

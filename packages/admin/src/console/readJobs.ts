@@ -14,7 +14,7 @@ import { presentPause } from './readQueue.ts'
 
 const STRIP = 60
 
-/** The given jobs with everything that their rows show, in their order; what else a job has, the schema of the answer leaves out. */
+/** The given jobs with the data of their rows, in their order. The answer's schema removes all other properties. */
 export async function readJobs(
   reader: JobsReader,
   jobs: readonly Job[],

@@ -79,7 +79,7 @@ function presentWorker(
   }
 }
 
-/** The worker says so itself. One of an older version does not: the catalogue's number is then the best guess. */
+/** The worker's own number. For a worker of an older version, the catalogue's number is the best guess. */
 function lanesOf(worker: ListedWorker, name: string, jobs: readonly Job[]): number | null {
   const said = (worker.lanes as Record<string, unknown> | null)?.[name]
   if (Number.isSafeInteger(said)) return said as number
@@ -87,7 +87,7 @@ function lanesOf(worker: ListedWorker, name: string, jobs: readonly Job[]): numb
   return job?.isExclusive ? 1 : (job?.concurrency ?? null)
 }
 
-/** A late tick is left out: it stands under what needs attention. */
+/** Without late ticks, which are listed under what needs attention. */
 function upcoming(
   { name, schedule, paused }: JobSchedule,
   now: Date,

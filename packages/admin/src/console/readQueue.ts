@@ -55,7 +55,7 @@ export async function readQueue(
   }
 }
 
-/** What the queue holds of the jobs `names`. */
+/** The rows in the queue of the jobs `names`. */
 export async function readQueueJobs(
   reader: JobsReader,
   names: readonly string[],
@@ -67,7 +67,7 @@ export async function readQueueJobs(
     jobsWithoutWorker(reader, names),
     listWorkers(reader),
   ])
-  // Where none lives, that is what has to be told.
+  // If no worker lives, that is the problem to show.
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   return counts.map((row) => ({
     ...row,

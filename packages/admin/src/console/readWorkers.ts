@@ -12,10 +12,10 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 /** Workers' clocks disagree. */
 const SLACK_MS = MINUTE_MS
-/** The hour ends so long after the instant that somebody looks at. */
+/** The hour ends this long after the requested instant. */
 const AFTER_MS = 5 * MINUTE_MS
 
-/** Later than any run is recorded by a clock that is ahead. */
+/** Later than any run, even by a clock that is ahead. */
 const EVER = new Date('9999-01-01T00:00:00Z')
 
 export async function readWorkers(reader: JobsReader, now: Date): Promise<ConsoleWorkers> {
@@ -33,9 +33,9 @@ export async function readWorkers(reader: JobsReader, now: Date): Promise<Consol
 }
 
 /**
- * Reads the last hour of a worker, up to now or to its last sign of life. Of a worker that has ended, `at` says which
- * hour: the one that ends a little later. Null without `at`, if it left no row. A run's instants are by the worker's
- * clock, which may be ahead.
+ * Reads the last hour of a worker, up to now or to its last sign of life. For an ended worker, `at` selects the hour: it ends
+ * shortly after `at`. Null without `at`, if the worker left no row. A run's instants are by the worker's clock, which may be
+ * ahead.
  */
 export async function readWorkerDetail(
   reader: JobsReader,
@@ -52,7 +52,7 @@ export async function readWorkerDetail(
   const from = new Date(Math.max(until.getTime() - HOUR_MS, startedMs))
   const hour = { workerId: id, from, to: new Date(until.getTime() + SLACK_MS) }
   const inHour = worker?.isAlive === true ? null : await listWorkerRuns(reader, hour)
-  // A clock that is far ahead has recorded its runs as later than any end.
+  // A clock far ahead has recorded runs later than any end.
   const isFound = inHour !== null && inHour.runs.length > 0
   const { runs, since } = isFound ? inHour : await listWorkerRuns(reader, { ...hour, to: EVER })
   return {
@@ -64,7 +64,7 @@ export async function readWorkerDetail(
   }
 }
 
-/** When the hour ends that somebody looks at; null where nothing is known of the worker. */
+/** The end of the hour to show. Null if the worker is unknown. */
 function endOf(of: {
   worker: ListedWorker | null
   former: { endedAt: string } | null

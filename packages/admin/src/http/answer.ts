@@ -4,7 +4,7 @@ import { isRefusal } from '../access.ts'
 import type { RouteLog } from '../route.ts'
 import { invalidRequest, Problem, problemDocument, toRequestErrors } from './problem.ts'
 
-/** What a server sends, whichever it is. */
+/** The answer of a server of any kind. */
 export interface Answer {
   status: number
   headers: Record<string, string>
@@ -25,7 +25,7 @@ export class SchemaMismatch extends Error {
   }
 }
 
-/** Sent with each answer of each server. The console needs no more than its own files and API. */
+/** Sent with each answer of each server. The console needs only its own files and API. */
 export const SECURITY_HEADERS = {
   'content-security-policy':
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; object-src 'none'",
@@ -34,7 +34,7 @@ export const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
 } as const
 
-/** `isSet`: whether the host has set a header itself, which stays. */
+/** `isSet`: whether the host has set a header itself, which then stays. */
 export function securedHeaders(
   { headers }: Answer,
   isSet: (name: string) => boolean = () => false,
@@ -43,7 +43,7 @@ export function securedHeaders(
   return { ...Object.fromEntries(added), ...headers }
 }
 
-/** The request that failed: its id, and where its lines go. */
+/** The failed request: its id, and its log. */
 interface Failed {
   id: string
   log: RouteLog
@@ -55,8 +55,8 @@ export function answerFailure(error: unknown, { id, log }: Failed): Answer {
     const problem = toProblem(error)
     const answer = answerProblem(problem, id)
     if (error instanceof Problem || problem.statusCode < 500) {
-      // As debug: probes ask for health every few seconds, and its answer is no failure. Without the message: that of a
-      // JSON syntax error quotes the body, and with it a password.
+      // As debug: probes request health every few seconds, and a refusal is not a failure. Without the message: a JSON syntax
+      // error quotes the body, and with it a password.
       log.debug({ statusCode: problem.statusCode, ...codeOf(error) }, 'request refused')
     } else {
       log.error({ err: error }, 'request failed')
@@ -68,7 +68,7 @@ export function answerFailure(error: unknown, { id, log }: Failed): Answer {
   }
 }
 
-/** The answer where no other can be made or sent. It reads nothing of the error, which might throw once more. */
+/** The last resort if no other answer can be made or sent. It does not read the error, which might throw again. */
 export function answerBroken(error: unknown, { id, log }: Failed): Answer {
   log.error({ err: error }, 'the answer could not be sent')
   return answerProblem(new Problem(500, { detail: SERVER_FAILED }), id)
@@ -77,14 +77,14 @@ export function answerBroken(error: unknown, { id, log }: Failed): Answer {
 const SERVER_FAILED =
   'The server failed; its log has the error under the id in the header x-request-id'
 
-/** `id` is the request's, by which its log lines are found. */
+/** `id` is the request's id, by which its log lines are found. */
 export function answerProblem(
   { statusCode, message, headers, extensions }: Problem,
   id: string,
 ): Answer {
   const text = JSON.stringify(problemDocument(statusCode, message, extensions))
   return answerText(statusCode, 'application/problem+json; charset=utf-8', text, {
-    // A host may take the id from anywhere.
+    // A host may take the id from any source.
     ...(/^[\x21-\x7e]+$/.test(id) && { 'x-request-id': id }),
     ...headers,
   })
@@ -108,10 +108,10 @@ function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof SchemaMismatch)
     return invalidRequest(toRequestErrors([error.place], error.issues))
-  // The engine checks what the routes' schemas let through.
+  // The engine checks more than the routes' schemas.
   if (error instanceof ArgumentError)
     return invalidRequest([{ path: error.argument, message: error.message }])
-  // The refusal of the host's own log-in.
+  // The refusal of the host's log-in.
   if (isRefusal(error) && error.message !== '') {
     const { headers } = error as { headers?: Record<string, string> }
     return new Problem(error.statusCode, { detail: error.message, ...(headers && { headers }) })

@@ -22,14 +22,14 @@ export function storableLine({ max }: { max: number }) {
 }
 
 function isOneLine(text: string): boolean {
-  // Taken out here, since storableText reports it.
+  // Removed here, since storableText reports it.
   return !/[\p{Cc}\u2028\u2029]/u.test(text.replaceAll('\0', ''))
 }
 
 const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z')
 const LATEST_MS = Date.parse('9999-12-31T23:59:59.999Z')
 
-/** An instant in a request: ISO 8601 with an offset. Without one, each reader would take it for another instant. */
+/** An instant in a request: ISO 8601 with an offset. Without an offset its meaning would depend on the reader. */
 export const instant = z.iso
   .datetime({
     offset: true,
@@ -38,15 +38,13 @@ export const instant = z.iso
   .transform((text, context) => {
     const date = new Date(text)
     const ms = date.getTime()
-    // Its offset may move it into year 0 or 10000, which PostgreSQL and JSON write differently.
+    // Its offset may move it into year 0 or 10000, for which PostgreSQL and JSON have different formats.
     if (ms >= EARLIEST_MS && ms <= LATEST_MS) return date
     context.addIssue('has to be within the years 1 to 9999')
     return z.NEVER
   })
 
-/**
- * A whole number in a query, where everything is text. Digits only: Number() would also take '', ' 5', '0x10' and '1e2'.
- */
+/** A whole number in a query, which has only texts. Digits only: Number() would also accept '', ' 5', '0x10' and '1e2'. */
 export function wholeNumber(min: number, max: number) {
   const rule = `has to be a whole number from ${min} to ${max}`
   const digits = new RegExp(`^\\d{1,${Math.max(9, String(max).length)}}$`)
@@ -56,7 +54,7 @@ export function wholeNumber(min: number, max: number) {
   )
 }
 
-/** How many items a page has at most, in a query. */
+/** Maximum items of a page, in a query. */
 export function pageLimit(defaultLimit: number) {
   return wholeNumber(1, 200)
     .default(defaultLimit)

@@ -1,19 +1,19 @@
 import { z } from 'zod'
 
-/** The last item of a page. Instants are not unique; together with the id they are. */
+/** The last item of a page. Instants are not unique; instant and id together are. */
 export interface PageCursor {
-  /** ISO 8601 with milliseconds, or as PostgreSQL writes it, in UTC. */
+  /** ISO 8601 with milliseconds, or PostgreSQL's format, in UTC. */
   at: string
   id: string
 }
 
 type ParsedCursor = Pick<PageCursor, 'at'> & Partial<PageCursor>
 
-/** PostgreSQL knows no year 0. */
+/** PostgreSQL has no year 0. */
 const CURSOR =
   /^((?!0000)(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d)\.\d{3}Z| (\d\d:\d\d:\d\d)(?:\.\d{1,6})?\+00))(?:\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}))?$/
 
-/** The `nextCursor` of the page before, by which a query names the page that it wants. */
+/** The `nextCursor` of the previous page, which selects the next one. */
 export const pageCursor = cursorSchema((text) => {
   const { at, id } = parse(text)
   return at === undefined || id === undefined ? undefined : { at, id }
@@ -25,7 +25,7 @@ export const instantCursor = cursorSchema((text) => {
   return id === undefined ? at : undefined
 })
 
-/** For lists in the order of a text, such as a key: the last of the page before. */
+/** For lists in the order of a text, such as a key: the last item of the previous page. */
 export const textCursor = cursorSchema((cursor) => {
   const text = Buffer.from(cursor, 'base64url').toString()
   return toTextCursor(text) === cursor && !text.includes('\0') ? text : undefined
@@ -59,17 +59,17 @@ function cursorSchema<Cursor>(read: (text: string) => Cursor | undefined, maxLen
     .describe('The nextCursor of the page before')
 }
 
-/** Empty when the text is not one of our cursors. */
+/** Empty if the text is not one of our cursors. */
 function parse(text: string): Partial<ParsedCursor> {
   const match = CURSOR.exec(Buffer.from(text, 'base64url').toString('latin1'))
   if (!match) return {}
   const [, at = '', day = '', isoTime, time = isoTime, id] = match
-  // JavaScript turns a date that does not exist, such as the 30th of February, into another one.
+  // JavaScript converts a date that does not exist, such as the 30th of February, to another one.
   const instant = new Date(`${day}T${time}Z`)
   if (Number.isNaN(instant.getTime()) || !instant.toISOString().startsWith(`${day}T${time}`)) {
     return {}
   }
   const cursor = { at, ...(id !== undefined && { id }) }
-  // Decoding base64 ignores what it does not know. One cursor must have one spelling.
+  // Decoding base64 ignores unknown characters. A cursor must have exactly one spelling.
   return formatCursor(cursor) === text ? cursor : {}
 }

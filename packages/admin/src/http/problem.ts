@@ -3,21 +3,21 @@ import { z } from 'zod'
 import { earlierSchema } from '../contract.ts'
 
 export interface ProblemOptions {
-  /** For a person: what was wrong and how to do better. Never anything internal. */
+  /** For a person: the error and the remedy. Never anything internal. */
   detail: string
   headers?: Record<string, string>
-  /** More members of the answer, for programs. */
+  /** More fields of the answer, for programs. */
   extensions?: Record<string, unknown>
 }
 
-/** Thrown by a route or a hook to end the request with this status and a problem document. */
+/** Thrown by a route or a hook to answer the request with this status and a problem document. */
 export class Problem extends Error {
   override readonly name = 'Problem'
   readonly statusCode: number
   readonly headers: Record<string, string>
   readonly extensions: Record<string, unknown>
 
-  /** @throws TypeError or RangeError when the status or a header cannot be sent */
+  /** @throws TypeError or RangeError if the status or a header cannot be sent */
   constructor(statusCode: number, options: ProblemOptions) {
     super(options.detail)
     if (!Number.isInteger(statusCode) || statusCode < 400 || statusCode > 599)
@@ -33,24 +33,24 @@ export class Problem extends Error {
   }
 }
 
-/** Headers of another answer's body or connection: an error of a client of HTTP may bring them along. */
+/** Headers that belong to another body or connection: an error of an HTTP client may have them. */
 const OF_A_MESSAGE =
   /^(content-(length|type|encoding|range)|transfer-encoding|connection|keep-alive|trailer|upgrade)$/i
 
-/** What is wrong with a part of the request: where, such as `body.lines.3.quantity`, and how to do better. */
+/** An error in a part of the request: its place, such as `body.lines.3.quantity`, and the remedy. */
 export interface RequestError {
   path: string
   message: string
 }
 
-/** What a schema found wrong with the part of the request at `place`. */
+/** Converts the issues of a schema about the part of the request at `place`. */
 export function toRequestErrors(
   place: readonly string[],
   issues: readonly { path: readonly PropertyKey[]; message: string; keys?: readonly string[] }[],
 ): RequestError[] {
   return issues.flatMap(({ path, message, keys }) => {
     const where = [...place, ...path.map(String)]
-    // Zod reports an unknown key at its parent: its own path says more.
+    // Zod reports an unknown key at its parent; the key's own path is more precise.
     return (
       keys?.map((key) => ({
         path: [...where, key].join('.'),
@@ -60,7 +60,7 @@ export function toRequestErrors(
   })
 }
 
-/** Enough to see what is wrong: a body of thousands of lines may have an error in each. */
+/** Maximum of errors in an answer: a body of thousands of lines may have an error in each. */
 const MAX_ERRORS = 100
 
 /** The answer to a request that does not match its schema, or a rule beyond the schema. */
@@ -115,7 +115,7 @@ export function problemResponses<Status extends ProblemStatus>(...statuses: Stat
   return describeProblems<Status | 500>(problemSchema, [...statuses, 500])
 }
 
-/** Like problemResponses, for problems with more members. */
+/** Like `problemResponses`, for problem answers with extra fields. */
 export function describeProblems<Status extends ProblemStatus>(
   schema: z.ZodObject,
   statuses: Status[],

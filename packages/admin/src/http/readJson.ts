@@ -3,7 +3,7 @@ import { Problem } from './problem.ts'
 const LIMIT_BYTES = 64 * 1024
 
 /**
- * Reads a body of JSON; null where there is none. Our own texts, since a parser's may quote what was sent.
+ * Reads a body of JSON; null if there is none. The errors have our own texts, since a parser's may quote the body.
  * @throws Problem 400, 413 or 415
  */
 export async function readJson(
@@ -39,9 +39,9 @@ async function readText(headers: Headers, body: AsyncIterable<Uint8Array>): Prom
   return new TextDecoder().decode(Buffer.concat(parts))
 }
 
-/** Refuses keys by which a careless merge of the payload would change every object of the process. */
+/** Refuses keys with which a careless merge of the payload would change every object of the process. */
 function refusePrototypes(parsed: unknown): unknown {
-  // No recursion: a body may be nested deeper than the stack.
+  // Not recursive: a body may be nested deeper than the stack.
   const inside = [parsed]
   for (const value of inside) {
     if (typeof value !== 'object' || value === null) continue

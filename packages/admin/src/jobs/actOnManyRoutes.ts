@@ -7,7 +7,7 @@ import { checkSpans, MAX_DURATION_MS, runFilters } from './jobRunRoutes.ts'
 import { instant, storableText } from '../http/fields.ts'
 import { keyQuery, requestReason } from './requestParts.ts'
 
-/** As many as a body has room for: it has at most 64 kB. */
+/** Maximum of ids in a body, which has at most 64 kB. */
 const MAX_IDS = 1_000
 
 const ofPieces = {

@@ -31,7 +31,7 @@ const filters = {
   name: jobName.optional(),
   errorCode: storableText({ max: 100 }).optional().describe('The error code of the last attempt'),
 }
-/** Which are listed and counted. */
+/** The filters of lists and counts. */
 const queryFilters = {
   ...filters,
   label: storableText({ max: 200 }).optional().describe('Only what has exactly this label'),
@@ -60,7 +60,7 @@ const from = z
     'Which steps of durable work are done again. `failure`, the default: the one that failed. `beginning`: all. A step: it and those that ended after it. With the last two, what is done again gets other keys',
   )
 
-/** Dead letters: work that was given up and waits until somebody retries or discards it. */
+/** Routes of dead letters: work that was given up, until a person retries or discards it. */
 export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
   return [
     route('GET /jobs/dead-letters', {
@@ -159,7 +159,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
             extensions: { code: 'ended_workers' },
           })
         }
-        // Somebody else was faster.
+        // Another person was faster.
         if (outcome.redriven === 0) throw await refuseDeadLetter(client.reader, workId)
         logAct({ name, workId, redriven: 1 }, 'dead letters retried')
         const again = findStepsDoneAgain(before, await client.steps(workId))

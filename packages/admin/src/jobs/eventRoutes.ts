@@ -2,18 +2,18 @@ import { z } from 'zod'
 import { route, type Route } from '../route.ts'
 import type { Changes } from '../console/createChanges.ts'
 
-/** A client that reads too slowly is disconnected. It comes back and asks for what it missed. */
+/** A client that reads too slowly is disconnected. It reconnects and gets the missed events. */
 const MAX_BUFFERED_BYTES = 64 * 1024
-/** Ends each stream, whatever the checks say: a client that comes back shows that somebody still reads. */
+/** Maximum lifetime of a stream: a client that reconnects shows that it is still used. */
 const MAX_LIFETIME_MS = 15 * 60_000
 
 interface EventRoutesOptions {
   changes(): Changes
   /** Ends each open stream: for a server that closes, which waits for its connections. */
   ends: Set<() => void>
-  /** How long somebody may go on listening who was demoted or deleted, or whose log-in expired. */
+  /** Time after which a user without rights, or with an expired log-in, is disconnected. */
   recheckMs: number
-  /** Often enough for proxies, which end a connection on which nothing comes. */
+  /** Short enough for proxies, which end silent connections. */
   pingIntervalMs: number
 }
 
@@ -45,7 +45,7 @@ export function eventRoutes(options: EventRoutesOptions): Route[] {
             try {
               if (!(await stillMayView())) return end()
             } catch (error) {
-              // The database is away: nobody can tell whether they may, and no events come either.
+              // The database is away: the rights are unknown, and no events come either.
               log.warn({ err: error }, 'an open event stream could not be checked for access')
             }
             if (ends.has(end)) recheck = setTimeout(() => void checkRole(), recheckMs)
@@ -61,27 +61,27 @@ export function eventRoutes(options: EventRoutesOptions): Route[] {
           function end(): void {
             if (!ends.has(end)) return
             leave()
-            // Unsent data would keep the connection of a client that does not read. What it missed, it gets the beginning of,
-            // and comes back for the rest.
+            // Unsent data would keep the connection of a client that does not read. It gets the first missed events, and
+            // reconnects for the rest.
             if (isCatchingUp || stream.desiredSize === MAX_BUFFERED_BYTES) stream.close()
             else stream.error(new Error('The client reads the events too slowly'))
           }
           function write(text: string): void {
-            // subscribe() passes on what was missed in one go, also after a too slow client was disconnected half-way.
+            // subscribe() sends all missed events at once, even after a slow client was disconnected.
             if (!ends.has(end)) return
             if ((stream.desiredSize ?? 0) <= 0) end()
             else stream.enqueue(Buffer.from(text))
           }
           ends.add(end)
           signal.addEventListener('abort', end)
-          // A client that is cut off before anything happened must know from where to go on, too.
+          // A client that is disconnected before the first event must also know its position.
           const from = lastEventId === undefined ? `id: ${changes().position()}\n` : ''
           write(`retry: 2000\n${from}\n`)
           unsubscribe = changes().subscribe(
             ({ id, event, data }) => write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`),
             lastEventId,
           )
-          // It was disconnected by what it had missed, or left while we asked who it is.
+          // The client was disconnected by the missed events, or left while its rights were checked.
           if (signal.aborted) end()
           if (!ends.has(end)) unsubscribe()
           isCatchingUp = false
@@ -91,7 +91,7 @@ export function eventRoutes(options: EventRoutesOptions): Route[] {
           headers: {
             'content-type': 'text/event-stream; charset=utf-8',
             'cache-control': 'no-store, no-transform',
-            // Without this, some proxies would collect the events.
+            // Without this, some proxies would buffer the events.
             'x-accel-buffering': 'no',
           },
         })

@@ -35,7 +35,7 @@ const againBody = z.strictObject({
     ),
 })
 
-/** A caller who may not see a payload does not write over parts of it. */
+/** A user who may not see a payload must not overwrite parts of it. */
 function expectPayloads(payload: object | undefined, { payloads }: Pick<Access, 'payloads'>): void {
   if (payload !== undefined && payloads !== true)
     throw new Problem(403, { detail: REFUSED.payloads })
@@ -45,10 +45,7 @@ const tickSchema = keyedTickSchema
   .omit({ version: true, run: true })
   .extend({ workId: z.guid().nullable(), createdAt: z.iso.datetime() })
 
-/**
- * What a person may do about a job. Each request writes rows for the workers to find: nothing here schedules or executes
- * anything.
- */
+/** The actions of people on a job. Each request writes rows for the workers: nothing here schedules or executes a job. */
 export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
   return [
     route('GET /jobs', {
@@ -73,7 +70,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       refuses: [404],
       handle: async ({ params: { name }, query: { limit, cursor } }) => {
         const { ticks, next } = await listJobTicks(client.reader, { name, limit, before: cursor })
-        // A job that left the catalogue leaves its ticks behind, which people can still read.
+        // The ticks of a job that has left the catalogue can still be read.
         if (ticks.length === 0) findJob(jobs, name)
         return { ticks, nextCursor: next && formatCursor({ at: next }) }
       },
@@ -203,7 +200,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
   ]
 }
 
-/** @throws Problem 404 that lists the jobs there are */
+/** @throws Problem 404 with the list of jobs */
 export function findJob(jobs: readonly Job[], name: string): Job {
   const job = jobs.find((candidate) => candidate.name === name)
   if (job) return job
@@ -212,8 +209,8 @@ export function findJob(jobs: readonly Job[], name: string): Job {
 }
 
 /**
- * Reports each part of the payload that does not fit, where that is the error; else it is the error itself. What is wrong with
- * a payload that the queue holds is for people who may see it: then pass their `access`.
+ * Reports each invalid part of the payload if that is the error; otherwise returns the error itself. Details of a stored
+ * payload are for people who may see it: then pass their `access`.
  */
 export function refusedPayload(
   job: Job,

@@ -84,7 +84,7 @@ interface Spans {
   maxDurationMs?: number | undefined
 }
 
-/** Refuses spans that can contain nothing. */
+/** Refuses spans that are always empty. */
 export function checkSpans(
   { from, to, minDurationMs = 0, maxDurationMs = Infinity }: Spans,
   context: z.core.$RefinementCtx,
@@ -102,7 +102,7 @@ const listQuery = z
 /** The years that ISO 8601 writes with four digits. */
 const MAX_DATE_MS = 62_000_000_000_000
 
-/** Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one. */
+/** Shows the records of the workers, and marks runs for them: nothing here starts, ends or records a run. */
 export function jobRunRoutes({ client }: AdminParts): Route[] {
   const { reader } = client
   return [
@@ -239,7 +239,7 @@ const keptLine = z.object({
 })
 const keptLog = z.object({ lines: z.array(z.unknown()), earlier: z.int() })
 
-/** Leaves out lines that cannot be read. */
+/** Leaves out unreadable lines. */
 function readLogs(kept: unknown): KeptLog | null {
   const log = keptLog.safeParse(kept).data
   if (log === undefined) return null
@@ -252,7 +252,7 @@ function readLogs(kept: unknown): KeptLog | null {
   return { lines, earlier: log.earlier }
 }
 
-/** As the engine writes them. Those of version 0.2 have their counts beside `at` and `batches`. */
+/** The engine's format. Marks of version 0.2 have their counts beside `at` and `batches`. */
 const keptMark = z
   .object({
     at: z.int().min(-MAX_DATE_MS).max(MAX_DATE_MS),
@@ -261,7 +261,7 @@ const keptMark = z
   })
   .catchall(z.unknown())
 
-/** When a run's batches were committed, in their order. Leaves out marks that cannot be read. */
+/** The commits of a run's batches, in their order. Leaves out unreadable marks. */
 function readBatchMarks(kept: unknown): BatchMark[] {
   if (!Array.isArray(kept)) return []
   return kept.flatMap((entry) => {

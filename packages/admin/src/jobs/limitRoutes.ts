@@ -21,7 +21,7 @@ const setSchema = z.object({ outcome: z.enum(['set', 'unchanged']) })
 const answer = { 200: setSchema }
 const key = storableText({ min: 0, max: 200 })
 
-/** What people see and set of limits over all workers, and of the keys by which jobs divide their work. */
+/** Routes for limits over all workers, and for the partition keys of jobs. */
 export function limitRoutes({ client }: AdminParts): Route[] {
   return [
     route('GET /jobs/limits', {
@@ -99,7 +99,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       refuses: [404],
       handle: async ({ params: { name }, body, by, logAct }) => {
         const { key: of, reason: _reason, ...given } = body
-        // JSON has no undefined: what is left out is missing.
+        // JSON has no undefined: an omitted setting is missing.
         const outcome = await client.keys.set({ name }, of, given as KeySettings, by)
         if (outcome === 'noKeys')
           throw new Problem(404, { detail: `No worker has registered keys of ${name}` })
@@ -114,7 +114,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
     which: WhichLimit,
   ) {
     const { reason: _reason, ...given } = body
-    // JSON has no undefined: what is left out is missing.
+    // JSON has no undefined: an omitted setting is missing.
     const outcome = await client.limits.set(which, given as LimitSettings, by)
     if (outcome === 'notFound')
       throw new Problem(404, { detail: 'No worker has registered this limit' })

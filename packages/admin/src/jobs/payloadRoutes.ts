@@ -12,7 +12,7 @@ const described = {
   refuses: [404, 409],
 } as const
 
-/** Shows payloads to those who may look at them. A look is on record, so it is no GET, which browsers send unasked. */
+/** Shows payloads to people who may see them. A look is recorded, so it is not a GET, which browsers send by themselves. */
 export function payloadRoutes({ client, jobs }: AdminParts): Route[] {
   return [
     route('POST /jobs/runs/:id/payload', {

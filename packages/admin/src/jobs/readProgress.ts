@@ -1,6 +1,6 @@
 import { progressSchema, type Progress } from '../contract.ts'
 
-/** What the run reported, or null when the column holds anything else. */
+/** The progress of a run. Null if the column has another value. */
 export function readProgress(kept: unknown): Progress | null {
   return kept === null ? null : (progressSchema.safeParse(kept).data ?? null)
 }

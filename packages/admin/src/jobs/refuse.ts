@@ -11,11 +11,11 @@ import { Problem } from '../http/problem.ts'
 interface Refusal {
   status: 404 | 409
   detail: string
-  /** What somebody else may have done that it comes too late for. */
+  /** The earlier actions of other people that may be the reason. */
   after?: readonly JobActionKind[]
 }
 
-/** The answers to what somebody asked for and was not done, by what became of it. */
+/** The answers to refused requests, by outcome. */
 const OF_RUN = {
   notFound: { status: 404, detail: 'There is no run with this id' },
   notRunning: {
@@ -47,7 +47,7 @@ const OF_RUN = {
   },
 } as const satisfies Record<string, Refusal>
 
-/** Says who was faster, if somebody was. */
+/** Names the person who was faster, if there was one. */
 export async function refuseRun(
   reader: JobsReader,
   runId: string,
@@ -58,7 +58,7 @@ export async function refuseRun(
   return new Problem(status, { detail, extensions: tellEarlier(earlier) })
 }
 
-/** The answers where a payload is not shown. */
+/** The answers if a payload is not shown. */
 export function refusePayload(outcome: Exclude<ShownPayload, { kind: 'shown' }>): Problem {
   switch (outcome.kind) {
     case 'notFound':
@@ -76,7 +76,7 @@ export function refusePayload(outcome: Exclude<ShownPayload, { kind: 'shown' }>)
   }
 }
 
-/** `what`: the schedule or the queue of a job. `key`: of one of its schedules that are kept as data. */
+/** `what`: the schedule or the queue of a job. `key`: that of a keyed schedule. */
 export async function refusePause(
   reader: JobsReader,
   what: 'schedule' | 'queue',
@@ -95,7 +95,7 @@ export async function refusePause(
   })
 }
 
-/** What makes a dead letter none. */
+/** Actions after which a dead letter no longer exists. */
 const LETTER_GONE = ['redrive', 'discard', 'approve'] as const
 
 export async function refuseDeadLetter(reader: JobsReader, workId: string): Promise<Problem> {
@@ -106,7 +106,7 @@ export async function refuseDeadLetter(reader: JobsReader, workId: string): Prom
   })
 }
 
-/** The member of an answer that says who was faster; none where nobody was. */
+/** The field of an answer with the faster person's action, if there was one. */
 export function tellEarlier(earlier: EarlierAction | null): { earlier?: EarlierAction } {
   if (earlier === null) return {}
   const { at, action, actor, reason } = earlier
@@ -117,7 +117,7 @@ export function refuseUnknownSchedule(key: string, name: string): Problem {
   return new Problem(404, { detail: `There is no schedule ${key} of ${name}` })
 }
 
-/** Nobody takes work of a job that left the catalogue. */
+/** No worker takes work of a job that has left the catalogue. */
 export function refuseUnknownJob(name: string): Problem {
   return new Problem(409, {
     detail: `No worker would take it: there is no job ${name}, or not any more`,

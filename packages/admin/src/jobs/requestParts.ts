@@ -8,14 +8,14 @@ export const nameParams = z.strictObject({ name: jobName })
 export const idParams = z.strictObject({ id: z.guid() })
 export const workParams = z.strictObject({ workId: z.guid() })
 
-/** Why a person wants something done to a job or a run. The engine records it beside who they are. */
+/** The reason of a person's request. The engine records it with their name. */
 export const requestReason = storableText({ max: 500 })
   .refine((text) => text === '' || text.trim() !== '', 'is blank')
   .describe('Why; it is recorded with the name of the person who asks')
 
 export const reasonBody = z.strictObject({ reason: requestReason })
 
-/** A body that may give a reason, or be missing. */
+/** A body that may give a reason, or may be missing. */
 export const optionalReasonBody = z.strictObject({ reason: requestReason.optional() }).nullish()
 
 export const dryRunFlag = z
@@ -25,12 +25,12 @@ export const dryRunFlag = z
     'Roll back database changes made through batches at the end. Mails and calls to other services really happen. Refused for a job whose definition has no dryRun',
   )
 
-/** How a query names the key of work. */
+/** The key of work in a query. */
 export const keyQuery = storableText({ min: 0, max: 200 })
   .optional()
   .describe('Only what has this key, by which its job divides its work; empty: what has none')
 
-/** How a query names the value of a field that a job shows. */
+/** The value of a shown field in a query. */
 export const shownQuery = {
   field: storableText({ max: 200 })
     .optional()

@@ -32,7 +32,7 @@ const COLUMNS = {
   workerId: (run) => run.workerId,
   workId: (run) => run.workId,
   details: (run) => run.details && JSON.stringify(run.details),
-  // New columns come last, so that programs that count columns find the old ones where they were.
+  // New columns come last, so that the positions of the old ones do not change.
   label: (run) => run.label,
   outcome: (run) => run.outcome,
   errorCode: (run) => run.errorCode,
@@ -76,7 +76,7 @@ async function* writeLines(
   let after: PagePosition | undefined
   let lines = 0
   while (lines < MAX_LINES) {
-    // The client decides when it reads on. An error, since the end of the file would stand for the end of the list.
+    // The client decides when it reads on. An error, since the end of the file would look like the end of the list.
     const access = await stillMayView()
     if (access === null) throw new Error('The client may not look at the jobs any more')
     const limit = lines === 0 ? FIRST_PAGE : Math.min(PAGE, MAX_LINES - lines)
@@ -103,9 +103,9 @@ function writeCell(value: Cell): string {
 }
 
 /**
- * Where a spreadsheet would begin to calculate, which an apostrophe prevents: people may write anything into a reason. Where
- * semicolons or tabs separate cells, quotation marks do not count in the middle of what a comma separates, so that a formula may
- * also begin behind those. By OWASP's page on CSV injection.
+ * Matches cells that a spreadsheet would calculate; an apostrophe prevents that. A reason may contain any text. If semicolons
+ * or tabs separate cells, quotation marks inside of a cell do not count, so a formula may also begin behind those. By OWASP's
+ * page on CSV injection.
  */
 const FORMULAS =
   /^(?=[=+\-@\t\r\n＝＋－＠])|(?<=[;|\r\n])(?=[=+\-@\t＝＋－＠])|(?<=\t)(?=[=+\-@＝＋－＠])/g

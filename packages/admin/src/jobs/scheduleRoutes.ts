@@ -34,7 +34,7 @@ const keyParams = nameParams.extend({
 const cronText = z.string().min(1).max(500).describe('Five fields, or six with seconds in front')
 const timeZoneText = z.string().min(1).max(100).default('UTC').describe('IANA name; UTC by default')
 
-/** What people do about schedules that are kept as data, such as one for each customer. Payloads go in, and never out. */
+/** Routes for keyed schedules, such as one for each customer. Payloads go in, and never out. */
 export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
   const { schedules, reader } = client
 
@@ -223,7 +223,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       answer: { 202: requestedSchema },
       refuses: [404],
       handle: async ({ params: { name, key }, by, logAct }) => {
-        // With the definition, its label is that of any other run.
+        // With the definition, its label is the same as for any other run.
         const job = findJob(jobs, name)
         const outcome = await schedules.trigger(null, job, key, by)
         if (outcome.kind === 'notFound') throw refuseUnknownSchedule(key, name)
@@ -242,7 +242,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       answer: { 204: z.null().describe('The schedule is deleted') },
       refuses: [404],
       handle: async ({ params: { name, key }, by, logAct }) => {
-        // With the definition, work that was due has the label and the key of any other; its job may have left the code.
+        // With the definition, due work has the same label and key as any other; its job may have left the code.
         const job = jobs.find((one) => one.name === name) ?? { name }
         const outcome = await schedules.delete(null, job, key, by)
         if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
@@ -252,7 +252,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
     }),
   ]
 
-  /** Adds to each what became of its last tick. They are of one job. */
+  /** Adds the outcome of the last tick to each. They belong to one job. */
   async function present(rows: readonly ListedSchedule[]): Promise<KeyedSchedule[]> {
     const [first] = rows
     if (first === undefined) return []
@@ -278,7 +278,7 @@ type PreviewedParts = Omit<
   'after' | 'count'
 >
 
-/** Has the client's own checks answered by the part of the request that they are about. */
+/** Reports an error of the client's own checks at the part of the request that caused it. */
 async function told<Value>(place: string, work: () => Promise<Value>): Promise<Value> {
   try {
     return await work()

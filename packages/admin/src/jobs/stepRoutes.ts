@@ -8,7 +8,7 @@ import { route, type AdminParts, type Route } from '../route.ts'
 import { tellEarlier } from './refuse.ts'
 import { requestReason, workParams } from './requestParts.ts'
 
-/** How a request names a step. */
+/** The name of a step in a request. */
 export const stepFields = {
   step: storableText({ max: 200 }).describe('The name of the step'),
   item: storableText({ min: 0, max: 200 })
@@ -19,7 +19,7 @@ export const stepFields = {
 /** Longer results are not shown: a piece of work may have a thousand. */
 const MAX_SHOWN_LENGTH = 1_000
 
-/** The steps of durable work, and a person's answer where an effect may have happened. */
+/** Routes for the steps of durable work, and for a person's answer about an effect in doubt. */
 export function stepRoutes({ client, jobs }: AdminParts): Route[] {
   return [
     route('GET /jobs/work/:workId/steps', {

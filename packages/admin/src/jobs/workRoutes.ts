@@ -44,8 +44,8 @@ async function readFilters(
 }
 
 /**
- * What waits, and what people may do about it before a worker takes it. Also for jobs that left the catalogue, whose work
- * would otherwise wait for ever.
+ * Routes for waiting work, and for the actions of people before a worker takes it. Also for jobs that have left the catalogue,
+ * whose work no worker takes.
  */
 export function workRoutes({ client, jobs }: AdminParts): Route[] {
   return [

@@ -5,22 +5,22 @@ import type { Finding } from './finding.ts'
 const DAY_MS = 86_400_000
 const YEARS = 5
 const HORIZON_MS = YEARS * 365.25 * DAY_MS
-/** How many times within one change are counted. */
+/** Maximum of times to count within one change. */
 const MAX_NAMED = 5_000
 const MAX_TOLD = 4
 
-/** When a zone's clocks are changed, and the local times that are skipped or come twice then. */
+/** A change of a zone's clocks, and the local times that it skips or repeats. */
 interface ClockChange {
   at: Date
   kind: 'gap' | 'fold'
-  /** Milliseconds of a calendar without time zones. */
+  /** In milliseconds of a calendar without time zones. */
   wallFrom: number
   wallTo: number
 }
 
 /**
- * Reports schedules that name a time which a clock change of the next five years skips or repeats. What happens then is
- * settled, but may surprise. A schedule that goes on evenly through the change is not reported.
+ * Reports schedules with a local time that a clock change of the next five years skips or repeats. The result is defined, but
+ * may be surprising. A schedule that is due evenly through the change is not reported.
  */
 export function checkClockChanges(jobs: readonly ScheduledJob[], now: Date): Finding[] {
   const changes = new Map<string, ClockChange[]>()
@@ -62,14 +62,14 @@ function isTouched({ schedule: { cron } }: ScheduledJob, change: ClockChange): b
   const named = namedTimes(cron, wallFrom, wallTo).length
   if (named === 0) return false
   if (isTimeOfDay(cron)) return true
-  // A schedule that is due as often before and after as during the change goes on evenly.
+  // A schedule that is due as often before and after the change as during it is even.
   const lengthMs = wallTo - wallFrom
   const before = namedTimes(cron, wallFrom - lengthMs, wallFrom).length
   const after = namedTimes(cron, wallTo, wallTo + lengthMs).length
   return named !== before || named !== after
 }
 
-/** The times that an expression names, regardless of any zone's clock changes. */
+/** The times of an expression, without any zone's clock changes. */
 function namedTimes(cron: string, wallFrom: number, wallTo: number): number[] {
   const times: number[] = []
   const from = new Date(wallFrom - 1)
@@ -130,7 +130,7 @@ function describe({ name, schedule }: ScheduledJob, change: ClockChange, count: 
       }
 }
 
-/** `02:30`, with seconds when they are not zero. */
+/** Formats `02:30`, with seconds if they are not zero. */
 function clock(wall: number): string {
   const time = new Date(wall).toISOString().slice(11, 19)
   return time.endsWith(':00') ? time.slice(0, 5) : time

@@ -7,15 +7,13 @@ import { parseOptions } from '../command/parseOptions.ts'
 import { ForeseenError, type Command, type Terminal } from '../command/runCommand.ts'
 
 export interface CheckCommandOptions {
-  /** What stands before its arguments: `roundsman check`. */
+  /** The words before its arguments: `roundsman check`. */
   call: string
-  /** A paragraph for --help: what else it checks, beside the definitions. */
+  /** A paragraph for --help: its other checks, in addition to the definitions. */
   about: string
-  /** Rejects with the error of `defineJob` when a definition is refused. */
+  /** Rejects with the error of `defineJob` if a definition is refused. */
   check(options: { withDatabase: boolean; now: Date }, terminal: Terminal): Promise<CheckResult>
-  /**
-   * The catalogue's file, to find all refused definitions, or null when nobody knows it: then only the first is reported.
-   */
+  /** The catalogue's file, to find all refused definitions. Null if unknown: then only the first is reported. */
   catalogue: () => URL | null
 }
 
@@ -27,7 +25,7 @@ const usage = ({
 ${about}
 
   --strict        count warnings as findings
-  --no-database   leave out what needs the database
+  --no-database   skip checks that need the database
   --json          print one JSON object
 
 Exit code: 0 no findings (notes never count, warnings only with --strict), 1 findings, 2 usage`
@@ -75,7 +73,7 @@ async function findAll(
 }
 
 /**
- * Imports each file of a catalogue by itself and reports what `defineJob` refuses. Importing the catalogue as a whole would
+ * Imports each file of a catalogue separately and reports the refusals of `defineJob`. An import of the whole catalogue would
  * stop at the first error.
  */
 export async function findRefusedDefinitions(catalogue: URL): Promise<Finding[]> {
@@ -98,9 +96,9 @@ export async function findRefusedDefinitions(catalogue: URL): Promise<Finding[]>
   return findings
 }
 
-/** Turns an error of `defineJob` into a finding. Null for any other error. */
+/** Converts an error of `defineJob` to a finding. Null for any other error. */
 export function explainDefinitionError(error: unknown): Finding | null {
-  // loadConfig wraps an error of what the configuration imports.
+  // loadConfig wraps an error in an import of the configuration.
   if (error instanceof ForeseenError) return explainDefinitionError(error.cause)
   if (!(error instanceof TypeError)) return null
   const [, job, problem] = /^Job "([^"]*)": (.+)$/.exec(error.message) ?? []

@@ -3,7 +3,7 @@ import { keyProblem as findKeyProblem, payloadProblem } from '@roundsman/engine/
 import type { Product } from '../command/product.ts'
 import type { Finding } from './finding.ts'
 
-/** What is wrong with the definitions, each alone and with their names side by side. */
+/** Finds errors in the definitions, in each one and between their names. */
 export function checkDefinitions({
   jobs,
   cronVariable,

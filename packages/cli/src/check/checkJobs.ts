@@ -5,7 +5,7 @@ import { checkDefinitions } from './checkDefinitions.ts'
 import { checkSchedules } from './checkSchedules.ts'
 import type { Finding } from './finding.ts'
 
-/** What can be found out about jobs by their definitions alone. */
+/** Finds the problems of jobs that their definitions alone show. */
 export function checkJobs(product: Pick<Product, 'jobs' | 'cronVariable'>, now: Date): Finding[] {
   const scheduled = product.jobs.filter(isScheduled)
   return [

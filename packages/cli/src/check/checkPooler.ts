@@ -1,7 +1,7 @@
 import { findPooler } from '@roundsman/engine/internal'
 import type { Finding } from './finding.ts'
 
-/** Reports an address by which no worker can start. */
+/** Reports a database address with which no worker can start. */
 export async function checkPooler(databaseUrl: string): Promise<Finding[]> {
   const remedy = await findPooler(databaseUrl)
   if (remedy === null) return []

@@ -5,12 +5,12 @@ import type { Product } from '../command/product.ts'
 import type { Finding } from './finding.ts'
 
 const DAY_MS = 86_400_000
-/** How far ahead distances between ticks are measured. A frequent schedule reaches MAX_TICKS long before. */
+/** The period in which distances between ticks are measured. A frequent schedule reaches MAX_TICKS long before. */
 const HORIZON_MS = 3 * 366 * DAY_MS
 const MAX_TICKS = 500
 const COLLISION_HORIZON_MS = 31 * DAY_MS
 const MAX_COLLIDING_TICKS = 5_000
-/** Or each second. */
+/** Due every minute, or every second. */
 const EACH_MINUTE = /^[*\s]+$/
 
 const WHILE_RUNNING = {
@@ -19,7 +19,7 @@ const WHILE_RUNNING = {
   allow: 'runs go side by side (overlap: allow)',
 } as const
 
-/** Whether schedules fit their own policies, and each other. */
+/** Finds schedules that contradict their own policies, or collide. */
 export function checkSchedules(
   jobs: readonly ScheduledJob[],
   now: Date,
@@ -80,7 +80,7 @@ function distancesOf({ schedule }: ScheduledJob, now: Date): number[] {
   return ticks.slice(1).map((at, nth) => at - (ticks[nth] ?? at))
 }
 
-/** How long a job's retries take in all, without the jitter. */
+/** The total time of a job's retries, without jitter. */
 function retrySpanMs({ limit, delayMs, maxDelayMs }: ScheduledJob['retry']): number {
   let span = 0
   for (let nth = 0; nth < limit; nth++) span += Math.min(delayMs * 2 ** nth, maxDelayMs)
@@ -93,7 +93,7 @@ function checkCollisions(
   where: (name: string) => string,
 ): Finding[] {
   const end = now.getTime() + COLLISION_HORIZON_MS
-  // One that is due each minute meets all others, whatever minute they are moved to.
+  // A schedule that is due every minute collides with all others at any minute.
   const movable = jobs.filter(({ schedule }) => !EACH_MINUTE.test(schedule.cron))
   const ticks = movable.flatMap(({ name, schedule }) => {
     const own: { job: string; at: Date }[] = []

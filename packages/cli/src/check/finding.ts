@@ -1,6 +1,6 @@
 export const SEVERITIES = ['error', 'warning', 'note'] as const
 /**
- * `error`: it will not work, or it deletes what it should not. `warning`: it works, but not as expected. `note`: worth
+ * `error`: it will not work, or it deletes rows that it should not. `warning`: it works, but not as expected. `note`: worth
  * knowing, and often intended.
  */
 export type Severity = (typeof SEVERITIES)[number]
@@ -9,7 +9,7 @@ export interface Finding {
   severity: Severity
   /** For scripts: the same for every finding of a kind. */
   code: string
-  /** Null when the finding is about no single job. */
+  /** Null if the finding concerns no single job. */
   job: string | null
   problem: string
   remedy: string
@@ -18,6 +18,6 @@ export interface Finding {
 export interface CheckResult {
   jobs: string[]
   findings: Finding[]
-  /** What could not be checked, and why. */
+  /** The skipped checks, with the reasons. */
   unchecked: { what: string; reason: string }[]
 }

@@ -3,7 +3,7 @@ import { SEVERITIES, type CheckResult, type Finding, type Severity } from './fin
 
 const STYLES: Record<Severity, Style> = { error: 'red', warning: 'yellow', note: 'dim' }
 
-/** Text for people: the worst findings first, and a summary at the end. */
+/** Formats findings for people: the worst first, and a summary at the end. */
 export function formatFindings(result: CheckResult, layout: Layout): string {
   const { jobs, findings, unchecked } = result
   const blocks = SEVERITIES.flatMap((severity) =>

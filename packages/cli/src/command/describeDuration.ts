@@ -5,7 +5,7 @@ const UNITS = [
   ['s', 1_000],
 ] as const
 
-/** `15 min`, `1 h 30 min`, `250 ms`: the two largest units, rounded down. */
+/** Formats `15 min`, `1 h 30 min`, `250 ms`: the two largest units, rounded down. */
 export function describeDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`
   const first = UNITS.findIndex(([, unitMs]) => ms >= unitMs)

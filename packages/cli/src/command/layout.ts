@@ -1,20 +1,20 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 
-/** Longer lines are hard to read, however wide the terminal is. */
+/** Longer lines are hard to read, even in a wider terminal. */
 const MAX_WIDTH = 100
 const DEFAULT_WIDTH = 80
 const MIN_WIDTH = 40
 
 export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan'
 
-/** How wide the output is, and how text stands out there. */
+/** The width of the output, and its colours. */
 export interface Layout {
   width: number
-  /** Returns the text unchanged where colours would show as characters, or are not wanted. */
+  /** Returns the text unchanged if colours would show as characters, or are turned off. */
   paint(style: Style, text: string): string
 }
 
-/** A terminal, or what stands for it. */
+/** A terminal, or another stream. */
 export type Output = NodeJS.WritableStream & { isTTY?: boolean; columns?: number }
 
 /** Colours only on a terminal, and never with NO_COLOR. */
@@ -29,8 +29,8 @@ export function standardLayout(stdout: Output): Layout {
 const STEERING = /\p{Cc}\[(?:1|2|22|3[1-6]|39)m|[[\p{Cc}\p{Bidi_Control}\u2028\u2029]--[\t\n]]/gv
 
 /**
- * Shows as `\u202e` what steers a terminal or reorders its text, except colours and line breaks. All output of commands passes
- * this. JSON keeps its meaning.
+ * Shows characters that control a terminal or reorder its text as `\u202e`, except colours and line breaks. All output of
+ * commands passes this. JSON keeps its meaning.
  */
 function printable(text: string): string {
   return text.replaceAll(STEERING, (found, at: number) => {
@@ -40,14 +40,14 @@ function printable(text: string): string {
   })
 }
 
-/** The same stream, whose text is printable. */
+/** The same stream with printable text. */
 export function printableOutput(output: Output): Output {
   const write = (text: string | Uint8Array, ...how: never[]) =>
     output.write(typeof text === 'string' ? printable(text) : text, ...how)
   return Object.create(output, { write: { value: write } }) as Output
 }
 
-/** Puts foreign text on one line, without anything that would steer the terminal. */
+/** Puts foreign text on one line, without terminal control sequences. */
 export function onOneLine(text: string): string {
   return printable(
     stripVTControlCharacters(text)
@@ -98,7 +98,7 @@ export function layOutRows(
 
 export type Fact = readonly [what: string, value: string | number | null | false]
 
-/** Lays facts out, each on a line of its own. What has no value is left out. */
+/** Lays facts out, each on a separate line. Facts without a value are left out. */
 export function layOutFacts(facts: readonly Fact[], layout: Layout, indent = 0): string[] {
   const rows = facts.filter(([, value]) => value !== null && value !== false && value !== '')
   const cells = rows.map(([what, value]) => ({ cells: [what, onOneLine(String(value))] }))

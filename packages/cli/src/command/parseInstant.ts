@@ -7,18 +7,18 @@ const DATE =
 export type ParsedInstant = { instant: Date; problem: null } | { instant: null; problem: string }
 
 /**
- * Reads a date with or without time and offset: `2026-10-25`, `2026-10-25T02:30`, `2026-10-25T02:30+02:00`. Without an
- * offset it is what the zone's clocks show; of a time that comes twice, the first.
+ * Reads a date with or without time and offset: `2026-10-25`, `2026-10-25T02:30`, `2026-10-25T02:30+02:00`. Without an offset
+ * it is local time of the zone; if that comes twice, the first.
  */
 export function parseInstant(text: string, timeZone: string): ParsedInstant {
   const parsed = readInstant(text, timeZone)
   const year = parsed.instant?.getUTCFullYear() ?? 1
-  // Its offset may move it out of the years that a database query takes.
+  // Its offset may move it out of the years that a database query accepts.
   return year >= 1 && year <= 9_999 ? parsed : wrong(`"${text}" is not within the years 1 to 9999`)
 }
 
 /**
- * Reads the date that an option gives.
+ * Reads the date of an option.
  * @throws UsageError
  */
 export function parseDate(option: string, text: string, timeZone = 'UTC'): Date {
@@ -37,10 +37,10 @@ function readInstant(text: string, timeZone: string): ParsedInstant {
   const [year, month, day, hour, minute, second] = match
     .slice(1, 7)
     .map((part) => Number(part ?? 0))
-  // Date.UTC would take the years 0 to 99 for those from 1900 on.
+  // Date.UTC would interpret the years 0 to 99 as 1900 to 1999.
   const start = new Date(0).setUTCFullYear(year ?? 0, (month ?? 0) - 1, day)
   const wall = new Date(start).setUTCHours(hour ?? 0, minute, second)
-  // Date would turn the 31st of February into the 3rd of March.
+  // Date would convert the 31st of February to the 3rd of March.
   const [date, time] = new Date(wall).toISOString().slice(0, 19).split('T')
   const given = [match[4] ?? '00', match[5] ?? '00', match[6] ?? '00'].join(':')
   if (date !== match.slice(1, 4).join('-') || time !== given) {

@@ -2,7 +2,7 @@ import { parseArgs, type ParseArgsConfig, type ParseArgsOptionsConfig } from 'no
 import { UsageError } from './runCommand.ts'
 
 /**
- * Parses a command line that has options only.
+ * Parses a command line with options only.
  * @throws UsageError
  */
 export function parseOptions<const Options extends ParseArgsOptionsConfig>(
@@ -13,7 +13,7 @@ export function parseOptions<const Options extends ParseArgsOptionsConfig>(
 }
 
 /**
- * Parses a command line whose words beside the options mean something, too.
+ * Parses a command line with positional words and options.
  * @throws UsageError
  */
 export function parseCommandLine<const Options extends ParseArgsOptionsConfig>(
@@ -24,8 +24,8 @@ export function parseCommandLine<const Options extends ParseArgsOptionsConfig>(
 }
 
 /**
- * Parses a command line that begins with what to do: each of that takes some of the options.
- * @throws UsageError for one that it would pass over
+ * Parses a command line that begins with an action. Each action accepts some of the options.
+ * @throws UsageError for an option that the action would ignore
  */
 export function parseAction<
   const Options extends ParseArgsOptionsConfig,
@@ -63,7 +63,7 @@ export function parseWholeNumber(
 }
 
 /**
- * Why, for the record: it may be neither missing nor blank.
+ * Requires a reason for the record, which may not be blank.
  * @throws UsageError
  */
 export function requireReason(reason = ''): string {

@@ -1,6 +1,6 @@
 import type { Terminal } from './runCommand.ts'
 
-/** Prints lines, or an object as JSON on one line. Returns the exit code, which is that of success by default. */
+/** Prints lines, or an object as JSON on one line. Returns the exit code, success by default. */
 export function print(
   { stdout }: Terminal,
   what: readonly string[] | object | null,

@@ -8,19 +8,19 @@ import {
 import type { OpenedHandlers } from '../config/config.ts'
 import type { Terminal } from './runCommand.ts'
 
-/** What commands know of a product. */
+/** The parts of a product that commands use. */
 export interface Product {
-  /** The jobs as environment variables change them. */
+  /** The jobs with the overrides of environment variables. */
   jobs: readonly Job[]
   /** The jobs as they are defined. */
   catalogue: readonly Job[]
-  /** False when no worker of this environment schedules or executes anything. */
+  /** False if no worker of this environment schedules or executes jobs. */
   isEnabled: boolean
-  /** The variable that overrides a job's schedule. Null: this product has none. */
+  /** The variable that overrides a job's schedule. Null if this product has none. */
   cronVariable: ((jobName: string) => string) | null
-  /** Gives `work` the database for as long as it takes. Foreseen errors become ForeseenError. */
+  /** Opens the database while `work` runs. Foreseen errors become ForeseenError. */
   within<Value>(work: (place: DatabasePlace) => Promise<Value>): Promise<Value>
-  /** Gives `work` what a run needs for as long as it takes. Foreseen errors become ForeseenError. */
+  /** Opens everything that a run needs while `work` runs. Foreseen errors become ForeseenError. */
   withHandlers<Value>(work: (opened: RunPlace) => Promise<Value>): Promise<Value>
 }
 
@@ -29,20 +29,20 @@ export interface DatabasePlace {
   schema?: string | undefined
 }
 
-/** The database with all tables, the handlers, and a log, which must not go to standard output: that is for the result. */
+/** The database with all tables, the handlers, and a log. The log must not use standard output, which is for the result. */
 export interface RunPlace extends DatabasePlace, Omit<OpenedHandlers, 'close'> {
   log: HostLogger
 }
 
-/** How a command is called, and where it finds its product. */
+/** The call of a command, and its product. */
 export interface ProductSource<Needed extends keyof Product = keyof Product> {
-  /** What stands before its arguments: `roundsman list`. */
+  /** The words before its arguments: `roundsman list`. */
   call: string
   /** @throws ForeseenError */
   open(terminal: Terminal): Promise<Pick<Product, Needed>>
 }
 
-/** What was found, or why nothing could be looked up. */
+/** The result of a lookup, or the reason why there is none. */
 export type Looked<Found> = { found: Found; reason: null } | { found: null; reason: string }
 
 /** Looks something up for commands that are useful without a database as well: then it returns the reason. */
@@ -53,7 +53,7 @@ export async function look<Found>(
   try {
     return { found: await within((place) => withReader(place, read)), reason: null }
   } catch (error) {
-    // Nothing is wrong with the database then, but with the command line.
+    // An error of the command line, not of the database.
     if (error instanceof ArgumentError) throw error
     return { found: null, reason: (error as Error).message }
   }
@@ -61,7 +61,7 @@ export async function look<Found>(
 
 const STATEMENT_TIMEOUT_MS = 10_000
 
-/** Reads from a database. Nothing is logged: what keeps it from reading is thrown already. */
+/** Reads from a database. It logs nothing, since an error that prevents reading is thrown. */
 export async function withReader<Found>(
   place: DatabasePlace,
   read: (reader: JobsReader) => Promise<Found>,

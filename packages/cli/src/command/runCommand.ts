@@ -7,7 +7,7 @@ export const EXIT = { success: 0, failed: 1, usage: 2 } as const
 
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {
-  /** True when the message names what to write instead: the usage would only bury it. */
+  /** True if the message names the correct spelling: then the usage is not printed. */
   readonly isEnough: boolean
 
   constructor(message: string, { isEnough = false }: { isEnough?: boolean } = {}) {
@@ -16,7 +16,7 @@ export class UsageError extends Error {
   }
 }
 
-/** Something outside of this program is wrong; the message says what, and what to do. It is printed without a stack. */
+/** An error outside of this program. The message has the remedy, and is printed without a stack. */
 export class ForeseenError extends Error {}
 
 /** A command's environment variables and output. */
@@ -27,7 +27,7 @@ export interface Terminal {
 }
 
 export interface Command<Where extends Terminal = Terminal> {
-  /** What --help prints. A wrong command line prints its first paragraph. */
+  /** The text of --help. A wrong command line prints its first paragraph. */
   usage: string
   /**
    * Returns the exit code.
@@ -37,7 +37,7 @@ export interface Command<Where extends Terminal = Terminal> {
   run(args: string[], terminal: Where): Promise<number>
 }
 
-/** Says that this Node is older than the package needs, of which npm only warns; null when it is not. */
+/** The message that this Node is older than the package needs; npm only warns about it. Null if it is not. */
 export function findNodeProblem(version: string = process.versions.node): string | null {
   const { engines } = createRequire(import.meta.url)('../../package.json') as {
     engines: { node: string }
@@ -49,7 +49,7 @@ export function findNodeProblem(version: string = process.versions.node): string
 
 /** For commands that can be interrupted. */
 export interface StoppableTerminal extends Terminal {
-  /** Called when something begins that can be interrupted. The signal is aborted when it should stop. */
+  /** Call it before interruptible work. The returned signal is aborted at the first SIGINT, SIGTERM or SIGHUP. */
   listenForStop(): AbortSignal
 }
 
@@ -59,13 +59,13 @@ export interface ProcessTerminal extends StoppableTerminal {
   cwd: string
 }
 
-/** Runs a command line as this process, and ends the process with the exit code, whatever the product has left open. */
+/** Runs a command line as this process, and ends the process with the exit code, even if the product has left something open. */
 export async function runAsProcess(
   run: (args: string[], terminal: ProcessTerminal) => Promise<number>,
   listenForStop: () => AbortSignal,
 ): Promise<never> {
   const { stdin, stdout, stderr, env: variables } = process
-  // A reader such as `head` closes the pipe when it has its lines.
+  // A reader such as `head` closes the pipe after its last line.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.success)
     throw error
@@ -82,12 +82,12 @@ export async function runAsProcess(
     },
   }
   const code = await run(process.argv.slice(2), terminal)
-  // First a pipe must take what was written.
+  // Wait until the pipe has taken the output.
   await Promise.all([stdout, stderr].map((stream) => new Promise((done) => stream.write('', done))))
   return process.exit(code)
 }
 
-/** By its code: not all commands load the engine, whose error it is. */
+/** Recognised by its code: not all commands load the engine, which defines the error. */
 const isArgumentError = (error: unknown): error is TypeError =>
   error instanceof TypeError && 'code' in error && error.code === 'argument_invalid'
 
@@ -108,7 +108,7 @@ export async function exitCodeOf<Where extends Terminal>(
   try {
     return await command.run(args, terminal)
   } catch (error) {
-    // The engine checks what the options' own checks let through.
+    // The engine checks more than the options' own checks.
     if (error instanceof UsageError || isArgumentError(error)) {
       const [synopsis] = command.usage.split('\n\n')
       const { paint } = standardLayout(terminal.stderr)

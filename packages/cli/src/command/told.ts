@@ -1,4 +1,4 @@
-/** The parts that say something: neither null nor false, nor empty. */
+/** Removes parts that are null, false or empty. */
 export function told(...parts: readonly (string | null | false | undefined)[]): string[] {
   return parts.filter((part): part is string => typeof part === 'string' && part !== '')
 }

@@ -2,7 +2,7 @@ import { nearest } from '@roundsman/engine'
 import type { Product } from './product.ts'
 import { UsageError } from './runCommand.ts'
 
-/** For a name that no job has: suggests the one that was probably meant or, when none is near, prints `known`. */
+/** For the name of an unknown job: suggests the most similar one or, if there is none, prints `known`. */
 export function unknownJob(
   name: string,
   names: readonly string[],
@@ -15,8 +15,8 @@ export function unknownJob(
 }
 
 /**
- * Called when nothing was found: a job that left the catalogue still has runs, and may have work, so that its name is no
- * error before.
+ * Called if nothing was found: a job that has left the catalogue still has runs, and may have work, so its name is no error
+ * before.
  * @throws UsageError
  */
 export function refuseUnknownJob(

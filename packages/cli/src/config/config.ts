@@ -1,17 +1,17 @@
 import type { Handler, HostClient, Job } from '@roundsman/engine'
 import type { WorkerOptions } from '@roundsman/engine/worker'
 
-/** What `roundsman.config.ts` says of a product. Commands run in its folder. */
+/** The configuration of a product in `roundsman.config.ts`. Commands run in its folder. */
 export interface RoundsmanConfig {
   /** Default: DATABASE_URL. Name a direct connection, not one through a transaction pooler. */
   databaseUrl?: string | undefined
   /** The schema of the engine's tables. Default `roundsman`. */
   schema?: string | undefined
-  /** All jobs, as workers have them. Commands that only read load nothing else. */
+  /** All jobs of the workers. Commands that only read load nothing else. */
   jobs: readonly Job[]
   /**
-   * Opens what the handlers need, for `roundsman once`, `worker`, `dev` and `build`. Import it in here, so that other commands need
-   * not load it.
+   * Opens the database client and returns the handlers. Only `once`, `worker`, `dev` and `build` call it. Import the handlers
+   * inside this function: other commands then do not load them.
    */
   open?(): OpenedHandlers | Promise<OpenedHandlers>
 }
@@ -22,9 +22,9 @@ export interface OpenedHandlers {
   /** Keyed by the job's name, as `createWorker` takes them. */
   handlers: Readonly<Record<string, Handler<never, never>>>
   /**
-   * Settings of the worker that `roundsman worker`, `dev` and `build` start, such as `concurrency` or `log`. Default:
-   * `{ log: console }`. Those that are about a run, `roundsman once` follows as well: `handlersModule`, `observers`,
-   * `traceEnqueue`, `version`, and `retention` for `pruneJobRuns`.
+   * Settings of the worker that `roundsman worker`, `dev` and `build` start, such as `concurrency` or `log`. Default: `{ log:
+   * console }`. `roundsman once` uses those that concern a run: `handlersModule`, `observers`, `traceEnqueue`, `version`, and
+   * `retention` for `pruneJobRuns`.
    */
   worker?: Omit<
     WorkerOptions<readonly Job[], HostClient>,
@@ -34,7 +34,7 @@ export interface OpenedHandlers {
   close?(): unknown
 }
 
-/** Returns the configuration as it is: only its type is checked. */
+/** Returns the configuration unchanged: only its type is checked. */
 export function defineConfig(config: RoundsmanConfig): RoundsmanConfig {
   return config
 }

@@ -8,7 +8,7 @@ import { requireConfig, requireDatabaseUrl } from './openProduct.ts'
 const USAGE = `Usage: roundsman console [--port N] [--host ADDRESS]
 
 Serves the console on this machine, for products that do not serve it themselves. It prints a link that works once, and
-runs until you stop it. The person who opens the link may look and change things, under the name of this account.
+runs until you stop it. The person who opens the link may see and do everything, under the name of this account.
 
   --port N        default: any free port
   --host ADDRESS  default: 127.0.0.1, which other machines cannot reach

@@ -11,7 +11,7 @@ import { createDeadLettersCommand } from '../runs/deadLettersCommand.ts'
 import { createRunsCommand } from '../runs/runsCommand.ts'
 
 export interface ProductCommandsOptions {
-  /** What stands before the arguments of a command: `roundsman list` for `list`. */
+  /** The words before the arguments of a command: `roundsman list` for `list`. */
   call(command: string): string
   /** @throws ForeseenError */
   open(terminal: Terminal): Promise<Product>

@@ -15,9 +15,9 @@ export interface LoadedConfig {
 }
 
 /**
- * Loads the configuration of the product to which a folder belongs, or returns null when there is none in the product. It
- * changes the working directory to the configuration's folder, so that what that reads is found from anywhere.
- * @throws ForeseenError when it cannot be loaded, or is no configuration
+ * Loads the configuration of the product of a folder. Null if the product has none. It changes the working directory to the
+ * configuration's folder, so that relative paths in the configuration work from anywhere.
+ * @throws ForeseenError if it cannot be loaded, or is not a configuration
  */
 export async function loadConfig(from: string): Promise<LoadedConfig | null> {
   const path = await findConfig(from)
@@ -31,7 +31,7 @@ export async function loadConfig(from: string): Promise<LoadedConfig | null> {
 
 /**
  * Lists the folder and those above it in its repository; without one, up to the first package.json. A folder of another owner
- * is not of the product: what others have put there must not be executed.
+ * does not belong to the product: files that others have put there must not be executed.
  */
 async function listFolders(from: string): Promise<string[]> {
   const { uid } = await stat(from)
@@ -58,15 +58,15 @@ export async function findConfig(from: string): Promise<string | null> {
 }
 
 /**
- * Loads the product's TypeScript as its own tools would: ES modules and CommonJS, path aliases, enums, imports without
- * extensions. Node's own type stripping does not do that.
+ * Loads the product's TypeScript like its own tools: ES modules and CommonJS, path aliases, enums, imports without extensions.
+ * Node's own type stripping does not support all of these.
  */
 async function importConfig(path: string): Promise<unknown> {
   const nothing = { default: {} }
   const jiti = createJiti(path, {
     tsconfigPaths: true,
     jsx: { runtime: 'automatic' },
-    // These only keep modules out of browsers or servers, and would throw here.
+    // These modules only keep code out of browsers or servers, and would throw here.
     virtualModules: { 'server-only': nothing, 'client-only': nothing },
   })
   try {
@@ -76,7 +76,7 @@ async function importConfig(path: string): Promise<unknown> {
   }
 }
 
-/** With the stack: the mistake may be in any file that the configuration imports. */
+/** Includes the stack: the error may be in any file that the configuration imports. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return (error.stack ?? error.message)

@@ -10,9 +10,13 @@ import { createImportCommand } from '../import/importCommand.ts'
 import { createProductCommands } from './createProductCommands.ts'
 import { openProduct } from './openProduct.ts'
 
-const CHECK = `Finds problems of jobs before they run: schedules and their zones, times that daylight saving skips or
-repeats, policies that do not go together, destructive jobs without a guard, tables that are missing in the
-database of DATABASE_URL, who keeps it from removing old rows, and a pooler that no worker can use. Each finding names the job, the problem and the remedy.`
+const CHECK = `Finds problems of jobs before they run:
+  invalid schedules and zones, and times that daylight saving skips or repeats
+  policies that exclude each other, and destructive jobs without a guard
+  missing tables in the database of DATABASE_URL
+  transactions that keep PostgreSQL from removing old rows
+  a pooler that no worker can use
+Each finding names the job, the problem and the remedy.`
 
 /** The commands about the product of the working directory. */
 export const productCommands = createProductCommands({

@@ -22,11 +22,11 @@ import { told } from '../command/told.ts'
 const limitsUsage = (call: string) => `Usage: ${call} list [--json]
        ${call} set <job or limit> [--global N|none] [--unpark] --reason TEXT [--json]
 
-Lists how much may run at once over all workers, and which runs hold the slots now. set changes a limit from that moment
-on, and stops no run. Who set it, and why, is recorded, and it survives a deployment.
+Lists the limits over all workers, and the runs that hold their slots now. set changes a limit immediately; running runs
+continue. The limit stays after a deployment. The person and the reason are recorded.
 
   --global N     runs at once over all workers; none: the limit in the code
-  --unpark       end the wait for a service that has refused more
+  --unpark       let work start although a rate-limited service asked to wait
   --reason TEXT  why, for the record
   --json         print one JSON object
 
@@ -38,16 +38,16 @@ const keysUsage = (
        ${call} set <job> <key> [--per-key N|none] [--pause | --until DATE | --resume] [--unpark]
            --reason TEXT [--json]
 
-Lists the keys by which a job divides its work, those with the most waiting work first, and pauses or limits one of them.
+Lists the partition keys of a job, those with the most waiting work first, and pauses or limits one of them.
 
-  --key KEY      this one alone
+  --key KEY      only this key
   --order ORDER  ${KEY_SORTS.join(', ')}; default waiting: the most waiting work first
   --limit N      how many to list, 1 to 200; default 20
-  --per-key N    how many of its runs at once; none: the limit in the code
-  --pause        nothing of it starts before somebody resumes it
-  --until DATE   nothing of it starts before then, in UTC unless it has an offset
+  --per-key N    maximum of its runs at once; none: the limit in the code
+  --pause        none of its work starts until it is resumed
+  --until DATE   none of its work starts before then, in UTC unless it has an offset
   --resume       ends the pause
-  --unpark       end the wait for a service that has refused more
+  --unpark       let work start although a rate-limited service asked to wait
   --reason TEXT  why, for the record
   --json         print one JSON object
 
@@ -220,7 +220,7 @@ async function listKeys(name: string, { values, terminal, source }: Call<KeyValu
   return print(terminal, lines)
 }
 
-/** Its share of what has started. */
+/** Its share of the starts. */
 function shareOf(started: number, { startedLastHour, areStartsCut }: KeyPage): string {
   const percent = Math.floor((100 * started) / startedLastHour)
   const of = areStartsCut ? `the last ${startedLastHour} starts` : 'the last hour'

@@ -13,7 +13,7 @@ const usage = (call: string) => `Usage: ${call} pause <job> --reason TEXT [--jso
        ${call} resume <job> [--reason TEXT] [--json]
 
 Pauses the queue of a job: no worker takes its work, retries included, until the queue is resumed. Runs under way
-go on, and so does its schedule, whose ticks put work into the queue. Who paused or resumed it, and why, is recorded.
+continue, and the schedule still enqueues work. The person and the reason are recorded.
 
   --reason TEXT  why, for the record
   --json         print one JSON object

@@ -39,26 +39,26 @@ const usage = (
        ${call} resume <job> --all [--reason TEXT] [--json]
        ${call} backfill <job> <key> --from DATE [--to DATE] --reason TEXT [--json]
 
-Schedules that are kept as data, such as one for each customer: lists them, shows what became of their ticks and who changed
-them, and changes them. Payloads are not shown. Who changed what, and why, is recorded.
+Lists, shows and changes schedules that are stored in the database, such as one for each customer. Payloads are not shown.
+The person and the reason of a change are recorded.
 
-set creates a schedule, or changes one: options that you leave out do not change, and have their defaults in a new one. Ticks that are
-due by the old times are decided first. trigger enqueues one run now, beside the ticks. backfill enqueues runs for the
-ticks between two instants that got none, at most 10,000. preview lists the next instants at which it is due.
+set creates or changes a schedule. Omitted options do not change, and have their defaults in a new schedule. Ticks that
+are due by the old definition are decided first. trigger enqueues one run now, in addition to the ticks. backfill enqueues
+runs for the ticks between two instants that had no run, at most 10,000. preview lists the next instants of a schedule.
 
-  --search TEXT       how the key begins
+  --search TEXT       only keys that begin with TEXT
   --cron CRON         five fields, or six with seconds in front
-  --time-zone ZONE    IANA name; a new one has UTC
-  --payload JSON      of each of its runs; a new one has {}
-  --catch-up DURATION a tick that was due longer ago is missed: 90s, 15min, 2h, 3d; a new one has 1d
-  --jitter DURATION   spreads what is due at one instant; a new one has 0s
-  --starts, --ends    no tick before the one and after the other; in UTC unless it has an offset
+  --time-zone ZONE    IANA name; default UTC
+  --payload JSON      the payload of each of its runs; default {}
+  --catch-up DURATION a tick that was due longer ago is missed: 90s, 15min, 2h, 3d; default 1d
+  --jitter DURATION   spreads schedules that are due at one instant; default 0s
+  --starts, --ends    no tick before --starts and none after --ends; in UTC unless they have an offset
   --from, --to        the first and the last instant to backfill, in the same way; --to defaults to now
   --allow-seconds     allows more than one tick in a minute
   --all               resume all paused schedules of the job
   --reason TEXT       why, for the record
   --limit N           how many schedules, ticks or instants, 1 to 1000 (preview: 100); default 20
-  --after POSITION    go on after this position, which the page before printed
+  --after POSITION    continue after this position, which the previous page printed
   --json              print one JSON object
 
 Exit code: 0 done, or nothing to do, 1 refused, or the environment or the database needs attention, 2 usage`
@@ -101,7 +101,7 @@ const OPTIONS_OF = {
 } as const
 
 type Values = ReturnType<typeof parseAction<typeof OPTIONS, string>>['values']
-/** What one call is about. */
+/** The parts of one call. */
 interface Call {
   values: Values
   terminal: Terminal
@@ -178,7 +178,7 @@ function parsePlace(text: string | undefined): Target | undefined {
   throw new UsageError(`--after: "${text}" is not a position that this command has printed`)
 }
 
-/** When it is due next, and by what; then what keeps it from that. */
+/** The next tick and its expression; then the reasons that prevent it. */
 function formatListed(one: ListedSchedule, { width, paint }: Layout): string[] {
   const due = one.nextAt === null ? 'never' : one.nextAt.slice(0, 19).replace('T', ' ')
   const problem = describeState(one)
@@ -256,7 +256,7 @@ function describeTicks(ticks: readonly PreviewedTick[], timeZone: string) {
   return ticks.map((tick, at) => [at === 0 ? 'Next' : '', describeTick(tick, timeZone)] as const)
 }
 
-/** Those to come, also of a paused one. */
+/** The next instants, also of a paused schedule. */
 function previewOf(
   { cron, timeZone, startsAt, endsAt }: ListedSchedule,
   count: number,
@@ -310,7 +310,7 @@ async function set({ name, key }: Target, { values, terminal, product }: Call) {
       startsAt: startsAt === undefined ? toDate(before?.startsAt ?? null) : startsAt,
       endsAt: endsAt === undefined ? toDate(before?.endsAt ?? null) : endsAt,
       ...(payload === undefined ? { keepsPayload: before !== null } : { payload }),
-      // Where the expression stays, its author has allowed what it names.
+      // If the expression does not change, its author has already allowed it.
       allowSeconds: values['allow-seconds'] ?? cron === undefined,
       ifVersion: before?.version ?? 0,
       ...{ actor: currentUser(), reason },
@@ -373,7 +373,7 @@ async function act(
   const { reason = '', json } = values
   if (action === 'pause' || action === 'trigger') requireReason(reason)
   const by = { actor: currentUser(), reason }
-  // With the definition, the run of a trigger has its label.
+  // With the definition, a triggered run has its label.
   const job = product.jobs.find((one) => one.name === name) ?? { name }
   const { outcome, before } = await refusedInWords(product, async ({ schedules }) => {
     const found = await schedules.get(target)
@@ -398,7 +398,7 @@ async function act(
   return print(terminal, [`${nameOf(target)} ${words[outcome]}.`])
 }
 
-/** Each in a transaction of its own, page by page, so that no tick of another schedule waits. */
+/** Each in a separate transaction, page by page, so that no tick of another schedule waits. */
 async function resumeAll(name: string, { values, terminal, product }: Call) {
   const { reason = '', json } = values
   const job = product.jobs.find((one) => one.name === name) ?? { name }
@@ -421,7 +421,7 @@ async function resumeAll(name: string, { values, terminal, product }: Call) {
   ])
 }
 
-/** What the engine refuses for a reason of the product's is no error of this program. */
+/** Prints a refusal by the engine that the product causes without a stack. */
 async function refusedInWords<Value>(
   product: Pick<Product, 'within'>,
   work: (client: JobsClient) => Promise<Value>,

@@ -38,26 +38,26 @@ const usage = (
        ${call} postpone <job> (--id ID | --label TEXT | --key KEY | --all) (--until DATE | --for DURATION | --now) --reason TEXT [--json]
        ${call} prioritise <job> (--id ID | --label TEXT | --key KEY | --all) --priority N --reason TEXT [--json]
 
-Lists waiting work, retries included, in the order in which it starts, explains why a piece waits or what became of it,
-lists the steps of durable work over all its runs, says whether the effect of a step in doubt has happened, and changes
-work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that
-moment is changed, a thousand pieces at a time. When this command is interrupted, the rest does not change.
+list prints waiting work, retries included, in the order in which it starts. explain prints why a piece waits, or how it
+ended. steps lists the steps of durable work over all its runs. answer records whether the effect of a step in doubt has
+happened. The others change work before it starts: all that matches at that moment, a thousand pieces at a time. When
+the command is interrupted, the rest does not change. Payloads are not shown. The person and the reason are recorded.
 
   --id ID            this piece of work; may be given several times
   --label TEXT       all work with this label
-  --key KEY          all work with this key, by which its job divides its work
+  --key KEY          all work with this partition key
   --all              all waiting work of the job
   --until DATE       the earliest start, in UTC unless it has an offset; work that is due later does not change
   --for DURATION     the earliest start, from now on: 90s, 15min, 2h, 3d
   --now              make it due now, retries and delayed work included
   --priority N       a whole number; workers take a higher one first. New work has 0
-  --step NAME        the step in doubt; --item ITEM where it is called more than once
-  --happened         its effect has happened: the work goes on with --result, or null
+  --step NAME        the step in doubt; with --item ITEM if it is called more than once
+  --happened         its effect has happened: the work continues with --result, or null
   --absent           its effect has not happened: the step is called again
   --messages         show results, and messages of errors, which may hold parts of a payload
   --reason TEXT      why, for the record
   --limit N          how many to list, 1 to 1000; default 20
-  --after POSITION   continue after this position, which the page before printed
+  --after POSITION   continue after this position, which the previous page printed
   --json             print one JSON object
 
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
@@ -134,7 +134,7 @@ async function list(name: string | undefined, { values, terminal, source }: Call
   const position = next && formatPosition(next)
   const names = new Set(work.map((one) => one.name))
   const paused = [...pauses.values()].filter((queue) => names.has(queue.name))
-  // A job that left the catalogue may still have work.
+  // A job that has left the catalogue may still have work.
   if (work.length === 0 && name !== undefined) refuseUnknownJob(name, product)
   if (values.json) return print(terminal, { work, total, next: position, pausedQueues: paused })
   const layout = standardLayout(terminal.stdout)
@@ -176,7 +176,7 @@ async function explain(workId: string | undefined, { values, terminal, source }:
   return print(terminal, lines)
 }
 
-/** What keeps a piece of work, and below it the runs that have what it waits for. */
+/** The reason why a piece of work waits, and below it the runs that hold what it needs. */
 function formatReason(reason: WaitReason, { width, paint }: Layout): string[] {
   const { text, since, until, runs } = reason
   const said = told(
@@ -276,7 +276,7 @@ const PASSED = {
   cancelled: 'left, since they were cancelled, and their steps may be undone',
 } satisfies Record<PassedReason, string>
 
-/** Calls until nothing is left, and says how far it is. */
+/** Calls until nothing is left, and prints the progress. */
 async function carryOut(
   client: JobsClient,
   request: ActOnManyRequest,

@@ -22,8 +22,8 @@ const USAGE = `Usage: roundsman dev [--port N] [--yes]
 
 Runs your jobs while you develop, beside your dev server. It starts the embedded PostgreSQL if your product has one,
 creates the tables, runs a worker, and serves the console on this machine. It enqueues the first job that init wrote, if
-that job never ran. The worker starts again when a file changes that roundsman.config.ts, the jobs or the handlers
-import; what runs meanwhile finishes. A file with an error leaves the worker before at work.
+that job never ran. It restarts the worker when roundsman.config.ts, a job, a handler or a file that they import changes;
+runs that are under way finish first. If a changed file has an error, the running worker stays.
 
 It reads .env.local and .env. Before it uses a database on another machine, it names the database and asks. It refuses
 to run with NODE_ENV=production.
@@ -67,7 +67,7 @@ export const devCommand: Command<ProcessTerminal> = {
   },
 }
 
-/** As frameworks do in development: the first file that sets a variable wins, and the environment wins over both. */
+/** The rule of frameworks in development: the first file that sets a variable wins, and the environment wins over both. */
 function readEnvFiles(root: string): void {
   for (const name of ['.env.local', '.env']) {
     const file = join(root, name)
@@ -75,7 +75,7 @@ function readEnvFiles(root: string): void {
   }
 }
 
-/** Asks before anything is done to a database that others may use. */
+/** Asks before it changes a database that others may use. */
 async function mayUse(url: string, isYes: boolean, terminal: ProcessTerminal): Promise<boolean> {
   if (isOnThisMachine(url) || isYes) return true
   const { host, port, database } = readAddress(url)
@@ -133,7 +133,7 @@ async function develop(
   return 0
 }
 
-/** So that somebody who has just run init sees a run at once. */
+/** Lets a person who has just run init see a run at once. */
 async function enqueueFirstJob({ jobs }: RoundsmanConfig, place: DatabasePlace): Promise<boolean> {
   const job = jobs.find(({ name }) => name === FIRST_JOB)
   if (!job) return false

@@ -9,7 +9,7 @@ import { readOr } from '../init/readFiles.ts'
 /** The package with the embedded PostgreSQL. A product has it among its devDependencies, and this command line does not. */
 export const LOCAL_POSTGRES = '@roundsman/local-postgres'
 
-/** What is taken of that package. */
+/** The used exports of that package. */
 interface LocalPostgres {
   acquireEmbeddedPostgres(options: {
     dataDir: string
@@ -23,15 +23,15 @@ const DATA_DIR = '.roundsman'
 
 export interface LocalDatabase {
   url: string
-  /** Whether `.env` got another URL than it had. */
+  /** Whether the URL in `.env` has changed. */
   isNew: boolean
   /** Stops the server, unless another process uses it. */
   release(): Promise<void>
 }
 
 /**
- * Starts the embedded PostgreSQL of a product, when its URL is the given one or there is no URL, and keeps its URL in `.env`.
- * Null: the product has none, or the URL leads to another database.
+ * Starts the embedded PostgreSQL of a product, if its URL is the given one or there is no URL, and keeps its URL in `.env`.
+ * Null if the product has none, or if the URL names another database.
  */
 export async function startLocalDatabase(
   root: string,
@@ -43,7 +43,7 @@ export async function startLocalDatabase(
   const dataDir = join(root, DATA_DIR)
   if (url && !(isEmbedded(url) && (await local.hasEmbeddedPostgres(dataDir)))) return null
   await mkdir(dataDir, { recursive: true })
-  // Nobody commits it, whatever the product's own .gitignore says.
+  // Keeps the folder out of git, independent of the product's own .gitignore.
   await writeFile(join(dataDir, '.gitignore'), '*\n')
   const { url: current, release } = await local
     .acquireEmbeddedPostgres({ dataDir, onProgress })
@@ -67,7 +67,7 @@ async function loadLocalPostgres(root: string): Promise<LocalPostgres | null> {
   return (await import(pathToFileURL(path).href)) as LocalPostgres
 }
 
-/** Its role and its database have one name, and it listens on this machine alone. */
+/** Recognised by its role and database, which have one name, and by its loopback address. */
 function isEmbedded(url: string): boolean {
   const { host, database } = readAddress(url)
   return host === '127.0.0.1' && database === 'roundsman' && url.includes('//roundsman:')
@@ -79,7 +79,7 @@ export function isOnThisMachine(url: string): boolean {
   return /^(localhost|127(\.\d+){3}|::1|\/.*)$/.test(host)
 }
 
-/** Returns the text of a `.env` in which a variable has this value, and all else is as before. */
+/** Returns the text of a `.env` with a variable set to this value, and all else unchanged. */
 export function setVariable(text: string, name: string, value: string): string {
   const line = `${name}=${value}`
   const there = new RegExp(`^(?:export[ \\t]+)?${name}[ \\t]*=[^\\r\\n]*`, 'm')

@@ -14,17 +14,17 @@ import type { Terminal } from '../command/runCommand.ts'
  *   ended     It ended by itself, as without a database: another starts after 5 s.
  */
 
-/** What a worker's process sends to the process that has started it. */
+/** The message from a worker's process to the process that has started it. */
 interface LoadReport {
   isReady: boolean
   /** The product's files that it has loaded. */
   files: readonly string[]
 }
 
-/** Called by a worker's process. It does nothing when no `roundsman dev` has started the process. */
+/** Called by a worker's process. It does nothing if `roundsman dev` has not started the process. */
 export function reportLoaded({ isReady }: { isReady: boolean }): void {
   if (!process.send) return
-  // The loader of the configuration keeps its modules where `require` does.
+  // The loader of the configuration keeps its modules in the cache of `require`.
   const loaded = Object.keys(createRequire(import.meta.url).cache)
   const files = loaded.filter((path) => !/[\\/]node_modules[\\/]/.test(path))
   process.send({ isReady, files } satisfies LoadReport)
@@ -34,7 +34,7 @@ export function reportLoaded({ isReady }: { isReady: boolean }): void {
   process.channel?.unref()
 }
 
-/** The database may be there by then. */
+/** The database may be available by then. */
 const START_AGAIN_MS = 5_000
 /** An editor writes a file in several steps, and saves several files at once. */
 const SETTLE_MS = 100

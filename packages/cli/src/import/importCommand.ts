@@ -10,16 +10,16 @@ const usage = (
   call: string,
 ) => `Usage: ${call} pg-boss [--queue NAME[=JOB]]… [--all] [--dead-letters] [--schema NAME] [--dry-run] [--json]
 
-Takes over what waits in your own pg-boss 12, in the same database: work keeps its id, its order, its time, its priority,
-its retries and its unique key. What is taken leaves pg-boss's tables in the same transaction. Stop the workers of these
-queues first; what is enqueued there later is taken when you run it again. It says what it leaves, and what to do about it.
+Imports the waiting work of your pg-boss 12, in the same database. Work keeps its id, its order, its time, its priority,
+its retries and its unique key. It leaves pg-boss's tables in the same transaction. Stop the workers of these queues
+first. Run the import again for work that was enqueued later. It prints the work that stays, and what to do about it.
 
-  --queue NAME    take this queue alone, whatever its policy and groups; NAME=JOB for a job of another name. Default:
+  --queue NAME    import only this queue, with any policy and groups; NAME=JOB for a job of another name. Default:
                   all queues that have the name of a job
-  --all           take all queues, also those that have the name of no job
-  --dead-letters  take failed work as dead letters
-  --schema NAME   where pg-boss has its tables. Default: pgboss
-  --dry-run       change nothing; say what it would do
+  --all           import all queues, also those without a job of their name
+  --dead-letters  import failed work as dead letters
+  --schema NAME   the schema of pg-boss's tables. Default: pgboss
+  --dry-run       change nothing; print the changes
   --json          print one JSON object
 
 Exit code: 0 done, or nothing to do, 1 refused, 2 usage`
@@ -129,7 +129,7 @@ const indented = (lines: readonly string[], { width }: View) =>
 
 const count = (number: number): string => number.toLocaleString('en')
 
-/** What stays of a queue, why, and what to do about it. */
+/** Describes the work that stays in a queue, the reason and the remedy. */
 function describeLeft(left: LeftBehind, { jobs }: View): string {
   const { queue, policy, ids, oldest } = left
   const what = `${queue}: ${count(left.count)}`

@@ -1,20 +1,20 @@
 import { posix } from 'node:path'
 import type { Database, ProductFacts } from './inspectProduct.ts'
 
-/** Paths of what init writes, relative to the root. */
+/** Paths of the files that init writes, relative to the root. */
 export interface Places {
   /** The folder of definitions and handlers. */
   jobs: string
   /** The client that enqueues. */
   jobsClient: string
-  /** Null where `roundsman dev` and `build` run the configuration instead. */
+  /** Null if `roundsman dev` and `build` run the configuration instead. */
   worker: string | null
   config: string
   /** The file that serves the console, in a product on Next.js or Nuxt. */
   console: { route: string; basePath: string } | null
 }
 
-/** How the product's code gets its database client. */
+/** The product's code for its database client. */
 export interface ClientCode {
   /** The ending of relative imports. */
   extension: string
@@ -24,17 +24,17 @@ export interface ClientCode {
   exportedName: string
   /** The file that exports it, relative to the root. */
   path: string
-  /** What an import in the file `from` names, when relative imports end in `extension`. */
+  /** Returns the module specifier with which the file `from` imports the client, if relative imports end in `extension`. */
   sourceIn(from: string, extension: string): string
-  /** The text of that file. Null when the product has it already. */
+  /** The text of that file. Null if the product already has it. */
   file: string | null
   /** The import statement for a file of the product. */
   clientImport(from: string): string
-  /** What the handlers import for their types, and to query the database. */
+  /** The imports of the handlers, for their types and to query the database. */
   handlerImports: readonly string[]
   /** The client's type, in the handlers' file. */
   type: string
-  /** The body of a batch that asks how large the database is. */
+  /** The body of a batch that reads the size of the database. */
   query: string
   /** An expression that closes the client. */
   close: string
@@ -42,7 +42,7 @@ export interface ClientCode {
 
 const SQL = 'select (pg_database_size(current_database()) / 1048576)::int as megabytes'
 
-/** What a default export is called where it is imported. */
+/** Names for the import of a default export. */
 const NAMES: Record<Database, string> = {
   prisma6: 'prisma',
   prisma7: 'prisma',
@@ -59,7 +59,7 @@ export function createClientCode(facts: ProductFacts, places: Places): ClientCod
   const exportedName = client?.name ?? NAMES[database]
   const name = exportedName === 'default' ? NAMES[database] : exportedName
   const path = client?.path ?? `${places.jobs}/client.ts`
-  /** What a file imports the client by: the name of its package, or a relative path. */
+  /** The module specifier of the client: the name of its package, or a relative path. */
   const sourceIn = (from: string, ending: string) =>
     client?.isOfPackage ? path : relativeImport(from, path.replace(/\.[cm]?ts$/, ''), ending)
   const clientImport = (from: string) => {
@@ -131,7 +131,7 @@ function using(facts: ProductFacts, database: Database, name: string) {
   }
 }
 
-/** A client for the worker, when the product exports none. It connects at the first statement. */
+/** A client for the worker, if the product exports none. It connects at the first statement. */
 function writeClient(facts: ProductFacts, database: Database, path: string): string {
   const variable = environmentVariable(facts)
   const given = `const databaseUrl = ${variable} ?? '';\n`
@@ -177,7 +177,7 @@ export const db = drizzle(new Pool({ connectionString: databaseUrl }));
 import { Pool } from 'pg';
 
 ${given}
-// Put the type of your tables in the place of unknown.
+// Replace unknown by the type of your tables.
 export const db = new Kysely<unknown>({
   dialect: new PostgresDialect({ pool: new Pool({ connectionString: databaseUrl }) }),
 });
@@ -211,7 +211,7 @@ export function environmentVariable({ databaseVariable, compilerOptions }: Produ
     : `process.env.${databaseVariable}`
 }
 
-/** What the file `from` imports `to` by: the product's alias, if it has one, or a relative path. */
+/** The module specifier of `to` in the file `from`: with the product's alias, if it has one, or a relative path. */
 export function aliasedImport(
   { alias, importExtension }: ProductFacts,
   from: string,

@@ -7,13 +7,13 @@ import { aliasedImport, relativeImport } from './clientCode.ts'
 import { VM_MODULES } from './writeFiles.ts'
 
 export interface InitOutcome {
-  /** The command that takes it back. Null without git. */
+  /** The command that undoes it. Null without git. */
   undo: string | null
   isInstalled: boolean
   hasLocalPostgres: boolean
 }
 
-/** What to do next, and what to know before the first deployment. */
+/** The next steps, and notes for the first deployment. */
 export function describeNext(
   facts: ProductFacts,
   plan: InitPlan,
@@ -69,7 +69,7 @@ function describeEnqueue(facts: ProductFacts, { places }: InitPlan, width: numbe
   ].join('\n')
 }
 
-/** How a server that no compiler builds loads what init wrote, which is TypeScript. */
+/** How a server without a compiler loads the files of init, which are TypeScript. */
 function describeJavaScript(facts: ProductFacts, { places }: InitPlan, width: number): string[] {
   if (facts.hasTypeScript) return []
   const path = `${fromServer({ ...facts, importExtension: '' }, `${places.jobs}/index`)}.ts`
@@ -182,7 +182,7 @@ function runBuild(manager: PackageManager): string {
 
 const MIN_TYPESCRIPT = 5.8
 
-/** What will keep it from working, and what to do about that. */
+/** Reasons why it would not work, with the remedies. */
 export function findWarnings(facts: ProductFacts): string[] {
   const { manifest, isModule, compilerOptions, testRunner } = facts
   const module = (compilerOptions.module ?? '').toLowerCase()

@@ -1,4 +1,4 @@
-/** Where an entry stands in a manifest's text. */
+/** The position of an entry in a manifest's text. */
 interface Entry {
   key: string
   /** Where its key begins. */
@@ -16,8 +16,8 @@ interface FoundObject {
 }
 
 /**
- * Returns a package.json with more entries in one section and all else unchanged. A section in alphabetical order stays so;
- * in others they come last. Existing entries do not change.
+ * Returns a package.json with more entries in one section and all else unchanged. If a section is in alphabetical order, it
+ * stays so; in others they come last. Existing entries do not change.
  */
 export function addEntries(
   text: string,
@@ -36,7 +36,7 @@ function addEntry(text: string, section: string, key: string, value: string): st
   const line = `${JSON.stringify(key)}: ${JSON.stringify(value)}`
   const place = text.indexOf('{')
   const root = readObject(text, place)
-  // Of a section that is there twice, what reads JSON takes the last.
+  // If a section exists twice, JSON parsers use the last.
   const found = root.entries.findLast((entry) => entry.key === section)
   const body = `${JSON.stringify(section)}: {\n${indent}${indent}${line}\n${indent}}`
   if (!found) return putAtEnd(text, root, body, indent, '')

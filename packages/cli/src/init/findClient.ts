@@ -1,6 +1,6 @@
 import type { Database } from './inspectProduct.ts'
 
-/** Where the product exports its database client. */
+/** The place where the product exports its database client. */
 export interface FoundClient {
   /** Relative to the root, or the name of the workspace's package that exports it. */
   path: string
@@ -19,13 +19,11 @@ const MADE_BY: Record<Database, RegExp> = {
   postgres: /\bpostgres\(/,
 }
 
-/** Names that one would expect its file to have. */
+/** Likely names of its file. */
 const LIKELY =
   /(^|\/)(db|database|prisma|client|drizzle|kysely|knex|pool|sql|postgres)(\/index)?\.[cm]?ts$/i
 
-/**
- * Finds the one client that the product's files export. Null when none does, or when it cannot tell which of several it is.
- */
+/** Finds the one client that the product's files export. Null if there is none, or several that cannot be told apart. */
 export function findClient(
   texts: ReadonlyMap<string, string>,
   database: Database,
@@ -44,7 +42,7 @@ export function findClient(
   return likely.length === 1 ? (likely[0] ?? null) : null
 }
 
-/** The worker imports this file: one that starts a server when it is imported is no place to take a client from. */
+/** The worker imports this file, so a file that starts a server when it is imported is unsuitable. */
 function isInert(text: string): boolean {
   return !/\.listen\(|\bserve\(/.test(text)
 }
@@ -64,7 +62,7 @@ function findExport(text: string, madeBy: RegExp): string | null {
   return null
 }
 
-/** `export const open = () => new Pool()` makes a client at each call. */
+/** Whether the export is a function: `export const open = () => new Pool()` creates a client at each call. */
 function isFunction(statement: string): boolean {
   return /^[^=]*=\s*(?:async\s*)?(?:function\b|\([^)]*\)[^=]*=>|\w+\s*=>)/.test(statement)
 }

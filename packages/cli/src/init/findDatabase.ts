@@ -7,7 +7,7 @@ import { listSources } from './listSources.ts'
 import { dependenciesOf, lowestVersion, parseManifest, type Manifest } from './manifest.ts'
 import { exists, readOr, readTexts } from './readFiles.ts'
 
-/** Finds by what a product connects to PostgreSQL: its own client, or one that another package of its workspace exports. */
+/** Finds how a product connects to PostgreSQL: with its own client, or with one that another package of its workspace exports. */
 export async function findDatabase(
   root: string,
   manifest: Manifest,
@@ -43,7 +43,7 @@ export async function findDatabase(
   }
 }
 
-/** By what the product connects, when it depends on that itself. */
+/** The product's database library, if it is a direct dependency. */
 function findOwnDatabase(dependencies: Record<string, string>): Database | null {
   if ('@prisma/client' in dependencies || 'prisma' in dependencies) {
     const range = dependencies['@prisma/client'] ?? dependencies['prisma'] ?? ''
@@ -57,10 +57,10 @@ function findOwnDatabase(dependencies: Record<string, string>): Database | null 
   return null
 }
 
-/** Handlers that use these need no import but that of the client's package. */
+/** Handlers with these need no import except that of the client's package. */
 const NEEDS_NO_IMPORT: readonly Database[] = ['prisma6', 'prisma7', 'knex', 'pg', 'postgres']
 
-/** In a monorepo: a client that a package of the workspace exports on which this one depends. */
+/** In a monorepo: a client that a package of the workspace exports and this one depends on. */
 async function findSharedClient(
   root: string,
   dependencies: Record<string, string>,
@@ -80,7 +80,7 @@ async function findSharedClient(
   return null
 }
 
-/** What Prisma's generated client is imported from, by the generator in the schema. */
+/** The module specifier of Prisma's generated client, by the generator in the schema. */
 async function findPrismaClient(root: string): Promise<string> {
   const usual = '@prisma/client'
   for (const path of await listPrismaSchemas(root)) {
@@ -97,7 +97,7 @@ async function findPrismaClient(root: string): Promise<string> {
   return usual
 }
 
-/** The files of Prisma's schema: where its config says, else one file or the folder `schema`. */
+/** The files of Prisma's schema: the location in its config, otherwise one file or the folder `schema`. */
 async function listPrismaSchemas(root: string): Promise<string[]> {
   const config = await readOr('', join(root, 'prisma.config.ts'))
   const [, named] = /\bschema:\s*['"]([^'"]+)['"]/.exec(config) ?? []
@@ -123,7 +123,7 @@ async function listPrismaSchemas(root: string): Promise<string[]> {
   return found
 }
 
-/** The variable that the product names most often for its database's URL. */
+/** The most frequent variable for the database's URL in the product. */
 async function findDatabaseVariable(
   root: string,
   texts: ReadonlyMap<string, string>,
@@ -158,7 +158,7 @@ async function readUrls(root: string, variable: string): Promise<string[]> {
   return (await Promise.all(texts)).flatMap((text) => line.exec(text)?.[1] ?? [])
 }
 
-/** How the product reads its `.env`. */
+/** The way in which the product reads its `.env`. */
 async function findEnvFile(
   root: string,
   { dependencies = {}, scripts = {} }: Manifest,

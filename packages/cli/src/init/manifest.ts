@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ForeseenError } from '../command/runCommand.ts'
 
-/** What init reads of a package.json. */
+/** The parts of a package.json that init reads. */
 export interface Manifest {
   name?: string
   type?: string
@@ -13,12 +13,12 @@ export interface Manifest {
   peerDependencies?: Record<string, string>
 }
 
-/** @throws ForeseenError when the text is no JSON, or holds no object */
+/** @throws ForeseenError if the text is not JSON, or not an object */
 export function parseManifest(root: string, text: string): Manifest {
   const path = join(root, 'package.json')
   let manifest: unknown
   try {
-    // Package managers read one with a byte-order mark, too.
+    // Package managers accept a byte-order mark.
     manifest = JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch (error) {
     throw new ForeseenError(`${path}: ${(error as Error).message}`)
@@ -26,7 +26,7 @@ export function parseManifest(root: string, text: string): Manifest {
   if (!isPlain(manifest))
     throw new ForeseenError(`${path}: it holds no object, such as { "name": "shop" }`)
   for (const section of SECTIONS) {
-    // Package managers take null for a section that is missing.
+    // Package managers treat null as a missing section.
     if (manifest[section] === null) delete manifest[section]
     if (manifest[section] !== undefined && !isPlain(manifest[section]))
       throw new ForeseenError(`${path}: "${section}" must be an object, such as {}`)
@@ -45,7 +45,7 @@ export function dependenciesOf(manifest: Manifest): Record<string, string> {
   return { ...manifest.peerDependencies, ...manifest.devDependencies, ...manifest.dependencies }
 }
 
-/** The lowest version that a range allows. What is no number (`latest`, `workspace:*`) counts as the newest. */
+/** The lowest version that a range allows. A text without a number (`latest`, `workspace:*`) counts as the newest. */
 export function lowestVersion(range: string): [major: number, minor: number] {
   const [, major, minor = '0'] = /(\d+)(?:\.(\d+))?/.exec(range) ?? []
   return major === undefined ? [Number.POSITIVE_INFINITY, 0] : [Number(major), Number(minor)]

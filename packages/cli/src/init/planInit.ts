@@ -32,8 +32,8 @@ export interface ChangedFile {
 }
 
 /**
- * Plans what `init` writes: nothing, when all of it is there. `hasLocalPostgres`: the product gets a PostgreSQL from npm for
- * development.
+ * Plans the changes of `init`; an empty plan if everything exists. `hasLocalPostgres`: the product gets a PostgreSQL from npm
+ * for development.
  */
 export async function planInit(found: ProductFacts, hasLocalPostgres = false): Promise<InitPlan> {
   // `roundsman dev` writes the URL of that PostgreSQL into .env.
@@ -56,7 +56,7 @@ export async function planInit(found: ProductFacts, hasLocalPostgres = false): P
   }
   const changes: ChangedFile[] = [
     ...(hasLocalPostgres ? await allowBuilds(facts) : []),
-    // A file that is no JSON object does not change.
+    // A file that is not a JSON object does not change.
     ...(mcp === null || servers === null ? [] : [{ path: MCP, before: mcp, text: servers }]),
     {
       path: 'package.json',
@@ -87,7 +87,7 @@ const BUILD = 'roundsman build'
 const PRODUCTION = `node --enable-source-maps ${PROGRAM}`
 const JEST_TOLD = `NODE_OPTIONS=${VM_MODULES} jest`
 
-/** Keeps files of the product that have the wanted name, and takes the next name. */
+/** Does not overwrite files of the product: if a name is taken, it uses the next. */
 async function findPlaces(facts: ProductFacts): Promise<Places> {
   const below = (name: string) =>
     facts.sourceFolder === '' ? name : `${facts.sourceFolder}/${name}`
@@ -97,9 +97,9 @@ async function findPlaces(facts: ProductFacts): Promise<Places> {
   const worker = await firstFree(facts, ['worker', 'jobsWorker', 'roundsmanWorker'], (name) =>
     below(`${name}.ts`),
   )
-  // Elsewhere nothing would build the program or run its TypeScript in production.
+  // Otherwise nothing would build the program or run its TypeScript in production.
   const hasWorker = facts.build?.by === 'tsc' || (facts.build === null && runsSources(facts))
-  // The compiler would count it among the sources, and its output would move into other folders.
+  // The compiler would include it in the sources, and its output would move to other folders.
   const isInTheWay = facts.includesRoot && !facts.compilerOptions.noEmit
   const wanted = isInTheWay ? 'roundsman.config.mjs' : 'roundsman.config.ts'
   let config = wanted
@@ -149,8 +149,8 @@ async function firstFree(
 }
 
 /**
- * Reads a file of the product's. What is there and can't be read, a folder or a link that leads nowhere, ends init, and so does
- * a file in place of its folder.
+ * Reads a file of the product. If it exists but cannot be read (a folder, or a dangling link), init ends; also if its folder is
+ * a file.
  */
 async function readOwn({ root }: ProductFacts, path: string): Promise<string | null> {
   try {
@@ -165,7 +165,7 @@ async function readOwn({ root }: ProductFacts, path: string): Promise<string | n
   }
 }
 
-/** The script that starts a worker in development: as the product's other programs are run, else from the build. */
+/** The script that starts a worker in development: like the product's other programs, otherwise from the build. */
 function workerScript(facts: ProductFacts, worker: string): string {
   const dependencies = dependenciesOf(facts.manifest)
   const flags = facts.envFile === 'node' ? ' --env-file-if-exists=.env' : ''
@@ -178,21 +178,21 @@ function workerScript(facts: ProductFacts, worker: string): string {
   return (productionCommand(facts, worker) ?? '').replace('node ', `node${flags} `)
 }
 
-/** Whether the product's programs run from their TypeScript in production too. */
+/** Whether the product's programs also run from TypeScript in production. */
 function runsSources(facts: ProductFacts): boolean {
   const { scripts = {}, dependencies = {} } = facts.manifest
   const isLoaded = /\b(tsx|ts-node)\b/.test(scripts['start'] ?? '') || 'tsx' in dependencies
   return isRunByNode(facts) || isLoaded
 }
 
-/** Whether the product has Node itself strip the types of its programs. */
+/** Whether Node itself strips the types of the product's programs. */
 function isRunByNode({ manifest }: ProductFacts): boolean {
   return Object.values(manifest.scripts ?? {}).some((script) =>
     /^node (?:--\S+ )*[\w./-]+\.[cm]?ts\b/.test(script),
   )
 }
 
-/** The command that starts a worker from the build. Null when tsc does not build the product. */
+/** The command that starts a worker from the build. Null if tsc does not build the product. */
 function productionCommand(facts: ProductFacts, worker: string): string | null {
   const { build, sourceFolder } = facts
   if (build?.by !== 'tsc') return null
@@ -200,7 +200,7 @@ function productionCommand(facts: ProductFacts, worker: string): string | null {
   return `node ${asWord(`${build.outDir}/${below.replace(/\.ts$/, '.js')}`)}`
 }
 
-/** Makes one word of a path, for sh and for Windows' cmd, which knows no single quotes. */
+/** Quotes a path as one word, for sh and for Windows' cmd, which has no single quotes. */
 function asWord(path: string): string {
   return /^[\w./@+-]+$/.test(path) ? path : `"${path.replaceAll(/["$`\\]/g, String.raw`\$&`)}"`
 }
@@ -229,7 +229,7 @@ function editManifest(
   return addEntries(text, 'devDependencies', missing(forDevelopment))
 }
 
-/** jest loads an ES module only when Node has a flag, and what enqueues or serves the console imports some. */
+/** jest loads an ES module only if Node has a flag, and the client and the console import some. */
 function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string {
   if (testRunner !== 'jest') return manifestText
   const names = Object.entries(manifest.scripts ?? {})
@@ -245,7 +245,7 @@ function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string 
 /** The versions of other packages with which init is tested. */
 export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1', rolldown: '1.2.19' } as const
 
-/** Our own packages have one version, that of this package. */
+/** Our own packages all have the version of this package. */
 function neededVersions(facts: ProductFacts, places: Places, hasLocalPostgres: boolean) {
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
   const ours = (name: string) => ({ [name]: `${facts.versionPrefix}${version}` })
@@ -261,13 +261,13 @@ function neededVersions(facts: ProductFacts, places: Places, hasLocalPostgres: b
       ...(facts.framework === null
         ? {}
         : ours(facts.framework === 'fastify' ? '@roundsman/fastify' : '@roundsman/admin')),
-      // Next.js leaves pg outside of its bundles, and looks for it from the product, where pnpm shows no dependency of ours.
+      // Next.js leaves pg outside of its bundles, and resolves it from the product, where pnpm hides our dependencies.
       ...(isPg || facts.framework === 'next' ? other('pg') : {}),
       ...(isBuilt ? {} : ours('roundsman')),
     },
     forDevelopment: {
       ...(isBuilt ? ours('roundsman') : {}),
-      // Of `roundsman build` and `new`.
+      // For `roundsman build` and `new`.
       ...other('rolldown'),
       ...(isPg && facts.hasTypeScript ? other('@types/pg') : {}),
       // The same version as jest.
@@ -279,7 +279,7 @@ function neededVersions(facts: ProductFacts, places: Places, hasLocalPostgres: b
   }
 }
 
-/** pnpm runs the install script of a package only where a setting allows it, and ends an install that needs it. */
+/** pnpm runs the install script of a package only if a setting allows it, and otherwise fails. */
 async function allowBuilds({ root, packageManager }: ProductFacts): Promise<ChangedFile[]> {
   if (packageManager !== 'pnpm') return []
   const path = 'pnpm-workspace.yaml'

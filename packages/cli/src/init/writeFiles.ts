@@ -157,7 +157,7 @@ export default fromNodeMiddleware(
     basePath: '${basePath}',
     consolePath: '/',
     log: console,
-    // In production nobody gets in until you ask your log-in here: who it is, and what they may. Null is nobody.
+    // In production every request is refused. Read your session here and return the user and their rights, or null.
     authorize: () =>
       import.meta.dev ? { actor: 'developer', view: true, act: true } : null,
   }),
@@ -177,7 +177,7 @@ const handle = createFetchHandler({
   jobs: withEngineJobs(jobs),
   basePath: '${basePath}',
   log: console,
-  // In production nobody gets in until you ask your log-in here: who it is, and what they may. Null is nobody.
+  // In production every request is refused. Read your session here and return the user and their rights, or null.
   authorize: async () =>
     process.env.NODE_ENV === 'development' ? { actor: 'developer', view: true, act: true } : null,
 });

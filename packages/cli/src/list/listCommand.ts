@@ -11,10 +11,10 @@ import { formatJobs } from './formatJobs.ts'
 
 const usage = (call: string) => `Usage: ${call} [--next N] [--json]
 
-Lists all jobs with their schedules, next runs and policies, with the overrides of this environment. It asks the
-database which schedules and queues are paused, and says so if it cannot.
+Lists all jobs with their schedules, next runs and policies, with the overrides of this environment. It reads from the
+database which schedules and queues are paused, and reports if it cannot.
 
-  --next N   how many ticks to show of each schedule, 0 to 100; default 3
+  --next N   next runs to show for each schedule, 0 to 100; default 3
   --json     print one JSON object
 
 Exit code: 0 success, 1 the environment needs attention, 2 usage`

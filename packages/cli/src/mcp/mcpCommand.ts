@@ -17,8 +17,8 @@ import { ACTS, READS, type Tool } from './tools.ts'
 const USAGE = `Usage: roundsman mcp [--allow-acts] [--actor NAME]
 
 Serves a coding agent over standard input and output, by the Model Context Protocol: problems, jobs, runs and their
-steps, why work waits, schedules, search and the documents. The agent starts it; see .mcp.json. It shows what the console
-shows to somebody who may not see payloads: no payloads, and of errors the code, class and stack.
+steps, why work waits, schedules, search and the documents. The agent starts it; see .mcp.json. Like the console for
+people without the right to see payloads, it shows no payloads, and of errors only code, class and stack.
 
   --allow-acts  also run, cancel, approve, pause, resume, retry and discard. Each needs a reason, and is recorded
   --actor NAME  recorded with each act. Default: this account's name, with "by an agent"

@@ -16,15 +16,16 @@ import { migrateInWords } from './migrateInWords.ts'
 
 const USAGE = `Usage: roundsman migrate [--check [--json] | --sql | --prisma] [--database-url URL] [--schema NAME]
 
-Creates the tables of the engine and its queue. Run it in each deployment: several may run at once, and one that was killed
-can be run again. It refuses tables of another baseline by name, and changes nothing: roundsman export saves their rows.
+Creates the tables of the engine and its queue. Run it in each deployment. Several may run at once, and you can repeat a
+killed one. If the tables come from an incompatible version, it names that version and changes nothing. Save their rows
+with roundsman export.
 
   --check             change nothing; exit with 1 if the tables are missing, of another baseline or newer. For CI
   --json              with --check: print one JSON object
-  --sql               print a script for psql that makes the tables, for somebody else to run; nothing if they are there
-  --prisma            print Prisma models for reading runs, and what to add to prisma.config.ts
-  --database-url URL  default: what roundsman.config.ts says, else DATABASE_URL
-  --schema NAME       default: what roundsman.config.ts says, else roundsman
+  --sql               print a script for psql that creates the tables, for a DBA; print nothing if they exist
+  --prisma            print Prisma models for reading runs, and the lines to add to prisma.config.ts
+  --database-url URL  default: that of roundsman.config.ts, otherwise DATABASE_URL
+  --schema NAME       default: that of roundsman.config.ts, otherwise roundsman
 
 Exit code: 0 up to date, 1 failed, or something is missing, 2 usage`
 
@@ -105,8 +106,8 @@ export const exportCommand: Command = {
 Prints the rows of runs, ticks, waiting work, dead letters, schedules and actions, one JSON object a line:
 {"table":"JobRun","row":{…}}. It works for the tables of any version, and changes nothing.
 
-  --database-url URL  default: what roundsman.config.ts says, else DATABASE_URL
-  --schema NAME       default: what roundsman.config.ts says, else roundsman
+  --database-url URL  default: that of roundsman.config.ts, otherwise DATABASE_URL
+  --schema NAME       default: that of roundsman.config.ts, otherwise roundsman
 
 Exit code: 0 printed, 1 failed, 2 usage`,
   async run(args, { stdout, variables }) {
@@ -128,7 +129,7 @@ export const uninstallCommand: Command = {
 Prints a script for psql that removes all tables with their contents, waiting work included. Nothing is removed until
 you run that script; stop the workers first. The files that init has written are yours to delete.
 
-  --schema NAME  default: what roundsman.config.ts says, else roundsman
+  --schema NAME  default: that of roundsman.config.ts, otherwise roundsman
 
 Exit code: 0 printed, 2 usage`,
   async run(args, { stdout }) {

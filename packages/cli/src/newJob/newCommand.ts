@@ -11,10 +11,10 @@ import { checkRequest, type NewJobRequest } from './checkRequest.ts'
 
 const USAGE = `Usage: roundsman new <name> [--schedule "<cron>"]
 
-Adds a job where init has put the others: its definition, and a handler for you to write.
+Adds a job beside the others: its definition, and a handler for you to complete.
 
-  <name>               what the job does, in camelCase: sendReminders
-  --schedule "<cron>"  when it runs, in UTC: "0 4 * * *". Default: only when it is enqueued
+  <name>               the job's name, in camelCase: sendReminders
+  --schedule "<cron>"  its schedule, in UTC: "0 4 * * *". Default: it runs only when it is enqueued
 
 Exit code: 0 written, 1 not written, 2 usage, with nothing changed`
 

@@ -21,10 +21,10 @@ const usage = (
   call: string,
 ) => `Usage: ${call} <job> [--dry-run] [--payload JSON | --dead-letter ID] [--json]
 
-Runs a job here and now, recorded like any other run. It needs no worker, and nobody retries it.
+Runs a job now, in this process, and records it like any other run. It needs no worker. A failed run is not retried.
 
-  --dry-run         of a job that supports it: roll back database changes made through batches;
-                    mails and calls to other services really happen
+  --dry-run         roll back the database changes of its batches; only for jobs with dryRun.
+                    Mails and calls to other services are not rolled back
   --payload JSON    the payload for the job; default {}
   --dead-letter ID  make the next attempt at this dead letter, with its payload
   --json            print the run as JSON

@@ -13,9 +13,9 @@ import { runWorker } from './runProgram.ts'
 export const workerCommand: Command = {
   usage: `Usage: roundsman worker
 
-Runs a worker with what roundsman.config.ts opens, until it is told to stop: by Ctrl C or SIGTERM running work finishes,
-for up to 25 s, and a second signal gives it back. It loads your TypeScript as it is, so it needs your sources and their
-packages; roundsman build makes one file that needs neither.
+Runs a worker until Ctrl C or SIGTERM. Then running work has 25 s to finish. A second signal stops at once and gives the
+work back to the queue. Database and handlers come from open() in roundsman.config.ts. The worker loads your TypeScript
+directly, so it needs your sources and their packages; roundsman build writes one file that needs neither.
 
 Exit code: 0 stopped, 1 the environment needs attention, 2 usage`,
   async run(args, { variables }) {
@@ -36,13 +36,12 @@ Exit code: 0 stopped, 1 the environment needs attention, 2 usage`,
 export const buildCommand: Command = {
   usage: `Usage: roundsman build [--out FILE] [--external NAME]…
 
-Writes the worker as one file, from roundsman.config.ts and all that it imports, packages included: to start by
-node, in a place without your sources, a node_modules or this command line. With the argument migrate that file makes
-the tables.
+Writes the worker as one file, from roundsman.config.ts and all its imports, packages included. Start it with node: it
+needs neither your sources, nor a node_modules, nor this command line. With the argument migrate it creates the tables.
 
   --out FILE       default: ${PROGRAM}
-  --external NAME  a package to leave out, since it has native parts or files of its own (sharp, Prisma 6's client): it
-                   has to be installed where the worker runs
+  --external NAME  a package to leave out, since it has native parts or separate files (sharp, Prisma 6's client).
+                   Install it where the worker runs
 
 Exit code: 0 written, 1 not written, 2 usage`,
   async run(args, { stdout }) {

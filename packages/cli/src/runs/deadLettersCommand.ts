@@ -13,18 +13,18 @@ const usage = (
                                 [--after POSITION] [--messages] [--json]
        ${call} retry <id> [--from failure|beginning|STEP [--item ITEM]] [--even-if-workers-died] --reason TEXT [--json]
 
-Lists work that was given up, the latest first, with the error code of its last attempt. It stays until somebody retries
-or discards it. retry gives it back to the queue; ${once} <job> --dead-letter ID makes one more attempt here and now.
+Lists work that was given up, the latest first, with the error code of its last attempt. It stays until you retry or
+discard it. retry gives it back to the queue; ${once} <job> --dead-letter ID makes one more attempt in this process.
 
   --job NAME         of this job only
-  --key KEY          with this key only, by which its job divides its work
+  --key KEY          only work with this partition key
   --error CODE       with this error code only
   --limit N          how many to show, 1 to 1000; default 20
   --messages         show the messages of errors, which may hold parts of a payload
-  --after POSITION   go on after this position, which the page before printed
-  --from             which steps of durable work are done again: the one that failed (failure, if you leave it out), all
-                     (beginning), or STEP and those that ended after it; the last two with other keys
-  --even-if-workers-died  also what two or more workers have died of
+  --after POSITION   continue after this position, which the previous page printed
+  --from             the steps of durable work to run again: the failed one (failure, the default), all (beginning), or
+                     STEP and those that ended after it; beginning and STEP give them new keys
+  --even-if-workers-died  also retry work that two or more workers have died of
   --reason TEXT      why, for the record
   --json             print one JSON object
 

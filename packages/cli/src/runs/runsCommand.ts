@@ -16,9 +16,9 @@ const usage = (
                         [--from DATE] [--to DATE] [--limit N] [--after POSITION] [--messages] [--json]
        ${call} show ID [--messages] [--json]
 
-Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed. show tells of one
-run what enqueued its work, and what work it has enqueued. An error is shown by code, class and frames: its message may
-hold parts of a payload.
+Lists runs, the newest first: start, end, duration, and the error of a failed run. show prints one run, with the origin
+of its work and the work that it has enqueued. Of an error it prints code, class and frames: the message may contain
+parts of a payload.
 
   --job NAME               of this job only
   --outcome OUTCOME        how the run ended, by cause: ${RUN_OUTCOMES.join(', ')}
@@ -27,14 +27,14 @@ hold parts of a payload.
   --label TEXT             runs with this label or, if there are none, with a label that contains it
   --trigger TRIGGER        ${JOB_TRIGGERS.join(', ')}
   --work ID                all attempts at this piece of work
-  --key KEY                runs of work with this key, by which its job divides its work
-  --worker ID              runs of workers whose id begins with this
+  --key KEY                runs of work with this partition key
+  --worker ID              runs of workers with an id that begins with this
   --min-duration-ms N      runs that took this long or longer
   --max-duration-ms N      runs that took this long or shorter
   --from DATE, --to DATE   runs that started from the first date on and before the second; UTC unless they have an offset
   --messages               show the messages of errors too, and with --json causes and log lines
   --limit N                runs to show, 1 to 1000; default 20
-  --after POSITION         go on after this position, which the page before printed
+  --after POSITION         continue after this position, which the previous page printed
   --json                   print one JSON object
 
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`

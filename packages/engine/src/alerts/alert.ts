@@ -3,16 +3,16 @@ import type { ProblemKind } from '../judge/problem.ts'
 
 export type AlertKind = ProblemKind
 
-/** Something is wrong (`began`), or no longer is (`ended`). A webhook gets this as JSON. */
+/** A notice that a problem has begun (`began`) or is over (`ended`). A webhook gets this as JSON. */
 export interface AlertNotice {
   version: 1
-  /** The same for the beginning and the end of an alert. A notice with the same id and event is a repeated delivery. */
+  /** The same at the beginning and the end of an alert. A notice with the same id and event is a repeated delivery. */
   id: string
   event: 'began' | 'ended'
   kind: AlertKind
-  /** The job that is most affected; null when it is about no job in particular. */
+  /** The most affected job. Null if the alert concerns no single job. */
   job: string | null
-  /** The error code that most failures have; else null. */
+  /** The most frequent error code. Null if there is none. */
   code: string | null
   /** A sentence or two for people, true when it began. */
   text: string
@@ -20,9 +20,11 @@ export interface AlertNotice {
   startedAt: string
   /** Null in a notice that it began. */
   endedAt: string | null
-  /** What the problem has beside its texts when the alert was raised, with the names of all `jobs`. Never payloads or messages. */
+  /**
+   * The problem's data, without its texts, when the alert was raised, with the names of all `jobs`. Never payloads or messages.
+   */
   facts: AlertFacts
-  /** The console's page about it; null without `consoleUrl`. */
+  /** The console's page about it. Null without `consoleUrl`. */
   url: string | null
 }
 
@@ -33,29 +35,29 @@ export interface AlertChannel {
   /** Letters, digits, `-` and `_`, at most 100. Processes that send into the same channel give it the same name. */
   readonly name: string
   /**
-   * Sends a notice, and resolves once the receiver has it. When it rejects, or goes on after the signal is aborted, a watcher
-   * calls it again later: it may send a notice twice.
+   * Sends a notice, and resolves once the receiver has it. If it rejects, or continues after the signal is aborted, a watcher
+   * calls it again later, so it may send a notice twice.
    */
   send(notice: AlertNotice, signal: AbortSignal): Promise<void>
 }
 
-/** What an alert is about. At most one alert is open for each subject. */
+/** The subject of an alert. At most one alert is open for each subject. */
 export interface AlertSubject {
   kind: AlertKind
-  /** The job's name; empty when it is about no job in particular. */
+  /** The job's name. Empty if the alert concerns no single job. */
   name: string
-  /** The name of a limit that is exceeded; empty of other kinds. */
+  /** The name of an exceeded limit. Empty for other kinds. */
   code: string
 }
 
-/** Something that is wrong at this moment. */
+/** A problem at this moment. */
 export interface AlertCause extends AlertSubject {
   facts: AlertFacts
-  /** Null: it begins no alert, and one that was raised goes on. Else how long it has to go on before channels are told. */
+  /** The minimum duration before channels are notified. Null if the cause begins no alert, but keeps an existing one open. */
   afterMs: number | null
 }
 
-/** One text for what an alert is about, to compare causes with open alerts. */
+/** The subject as one text, to compare causes with open alerts. */
 export function subjectKey({
   kind,
   name,
@@ -72,7 +74,7 @@ export interface AlertRow extends AlertSubject {
   endedAt: string | null
 }
 
-/** What channels are told of an alert: its facts as a sentence, and the console's page about it. */
+/** The notice about an alert: a sentence made of its facts, and the console's page about it. */
 export function toNotice(
   { id, kind, name, facts, startedAt, endedAt }: AlertRow,
   event: AlertNotice['event'],
@@ -90,7 +92,7 @@ export function toNotice(
     kind,
     job: name === '' ? null : name,
     code: typeof facts['code'] === 'string' ? facts['code'] : null,
-    // On one line, as a subject: of codes, earlier versions and others may have written any.
+    // On one line, for a subject. Codes in stored rows may contain anything.
     text: readableLine(event === 'began' ? String(text) : over),
     startedAt,
     endedAt: event === 'began' ? null : endedAt,

@@ -10,31 +10,31 @@ import {
 import type { Causes } from './findCauses.ts'
 
 /*
- * Many watchers act as one because alerts and deliveries are rows. Of the watchers with the same jobs and limits, one takes a
- * round, reads what is wrong and writes what began and ended, in one transaction. Only the watcher that has counted a
+ * Many watchers act as one because alerts and deliveries are rows. Among the watchers with the same jobs and limits, one takes
+ * a round. It reads the problems and writes which began and ended, in one transaction. Only the watcher that has counted a
  * delivery's attempt makes it.
  *
- * Watchers with other jobs or limits, of another program or version, have rounds of their own. A cause that several of them
- * find is one alert, and the alert goes on while one of them finds it.
+ * Watchers with other jobs or limits, of another program or version, have separate rounds. A cause that several of them find is
+ * one alert, and the alert stays open while one of them finds it.
  *
  * An alert (JobAlert), moved by the watcher that takes the round:
- *   begun    Its cause was seen, for less than the cause's `afterMs`. Raised after that; deleted if the cause goes first.
- *   raised   Channels are told that it began. It has ended once no round finds its cause.
- *   ended    Channels that took its beginning are told that it is over. Deleted after 30 days, with its deliveries.
+ *   begun    Its cause was seen, for less than the cause's `afterMs`. Raised after that; deleted if the cause ends first.
+ *   raised   Channels are notified that it began. It ends once no round finds its cause.
+ *   ended    Channels that received its beginning are notified of the end. Deleted after 30 days, with its deliveries.
  *
  * A delivery (JobAlertDelivery), one for each alert, event and channel:
- *   due      No row, or `dueAt` has come. A watcher with that channel takes it: it counts an attempt and sets `dueAt`.
- *   sending  That watcher alone sends. It is taken, due again later, or given up; due again if the watcher dies before `dueAt`.
- *   taken    The channel has it. Final.
- *   given up It failed for `giveUpAfterMs` (a day). Final, and the channel is not told of the alert's end.
+ *   due      No row, or `dueAt` has come. A watcher with that channel counts an attempt and sets `dueAt`.
+ *   sending  Only that watcher sends. Then it is taken, due again later, or given up; due again if the watcher dies before `dueAt`.
+ *   taken    The channel has received it. Final.
+ *   given up It failed for `giveUpAfterMs` (a day). Final, and the channel is not notified of the alert's end.
  */
 
 /**
- * No job can have this name. Its row in JobThrottle is locked while a watcher writes. The row of a watcher's own round has the
- * name of that round after it, and the instant of its last look.
+ * No job can have this name. Its row in JobThrottle is locked while a watcher writes. Each round has a row of this name plus
+ * the name of the round, with the instant of its last look.
  */
 const ROUND = 'alert round'
-/** A round without a look for so long, or for four intervals, has no watcher. */
+/** A round without a look for this time, or for four intervals, has no watcher. */
 const ROUND_TIMEOUT_MS = 60_000
 
 /** The alerts that one round raised and ended, for the log. */
@@ -46,9 +46,9 @@ export interface AlertChanges {
 export type FindCauses = (tx: Connection, open: readonly AlertRow[], now: Date) => Promise<Causes>
 
 /**
- * Looks at what is wrong, or returns null when a watcher of the same round did so within `everyMs`. The row of the round is
- * locked meanwhile, so that no watcher decides by an older view. A look of the future counts for nothing: the database's
- * clock was set back. `names`: the jobs that this watcher knows.
+ * Reads the problems, or returns null if a watcher of the same round did so within `everyMs`. The row of the round is locked,
+ * so that no watcher decides by an older view. A look in the future is ignored: the database's clock was set back. `names`: the
+ * jobs that this watcher knows.
  */
 export async function lookOnce(
   database: Database,
@@ -74,14 +74,15 @@ export async function lookOnce(
     const { causes, others } = await find(tx, open, now)
     const causeOf = new Map(causes.map((cause) => [subjectKey(cause), cause]))
     const goesOn = open.filter((row) => causeOf.has(subjectKey(row)))
-    // All that the queue holds was judged, except what workers of another version take.
+    // All work in the queue was judged, except that of jobs only workers of another version take.
     const isAnyAlive = !causes.some(({ kind, name }) => kind === 'noWorker' && name === '')
     const wasJudged = ({ kind, name }: AlertRow) =>
       OF_QUEUE.includes(kind) && (!others.includes(name) || (kind === 'noWorker' && isAnyAlive))
     const over = open.filter(
       (row) =>
         !causeOf.has(subjectKey(row)) &&
-        // A job that this watcher does not know belongs to a watcher of another version, until none saw the alert for a day.
+        // A job that this watcher does not know belongs to a watcher of another version, unless no watcher saw the alert for a
+        // day.
         (row.name === '' || names.includes(row.name) || wasJudged(row) || row.isForgotten),
     )
     await tx.query(LOCK_SQL)
@@ -100,7 +101,7 @@ export async function lookOnce(
     ])
     const { rows: ended } = await tx.query<AlertRow>(END_SQL, [unseen.map(({ id }) => id)])
     const { rows: forgotten } = await tx.query<{ id: string }>(FORGET_SQL)
-    // Also those that another watcher has begun meanwhile.
+    // This includes alerts that another watcher has begun in the meantime.
     await tx.query(`delete from "JobAlertDelivery" where "alertId" = any($1::uuid[])`, [
       forgotten.map(({ id }) => id),
     ])
@@ -122,7 +123,7 @@ const OF_QUEUE: readonly AlertKind[] = [
 
 type OpenRow = AlertRow & { isForgotten: boolean }
 
-/** Of a row of JobAlert as `alert`. */
+/** The columns of a row of JobAlert as `alert`. */
 const COLUMNS = `alert."id", alert."kind", alert."name", alert."code", alert."facts",
   ${jsonInstant('alert."startedAt"')} as "startedAt", ${jsonInstant('alert."endedAt"')} as "endedAt"`
 
@@ -130,10 +131,10 @@ const LIST_OPEN_SQL = `
   select ${COLUMNS}, "seenAt" < now() - interval '1 day' as "isForgotten"
   from "JobAlert" alert where "endedAt" is null`
 
-/** Rows of `$1`, which are causes as JSON. */
+/** The causes of `$1`, JSON, as rows. */
 const CAUSES = `json_to_recordset($1::text::json) as cause("kind" text, "name" text, "code" text, "facts" jsonb, "afterMs" float8)`
 
-/** Inserts an alert for each cause that has none yet. A cause with an open alert meets the unique index. */
+/** Inserts an alert for each cause that has none yet. The unique index refuses a second one. */
 async function insertBegun(tx: Connection, causes: readonly AlertCause[]): Promise<void> {
   await tx.query(
     `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "startedAt", "seenAt")
@@ -143,13 +144,13 @@ async function insertBegun(tx: Connection, causes: readonly AlertCause[]): Promi
   )
 }
 
-/** Raises the alerts that have gone on for long enough, with the facts of this round. */
+/** Raises the alerts that have lasted long enough, with the facts of this round. */
 async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<AlertRow[]> {
   const { rows } = await tx.query<AlertRow>(
     `update "JobAlert" alert set "raisedAt" = now(), "facts" = cause."facts" from ${CAUSES}
      where alert."endedAt" is null and alert."raisedAt" is null
        and alert."kind" = cause."kind" and alert."name" = cause."name" and alert."code" = cause."code"
-       -- To the millisecond, as the column is: rounded up, what begins now would be raised by the next look alone.
+       -- In milliseconds, as the column is: with more digits, a new cause would be raised only at the next look.
        and alert."startedAt" <= now()::timestamptz(3) - cause."afterMs" * interval '1 millisecond'
      returning ${COLUMNS}`,
     [JSON.stringify(causes)],
@@ -157,12 +158,12 @@ async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<
   return rows
 }
 
-/** Watchers of two rounds that wrote at once could wait for each other. */
+/** Without this lock, watchers of two rounds that write at once could wait for each other. */
 const LOCK_SQL = `
   insert into "JobThrottle" ("name", "freeAt") values ('${ROUND}', now())
   on conflict ("name") do update set "freeAt" = excluded."freeAt"`
 
-/** Finds those of these open alerts that no other round has seen in its last look, or since. */
+/** Finds those of these open alerts that no other round has found in its last look, or since. */
 const UNSEEN_SQL = `
   select "id" from "JobAlert" alert where "id" = any($1::uuid[]) and "endedAt" is null and not exists (
     select from "JobThrottle" other
@@ -171,7 +172,7 @@ const UNSEEN_SQL = `
       and other."freeAt"::timestamptz(3) <= alert."seenAt"
   )`
 
-/** Ends alerts. One that was never raised is deleted: nobody was told of it. */
+/** Ends alerts. One that was never raised is deleted, since no channel was notified. */
 const END_SQL = `
   with gone as (
     delete from "JobAlert" where "id" = any($1::uuid[]) and "raisedAt" is null
@@ -193,15 +194,15 @@ export interface TakenDelivery {
   event: AlertNotice['event']
   channel: string
   attempt: number
-  /** Since the first attempt. */
+  /** Milliseconds since the first attempt. */
   sinceMs: number
 }
 
 const MAX_TAKEN = 20
 
 /**
- * Takes deliveries that are due on these channels. A channel is told of an alert's end only after it took the beginning.
- * A new channel is also told of alerts that ended within the last hour.
+ * Takes due deliveries on these channels. A channel is notified of an alert's end only after it received the beginning. A new
+ * channel is also notified of alerts that ended within the last hour.
  */
 export async function takeDeliveries(
   database: Database,
@@ -249,13 +250,13 @@ const TAKE_SQL = `
   from taken join "JobAlert" alert on alert."id" = taken."alertId"
   order by alert."startedAt"`
 
-/** How an attempt ended. A failed one is made again after `retryMs`. */
+/** The outcome of an attempt. A failed one is repeated after `retryMs`. */
 export type DeliveryOutcome =
   | { kind: 'taken' }
   | { kind: 'failed'; error: string; retryMs: number }
   | { kind: 'givenUp'; error: string }
 
-/** Records how an attempt ended, unless another attempt was counted or the delivery ended meanwhile. */
+/** Records the outcome of an attempt, unless another attempt was counted or the delivery has ended. */
 export async function settleDelivery(
   database: Database,
   { alert, event, channel, attempt }: TakenDelivery,

@@ -23,25 +23,25 @@ import { createOutage } from './createOutage.ts'
 import { DEFAULT_LIMITS, findCauses, type AlertLimits } from './findCauses.ts'
 
 export interface AlertOptions {
-  /** Where notices go: each channel gets every notice. */
+  /** The channels. Each of them gets every notice. */
   channels: readonly AlertChannel[]
-  /** When something counts as wrong. Defaults: see AlertLimits. */
+  /** Thresholds of problems. Defaults: see AlertLimits. */
   limits?: Partial<AlertLimits>
   /** The console's address, such as `https://shop.example.com/console`, to which notices link. Default: no links. */
   consoleUrl?: string | undefined
-  /** How often one of the watchers looks, however many there are. Default 15,000 ms. */
+  /** The interval of looks. For each set of jobs and limits, only one of the watchers looks. Default 15,000 ms. */
   intervalMs?: number
-  /** How long a channel may take for a notice. Default 15,000 ms. */
+  /** Time-out of a channel for one notice. Default 15,000 ms. */
   sendTimeoutMs?: number
   /** The pause before the second attempt; it doubles before each further one, up to 15 minutes. Default 5,000 ms. */
   retryDelayMs?: number
-  /** How long watchers go on trying to send a notice. Default one day. */
+  /** Time after which watchers give up a notice. Default one day. */
   giveUpAfterMs?: number
 }
 
 export interface AlertWatcherOptions extends AlertOptions {
   databaseUrl: string
-  /** The schema in which `migrate` made the tables. Default `roundsman`. */
+  /** The schema with the tables that `migrate` created. Default `roundsman`. */
   schema?: string | undefined
   /** The jobs to watch: the catalogue, with the engine's own jobs. */
   jobs: readonly Job[]
@@ -51,7 +51,10 @@ export interface AlertWatcherOptions extends AlertOptions {
 
 export interface AlertWatcher {
   start(): void
-  /** Waits up to `timeoutMs` for notices being sent; another watcher, or the next one, sends the rest. Default 2,000 ms. */
+  /**
+   * Waits up to `timeoutMs` for notices that are being sent; another watcher, or the next one, sends the rest. Default 2,000
+   * ms.
+   */
   stop(options?: { timeoutMs?: number }): Promise<void>
 }
 
@@ -59,11 +62,11 @@ const MAX_RETRY_DELAY_MS = 15 * 60_000
 const MAX_ERROR_LENGTH = 200
 
 /**
- * Tells people, through channels, when something is wrong with the jobs and when it is over. It neither schedules nor
- * executes, so it can run beside an API as well as beside workers. Run it in both: a process cannot report that it is gone
- * itself. Of the watchers with the same jobs and limits one looks. Of all watchers on one database one sends to each channel
- * name, so give the channels of two programs different names. Nothing that a channel does disturbs anything else.
- * @throws ArgumentError when an option is invalid: when two channels have the same name, for instance
+ * Notifies people, through channels, when a problem of the jobs begins and when it is over. It neither schedules nor executes
+ * jobs. Run it beside an API and beside workers: a process cannot report its own end. Among the watchers with the same jobs and
+ * limits, one looks. Among all watchers on one database, one sends to each channel name, so give the channels of two programs
+ * different names. An error of a channel affects only that channel.
+ * @throws ArgumentError if an option is invalid, for example if two channels have the same name
  */
 export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
   const given = checkWatcherOptions(options)
@@ -113,7 +116,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
   async function look(): Promise<void> {
     const changes = await lookOnce(database, {
       round: roundOf(jobs, limits),
-      // A little less than the interval: timers of watchers fire a little early or late.
+      // Slightly less than the interval, since timers of watchers are not exact.
       everyMs: intervalMs * 0.8,
       names,
       find: (tx, open, now) => findCauses(oneAtATime(tx), jobs, limits, open, now),
@@ -124,7 +127,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
       log.info({ alertId, kind, name, code }, 'alert ended')
   }
 
-  /** Sends all due notices side by side, so that a channel that does not answer holds no other up. */
+  /** Sends all due notices at the same time, so that a channel that does not answer delays no other. */
   async function deliver(): Promise<void> {
     for (;;) {
       const taken = await takeDeliveries(
@@ -161,7 +164,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
     return { kind: 'failed', error: reason, retryMs }
   }
 
-  /** Sends a notice, and returns why the channel has not taken it; null: it has. */
+  /** Sends a notice, and returns the channel's error. Null if the channel has received it. */
   async function trySend(
     channel: string,
     alert: AlertRow,
@@ -193,7 +196,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
   }
 }
 
-/** Names the round of the watchers that would judge as this one does. */
+/** The name of the round that all watchers with the same jobs and limits share. */
 function roundOf(jobs: readonly Job[], limits: AlertLimits): string {
   const judged = jobs
     .map(({ name, schedule, timeoutMs, rateLimit }) =>
@@ -205,7 +208,7 @@ function roundOf(jobs: readonly Job[], limits: AlertLimits): string {
     .digest('hex')
 }
 
-/** A watcher may keep a notice for so long beyond `sendTimeoutMs`; if it died meanwhile, another one sends it then. */
+/** Time beyond `sendTimeoutMs` for which a watcher may hold a notice. If it has died, another one then sends it. */
 const LEASE_MARGIN_MS = 5_000
 
 function readLimits(
@@ -228,11 +231,11 @@ function oneAtATime(tx: Connection): JobsReader {
   }
 }
 
-/** Describes what a channel threw, which may be anything. */
+/** Describes an error of a channel, which may be any value. */
 function describeFailure(error: unknown): string {
   try {
     const text = error instanceof Error ? error.message || error.name : String(error)
-    // A receiver's address may hold its credentials.
+    // A receiver's address may contain its credentials.
     return readableLine(maskText(storableText(text)), MAX_ERROR_LENGTH)
   } catch {
     return 'the channel threw something that cannot be described'

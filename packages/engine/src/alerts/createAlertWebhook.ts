@@ -14,16 +14,16 @@ export interface AlertWebhookOptions {
   format?: AlertFormat
   /** The channel's name. Processes that send to the same address give it the same name. Default `webhook`. */
   name?: string
-  /** How long the receiver may take to answer. Default 10,000 ms. */
+  /** Time-out for the receiver's answer. Default 10,000 ms. */
   timeoutMs?: number
 }
 
 export type AlertFormat = (typeof ALERT_FORMATS)[number]
 
 /**
- * A channel that posts each notice as JSON. Any status from 200 to 299 counts as received. It reads only the status of the
- * answer, and follows no redirect: only the given address gets the notice.
- * @throws ArgumentError when the URL is not http or https, or has a user or password, or another option cannot be meant
+ * A channel that posts each notice as JSON. Any status from 200 to 299 means received. It reads only the status of the answer,
+ * and follows no redirect, so that only the given address gets the notice.
+ * @throws ArgumentError if the URL is not http or https, or has a user or password, or another option is invalid
  */
 export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
   const given = checkWebhookOptions(options)
@@ -37,17 +37,20 @@ export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       })
       if (typeof answer === 'string') throw new Error(answer)
-      // Do not read the answer's body, nor mind if it breaks off.
+      // Discards the answer's body, and ignores its errors.
       await answer.body?.cancel().catch(() => undefined)
       if (!answer.ok) throw new Error(`status ${answer.status}`)
     },
   }
 }
 
-/** Slack takes no section of more than 3,000 characters, of which each here may become five. */
+/** Slack accepts at most 3,000 characters in a section. Each character here may become five. */
 const MAX_SLACK = 590
 
-/** The notice as a message of Slack: its text for notifications, and blocks with the kind, the time by each reader's clock and a link. */
+/**
+ * The notice as a Slack message: its text for notifications, and blocks with the kind, the time in each reader's zone and a
+ * link.
+ */
 function toSlack({ event, kind, text, startedAt, endedAt, url }: AlertNotice) {
   const cut = text.length > MAX_SLACK ? `${text.slice(0, MAX_SLACK).toWellFormed()}…` : text
   const at = endedAt ?? startedAt
@@ -64,11 +67,11 @@ function toSlack({ event, kind, text, startedAt, endedAt, url }: AlertNotice) {
   }
 }
 
-/** Only these three stand for links, mentions and dates. */
+/** Slack uses only these three characters for links, mentions and dates. */
 const escapeSlack = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 
-/** Posts the notice, and returns the answer, or a text that says why there is none. */
+/** Posts the notice, and returns the answer, or a text with the reason why there is none. */
 async function post(
   url: URL,
   body: string,
@@ -90,7 +93,7 @@ async function post(
       signal,
     })
   } catch (error) {
-    // The system's code or the error's name: its message may quote the address.
+    // Uses the system's code or the error's name, since its message may quote the address.
     const { name, cause } = error as { name?: string; cause?: { code?: unknown } }
     return typeof cause?.code === 'string' ? cause.code : (name ?? 'error')
   }

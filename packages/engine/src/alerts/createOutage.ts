@@ -12,8 +12,8 @@ export interface Outage {
 }
 
 /**
- * Tells that the database is away or refuses writes. Watchers cannot agree by rows then, so each process tells it to each
- * channel once. `send` returns whether the channel has taken it.
+ * Notifies channels that the database is away or refuses writes. Watchers cannot coordinate through rows then, so each process
+ * notifies each channel once. `send` returns whether the channel has received it.
  */
 export function createOutage(
   channels: readonly string[],

@@ -5,20 +5,23 @@ import type { Problem } from '../judge/problem.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { subjectKey, type AlertCause, type AlertFacts, type AlertRow } from './alert.ts'
 
-/** When people are told. An alert whose least count or shortest time is Infinity is off. */
+/** Thresholds of alerts. If the minimum count or duration of an alert is Infinity, the alert is off. */
 export interface AlertLimits {
   /**
-   * Which share of a job's runs of the last hour is too much to fail, where 30 or more do; of 5 or more it is a quarter. From 0
-   * to 1. The alert ends below half of the share. Default 0.1.
+   * The share of a job's runs of the last hour that begins an alert if it fails, with 30 or more failures. With 5 or more it is
+   * a quarter. From 0 to 1. The alert ends below half of the share. Default 0.1.
    */
   failureRate: number
-  /** How long it has to last where one run alone has failed: the next attempt may succeed. Default 300,000 ms. */
+  /** Minimum duration if a single run has failed: the next attempt may succeed. Default 300,000 ms. */
   failureOfOneMs: number
-  /** With less waiting work a queue is not behind. Default 1. */
+  /** Minimum of waiting work for a queue to be behind. Default 1. */
   queueMinWaiting: number
-  /** How long a queue has to be behind, or a session has to wait for a lock. Default 600,000 ms. */
+  /** Minimum duration of a queue that is behind, or of a session's wait for a lock. Default 600,000 ms. */
   queueGrowthMs: number
-  /** How long no worker lives, or takes or schedules a job, or one is silent, or the database is away. Default 60,000 ms. */
+  /**
+   * Minimum duration if no worker lives, takes or schedules a job, if one is silent, or if the database is away. Default 60,000
+   * ms.
+   */
   noWorkerMs: number
 }
 
@@ -32,13 +35,13 @@ export const DEFAULT_LIMITS: AlertLimits = {
 
 export interface Causes {
   causes: readonly AlertCause[]
-  /** Jobs of the queue that this catalogue does not have and a worker of another version may: what they need, that tells. */
+  /** Jobs in the queue that are missing in this catalogue, but that a worker of another version may have. */
   others: readonly string[]
 }
 
 /**
- * Finds what people should be told. `open`: the alerts that go on. One that began at a limit ends only well below it;
- * otherwise it would begin and end all day.
+ * Finds the causes of alerts. `open`: the open alerts. An alert that began at a limit ends only well below it; otherwise it
+ * would begin and end all day.
  */
 export async function findCauses(
   reader: JobsReader,
@@ -63,7 +66,7 @@ export async function findCauses(
 
 const DAY_MS = 86_400_000
 
-/** A problem of several jobs is one alert: of those that were told of it before, or of the most affected. */
+/** A problem of several jobs is one alert: of those already notified, or of the most affected. */
 function toCauses(
   problem: Problem,
   {
@@ -74,7 +77,7 @@ function toCauses(
   }: { limits: AlertLimits; told: ReadonlySet<string>; others: readonly string[]; now: Date },
 ): AlertCause[] {
   const { kind, jobs, stage, lastAt } = problem
-  // What is over began before; dead letters stay until somebody does something, or forgets them.
+  // Problems that are over began earlier. Dead letters stay until a person acts on them.
   const isOver = stage === 'over'
   if (isOver && (lastAt === undefined || now.getTime() - Date.parse(lastAt) > DAY_MS)) return []
   if (kind === 'backlog' && problem.count < limits.queueMinWaiting) return []
@@ -88,12 +91,12 @@ function toCauses(
   }))
 }
 
-/** How long it has to last. */
+/** The minimum duration before the alert is raised. */
 function waitOf({ kind, count }: Problem, limits: AlertLimits): number {
   switch (kind) {
     case 'noWorker':
     case 'silent':
-      // While workers restart there may be none for a moment.
+      // During restarts there may be no worker for a moment.
       return limits.noWorkerMs
     case 'failing':
       return count > 1 ? 0 : limits.failureOfOneMs
@@ -105,7 +108,7 @@ function waitOf({ kind, count }: Problem, limits: AlertLimits): number {
   }
 }
 
-/** Without the note, which may quote what people wrote. */
+/** Without the note, which may quote texts of people. */
 function factsOf({ kind: _kind, note: _note, jobs, ...problem }: Problem): AlertFacts {
   const told = Object.entries(problem).filter(
     ([, fact]) => typeof fact === 'string' || typeof fact === 'number',

@@ -56,7 +56,7 @@ export function checkActOnMany(request: unknown) {
   }
 }
 
-/** A filter without a condition is likely a typo. */
+/** Refuses empty filters, which are likely a typo. */
 function checkWhich(kind: Kind, which: unknown): Wanted {
   const checked = checkOptions('request.which', which, FILTERS[kind], { prefix: 'request.which.' })
   const conditions = Object.entries(checked).filter(([, value]) => value !== undefined)

@@ -66,7 +66,7 @@ export function checkWatchOptions(options: unknown) {
   return checkOptions('options', options, WATCH)
 }
 
-/** As many as one call of enqueueMany takes. */
+/** Maximum items for one call of enqueueMany. */
 const MAX_ITEMS = 1_000_000
 const ITEM = { payload: asItIs, options: asItIs }
 const ITEM_HINTS = Object.fromEntries(
@@ -85,8 +85,8 @@ export function checkItem(item: unknown, at: number): Checked<typeof ITEM> {
 const TX = { tx: asItIs as Check<HostTransaction | null | undefined> }
 
 /**
- * Takes a plain object. A transaction in its place would be left alone, and the act would commit by itself. Kysely's has no
- * property of its own, so its class tells it from an empty object.
+ * Accepts a plain object. If a transaction were accepted instead, it would be ignored, and the act would commit by itself.
+ * Kysely's transaction has no own properties, so its class distinguishes it from an empty object.
  */
 export function checkActionOptions(options: unknown): HostTransaction | null {
   if (options === undefined) return null
@@ -106,7 +106,7 @@ const ACTOR_HINTS = {
   user: 'did you mean actor?',
 }
 
-/** Makes both texts storable: an API may have been sent characters that PostgreSQL cannot hold. */
+/** Makes both texts storable: an API may receive characters that PostgreSQL cannot store. */
 export function storableActor({
   actor,
   reason,
@@ -196,7 +196,7 @@ const WHICH_WORK = {
   all: optional(checkBoolean),
 }
 
-/** An act needs to name its work, or all of it: a filter that is misspelled would otherwise mean all. */
+/** Requires an explicit selection: otherwise a misspelled filter would select all work. */
 export function checkWhichWork(which: unknown) {
   const {
     job,
@@ -213,11 +213,11 @@ export function checkWhichWork(which: unknown) {
   return { name: job, ids, label, key }
 }
 
-/** Keeps a call within a second or two. */
+/** Limits a call to a second or two. */
 export const MAX_LETTERS = 10_000
 const WHICH_LETTERS = { ids: optional(listOf(checkId, MAX_LETTERS)), filter: asItIs }
 
-/** Dead letters by their ids, or by a filter. */
+/** Checks a selection of dead letters by ids or by a filter. */
 export function checkWhichLetters(which: unknown): { ids: string[] } | { filter: object } {
   if (which === 'all') return { filter: {} }
   const { ids, filter } = checkOptions('which', which, WHICH_LETTERS)
@@ -227,7 +227,7 @@ export function checkWhichLetters(which: unknown): { ids: string[] } | { filter:
 
 const checkMost = optional(nullable(wholeNumber(1, 1_000_000)))
 
-/** Whether to lift a park. */
+/** Accepts only `false`, which ends a wait. */
 const checkParked: Check<boolean> = (argument, value) => {
   if (value === undefined || value === false) return value === false
   throw new ArgumentError(argument, 'can be set to false alone: paused is what keeps work waiting')
@@ -246,7 +246,7 @@ export function checkLimitSettings(which: unknown, settings: unknown) {
   return { job, limit, ...checkOptions('settings', settings, LIMIT_SETTINGS) }
 }
 
-/** As PostgreSQL reads it. */
+/** Returns the pause as a text for PostgreSQL. */
 const checkPause: Check<string | null | undefined> = (argument, value) => {
   if (value === undefined) return undefined
   if (typeof value === 'boolean') return value ? 'infinity' : null

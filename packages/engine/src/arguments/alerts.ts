@@ -29,7 +29,7 @@ import { checkJobs } from './jobs.ts'
  */
 
 const checkCount = optional(numberWithin(0, Infinity))
-/** A century ago is as good as never, and an instant that PostgreSQL knows. */
+/** A century is practically never, and still a valid instant of PostgreSQL. */
 const LONGEST_MS = 100 * 365 * 86_400_000
 const checkSpanMs = optional((argument, value) =>
   Math.min(checkWaitMs(argument, value), LONGEST_MS),
@@ -46,7 +46,7 @@ const LIMITS = {
 
 const CHANNEL = { name: checkText, send: checkFunction<AlertChannel['send']> }
 
-/** A channel as it is, since its function may need it. */
+/** Returns the channel unchanged, since its function may need it. */
 const checkChannel: Check<AlertChannel> = (argument, value) => {
   const { name } = checkParts(argument, value, CHANNEL, `${argument}.`)
   if (/^[\w-]{1,100}$/.test(name)) return value as AlertChannel
@@ -72,7 +72,7 @@ const ALERTS = {
   giveUpAfterMs: optional(checkDurationMs),
 } satisfies Record<keyof AlertOptions, unknown>
 
-/** The alerts of a worker. */
+/** Checks the alerts of a worker. */
 export const checkAlerts = objectOf(ALERTS)
 
 const WATCHER = {
@@ -93,20 +93,20 @@ export function checkWatcherStop(options: unknown) {
   return checkOptions('options', options, STOP)
 }
 
-/** Anybody can sign with an empty key, which a variable that is not set leaves. */
+/** Refuses an empty key, which an unset variable produces: anyone could sign with it. */
 const checkSecret: Check<string> = (argument, value) => {
   if (value !== '') return checkText(argument, value)
   throw new ArgumentError(argument, 'is empty; leave it out for requests that are not signed')
 }
 
-/** The error does not show the address: it may hold a secret. */
+/** The error does not show the address, which may contain a secret. */
 const checkUrl: Check<URL> = (argument, value) => {
   try {
     const url = new URL(value instanceof URL ? value : checkText(argument, value))
     // fetch refuses credentials in an address.
     if (/^https?:$/.test(url.protocol) && url.username + url.password === '') return url
   } catch {
-    // It is no address at all.
+    // The address is invalid.
   }
   throw new ArgumentError(argument, 'must be an http or https address without user and password')
 }

@@ -2,17 +2,17 @@ import pg from 'pg'
 import { ArgumentError, checkText, optional, type Check, type Hints } from '../values/argument.ts'
 
 /*
- * Where the tables are.
+ * The address of the tables: database URL and schema.
  */
 
-/** Names that programs use for options that most entry points have. */
+/** Similar names for options of most entry points, for hints in errors. */
 export const CONNECTION_HINTS: Hints = {
   connectionString: 'did you mean databaseUrl?',
   url: 'did you mean databaseUrl?',
   logger: 'did you mean log?',
 }
 
-/** The error does not show a value that is no address of a database: it may hold a password. */
+/** The error does not show an invalid database address, which may contain a password. */
 export const checkDatabaseUrl: Check<string> = (argument, value) => {
   try {
     if (value === '') throw new Error('It is empty')
@@ -34,7 +34,7 @@ export interface DatabasePlace {
   name: string
 }
 
-/** Reads it as the driver does: from the URL, or else from PGHOST, PGPORT and PGDATABASE. */
+/** Reads it as the driver does: from the URL, or from PGHOST, PGPORT and PGDATABASE. */
 export function readPlace(url: string): DatabasePlace {
   const { host, port, database } = new pg.Client({ connectionString: url })
   return {
@@ -43,19 +43,19 @@ export function readPlace(url: string): DatabasePlace {
   }
 }
 
-/** A build imports the module that makes the client, often without an address. The first connection then fails. */
+/** A build imports the module that creates the client, often without an address. The first connection then fails. */
 export const checkUrlForLater: Check<string> = (argument, value) =>
   value === '' ? '' : checkDatabaseUrl(argument, value)
 
-/** @throws ArgumentError where the address was empty when it was checked */
+/** @throws ArgumentError if the address was empty when it was checked */
 export function expectAddress(url: string): void {
   if (url === '') throw new ArgumentError('databaseUrl', 'is empty: is DATABASE_URL set?')
 }
 
-/** PostgreSQL cuts longer names short. */
+/** PostgreSQL truncates longer names. */
 const MAX_SCHEMA_BYTES = 63
 
-/** PostgreSQL refuses the name, or would cut it short, or it would end a text in SQL. */
+/** Refuses names that PostgreSQL would refuse or truncate, or that would end a text in SQL. */
 export const checkSchemaName: Check<string> = (argument, value) => {
   const problem = findProblem(value)
   if (problem === null) return value as string

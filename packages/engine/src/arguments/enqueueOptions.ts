@@ -13,8 +13,8 @@ import {
 import { readableLine } from '../values/storableText.ts'
 
 /**
- * Checks and copies the options. It refuses what the database would refuse only in the middle of the caller's transaction,
- * and values of other types, whose JSON may have no end. The copy holds nothing foreign.
+ * Checks and copies the options. It refuses values that the database would refuse in the middle of the caller's transaction,
+ * and values of other types, whose JSON may be endless. The copy contains no foreign values.
  */
 export function checkEnqueueOptions(options: unknown): CheckedOptions {
   if (options === undefined) return {}
@@ -44,7 +44,7 @@ const OPTIONS = {
   // Ten years.
   maxWaitMs: optional(wholeNumber(1, 10 * 365 * 86_400_000)),
   expiresAt: optional(checkDate),
-  // Cut, and not refused: a request's id may be its sender's.
+  // Truncated instead of refused: a request's id may come from its sender.
   enqueuedBy: optional((argument, value) =>
     readableLine(checkString(argument, value), MAX_ENQUEUED_BY_LENGTH),
   ),
@@ -72,7 +72,7 @@ function checkUniqueKey(argument: string, key: unknown): string {
   )
 }
 
-/** The column holds no other numbers. */
+/** An Int32Array keeps exactly the numbers that the column can hold. */
 export function checkPriority(argument: string, priority: unknown): number {
   // An Int32Array holds exactly the numbers that the column takes.
   if (typeof priority === 'number' && new Int32Array([priority])[0] === priority) return priority
@@ -86,7 +86,7 @@ export function refusePriority(): ArgumentError {
   )
 }
 
-/** Names in an error of an item's options which item it is about. */
+/** Adds the item to an error about its options. */
 export function nameItem(error: ArgumentError, item: string): ArgumentError {
   const { argument } = error
   return renamed(error, {

@@ -34,7 +34,7 @@ const JOB_ERROR_HINTS = { retry: 'did you mean retryable?', retriable: 'did you 
 
 export function checkJobError(code: unknown, message: unknown, options: unknown) {
   return {
-    // A refusal of the handler's own code or message would hide what went wrong.
+    // Not checked: an error about the handler's code or message would hide the handler's own error.
     code: code as string,
     message: typeof message === 'string' ? message : storableText(message),
     ...checkOptions('options', options, JOB_ERROR, { hints: JOB_ERROR_HINTS }),

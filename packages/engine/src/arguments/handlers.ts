@@ -5,8 +5,8 @@ import { ArgumentError, tell } from '../values/argument.ts'
 import { findNearest } from '../values/nearest.ts'
 
 /**
- * Checks the handlers of the jobs that a worker takes. It reads no getter and asks no Proxy: a host may load its handlers when
- * they are read. A namespace (`import * as handlers`) may have more than handlers.
+ * Checks the handlers of the jobs that a worker takes. It calls no getter and no Proxy, since a host may load its handlers on
+ * first access. A namespace (`import * as handlers`) may have more than handlers.
  * @returns the names of handlers without a job, for a warning: a catalogue may depend on the environment
  * @throws ArgumentError that names the job or the handler
  */
@@ -36,7 +36,7 @@ export function expectHandlers(
   return extra.map((name) => storableText(name, 120))
 }
 
-/** A handler for each of these jobs. */
+/** Requires a handler for each of these jobs. */
 export function expectHandlersOf(jobs: readonly Job[], handlers: object): void {
   if (types.isProxy(handlers)) return
   for (const job of jobs) {
@@ -54,7 +54,7 @@ export function expectHandlersOf(jobs: readonly Job[], handlers: object): void {
   }
 }
 
-/** A job may have the name of what every object has, such as `toString`: that is no handler. */
+/** Finds an own property of the handlers. An inherited one, such as `toString`, is not a handler. */
 function findProperty(handlers: object, name: string): PropertyDescriptor | undefined {
   let of: object | null = handlers
   while (of !== null && of !== Object.prototype) {

@@ -35,7 +35,7 @@ export function checkImportOptions(options: unknown) {
   return checkOptions('options', options, IMPORT)
 }
 
-/** Of the former queue, where it has none of that name. */
+/** The error about a queue that pg-boss does not have. */
 export function refuseQueue(name: string): ArgumentError {
   return new ArgumentError('queue', `must be one of pg-boss's, not ${tell(name)}`)
 }

@@ -41,16 +41,16 @@ export const OVERLAP_POLICIES = ['skip', 'queue', 'allow'] as const
 export const KEY_ORDERS = ['fair', 'fifo'] as const
 
 const DAY_MS = 86_400_000
-/** The queue takes an attempt for hung after a day at most, of which two minutes are for ending and settling the run. */
+/** The queue treats an attempt as hung after at most a day. Two minutes of it are for ending and settling the run. */
 const MAX_TIMEOUT_MS = DAY_MS - 2 * 60_000
-/** Within this, intervals and instants fit in PostgreSQL and JavaScript, and waiting work is kept for longer. */
+/** Within this limit, intervals and instants fit in PostgreSQL and JavaScript, and waiting work is kept for longer. */
 const MAX_DELAY_MS = 365 * DAY_MS
 export const MAX_CATCH_UP_MS = 10 * MAX_DELAY_MS
-/** The queue counts attempts with 32 bits, and retrying a dead letter grants all of them again. */
+/** The queue counts attempts with 32 bits, and a retry of a dead letter grants all of them again. */
 const MAX_RETRIES = 1_000_000
 const MAX_GLOBAL = 1_000_000
 const MAX_SHARED_LIMITS = 2
-/** More parts would not fit beside a run in the console. */
+/** More fields would not fit beside a run in the console. */
 const MAX_SHOWN = 20
 const DEFAULT_MEMORY_MB = 512
 /** Node with a database client needs at least this. */
@@ -105,7 +105,7 @@ function checkCron(
   return { cron, timeZone }
 }
 
-/** Why a cron expression cannot be used; null when it can. */
+/** The reason why a cron expression cannot be used. Null if it can. */
 export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
   if (typeof cron !== 'string') return 'a cron expression is a text'
   const ofZone = zoneProblem(timeZone)
@@ -115,7 +115,7 @@ export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
     return `"${cron}" is not a cron expression: it has ${fields} fields instead of 5, or 6 with seconds`
   }
   try {
-    // Also refuses expressions that are well-formed and never due, such as the 31st of February.
+    // Also refuses well-formed expressions that are never due, such as the 31st of February.
     if (new Cron(cron, { timezone: timeZone, paused: true }).nextRun() === null) {
       return `"${cron}" is never due`
     }
@@ -130,14 +130,14 @@ function zoneProblem(timeZone: unknown): string | null {
   try {
     if (new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone !== '') return null
   } catch {
-    // It is none.
+    // It is not a valid expression.
   }
   return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
 }
 
 const CALENDAR = { cron: checkText, timeZone: checkText }
 
-/** The question when a schedule is due next. */
+/** Checks the arguments of a search for the next instants of a schedule. */
 export function checkTickQuestion(schedule: unknown, after: unknown) {
   const calendar = checkParts('schedule', schedule, CALENDAR, 'schedule.')
   return { ...checkCron('schedule', calendar), after: checkDate('after', after) }
@@ -197,7 +197,7 @@ const checkSharedRate = objectOf(RATE, {
   by: 'jobs have keys, and a shared limit counts all starts; leave it out',
 })
 
-/** A rate without the parts that nobody set. */
+/** A rate without its unset properties. */
 const rateOf = ({
   limit,
   perMs,
@@ -341,7 +341,7 @@ const checkSteps: Check<Record<string, StepDefinition>> = (argument, value) => {
   )
 }
 
-/** A century: a longer one may be no instant of PostgreSQL's. */
+/** A century: beyond it, an instant may be outside PostgreSQL's range. */
 const MAX_DEADLINE_MS = 100 * 365 * 86_400_000
 
 const JOB = {
@@ -388,7 +388,7 @@ const JOB_HINTS = {
   priority: 'set it where you enqueue',
 }
 
-/** Checks a definition, and fills in what is left out. */
+/** Checks a definition, and fills in the defaults. */
 export function checkJobOptions(options: unknown): Job<string, never, never> {
   const { name: given } = checkParts('options', options, { name: asItIs })
   return namedAfter(`Job ${tell(given)}`, () => {
@@ -496,10 +496,10 @@ const DEFINED = {
   schedule: nullable<object>((argument, value) => checkParts(argument, value, CALENDAR)),
 }
 
-/** Checks that a value is a job, as `defineJob` returns it. */
+/** Checks that a value is a job that `defineJob` has returned. */
 export const checkJob = madeElsewhere<Job>(DEFINED, 'what defineJob returns')
 
-/** Refuses a dry run of a job that does not declare it: its handler would really do what it does outside of batches. */
+/** Refuses a dry run of a job that does not declare it: its handler's effects outside of batches would be real. */
 export function expectDryRun(job: Job, isWanted: boolean | undefined): void {
   if (isWanted !== true) return
   const { name, dryRun } = checkJob('job', job)
@@ -507,7 +507,7 @@ export function expectDryRun(job: Job, isWanted: boolean | undefined): void {
   throw new ArgumentError('dryRun', `is refused: the definition of ${name} has no dryRun: true`)
 }
 
-/** Checks a list of jobs, each with a name of its own. */
+/** Checks a list of jobs with distinct names. */
 export const checkJobs: Check<Job[]> = (argument, value) => {
   const jobs = listOf(checkJob)(argument, value)
   const names = jobs.map(({ name }) => name)

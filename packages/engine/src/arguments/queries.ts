@@ -42,9 +42,9 @@ import { checkJobs } from './jobs.ts'
 export const JOB_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const
 
 /**
- * What became of a run, in the sense that people mean. `failed` runs ended by their handler or its time-out. The others
- * ended by no fault of the job: somebody cancelled them, their guard blocked them, their work expired, their worker was
- * lost, or their own worker gave their work back to the queue. `suspended` runs have not ended their work: it waits in a step.
+ * Outcomes of runs. `failed` runs ended by their handler or its time-out. The following ended for other reasons: a person
+ * cancelled them, their guard blocked them, their work expired, their worker was lost, or their worker gave the work back to
+ * the queue. The work of `suspended` runs has not ended: it waits in a step.
  */
 export const RUN_OUTCOMES = [
   'running',
@@ -59,7 +59,7 @@ export const RUN_OUTCOMES = [
 ] as const
 
 export const RUN_STATUSES = ['running', 'success', 'failed', 'suspended'] as const
-/** No index has when work was enqueued: the oldest of a million would be found by reading all. */
+/** There is no order by the time of enqueueing, for which no index exists: the oldest of a million would need a full scan. */
 export const WORK_ORDERS = ['first', 'last'] as const
 export const KEY_SORTS = ['waiting', 'running', 'oldest', 'started', 'key'] as const
 export const SCHEDULE_STATES = ['paused', 'refused', 'late'] as const
@@ -83,24 +83,24 @@ const checkReader = madeElsewhere<JobsReader>(
   'a reader, such as client.reader or what openReader returns',
 )
 
-/** A program may pass the client, or its pool, in place of `client.reader`. */
+/** A program may pass the client, or its pool, by mistake for `client.reader`. */
 export function expectReader(reader: unknown): asserts reader is JobsReader {
   checkReader('reader', reader)
 }
 
-/** The arguments of getJobHealth and listProblems. */
+/** Checks the arguments of getJobHealth and listProblems. */
 export function checkHealthQuery(reader: unknown, jobs: unknown, now: unknown) {
   expectReader(reader)
   return { jobs: checkJobs('jobs', jobs), now: checkDate('now', now) }
 }
 
-/** The arguments of functions that read some jobs by their names. */
+/** Checks the arguments of functions that read some jobs by their names. */
 export function checkNames(reader: unknown, names: unknown): string[] {
   expectReader(reader)
   return checkTexts('names', names)
 }
 
-/** Some of them stand in a statement's text, so nothing else may get there. */
+/** Some of these values become part of a statement's text, so no others are accepted. */
 export const RUN_FILTER = {
   name: optional(checkText),
   status: optional(oneOf(RUN_STATUSES)),
@@ -132,7 +132,7 @@ export function checkRunFilter(filter: unknown) {
   return checkOptions('filter', filter, RUN_FILTER, { hints: RUN_HINTS })
 }
 
-/** The arguments of functions that read one row by its id. */
+/** Checks the arguments of functions that read one row by its id. */
 export function checkIdOf(reader: unknown, argument: string, id: unknown): string {
   expectReader(reader)
   return checkId(argument, id)
@@ -142,7 +142,7 @@ const SHOWN = { field: checkText, value: nullable(checkText) } satisfies Record<
   keyof ShownValue,
   unknown
 >
-/** A group of pieces has these two parts, and more. */
+/** Accepts a group of pieces as well, which has these two properties and others. */
 const checkShown: Check<ShownValue> = (argument, value) =>
   checkParts(argument, value, SHOWN, `${argument}.`)
 export const PIECE_FILTER = {
@@ -176,7 +176,7 @@ export function checkWorkToGroup(filter: unknown) {
   return checkOptions('filter', filter, WORK_TO_GROUP, { hints: PIECE_HINTS })
 }
 
-/** Counting stops here: nobody goes through more of them one by one. */
+/** Counting stops here: no user reads more of them one by one. */
 export const MAX_COUNTED_LETTERS = 100_000
 export const LETTER_FILTER = { ...PIECE_FILTER, errorCode: optional(checkText) }
 const LETTERS_TO_COUNT = { ...LETTER_FILTER, after: optional(checkPosition) }
@@ -184,7 +184,7 @@ const LETTERS = { ...LETTERS_TO_COUNT, limit: checkLimit } satisfies Record<
   keyof DeadLetterQuery,
   unknown
 >
-/** As many as there may be ids. */
+/** At most as many as there may be ids. */
 const LETTERS_TO_CHOOSE = { ...LETTERS_TO_COUNT, limit: wholeNumber(0, MAX_COUNTED_LETTERS) }
 const checkIds = listOf(checkId)
 
@@ -206,7 +206,7 @@ export function checkLettersToChoose(query: unknown, ids: unknown) {
   return { ...asked, ids: nullable(checkIds)('ids', ids) }
 }
 
-/** The name of the job, and the ids of its work. */
+/** Checks the name of the job, and the ids of its work. */
 export function checkWorkIds(reader: unknown, job: unknown, workIds: unknown) {
   expectReader(reader)
   return { name: checkJobName('job', job), ids: checkIds('workIds', workIds) }

@@ -38,7 +38,7 @@ export function toMs(by: number | Duration): number {
   return ((((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000 + milliseconds
 }
 
-/** Within a thousand years, so that the instant is one that PostgreSQL and JavaScript have. */
+/** A thousand years, so that the instant is in the range of PostgreSQL and JavaScript. */
 const MAX_SLEEP_MS = 1_000 * 365 * 86_400_000
 
 export function checkSleep(duration: unknown, argument = 'duration'): number {

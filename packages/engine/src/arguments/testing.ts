@@ -87,7 +87,7 @@ const EXPECTED = {
   uniqueKey: optional(checkText),
 } satisfies Record<keyof ExpectedWork, unknown>
 
-/** A payload may be a text, which is compared by its letters. */
+/** Accepts a text as well: a payload may be one, and is then compared as a whole. */
 const checkPartly: Check<object | string> = (argument, value) =>
   typeof value === 'string' ? value : copyParts(argument, value)
 

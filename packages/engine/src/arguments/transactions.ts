@@ -5,7 +5,7 @@ import { ArgumentError } from '../values/argument.ts'
  * Clients and transactions of the host's library, which `callersTransaction.ts` recognises.
  */
 
-/** The error about a value of no library that the engine knows. */
+/** The error about a value that belongs to no supported library. */
 export function refuseHost(argument: string, given: unknown): ArgumentError {
   return new ArgumentError(
     argument,
@@ -13,7 +13,7 @@ export function refuseHost(argument: string, given: unknown): ArgumentError {
   )
 }
 
-/** The error about a client where a transaction is meant. `otherwise`: what the caller can do without one. */
+/** The error about a client instead of a transaction. `otherwise`: the call to use without a transaction. */
 export function refuseClient(clientName: string, otherwise: string): ArgumentError {
   return new ArgumentError(
     'tx',

@@ -37,7 +37,7 @@ const FRESH = {
   timeoutMs: optional(checkTimerMs),
 } satisfies Record<keyof FreshnessOptions, unknown>
 
-/** A host's own metrics may be a target: it has these two parts, and more. */
+/** Checks a `target`, which may have other properties, such as a host's own metrics object. */
 export function checkTarget(target: unknown) {
   return checkParts('target', target, TARGET, 'target.')
 }

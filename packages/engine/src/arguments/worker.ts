@@ -52,7 +52,7 @@ const DAYS = {
   keyedTickDays: checkDays,
 } satisfies Record<keyof Retention, unknown>
 
-/** Fills in what is left out. */
+/** Checks the retention and fills in the defaults. */
 export const checkRetention: Check<Days> = (argument, value) => {
   const given = objectOf(DAYS)(argument, value)
   const { runDays = 30, failedDays = Math.max(90, runDays), actionDays = 365 } = given
@@ -62,7 +62,7 @@ export const checkRetention: Check<Days> = (argument, value) => {
 
 const DAY_MS = 86_400_000
 
-/** The worker would decide a tick a second time whose row was pruned. */
+/** Requires a ledger that is kept for longer than any catch-up: a worker would decide a pruned tick again. */
 export function expectLedgerKept({ runDays }: Days, jobs: readonly Job[]): void {
   for (const { name, schedule } of jobs) {
     if (schedule === null || schedule.catchUpMs <= runDays * DAY_MS) continue
@@ -85,7 +85,7 @@ const checkModule: Check<string> = (argument, value) => {
   )
 }
 
-/** @throws ArgumentError when a job is isolated, and no file is named that its process loads */
+/** @throws ArgumentError if a job is isolated, and no file for its process is named */
 export function expectModule(module: string | undefined, jobs: readonly Job[]): void {
   if (module !== undefined) return
   const names = jobs.flatMap(({ name, isolate }) => (isolate === null ? [] : [name]))
@@ -96,7 +96,7 @@ export function expectModule(module: string | undefined, jobs: readonly Job[]): 
   )
 }
 
-/** A host may load its handlers when they are read, so nothing reads them here. */
+/** Does not read the handlers: a host may load them on first access. */
 export const checkHandlers: Check<object> = (argument, value) => {
   if ((typeof value === 'object' && value !== null) || typeof value === 'function') return value
   throw new ArgumentError(
@@ -105,7 +105,7 @@ export const checkHandlers: Check<object> = (argument, value) => {
   )
 }
 
-/** What a worker and a run by hand have in common. */
+/** The options that a worker and a run by hand share. */
 const COMMON = {
   databaseUrl: checkDatabaseUrl,
   schema: checkSchema,
@@ -144,7 +144,7 @@ export const WORKER_HINTS: Hints = {
   handler: 'did you mean handlers?',
 }
 
-/** @throws ArgumentError that names the option, and what to pass instead */
+/** @throws ArgumentError that names the option and the remedy */
 export function checkWorkerOptions(options: unknown) {
   return checkOptions('options', options, WORKER, { hints: WORKER_HINTS })
 }
@@ -155,7 +155,7 @@ const RUN = {
   migrate: optional(checkBoolean),
 } satisfies Record<keyof RunOptions<[], never>, unknown>
 
-/** As they are for a worker, and those of `run` itself. */
+/** Checks the options of `run`, and returns its own: `createWorker` checks the others again. */
 export function checkRunOptions(options: unknown) {
   const {
     migrate = false,
@@ -206,7 +206,7 @@ export function checkMigrateOptions(options: unknown) {
   return checkOptions('options', options, MIGRATE)
 }
 
-/** The error does not show an address: anyone who has it can report success. */
+/** The error does not show an address, since anyone who has it can report success. */
 const checkUrls: Check<Map<string, URL>> = (argument, value) => {
   if (!(value instanceof Map))
     throw new ArgumentError(argument, `must be a Map of URLs by job, not ${tell(value)}`)

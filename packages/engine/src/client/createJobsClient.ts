@@ -113,9 +113,9 @@ import { readerIn, readerOf, type JobsReader } from '../read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from '../read/watchChanges.ts'
 
 export interface JobsClientOptions {
-  /** May be empty while nothing connects, as in a build: `start()` and whatever reads then reject with an ArgumentError. */
+  /** May be empty while nothing connects, as in a build: `start()` and all reads then reject with an ArgumentError. */
   databaseUrl: string
-  /** The schema in which `migrate` made the tables. Default `roundsman`. */
+  /** The schema with the tables that `migrate` created. Default `roundsman`. */
   schema?: string | undefined
   /** Fastify's own will do: `app.log`. Default: warnings and errors go to standard error. */
   log?: Pick<HostLogger, 'warn' | 'error'> | undefined
@@ -124,52 +124,52 @@ export interface JobsClientOptions {
 }
 
 export interface ActionOptions {
-  /** The caller's transaction. Default: a transaction of this client's own. */
+  /** The caller's transaction. Default: a separate transaction of this client. */
   tx?: HostTransaction | undefined
 }
 
 /**
- * Puts work into the queue, and does what people do to jobs and runs. Each call works in the caller's transaction, of
- * any known library (HostTransaction), and takes effect if and only if that commits. Where there is none, `enqueueNow`
- * enqueues without one. Calls for a person take the transaction last, as `{ tx }`, or work in one of the client's own.
+ * Enqueues work, and carries out what people do to jobs and runs. Each call uses the caller's transaction, of any supported
+ * library (HostTransaction), and takes effect if, and only if, that commits. `enqueueNow` enqueues without a transaction. Calls
+ * for a person take the transaction last, as `{ tx }`, or use one of the client's own.
  *
- * Each call throws ArgumentError, which names the argument, before it sends the database anything that this would
- * refuse. Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write
- * anything. A payload may have 8 MB as JSON and 64 levels. Work of a job that no worker has waits for one.
+ * Each call validates its arguments first, and throws an ArgumentError that names the invalid one. Calls that enqueue throw
+ * JobError `payload_invalid`, with the issues in its details, before they write anything. A payload may have 8 MB as JSON and
+ * 64 levels. Work of a job without a worker waits for one.
  */
 export interface JobsClient {
   readonly protocol: typeof CLIENT_PROTOCOL
-  /** The place of its database, for people who have several. */
+  /** The address of its database, for people who have several. */
   readonly place: DatabasePlace
   /**
-   * Checks that the tables fit this version, which no other call does. Once they do, a second call does nothing.
-   * @throws TablesError when they do not: run `migrate`, or this version is too old
+   * Checks that the tables fit this version, which no other call does. After a success, a second call does nothing.
+   * @throws TablesError if they do not fit: run `migrate`, or update this version
    */
   start(): Promise<void>
-  /** Closes its connections and watches, within seconds. Make another client to go on. */
+  /** Closes its connections and watches, within seconds. It cannot be started again: create another client. */
   stop(): Promise<void>
-  /** For all reading functions. It opens a few connections of the client's own when they are needed. */
+  /** The reader for all reading functions. It opens a few connections of its own when they are needed. */
   readonly reader: JobsReader
   /** Makes a reader that reads in a caller's transaction. */
   readerIn(tx: HostTransaction): JobsReader
   /**
-   * Calls `onChange` with what has changed, and `onGap` when changes may have been missed, until the watch is closed or
-   * the client stopped. All watches share one connection, which is probed each `probeMs` (default 10,000) of the first.
+   * Calls `onChange` for each change, and `onGap` if changes may have been missed, until the watch is closed or the client
+   * stopped. All watches share one connection, which is probed each `probeMs` (default 10,000) of the first watch.
    */
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
-  /** Whether connections keep their session, as through no transaction pooler; false until a watch has found out. */
+  /** Whether connections keep their session, which a transaction pooler prevents. False until a watch has found out. */
   areConnectionsLasting(): boolean
   /**
-   * Enqueues a piece of work in the given transaction: the work exists if and only if that commits.
-   * @throws ArgumentError when `tx` is no transaction of a known library, or an option is invalid. A connection of pg in
-   *   no transaction is refused if pg is 8.17 or newer and no query of the connection is under way
-   * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
-   *   PostgreSQL cannot hold it, when it has more than 8 MB, or when its job's `partition.key` makes no key of it
+   * Enqueues a piece of work in the given transaction: the work exists if, and only if, that commits.
+   * @throws ArgumentError if `tx` is not a transaction of a supported library, or an option is invalid. A connection of pg
+   * without a transaction is refused if pg is 8.17 or newer and no query of the connection is under way
+   * @throws JobError `payload_invalid`, before it writes anything, if the schema refuses the payload, JSON or PostgreSQL cannot
+   * hold it, it has more than 8 MB, or the job's `partition.key` returns no valid key
    */
   enqueue: Enqueue<HostTransaction>
   /**
-   * Enqueues a piece of work without a transaction, by a statement on a connection of this client's own. Once it resolves,
-   * the work is committed. Its errors are those of `enqueue`.
+   * Enqueues a piece of work without a transaction, in one statement on a connection of this client. Once it resolves, the work
+   * is committed. It throws the same errors as `enqueue`.
    */
   enqueueNow<J extends Job>(
     job: J,
@@ -177,8 +177,8 @@ export interface JobsClient {
     options?: EnqueueOptions,
   ): Promise<EnqueueResult>
   /**
-   * Enqueues up to a million pieces of work in the given transaction, by a statement for each 4 MB. The caller's event loop
-   * goes on meanwhile. The results are in the order of the items.
+   * Enqueues up to a million pieces of work in the given transaction, in one statement for each 4 MB. It does not block the
+   * caller's event loop. The results have the order of the items.
    */
   enqueueMany<J extends Job>(
     tx: HostTransaction,
@@ -186,14 +186,14 @@ export interface JobsClient {
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]>
   /**
-   * Enqueues up to a million pieces of work without a transaction, by a statement for each 32 MB. Each statement commits by
-   * itself: if one fails, the work of those before it stays.
+   * Enqueues up to a million pieces of work without a transaction, in one statement for each 32 MB. Each statement commits by
+   * itself: if one fails, the work of the earlier ones stays.
    */
   enqueueManyNow<J extends Job>(job: J, items: readonly WorkItem<J>[]): Promise<EnqueueResult[]>
   /**
-   * Sends a signal in the given transaction: it counts if and only if that commits. It ends one wait with its name and key, the oldest,
-   * also one that begins within 30 days. `duplicate`: one with this id was sent within 30 days.
-   * @throws JobError `payload_invalid`, before it writes anything, when the signal's schema refuses the payload
+   * Sends a signal in the given transaction: it counts if, and only if, that commits. It ends the oldest wait with its name and
+   * key, or the next one that begins within 30 days. `duplicate`: a signal with this id was sent within 30 days.
+   * @throws JobError `payload_invalid`, before it writes anything, if the signal's schema refuses the payload
    */
   signal<Input>(
     tx: HostTransaction,
@@ -206,8 +206,8 @@ export interface JobsClient {
     sent: SentSignal<NoInfer<Input>>,
   ): Promise<'stored' | 'duplicate'>
   /**
-   * Enqueues a run that a person wants. Where the overlap of the job's schedule is not `allow`, it waits for the run
-   * under way. Returns the work's id.
+   * Enqueues a run that a person requests. If the overlap of the job's schedule is not `allow`, it waits for the run under way.
+   * Returns the work's id.
    */
   requestRun(
     job: Job,
@@ -215,10 +215,10 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<string>
   /**
-   * Requests a run with the payload of an earlier run, or of work that waits or is a dead letter, without showing it. The queue
-   * keeps a payload while its work is to be retried or a dead letter; after that the answer is `payloadGone`. `payload`: what
-   * `showPayload` has shown, with changes; parts that are as they were shown stay what they were.
-   * @throws JobError `payload_invalid` when the job's schema refuses it, or a part of it is still masked
+   * Requests a run with the payload of an earlier run, of waiting work or of a dead letter, without showing it. A payload is
+   * kept while its work may be retried or is a dead letter; after that the call returns `payloadGone`. `payload`: the output of
+   * `showPayload`, with changes; masked parts that are unchanged keep their stored values.
+   * @throws JobError `payload_invalid` if the job's schema refuses it, or a changed part is still masked
    */
   runAgain(
     job: Job,
@@ -227,8 +227,8 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<RunAgainOutcome>
   /**
-   * Shows the payload of a run, or of work that waits or is a dead letter, and records who looked. Credentials and e-mail
-   * addresses are taken out, except in what its job of `jobs` shows; more than 64 kB are not shown.
+   * Shows the payload of a run, of waiting work or of a dead letter, and records who looked. Credentials and e-mail addresses
+   * are masked, except in the fields that the job shows. A payload of more than 64 kB is not shown.
    */
   showPayload(
     whose: WhosePayload,
@@ -236,9 +236,9 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<ShownPayload>
   /**
-   * Waits until a piece of work has ended, and returns what became of it: `pending` after `timeoutMs`, or `gone` before
-   * the transaction that enqueued it has committed. While the database is away it goes on waiting. Rejects with the
-   * signal's reason when that is aborted, and with the last error when the time is over and the database still away.
+   * Waits until a piece of work has ended, and returns its outcome. `pending`: it has not ended within `timeoutMs`. `gone`: no
+   * such work is on record, for example before the transaction that enqueued it has committed. It keeps waiting while the
+   * database is away. Throws the signal's reason if it is aborted, and the last error if the database is still away at the end.
    */
   result<J extends Job>(
     job: J,
@@ -246,13 +246,13 @@ export interface JobsClient {
     options?: AwaitResultOptions,
   ): Promise<WorkResult<ResultOf<J>>>
   /**
-   * Says why a piece of work waits at that moment, beginning with the reason that is hardest to lift; or what became of
-   * it. Null when nothing on record tells of it.
+   * Lists why a piece of work waits at that moment, hardest reason first. If it no longer waits, returns how it ended. Null if
+   * there is no record of it.
    */
   explain(workId: string): Promise<WorkExplanation | null>
   /**
-   * Stops a run that is under way, in any process: its worker aborts the handler's signal within a second after the
-   * transaction has committed, and the run ends as failed with code `cancelled`.
+   * Cancels a run that is under way, in any process. Within a second after the commit its worker aborts the handler's signal,
+   * and the run ends as failed with code `cancelled`.
    */
   cancelRun(
     runId: string,
@@ -260,65 +260,65 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<'requested' | 'notRunning' | 'notFound'>
   /**
-   * Approves a run that its guard has blocked, once and within a day: enqueues another run, which may change as many
-   * rows as were counted, with the payload, unique key and priority of the run's own work. The new work takes the place
-   * of that work, which is no dead letter any more.
+   * Approves a run that its guard has blocked, once and within a day. It enqueues another run with the payload, unique key and
+   * priority of the blocked one, which may change as many rows as were counted. The new work replaces the old, which is no
+   * longer a dead letter.
    */
   approveRun(
     runId: string,
     request: ActionRequest,
     options?: ActionOptions,
   ): Promise<ApproveOutcome>
-  /** Pauses a schedule: workers record its ticks as skipped. A run under way goes on. */
+  /** Pauses a schedule: workers record its ticks as skipped. A run under way continues. */
   pauseSchedule(
     name: string,
     request: ActionRequest,
     options?: ActionOptions,
   ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'>
-  /** Resumes a schedule with its next tick. Ticks that were due meanwhile stay skipped. */
+  /** Resumes a schedule with its next tick. Ticks during the pause stay skipped. */
   resumeSchedule(
     name: string,
     by: Actor,
     options?: ActionOptions,
   ): Promise<'resumed' | 'notPaused' | 'notScheduled'>
   /**
-   * Pauses a queue: no worker takes work of the job, retries included, until somebody resumes the queue. Runs under way go on,
-   * and so does the schedule, whose ticks enqueue work. It returns once each claim that began before the pause has finished,
-   * which takes milliseconds; after 5 s it returns `pausing`, and such a claim may still start work. With `{ tx }` it does not
-   * wait, and the pause holds for each claim that begins after the commit. `pausedUnknown`: it is paused, and no worker or row
-   * knows the job yet, so that the name may be wrong.
+   * Pauses a queue: no worker takes work of the job, retries included, until the queue is resumed. Runs under way continue, and
+   * the schedule still enqueues work. The call returns once each claim that began before the pause has finished, which takes
+   * milliseconds. After 5 s it returns `pausing`: such a claim may still start work. With `{ tx }` it does not wait, and the
+   * pause holds for each claim that begins after the commit. `pausedUnknown`: the queue is paused, but no worker or row has the
+   * job yet, so the name may be wrong.
    */
   pauseQueue(
     name: string,
     request: ActionRequest,
     options?: ActionOptions,
   ): Promise<'paused' | 'pausing' | 'pausedUnknown' | 'alreadyPaused'>
-  /** Has workers take work of the job again. */
+  /** Resumes a queue: workers take its work again. */
   resumeQueue(
     name: string,
     by: Actor,
     options?: ActionOptions,
   ): Promise<'resumed' | 'notPaused' | 'notFound'>
-  /** Cancels waiting work, which then gets no run. Its unique key is free at once. */
+  /** Cancels waiting work, which then never runs. Its unique key is free at once. */
   cancelWork(
     which: WhichWork,
     request: ActionRequest,
     options?: ActionOptions,
   ): Promise<WorkOutcome>
   /**
-   * Postpones waiting work to `startAfter`, except work that is due later already. With an instant in the past, delayed work
-   * and retries become due now. It leaves `expiresAt` as it is.
+   * Postpones waiting work to `startAfter`, except work that is already due later. With an instant in the past, delayed work
+   * and retries become due now. `expiresAt` does not change.
    */
   postponeWork(
     which: WhichWork,
     request: ActionRequest & { startAfter: Date },
     options?: ActionOptions,
   ): Promise<WorkOutcome>
-  /** Lists the steps of durable work: what has a memo, and what is open. */
+  /** Lists the steps of durable work: those with a memo, and the open ones. */
   steps(workId: string): Promise<ListedStep[]>
   /**
-   * Answers whether the effect of a step with `effect: 'once'` has happened. If it has, the step ends with the result of this
-   * answer. If it has not, a worker calls the step again.
+   * Records your answer whether the effect of a step with `effect: 'once'` has happened. If it has, the step ends with the
+   * result of this answer. If it has not, a worker calls the step again.
    */
   answerDoubt(
     which: DoubtfulStep,
@@ -332,9 +332,9 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<WorkOutcome>
   /**
-   * Gives dead letters back to the queue, with all attempts that their jobs grant. One call takes at most 10,000, from
-   * the latest on: `actOnMany` takes more. Their runs record who wanted it, and why. Work stays a dead letter that two
-   * or more workers have died of, or beside, unless `evenIfWorkersDied`.
+   * Gives dead letters back to the queue, with all attempts that their jobs grant. One call takes at most 10,000, the latest
+   * first: `actOnMany` takes more. Their runs record the person and the reason. Work that two or more workers have died of, or
+   * beside, stays a dead letter unless `evenIfWorkersDied`.
    */
   redriveDeadLetters(
     which: WhichLetters,
@@ -342,30 +342,30 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<RedriveOutcome>
   /**
-   * Does something to waiting work, dead letters or runs under way: up to 1,000 pieces in one transaction. Call it with
-   * the `mark` of the call before until nothing is `left`. The first call fixes what the act is about. Each further call
-   * leaves what came later or has changed since, such as work that was retried and has failed again.
+   * Acts on waiting work, dead letters or runs under way: up to 1,000 pieces in one transaction. Call it with the previous
+   * `mark` until nothing is `left`. The first call fixes the set. Later calls skip pieces that came later or have changed
+   * since, such as work that was retried and has failed again.
    */
   actOnMany(request: ActOnManyRequest, options?: ActionOptions): Promise<ActOnManyOutcome>
-  /** Deletes dead letters for good, at most 10,000 in one call, from the latest on. Their runs stay on record. */
+  /** Deletes dead letters permanently, at most 10,000 in one call, the latest first. Their runs stay on record. */
   discardDeadLetters(
     which: WhichLetters,
     by: Actor,
     options?: ActionOptions,
   ): Promise<DiscardOutcome>
-  /** Schedules that are data, such as one for each customer, in their zone. */
+  /** Schedules that are stored as data, such as one for each customer, in their zone. */
   readonly schedules: KeyedSchedules
-  /** How much may run at once, over all workers. */
+  /** Limits on how many runs go on at once, over all workers. */
   readonly limits: Limits
   /** The keys by which jobs divide their work, such as customers. */
   readonly keys: Keys
 }
 
-/** The limits that jobs define, or people set. A change is on record with who made it, and holds from its commit on. */
+/** Limits that jobs define or people set. A change records its person, and holds from its commit on. */
 export interface Limits {
   /**
-   * Sets how many runs of a job, or of the jobs that share a limit, go on at once, instead of what the code says; null: as the code
-   * says. Runs under way continue. `notFound`: no worker has the job, or has registered the limit.
+   * Overrides the maximum of runs at once for a job, or for the jobs that share a limit; null removes the override. Runs under
+   * way continue. `notFound`: no worker has the job, or has registered the limit.
    */
   set(
     which: WhichLimit,
@@ -373,14 +373,14 @@ export interface Limits {
     request: ActionRequest,
     options?: ActionOptions,
   ): Promise<'set' | 'unchanged' | 'notFound'>
-  /** Lists limits, with who holds their slots now. */
+  /** Lists limits, with the holders of their slots. */
   list(): Promise<ListedLimit[]>
 }
 
 export interface Keys {
   /**
-   * Sets what counts for one key: how many of its runs go on at once, and whether it waits. What is left out stays. An empty key: work
-   * without one. `noKeys`: no worker has registered a `partition` of the job.
+   * Sets the maximum of runs at once for one key, and whether it is paused. Omitted settings do not change. An empty key: work
+   * without a key. `noKeys`: no worker has registered a `partition` of the job.
    */
   set(
     job: Pick<Job, 'name'>,
@@ -389,58 +389,58 @@ export interface Keys {
     request: ActionRequest,
     options?: ActionOptions,
   ): Promise<'set' | 'unchanged' | 'noKeys'>
-  /** Lists the keys of a job: those with most that waits first, or by another order. */
+  /** Lists the keys of a job: those with the most waiting work first, or in another order. */
   list(job: Pick<Job, 'name'>, query?: KeyQuery): Promise<KeyPage>
-  /** Finds what there is to say of one key: what it has, which of its runs are under way, and what was set of it by whom. */
+  /** Finds one key: its waiting work, its runs under way, and its settings with the person who set them. */
   get(job: Pick<Job, 'name'>, key: string): Promise<FoundKey>
 }
 
 /**
- * Schedules that a program keeps as data, each under a job and a key of its own. A change works in the transaction that
- * is its first argument; null: a transaction of this client's own. The engine records who
- * made it. While the transaction is open, no worker decides ticks of the schedules that it has changed.
+ * Schedules that a program stores as data, each under a job and a key. A change uses the transaction in its first argument;
+ * null: a transaction of this client. The engine records who made it. While the transaction is open, no worker decides ticks of
+ * the schedules that it has changed.
  */
 export interface KeyedSchedules {
   /**
-   * Makes a schedule, or changes it from now on. Where cron, zone, `startsAt` or `endsAt` change, ticks that are due
-   * are decided first, by the old values; any other change leaves them due. Where nothing changes, the version stays.
-   * @throws ArgumentError that names the part, JobError `payload_invalid`, `schedule_owned_by_code` for an empty key, all before
-   * anything is written, `schedule_changed` where its version is not `ifVersion`, and `too_many_schedules` beyond a
-   * million in this database, or 500 ticks a second of all together
+   * Creates a schedule, or changes it from now on. If cron, zone, `startsAt` or `endsAt` change, due ticks are decided first,
+   * by the old values; any other change leaves them due. If nothing changes, the version stays.
+   * @throws ArgumentError that names the option; JobError `payload_invalid`, or `schedule_owned_by_code` for an empty key, all
+   * before anything is written; `schedule_changed` if its version is not `ifVersion`; `too_many_schedules` beyond a million in
+   * this database, or 500 ticks a second of all together
    */
   upsert<J extends Job>(
     tx: HostTransaction | null,
     job: J,
     schedule: KeyedSchedule<J>,
   ): Promise<UpsertedSchedule>
-  /** Makes or changes up to 10,000, all or none, and locks them in the order of their keys. */
+  /** Creates or changes up to 10,000, all or none. It locks them in the order of their keys. */
   upsertMany<J extends Job>(
     tx: HostTransaction | null,
     job: J,
     schedules: readonly KeyedSchedule<J>[],
   ): Promise<UpsertedSchedule[]>
-  /** Pauses a schedule: its ticks are skipped. Its work goes on. */
+  /** Pauses a schedule: its ticks are skipped. Work that it has enqueued still runs. */
   pause(
     tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
     key: string,
     request: ActionRequest,
   ): Promise<'paused' | 'alreadyPaused' | 'notFound'>
-  /** Resumes a schedule with its next tick. Ticks that were due meanwhile stay skipped. */
+  /** Resumes a schedule with its next tick. Ticks during the pause stay skipped. */
   resume(
     tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
     key: string,
     by: Actor,
   ): Promise<'resumed' | 'notPaused' | 'notFound'>
-  /** Decides the ticks that are due, and deletes the schedule. Its work stays in the queue, and its ticks on record. */
+  /** Decides the due ticks, and deletes the schedule. Its work stays in the queue, and its ticks stay on record. */
   delete(
     tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
     key: string,
     request: Actor & { ifVersion?: number },
   ): Promise<'deleted' | 'notFound'>
-  /** Enqueues work of a schedule now, beside its ticks, also while it is paused. */
+  /** Enqueues work of a schedule now, in addition to its ticks, also while it is paused. */
   trigger(
     tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
@@ -448,8 +448,8 @@ export interface KeyedSchedules {
     request: ActionRequest,
   ): Promise<{ kind: 'requested'; workId: string } | { kind: 'notFound' }>
   /**
-   * Enqueues work for up to 10,000 instants of the past that the schedule, as it is now, names: those without a tick on record, and
-   * those missed, skipped or coalesced. What retention has removed is not on record.
+   * Enqueues work for up to 10,000 past instants of the current schedule: those without a tick on record, and those missed,
+   * skipped or coalesced. Ticks that retention has removed are not on record.
    */
   backfill(
     tx: HostTransaction | null,
@@ -459,15 +459,15 @@ export interface KeyedSchedules {
   ): Promise<BackfillOutcome>
   /** Lists schedules by job and key, page by page. */
   list(query: ScheduleQuery): Promise<SchedulePage>
-  /** Finds one; null where there is none. */
+  /** Finds one. Null if there is none. */
   get(of: { name: string; key: string }): Promise<ListedSchedule | null>
-  /** Lists what became of a schedule's ticks, the newest first. */
+  /** Lists the outcomes of a schedule's ticks, the newest first. */
   ticks(query: KeyedTickQuery): Promise<KeyedTickPage>
-  /** Lists the next instants that a schedule would name, as its zone's clocks show them. It asks no database. */
+  /** Lists the next instants of a schedule, with its zone's local times. It does not query the database. */
   preview(query: PreviewQuery): PreviewedTick[]
 }
 
-/** `payloadGone`: the queue no longer holds its payload. Call `requestRun` with one instead. */
+/** `payloadGone`: the queue no longer holds the payload. Call `requestRun` with a payload instead. */
 export type RunAgainOutcome =
   | { kind: 'requested'; workId: string }
   | { kind: 'payloadGone' }
@@ -476,19 +476,19 @@ export type RunAgainOutcome =
 /** The version of the client's interface. Packages that take a client, such as the Fastify plugin, check it. */
 export const CLIENT_PROTOCOL = 1
 
-/** How long stop() waits for statements under way, which may be on a connection that lost its other end. */
+/** Maximum wait of stop() for statements under way, which may be on a connection that has lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
-/** Connections for reading and for acts without a transaction, and as many for enqueueing without one. */
+/** Maximum connections for reading and for acts without a transaction, and of a second pool for enqueueing without one. */
 const POOL_SIZE = 5
-/** What to do without a transaction. */
-const OR = {
+/** Added to errors: the method to call without a transaction. */
+const WITHOUT_TRANSACTION = {
   many: 'call enqueueManyNow(job, items) to enqueue without one',
   act: 'leave { tx } out',
   signal: 'call signalNow(signal, sent) to send it without one',
   schedule: 'pass null',
 }
 
-/** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
+/** Creates a client for programs that enqueue and control work. It does not schedule or run jobs. */
 export function createJobsClient(options: JobsClientOptions): JobsClient {
   const { schema, ...given } = checkClientOptions(options)
   const { enqueueFrom: _, ...client } = jobsClientIn(createSchema(schema), given)
@@ -500,23 +500,23 @@ export interface Producer extends JobsClient {
   enqueueFrom(runId: string): Enqueue<HostTransaction>
 }
 
-/** Makes a client in any schema, also one of a test. */
+/** Creates a client in any schema, also in one of a test. */
 export function jobsClientIn(
   schema: Schema,
   { databaseUrl, log: hostLog, traceEnqueue }: Omit<JobsClientOptions, 'schema'>,
 ): Producer {
   const log = containedLog(hostLog)
-  // The caller's connection sends the work, and this one the wake-ups.
+  // The caller's connection sends the work, and this one the notifications.
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman client',
     schema,
     poolSize: 1,
-    // A test or a script of the host has to end by itself even if it does not stop the client.
+    // A test or a script of the host must be able to end even if it does not stop the client.
     keepsProcess: false,
     log,
   })
-  // Pools of their own, so that heavy reading holds up neither wake-ups nor enqueueing. Each connects when it is needed.
+  // Separate pools, so that heavy reading delays neither notifications nor enqueueing. Each connects when it is needed.
   const [pool, enqueuing] = ['roundsman reader', 'roundsman enqueue'].map((applicationName) =>
     openDatabase({
       url: databaseUrl,
@@ -571,16 +571,16 @@ export function jobsClientIn(
     options: ActionOptions | undefined,
     work: (tx: Connection) => Promise<Value>,
   ): Promise<Value> {
-    return await inCallers(checkActionOptions(options), work, OR.act)
+    return await inCallers(checkActionOptions(options), work, WITHOUT_TRANSACTION.act)
   }
 
-  /** Wakes workers: a limit that was raised, or a key that goes on, makes room. */
+  /** Notifies workers that a raised limit or a resumed key has made room. */
   function onRoom(limit: string, transactionId: string): void {
     const news = { kind: 'room', limit, worker: '', about: '' } as const
     waker.wake(writeLimitNews(news), transactionId)
   }
 
-  /** Enqueues a requested run, and records who wanted it. */
+  /** Enqueues a requested run, and records the person. */
   async function sendRun(
     tx: Connection,
     job: Job,
@@ -596,11 +596,11 @@ export function jobsClientIn(
     return workId
   }
 
-  /** Works in the transaction of whoever calls, or in one of its own. */
+  /** Uses the caller's transaction, or a separate one. */
   async function inCallers<Value>(
     tx: HostTransaction | null,
     work: (connection: Connection) => Promise<Value>,
-    otherwise = OR.schedule,
+    otherwise = WITHOUT_TRANSACTION.schedule,
   ): Promise<Value> {
     if (tx === null) return await openPool().transaction(work, LONG)
     return await work(asTransaction(tx, schema, otherwise))
@@ -654,9 +654,11 @@ export function jobsClientIn(
       const work = { envelope: { payload, trigger: 'queue' as const }, options }
       return await enqueueOne(sender, openPool(enqueuing), job, work)
     },
-    enqueueMany: (tx, ...work) => putMany(() => asTransaction(tx, schema, OR.many), ...work),
+    enqueueMany: (tx, ...work) =>
+      putMany(() => asTransaction(tx, schema, WITHOUT_TRANSACTION.many), ...work),
     enqueueManyNow: (...work) => putMany(() => longOf(openPool(enqueuing)), ...work),
-    signal: (tx, ...of) => sendSignal(asTransaction(tx, schema, OR.signal), waker.wake, ...of),
+    signal: (tx, ...of) =>
+      sendSignal(asTransaction(tx, schema, WITHOUT_TRANSACTION.signal), waker.wake, ...of),
     signalNow: (...of) =>
       sendSignal(openPool(enqueuing), (subject) => waker.wake(subject, null), ...of),
     requestRun: (job, request, options) =>

@@ -34,27 +34,30 @@ export const PASSED_REASONS = [
 ] as const
 
 /**
- * Why an act passed over pieces.
- *   gone           Of the given ids: it does not wait, run or lie as a dead letter, or it has changed since the first call.
+ * Reasons why an act skips pieces.
+ *   gone           A given id is not waiting, running or a dead letter, or it has changed since the first call.
  *   locked         Another transaction held it at that moment.
- *   unchanged      It was so already, or due later anyway.
+ *   unchanged      It already was in the requested state, or is due later anyway.
  *   alreadyQueued  Other work has its unique key.
- *   unknown        It is of none of the given jobs.
+ *   unknown        It belongs to none of the given jobs.
  *   endedWorkers   Two or more workers have died while they ran it. `redriveDeadLetters` can retry it by itself.
- *   cancelled      It has steps, and somebody has cancelled it: what it had done may be undone. `redriveDeadLetters` can retry it by itself.
+ *   cancelled      It has steps and was cancelled: its steps may have been undone. `redriveDeadLetters` can retry it by itself.
  */
 export type PassedReason = (typeof PASSED_REASONS)[number]
 
-/** `all`, these ids, or what matches. */
+/** `all`, these ids, or a filter. */
 type Which<Filter> = 'all' | { ids: readonly string[] } | Filter
 type RunFilter = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
 /**
- * What to do, and to which waiting work, dead letters or, with `cancel`, runs under way. `which` is `'all'`, `{ ids }`,
- * or the filter of `listWaitingWork`, `listDeadLetters` or `listJobRuns`, without its `limit` and `after`.
+ * An action and its targets: waiting work, dead letters or, for `cancel`, runs under way. `which` is `'all'`, `{ ids }`, or the
+ * filter of `listWaitingWork`, `listDeadLetters` or `listJobRuns`, without its `limit` and `after`.
  */
 export type ActOnManyRequest = ActionRequest & {
-  /** The mark of the call before, whose request was the same. Default: this is the first call. */
+  /**
+   * The `mark` that the previous call returned. All other parts of the request must be the same. Default: this is the first
+   * call.
+   */
   mark?: string | undefined
 } & (
     | { kind: 'cancelWork'; which: Which<PieceFilter> }
@@ -62,9 +65,9 @@ export type ActOnManyRequest = ActionRequest & {
     | { kind: 'prioritiseWork'; which: Which<PieceFilter>; priority: number }
     | {
         kind: 'redrive'
-        /** Also dead letters of which any run matches. */
+        /** `runs` also matches dead letters with a matching run. */
         which: Which<DeadLetterFilter & { runs?: RunFilter }>
-        /** Only dead letters of these jobs; others are passed over. */
+        /** Only dead letters of these jobs; others are skipped. */
         jobs?: readonly Pick<Job, 'name'>[] | undefined
       }
     | { kind: 'discard'; which: Which<DeadLetterFilter> }
@@ -73,28 +76,28 @@ export type ActOnManyRequest = ActionRequest & {
 
 export interface ActOnManyOutcome {
   done: number
-  /** How many this call has passed over, by the reason. Later calls do not return to them. */
+  /** Pieces that this call has skipped, by reason. Later calls do not return to them. */
   passed: Partial<Record<PassedReason, number>>
-  /** How many pieces later calls still have to look at. Exact up to 10,000, which also stands for more. */
+  /** Pieces that later calls still have to check. Exact up to 10,000, which also stands for more. */
   left: number
-  /** For the next call. When `left` is 0, later calls do nothing. */
+  /** Pass it to the next call. If `left` is 0, later calls do nothing. */
   mark: string
 }
 
-/** Keeps a call within some tenths of a second, and as long the time for which others find its pieces locked. */
+/** Limits a call, and the locks on its pieces, to some tenths of a second. */
 const MAX_PIECES = 1_000
 const MAX_LEFT = 10_000
 
-/** What the first call has fixed, and how far the calls have come. */
+/** The facts that the first call fixes, and the progress of the calls. */
 interface Mark {
-  /** Which tables it is of. */
+  /** The tables of the act. */
   tables: string
-  /** Later calls pass over pieces that this snapshot does not show, or that the first call's transaction has written. */
+  /** Later calls skip pieces that this snapshot does not contain, or that the first call's transaction has written. */
   snapshot: string
   transaction: string
-  /** They pass over runs that began after this instant. */
+  /** Later calls skip runs that began after this instant. */
   at: string
-  /** How many of the given ids were looked at, or the place of the last piece in the order of the act. */
+  /** The number of given ids that were checked, or the position of the last piece in the order of the act. */
   after: number | Place | null
 }
 
@@ -104,8 +107,8 @@ export type Wanted = DeadLetterFilter & RunFilter & { ids?: string[]; runs?: Run
 type Request = ReturnType<typeof checkActOnMany>
 
 /**
- * Does something to the next pieces, up to a thousand, and records which. The first call fixes what the act is about:
- * what came later or has changed since stays as it is, also what an act has retried and has failed again.
+ * Acts on the next pieces, up to a thousand, and records them. The first call fixes the set: later calls skip pieces that came
+ * later or have changed since, for example work that the act has retried and that has failed again.
  */
 export async function actOnMany(
   tx: Connection,
@@ -136,10 +139,10 @@ interface Chosen {
   at: string
   ids: string[]
   names: string[]
-  /** How many pieces it has met, those included that others hold. */
+  /** The number of pieces found, including those locked by others. */
   met: number
   left: number
-  /** The place of the last of these in the order of the act. */
+  /** The position of the last of these in the order of the act. */
   last: Place | null
 }
 
@@ -169,13 +172,13 @@ async function takeNext(tx: Connection, request: Request, before: Mark | null, m
 
 type Parameter = (value: unknown) => string
 
-/** What matches and was not looked at yet. */
+/** Matching pieces that were not checked yet. */
 interface Source {
   from: string
   order: string
-  /** The columns by which it is ordered. */
+  /** The columns of the order. */
   place: readonly string[]
-  /** The table whose rows are locked. */
+  /** The table of the rows to lock. */
   lockedIn?: string
 }
 
@@ -237,10 +240,11 @@ async function findSource(
 }
 
 /**
- * Chooses the next pieces in the order of the act, locks those that nobody else holds, and counts those behind them. A piece
- * that another transaction has changed since this statement began is passed over like one that is locked: its row has
- * another version then.
- * Race: packages/engine/test/control/actOnMany.test.ts "do each piece that matched at their first call at most once, and touch nothing that came or changed since"
+ * Chooses the next pieces in the order of the act, locks those that no other transaction holds, and counts the pieces behind
+ * them. It also skips a piece that another transaction has changed since this statement began: its row then has another
+ * version.
+ * Race: packages/engine/test/control/actOnMany.test.ts "do each piece that matched at their first call at most once, and touch
+ * nothing that came or changed since"
  */
 function nextSql({ from, order, place, lockedIn }: Source, most: string): string {
   const free =
@@ -275,7 +279,7 @@ function comesAfter(at: string, id: string, after: Place | null, parameter: Para
   return [`(${at}, ${id}) > (${lastAt}::timestamptz, ${lastId}::uuid)`]
 }
 
-/** The waiting work behind `after`: first what has a place, then what has none yet. */
+/** The waiting work behind `after`: first work with a place, then work without one. */
 function piecesSql(
   columns: string,
   { name, ...about }: Wanted,
@@ -283,7 +287,7 @@ function piecesSql(
   before: Mark | null,
   parameter: Parameter,
 ): string {
-  // The first parameters: partsAboutSql has fixed places for them.
+  // First, because partsAboutSql uses fixed numbers for these parameters.
   for (const value of [name ?? null, ...aboutValues(about)]) parameter(value)
   const seen = isOfAct('work', before, parameter)
   const [rank, place, dueAt, id] = after ?? []
@@ -311,7 +315,7 @@ async function letterConditions(
   { runs, name, errorCode, ...about }: Wanted,
   parameter: Parameter,
 ): Promise<string[]> {
-  // The first parameters, for isAboutSql.
+  // First, because isAboutSql uses fixed numbers for these parameters.
   for (const value of aboutValues(about)) parameter(value)
   const conditions = [isAboutSql('letter', 1)]
   if (name !== undefined) conditions.push(`letter."name" = ${parameter(name)}::text`)
@@ -326,12 +330,12 @@ async function letterConditions(
 
 /** More transactions than may begin while a statement runs. */
 const AHEAD = 1_000_000
-/** No row that a statement sees is of a transaction with a greater number. */
+/** The greatest transaction number that a row visible to a statement can have. */
 const GREATEST_XID = `(select pg_snapshot_xmax(pg_current_snapshot())::text::bigint + ${AHEAD})`
 
 /**
- * Whether the first call could see this version of a row. `xmin` has the last 32 bits of a transaction's number, and stays when
- * PostgreSQL freezes the row.
+ * Whether the first call could see this version of a row. `xmin` has the last 32 bits of a transaction's number, and does not
+ * change when PostgreSQL freezes the row.
  */
 function isOfAct(of: string, before: Mark | null, parameter: Parameter): string[] {
   if (before === null) return []
@@ -381,13 +385,16 @@ async function act(tx: Connection, request: Request, chosen: Chosen): Promise<Ac
   }
 }
 
-/** Asks the runs `$1` of the jobs `$2` to stop, as `$3` wants for the reason `$4`. Their workers look once a second. */
+/**
+ * Requests the cancellation of the runs `$1` of the jobs `$2`, for the person `$3` and the reason `$4`. Their workers look once
+ * a second.
+ */
 const CANCEL_RUNS_SQL = `
   insert into "JobCancel" ("runId", "name", "requestedBy", "reason")
   select "id", "name", $3::text, $4::text from unnest($1::uuid[], $2::text[]) run("id", "name")
   on conflict do nothing returning "runId"::text as "id", "name"`
 
-/** Runs a statement that returns what of its first parameter it has changed. */
+/** Runs a statement that returns the changed ids of its first parameter. */
 async function changeThese(
   tx: Connection,
   sql: string,
@@ -409,7 +416,7 @@ function readMark(mark: string, request: Request): Mark {
   throw refuseMark()
 }
 
-/** A mark is of one request, whatever its actor, reason and jobs. */
+/** A mark belongs to one request; its actor, reason and jobs may differ between calls. */
 function digestOf(text: string, { kind, wanted, startAfter, priority }: Request): string {
   const request = JSON.stringify([kind, wanted, startAfter, priority])
   return createHash('sha256').update(request).update(text).digest('base64url').slice(0, 16)

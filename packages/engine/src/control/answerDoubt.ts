@@ -15,12 +15,12 @@ export interface DoubtfulStep {
 export interface DoubtAnswer extends ActionRequest {
   /** Whether the effect has happened. If it has not, the step is called again. */
   happened: boolean
-  /** Its result as JSON, where the handler needs it. Default null. */
+  /** Its result as JSON, if the handler needs it. Default null. */
   result?: unknown
 }
 
 /**
- * Ends the doubt about an effect by a person's answer, and wakes its work. `notInDoubt`: the step is not in doubt, or a run of
+ * Records a person's answer about an effect in doubt, and wakes its work. `notInDoubt`: the step is not in doubt, or a run of
  * the work is under way.
  */
 export async function answerDoubt(

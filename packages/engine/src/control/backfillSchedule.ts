@@ -16,20 +16,19 @@ import { lockKeys, workOf, type Caller } from './lockSchedules.ts'
 import { recordActions } from '../queue/recordActions.ts'
 
 export interface BackfillRequest extends ActionRequest {
-  /** The first instant that may get work; `to` is the last. Ticks that are not decided yet are left to workers. */
+  /** The first instant that may get work; `to` is the last. Workers still decide ticks that are not decided yet. */
   from: Date
   to: Date
 }
 
 export type BackfillOutcome =
-  /** `kept`: instants that have their work already, or that the schedule as it was then named. */
+  /** `kept`: instants that already have work, or that only an earlier version of the schedule had. */
   { kind: 'backfilled'; enqueued: number; kept: number } | { kind: 'notFound' }
 
 const MAX_BACKFILLED = 10_000
 
 /**
- * Enqueues work for instants of the past that the schedule names and that have none: without a row in the ledger, or missed,
- * skipped or coalesced.
+ * Enqueues work for past instants of the schedule that have none: without a row in the ledger, or missed, skipped or coalesced.
  */
 export async function backfillKeyed(
   tx: Connection,
@@ -94,8 +93,8 @@ interface Range {
 }
 
 /**
- * Divides the rows of the ledger that stand for many ticks, so that those instants have a row of their own to come: what is left of such
- * a row stays before and behind them. Rows by another version, or whose ticks were not counted, stay whole.
+ * Divides ledger rows that stand for many ticks, so that these instants can get separate rows. The remainder of such a row
+ * stays before and behind them. Rows of another version, or with uncounted ticks, stay whole.
  */
 async function divideRanges(
   tx: Connection,
@@ -137,7 +136,7 @@ const FIND_RANGES_SQL = `
   where "name" = $1::text and "key" = $2::text and "version" = $3::int and "scheduledFor" <= $5::timestamptz
     and "through" >= $4::timestamptz and "count" < $6::int`
 
-/** In one statement nothing is inserted where something was just deleted: what begins where it began is written over. */
+/** An INSERT cannot reuse a key that the same statement deletes: a part with the same first tick updates the row instead. */
 const DIVIDE_SQL = `
   with part as materialized (
     select * from json_to_recordset($5::text::json) as part(
@@ -154,7 +153,7 @@ const DIVIDE_SQL = `
   on conflict ("name", "key", "scheduledFor") do update set "count" = excluded."count", "through" = excluded."through"
   returning "scheduledFor", (select count(*) from gone)::int as "gone"`
 
-/** What a range that stayed whole stands for is left alone. */
+/** Ticks inside a range that could not be divided are not backfilled. */
 const BACKFILL_SQL = `
   insert into "JobTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "version")
   select $1::text, $2::text, given."scheduledFor", 'enqueued', $5::text, given."workId", $4::int

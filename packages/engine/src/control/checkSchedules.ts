@@ -32,41 +32,43 @@ import type { PreviewQuery } from './previewSchedule.ts'
 import type { Actor } from '../queue/recordActions.ts'
 import { ticksOfDay } from '../tick/scheduleLoad.ts'
 
-/** A schedule that a program keeps as data, under a key of its own. What is left out is reset to its default. */
+/** A schedule that a program stores as data, under a key. Omitted properties are reset to their defaults. */
 export interface KeyedSchedule<J extends Job = Job> {
-  /** 1 to 200 bytes, such as a customer's id; neither `.` nor `..`. With the job's name it is the schedule. */
+  /** 1 to 200 bytes, such as a customer's id; neither `.` nor `..`. Job name and key identify the schedule. */
   key: string
   /** Five fields, six with seconds in front, or `@daily` and its like. */
   cron: string
   /** IANA name. Default `UTC`. */
   timeZone?: string
-  /** Of each of its runs; at most 64 kB as JSON. Default: an empty object. */
+  /** The payload of each of its runs; at most 64 kB as JSON. Default: an empty object. */
   payload?: PayloadOf<J>
-  /** Keeps the payload of an existing schedule, whatever `payload` says. It needs `ifVersion`. Default false. */
+  /** Keeps the payload of an existing schedule and ignores `payload`. It needs `ifVersion`. Default false. */
   keepsPayload?: boolean
   /** The same as `missed` of a job's own schedule. Default `once`. */
   missed?: MissedPolicy
   /** Ticks that were due longer ago are recorded as missed and get no run. Default one day. */
   catchUpMs?: number
   /**
-   * What workers do with a tick while earlier work of this schedule has not ended. `skip` (default): nothing. `allow`: both run.
-   * The work of other keys does not count.
+   * A tick while earlier work of this schedule has not ended. `skip` (default): the tick gets no run. `allow`: both run. The
+   * work of other keys does not count.
    */
   overlap?: KeyedOverlap
   /**
-   * Spreads schedules that name the same instant: each enqueues its work later, always by the same part of this time,
-   * and `scheduledFor` stays the instant. Must be less than half of the time between two ticks. Default 0.
+   * Spreads schedules with the same instant: each key enqueues its work later, always by the same part of this time.
+   * `scheduledFor` stays the instant. Must be less than half of the time between two ticks. Default 0.
    */
   jitterMs?: number
-  /** It has no tick before this instant. Default: from now on. */
+  /** No tick before this instant. Default: from now on. */
   startsAt?: Date | null
-  /** It has no tick after this instant. Default: without an end. */
+  /** No tick after this instant. Default: without an end. */
   endsAt?: Date | null
-  /** Allows more than one tick in a minute, which six fields can name. Default false. */
+  /** Allows more than one tick in a minute, which an expression of six fields can have. Default false. */
   allowSeconds?: boolean
-  /** Throws JobError `schedule_changed` unless the schedule has this version; 0: unless there is none. Default: any. */
+  /**
+   * Throws JobError `schedule_changed` unless the schedule has this version; 0: unless it does not exist. Default: any version.
+   */
   ifVersion?: number
-  /** Who wants this. Default `program`. */
+  /** The person or program that requests the change. Default `program`. */
   actor?: string
   reason?: string
 }
@@ -75,7 +77,7 @@ const MAX_KEY_BYTES = 200
 const MAX_PAYLOAD_BYTES = 64 * 1024
 const MAX_CRON_LENGTH = 500
 const DAY_MS = 86_400_000
-/** Among so many ticks the shortest time between two is looked for. */
+/** The shortest time between two ticks is measured over this many ticks. */
 const MEASURED_TICKS = 10
 
 const SCHEDULE = {
@@ -98,7 +100,7 @@ const SCHEDULE = {
 const SCHEDULE_HINTS = { timezone: 'did you mean timeZone?', schedule: 'did you mean cron?' }
 const checkOverlap = optional(oneOf(KEYED_OVERLAPS))
 
-/** A schedule that was checked, with nothing foreign in it. */
+/** A checked schedule, without foreign values. */
 export interface Wanted extends ScheduleDefinition {
   key: string
   payload: unknown
@@ -110,7 +112,7 @@ export interface Wanted extends ScheduleDefinition {
   by: Actor
 }
 
-/** What takes a part of a millisecond to find out, and many schedules share. */
+/** Facts of a calendar that take a fraction of a millisecond to compute, and that many schedules share. */
 interface Calendar {
   problem: FindByCalendar<string | null>
   leastMs: FindByCalendar<number>
@@ -177,7 +179,7 @@ function checkSchedule(job: Job, given: unknown, within: string, calendar: Calen
 
 const MAX_SCHEDULES = 10_000
 
-/** Checks schedules of one call, no two of which have the same key. `path` names one in errors. */
+/** Checks the schedules of one call, each with a different key. `path` names one in errors. */
 export function checkSchedules(
   job: Job,
   schedules: unknown,
@@ -213,7 +215,7 @@ export function checkPreview(query: unknown) {
   return { calendar, startsAt, endsAt, after, count }
 }
 
-/** The job and the key by which a schedule is found. */
+/** Checks the job and the key that identify a schedule. */
 export function checkTarget(job: unknown, key: unknown): string {
   const name = checkJobName('job', job)
   checkKey('key', key)
@@ -269,7 +271,7 @@ function remember<Found>(find: FindByCalendar<Found>): FindByCalendar<Found> {
   }
 }
 
-/** Six fields whose seconds are not a single number. */
+/** Whether the expression has six fields, and its seconds are not a single number. */
 function isWithinMinutes(cron: string): boolean {
   const fields = cron.trim().split(/\s+/)
   return fields.length === 6 && !/^\d+$/.test(fields[0] as string)
@@ -286,7 +288,7 @@ function leastIntervalMs(cron: string, timeZone: string): number {
   return least
 }
 
-/** The key's own share of the jitter: always the same, and spread evenly over keys. */
+/** The key's share of the jitter: always the same, and spread evenly over keys. */
 function shareOf(name: string, key: string, jitterMs: number): number {
   if (jitterMs === 0) return 0
   const hash = createHash('sha224').update(`${name} ${key}`).digest().readUInt32BE()

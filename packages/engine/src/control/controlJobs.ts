@@ -16,18 +16,18 @@ import type { EnqueueResult } from '../job/enqueue.ts'
 import type { Shown } from '../job/labelWork.ts'
 import { recordActions, type Actor } from '../queue/recordActions.ts'
 
-/** Who wants something done to a job or a run, and why. The engine records both. */
+/** The person or program that requests an act, and the reason. The engine records both. */
 export interface ActionRequest extends Actor {
   reason: string
 }
 
 /**
- * Tells what a change has done beside its outcome, once for each job, run or limit that it is about: whoever waits for that is woken
- * when the transaction has committed.
+ * Reports an additional effect of a change, once for each job, run or limit. Workers that wait for it are notified when the
+ * transaction has committed.
  */
 export type OnCommit = (name: string, transactionId: string) => void
 
-/** Asks a run that is under way to stop: its worker reads JobCancel. No row that the run's end needs is locked for that. */
+/** Requests the cancellation of a run: its worker reads JobCancel. This locks no row that the run's end needs. */
 export async function requestCancellation(
   tx: Connection,
   runId: string,
@@ -58,7 +58,7 @@ export type FoundPayload =
   | { kind: 'found'; payload: unknown }
   | { kind: 'payloadGone' | 'notFound' }
 
-/** Finds the payload of a run of this job, or of work of it. */
+/** Finds the payload of a run, or of a piece of work, of this job. */
 export async function findPayload(
   tx: Connection,
   job: Pick<Job, 'name'>,
@@ -76,9 +76,9 @@ export async function findPayload(
 }
 
 /**
- * `rows`: how many the new run may change. `alreadyQueued`: other work has the unique key of the run's work, or that
- * runs again: nothing is approved while it waits or runs. `payloadGone`: the queue no longer holds the run's payload.
- * Call `requestRun` with one instead.
+ * `rows`: the number of rows that the new run may change. `alreadyQueued`: other work has the unique key of the run's work, or
+ * that work itself is waiting or running again; nothing is approved. `payloadGone`: the queue no longer holds the run's
+ * payload. Call `requestRun` with a payload instead.
  */
 export type ApproveOutcome =
   | { kind: 'approved'; workId: string; rows: number }
@@ -98,18 +98,18 @@ interface BlockedRun {
   isApproved: boolean
   isTooOld: boolean
   due: number | null
-  /** When an approval of this moment ends. */
+  /** The end of an approval that is given now. */
   until: string
   label: string | null
-  /** Both as JSON text: a host's client that reads JSON may rename its keys. */
+  /** Both as JSON text, since a host's client that parses JSON may rename its keys. */
   payload: string | null
   shown: string | null
   key: string | null
 }
 
 /**
- * Marks a blocked run as approved, once, and enqueues another with its payload, keys and priority, which may change as many
- * rows as were counted. The run's own work, a dead letter or redriven, is removed: the new work takes its place.
+ * Approves a blocked run, once, and enqueues another with its payload, keys and priority. The new run may change as many rows
+ * as were counted. The run's own work, a dead letter or redriven, is removed: the new work replaces it.
  */
 export async function approveRun(
   tx: Connection,
@@ -120,7 +120,7 @@ export async function approveRun(
   const id = checkId('runId', runId)
   const { by } = checkRequest(request)
   const lock = async () => (await tx.query<WorkOfRun>(LOCK_WORK_OF_RUN_SQL, [id])).rows[0]
-  // What somebody has just redriven is gone from the table where the first look met it. The second finds it in the other.
+  // Work that was redriven between the two looks has moved to the other table, where the second look finds it.
   const work = (await lock()) ?? (await lock())
   const { rows } = await tx.query<BlockedRun & { [column: string]: unknown }>(
     LOCK_BLOCKED_RUN_SQL,
@@ -148,7 +148,7 @@ export async function approveRun(
   const { rank = 0, uniqueKey = null, key = run.key, isWaiting = false } = work ?? {}
   const options = { priority: -rank, ...(uniqueKey !== null && { uniqueKey }) }
   const approve = () => tx.query(APPROVE_RUN_SQL, [id, by.actor])
-  // Work that waits has its key until it is removed, and nobody can take that before this transaction ends.
+  // Waiting work holds its key until it is removed, and no other work can take the key before this transaction ends.
   if (isWaiting) await approve()
   const { kind, workId } = await enqueue(name, { envelope, options, ...(key !== null && { key }) })
   if (kind !== 'enqueued') return { kind: 'alreadyQueued', workId }

@@ -11,30 +11,30 @@ import { PLACE_SQL } from '../queue/place.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions } from '../queue/recordActions.ts'
 
-/** Of which limit: that of a job itself, or one that jobs share. */
+/** Selects a limit: that of one job, or one that jobs share. */
 export type WhichLimit = { job: Pick<Job, 'name'> } | { limit: Pick<SharedLimit, 'name'> }
 
-/** What is left out stays as it is. */
+/** Omitted settings do not change. */
 export interface LimitSettings {
-  /** Runs at once over all workers, instead of what the code says, until somebody sets it to null. */
+  /** Maximum of runs at once over all workers. Overrides the limit in the code; null removes the override. */
   global?: number | null
-  /** false ends the wait after a RateLimited. */
+  /** `false` ends the wait that a `RateLimited` error started: work starts at once. */
   parked?: false
 }
 
-/** What is left out stays as it is. */
+/** Omitted settings do not change. */
 export interface KeySettings {
-  /** Runs of this key at once; null: as many as the job says. */
+  /** Maximum of runs of this key at once. Overrides the job's `perKey`; null removes the override. */
   perKey?: number | null
-  /** true: none of its work starts until somebody says false; a Date: none starts before then. */
+  /** `true`: none of its work starts until this is set to `false`. A Date: none starts before then. */
   paused?: boolean | Date
-  /** false ends the wait after a RateLimited. */
+  /** `false` ends the wait that a `RateLimited` error started: work starts at once. */
   parked?: false
 }
 
 /**
- * Sets how many runs a limit lets go on at once, and tells `onChange` of it as it stands in JobLimit. Lowered below what runs, it
- * lets nothing start until enough have ended.
+ * Sets the maximum of runs at once under a limit, and passes the new state to `onChange`. If more runs are under way, nothing
+ * starts until enough have ended.
  */
 export async function setLimit(
   tx: Connection,
@@ -47,7 +47,7 @@ export async function setLimit(
   const { by } = checkRequest(request)
   const { actor, reason = null } = by
   const name = job === undefined ? (limit as string) : ownLimitOf(job)
-  // A job whose code has no limit gets one where a worker has the job.
+  // A job without a limit in its code gets one, if a worker has the job.
   if (job !== undefined && typeof global === 'number')
     await tx.query(
       `insert into "JobLimit" ("name") select $1 from "JobWorker" where "limits" ? $2 limit 1 on conflict do nothing`,
@@ -99,7 +99,7 @@ interface LockedLimit {
   jobs: string[] | null
 }
 
-/** From then on all claims that counted by the old numbers are over, and later ones wait for this transaction. */
+/** Locks a limit: all claims that counted by the old numbers have ended, and later ones wait for this transaction. */
 async function lockLimit(tx: Connection, name: string): Promise<LockedLimit | null> {
   const { rows } = await tx.query<LockedLimit>(
     'select "setGlobal", "order", "jobs" from "JobLimit" where "name" = $1 for update',
@@ -115,7 +115,7 @@ interface KeyRow {
   isParked: boolean
 }
 
-/** Sets what counts for one key of a job, instead of what the job says. */
+/** Sets the limit and the pause of one key of a job. */
 export async function setKey(
   tx: Connection,
   job: Pick<Job, 'name'>,
@@ -166,7 +166,7 @@ function tellSetting(value: string | number | null): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** Where nothing is set any more, a round deletes the row once its rate and its park are over. */
+/** If no setting is left, a round deletes the row once its rate and its park are over. */
 const SET_KEY_SQL = `
   with changed as (
     update "JobLimit" set "changedPlace" = ${PLACE_SQL} where "name" = $7

@@ -6,8 +6,8 @@ import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions, type Actor } from '../queue/recordActions.ts'
 
 /**
- * Pauses a queue: once this commits no worker takes work of the job. Runs under way go on. The name may be that of a job that
- * is about to be deployed.
+ * Pauses a queue: after the commit no worker takes work of the job. Runs under way continue. No worker needs to have the job
+ * yet.
  */
 export async function pauseQueue(
   tx: Connection,
@@ -28,14 +28,14 @@ export async function pauseQueue(
   return isKnown ? 'paused' : 'pausedUnknown'
 }
 
-/** How long a pause waits for claims that began before it. */
+/** Maximum wait of a pause for claims that began before it. */
 const MAX_WAIT_MS = 5_000
 const LOOK_AGAIN_MS = 10
 
 /**
- * Waits for each claim that began before the pause was committed and may not have seen it: its transaction still has the lock
- * by which it writes JobClaim. Others write that table only in short statements, and it waits for those, too.
- * @returns Whether all have ended; false after five seconds
+ * Waits for each claim that began before the pause was committed and may not have seen it. Such a claim still holds the lock
+ * with which it writes JobClaim. Other statements hold that lock only briefly; this waits for them, too.
+ * @returns whether all have ended; false after five seconds
  */
 export async function claimsHaveEnded(connection: Connection): Promise<boolean> {
   const until = performance.now() + MAX_WAIT_MS
@@ -47,7 +47,7 @@ export async function claimsHaveEnded(connection: Connection): Promise<boolean> 
   return left.length === 0
 }
 
-/** The transactions that write JobClaim, of all or of those in `among`. */
+/** The transactions that write JobClaim: all, or those of `among`. */
 async function findClaiming(connection: Connection, among: string[] | null): Promise<string[]> {
   const { rows } = await connection.query<{ transaction: string }>(CLAIMING_SQL, [among])
   return rows.map(({ transaction }) => transaction)
@@ -79,7 +79,7 @@ export async function resumeQueue(
   return 'resumed'
 }
 
-/** Whether a worker has said that it takes work of the job, or anything of it is left. Each part reads a row of an index. */
+/** Whether a worker has registered the job, or any row of it is left. Each part reads one entry of an index. */
 const KNOWS_QUEUE_SQL = `
   select where exists (select from "JobSchedule" where "name" = $1::text and "key" = '')
     or exists (select from "JobWorker" where "lanes" -> $1::text is not null)

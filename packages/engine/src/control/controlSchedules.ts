@@ -23,7 +23,7 @@ import {
 } from './lockSchedules.ts'
 import { recordActions, type Actor } from '../queue/recordActions.ts'
 
-/** Pauses a schedule: its ticks are skipped until somebody resumes it. */
+/** Pauses a schedule: its ticks are skipped until it is resumed. */
 export async function pauseKeyed(
   tx: Connection,
   job: Pick<Job, 'name'>,
@@ -43,7 +43,7 @@ export async function pauseSchedule(
   return outcome === 'notFound' ? 'notScheduled' : outcome
 }
 
-/** Resumes a schedule. What was due until now was due while it was paused, and is skipped. */
+/** Resumes a schedule. Ticks that are due by now were due during the pause, and are skipped. */
 export async function resumeKeyed(
   tx: Connection,
   job: Pick<Job, 'name'>,
@@ -71,7 +71,7 @@ async function pause(tx: Connection, of: Place, request: ActionRequest) {
   const { by } = checkRequest(request)
   const [row] = await lockKeys(tx, of.name, [of.key])
   if (row === undefined || row.retiredAt !== null) return 'notFound'
-  // A pause by a person replaces the engine's own, which would end by itself.
+  // A pause by a person replaces the engine's own pause, which would end by itself.
   if (row.pausedAt !== null && row.refusals < MAX_REFUSALS) return 'alreadyPaused'
   const paused = { pausedAt: row.now, pausedBy: by.actor, pauseReason: by.reason ?? null }
   await saveRows(tx, [{ ...row, ...NOT_PAUSED, ...paused }])
@@ -90,7 +90,7 @@ async function resume(tx: Connection, of: Place, request: Actor, caller: Caller)
   return 'resumed'
 }
 
-/** Deletes a schedule, after what was due of it is decided. Its ticks stay in the ledger, its work in the queue. */
+/** Deletes a schedule after its due ticks are decided. Its ticks stay in the ledger, and its work in the queue. */
 export async function deleteKeyed(
   tx: Connection,
   job: DecidedJob,
@@ -110,7 +110,7 @@ export async function deleteKeyed(
   return 'deleted'
 }
 
-/** Enqueues work of a schedule now, beside its ticks, also while it is paused. */
+/** Enqueues work of a schedule now, in addition to its ticks, also while it is paused. */
 export async function triggerKeyed(
   tx: Connection,
   job: DecidedJob,

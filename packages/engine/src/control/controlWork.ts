@@ -11,7 +11,7 @@ import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../queu
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions, type Actor, type JobActionKind } from '../queue/recordActions.ts'
 
-/** Which waiting work of a job, retries included: what matches all of the given ids, label and key, or all of it. */
+/** Selects waiting work of a job, retries included: all of it, or work that matches all of the given ids, label and key. */
 export type WhichWork = { job: Pick<Job, 'name'> } & (
   | { ids: readonly string[]; label?: string; key?: string }
   | { ids?: undefined; label: string; key?: string }
@@ -19,17 +19,17 @@ export type WhichWork = { job: Pick<Job, 'name'> } & (
   | { ids?: undefined; label?: undefined; key?: undefined; all: true }
 )
 
-/** One call changes at most 10,000 pieces, in the order in which workers would take them. */
+/** The result of a call. It changes at most 10,000 pieces, in the order in which workers would take them. */
 export interface WorkOutcome {
   done: number
   /**
-   * How many pieces match and were left: beyond what one call does, or locked by a claim or another change at that moment.
-   * Exact up to 100,000, which also stands for more.
+   * Matching pieces that did not change: those beyond the maximum of a call, and those locked by a claim or another change at
+   * that moment. Exact up to 100,000, which also stands for more.
    */
   left: number
 }
 
-/** Cancels waiting work: it gets no run, and its unique key is free. */
+/** Cancels waiting work: it never runs, and its unique key is free. */
 export async function cancelWork(
   tx: Connection,
   which: WhichWork,
@@ -39,8 +39,8 @@ export async function cancelWork(
 }
 
 /**
- * Postpones work to `startAfter`, except work that is due later already. With an instant in the past it makes delayed work
- * due now. It leaves `expiresAt` as it is.
+ * Postpones work to `startAfter`, except work that is already due later. With an instant in the past, delayed work becomes due
+ * now. `expiresAt` does not change.
  */
 export async function postponeWork(
   tx: Connection,
@@ -64,8 +64,8 @@ export async function prioritiseWork(
 }
 
 /**
- * Changes waiting work by a statement, records the change, and counts what it left.
- * @throws ArgumentError unless `which` names its work
+ * Changes waiting work with a statement, records the change, and counts the unchanged rest.
+ * @throws ArgumentError unless `which` selects its work
  */
 async function change(
   tx: Connection,

@@ -24,27 +24,27 @@ import { plainReaderOf } from '../read/reader.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, type Actor } from '../queue/recordActions.ts'
 
-/** Which dead letters are meant: all, those with these ids, or those that match. */
+/** Selects dead letters: all, those with these ids, or those that match a filter. */
 export type WhichLetters = 'all' | { ids: readonly string[] } | { filter: DeadLetterFilter }
 
 export interface LettersLeft {
-  /** How many more match than one call takes, up to 100,000: `actOnMany` takes all. */
+  /** Matching dead letters beyond the maximum of one call, up to 100,000: `actOnMany` takes all. */
   left: number
 }
 
 export interface RedriveOutcome extends LettersLeft {
-  /** How many went back into the queue. */
+  /** Dead letters that went back into the queue. */
   redriven: number
   /**
-   * How many stay dead letters because other work of the job with their unique key waits or runs. A further call meets these
+   * Dead letters that stay because other work of the job with their unique key is waiting or running. A further call finds them
    * again.
    */
   alreadyQueued: number
-  /** How many stay dead letters because two or more workers have died while they ran them: see `evenIfWorkersDied`. */
+  /** Dead letters that stay because two or more workers have died while they ran them: see `evenIfWorkersDied`. */
   endedWorkers: number
-  /** How many stay dead letters because somebody has cancelled them, and they have steps: see `from`. Those that `ids` names go on. */
+  /** Dead letters with steps that stay because they were cancelled: see `from`. Those named in `ids` are retried. */
   cancelled: number
-  /** How many stay dead letters because they are of none of the given jobs. */
+  /** Dead letters that stay because they belong to none of the given jobs. */
   unknown: number
 }
 
@@ -53,19 +53,19 @@ export interface DiscardOutcome extends LettersLeft {
 }
 
 export interface RedriveRequest extends ActionRequest {
-  /** Only dead letters of these. Default: of all jobs. */
+  /** Only dead letters of these jobs. Default: of all jobs. */
   jobs?: readonly Pick<Job, 'name'>[] | undefined
-  /** Also what two or more workers have died of, or beside: it may end another one. Default false. */
+  /** Also retry work that two or more workers have died of, or beside: it may end another worker. Default false. */
   evenIfWorkersDied?: boolean | undefined
   /**
-   * Which steps of durable work are done again: from the one that failed on (default), all (`beginning`), or a step and those that
-   * ended after it. Steps that are done again get new keys. Cancelled work is retried only if this is given or `ids` names the work,
-   * because its handler may have undone earlier steps.
+   * The steps of durable work that run again: from the failed one on (default), all (`beginning`), or a given step and those
+   * that ended after it. Steps that run again get new keys. Cancelled work is retried only if this is given or `ids` names the
+   * work, because its handler may have undone earlier steps.
    */
   from?: 'failure' | 'beginning' | { step: string; item?: string | undefined } | undefined
 }
 
-/** Gives dead letters back to the queue with new attempts, and records who did it and why. */
+/** Gives dead letters back to the queue with new attempts, and records the person and the reason. */
 export async function redriveDeadLetters(
   tx: Connection,
   which: WhichLetters,
@@ -88,7 +88,7 @@ export async function redriveDeadLetters(
   }
 }
 
-/** Gives these back to the queue, records nothing, and tells how many stay, and why. */
+/** Gives these back to the queue without a record, and returns how many stay, by reason. */
 export async function redriveLetters(
   tx: Connection,
   ids: readonly string[],
@@ -104,13 +104,13 @@ export async function redriveLetters(
   const [step, item] = typeof from === 'object' ? [from.step, from.item ?? ''] : of[from]
   const values = [ids, actor, reason ?? null, evenIfWorkersDied, step, item, evenIfCancelled]
   const { rows } = await tx.query<Target & Stay>(REDRIVE_DEAD_LETTERS_SQL, values)
-  // Every row carries the same counts, also the only one where nothing was redriven.
+  // Every row has the same counts. If nothing was redriven, a single row has them.
   const { alreadyQueued = 0, endedWorkers = 0, cancelled = 0 } = rows[0] ?? {}
   const redriven = rows.filter(({ workId }) => workId !== null)
   return { redriven, alreadyQueued, endedWorkers, cancelled }
 }
 
-/** Deletes dead letters for good, and records who did it. Their runs stay on record. */
+/** Deletes dead letters permanently, and records the person. Their runs stay on record. */
 export async function discardDeadLetters(
   tx: Connection,
   which: WhichLetters,
@@ -152,7 +152,7 @@ async function choose(
 
 export type TakenDeadLetter =
   | { kind: 'taken'; work: LetterTaken }
-  /** Work with its unique key waits or runs. */
+  /** Work with its unique key is waiting or running. */
   | { kind: 'alreadyQueued'; workId: string }
   /** The job has no dead letter with this id. */
   | { kind: 'notFound' }

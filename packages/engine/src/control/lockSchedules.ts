@@ -13,7 +13,7 @@ export interface Caller {
   onWork: OnCommit
 }
 
-/** Asks clock_timestamp(): the transaction may be old, and ticks may have become due since it began. */
+/** Uses clock_timestamp(): the transaction may be old, and ticks may have become due since it began. */
 const LOCK_KEYS_SQL = `
   select ${storedColumns('clock_timestamp()')} from "JobSchedule" schedule
   where schedule."name" = $1::text and schedule."key" = any($2::text[]) order by schedule."key" for update`
@@ -25,12 +25,12 @@ export async function lockKeys(
 ): Promise<StoredSchedule[]> {
   const { rows } = await tx.query<StoredSchedule>(LOCK_KEYS_SQL, [name, keys])
   const read = rows.map(withInstants)
-  // Many that share a calendar are then due next at one instant, which is found once.
+  // With one `now`, schedules that share a calendar have the same next instant, which is computed once.
   const now = new Date(Math.max(...read.map((row) => row.now.getTime())))
   return read.map((row) => ({ ...row, now }))
 }
 
-/** What is due of these rows is decided by what they are, before they are changed. */
+/** Decides the due ticks of these rows by their current definition, before the rows are changed. */
 export async function decideFirst(
   tx: Connection,
   job: DecidedJob,
@@ -58,7 +58,7 @@ export function changedError(
   )
 }
 
-/** What the work of a schedule carries. */
+/** The work that a schedule enqueues. */
 export function workOf(job: DecidedJob, row: StoredSchedule, log: Caller['log']) {
   const payload = readPayload(row)
   return { payload, label: labelOf(job, payload, log), workKey: keyOfPayload(job, payload) }
@@ -74,5 +74,5 @@ function labelOf(
   return labelPayload(job, payload, log)
 }
 
-/** Of all schedules that were deleted the highest version. It waits for nobody, and no roll-back lowers it. */
+/** The highest version of all deleted schedules. Reading it takes no lock, and a roll-back does not lower it. */
 export const LAST_GONE = `pg_sequence_last_value('roundsman."JobKeyedVersion"'::regclass)`

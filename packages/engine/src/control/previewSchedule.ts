@@ -15,12 +15,12 @@ export interface PreviewQuery {
   count?: number | undefined
 }
 
-/** An instant that a schedule names, and what the clocks of its zone show then. */
+/** An instant of a schedule, with the local time of its zone. */
 export interface PreviewedTick extends LocalTime {
   at: Date
 }
 
-/** Lists the next instants that a schedule names, for a page on which somebody sets one. It asks no database. */
+/** Lists the next instants of a schedule, for a page on which a user edits one. It does not query the database. */
 export function previewSchedule(query: PreviewQuery): PreviewedTick[] {
   const { calendar, startsAt, endsAt, after, count } = checkPreview(query)
   const { describe } = createLocalTime(calendar.timeZone)

@@ -6,19 +6,19 @@ import { expectLedgerKept } from '../arguments/worker.ts'
 import { LONG, type Database } from '../database/database.ts'
 
 /**
- * How long the engine keeps its records, in whole days of 24 hours. Each run of `pruneJobRuns` is for the whole
- * database, by the retention of the worker that takes it. So where several services share a database, give all of them
- * the same, or `false` in all but one.
+ * Retention of the engine's records, in whole days of 24 hours. Each run of `pruneJobRuns` covers the whole database, with the
+ * retention of the worker that takes it. If several services share a database, give all of them the same retention, or `false`
+ * in all but one.
  */
 export interface Retention {
-  /** How long to keep runs that succeeded and the tick ledger: at least any job's `catchUpMs`. Default 30. */
+  /** Days to keep successful runs and the tick ledger. Must not be shorter than the longest `catchUpMs`. Default 30. */
   runDays?: number
-  /** How long to keep failed runs. Default 90, or `runDays` if that is more. */
+  /** Days to keep failed runs. Default 90, or `runDays` if that is more. */
   failedDays?: number
-  /** How long to keep the actions of people: who did what to jobs and runs. Default 365. */
+  /** Days to keep the actions of people on jobs and runs. Default 365. */
   actionDays?: number
   /**
-   * How long to keep the enqueued ticks of keyed schedules, of which there may be very many; the last of each stays.
+   * Days to keep the enqueued ticks of keyed schedules, of which there may be very many. The last tick of each schedule stays.
    * Default 7, or `runDays` if that is less.
    */
   keyedTickDays?: number
@@ -31,7 +31,7 @@ interface Transaction {
 export type Days = Required<Retention>
 type Context = RunContext<PayloadOf<typeof pruneJobRuns>, Transaction>
 
-/** How the engine carries out a job of its own. */
+/** The engine's handler of one of its own jobs, and the client for it. */
 export interface OwnManner {
   handler: Handler<never, never>
   client: HostClient
@@ -39,12 +39,12 @@ export interface OwnManner {
 
 const DAY_MS = 86_400_000
 const BATCH_SIZE = 1_000
-/** So many rows that a run has passed over, since others had them locked, are counted. */
+/** Maximum for the count of rows that a run has skipped because they were locked. */
 const MAX_STILL_DUE = 10_000
 
 /**
- * Makes the handler of `pruneJobRuns`, and the client that it works with.
- * @throws ArgumentError when a schedule's `catchUpMs` is longer than `runDays`
+ * Creates the handler of `pruneJobRuns`, and the client that it uses.
+ * @throws ArgumentError if a schedule's `catchUpMs` is longer than `runDays`
  */
 export function openRetention(
   days: Days,
@@ -55,7 +55,7 @@ export function openRetention(
   return { handler: (context: Context) => prune(context, days), client: ownClient(database) }
 }
 
-/** The client of the engine's own jobs works on the engine's own connections. */
+/** The client of the engine's own jobs uses the engine's connections. */
 function ownClient(database: Pick<Database, 'transaction'>): HostClient {
   return {
     $transaction: (work) =>
@@ -74,21 +74,24 @@ function ownClient(database: Pick<Database, 'transaction'>): HostClient {
 interface OldRows {
   count: string
   table: string
-  /** The column of their age. It has an index where there may be many rows. */
+  /** The column of their age. It has an index if there may be many rows. */
   key: string
   cutoff: string
-  /** Takes the cut-off as $1. */
+  /** The condition for deletion. `$1` is the cut-off. */
   where: string
 }
 
 /**
- * Removes old rows. Schedules go on from their cursors, so they need no old ticks. It never removes a run that has not
- * ended, however old.
+ * Removes old rows. Schedules continue from their cursors, so they need no old ticks. A run that has not ended is never
+ * removed.
  */
 async function prune({ batch, guard, now, signal }: Context, days: Days) {
   const all = oldRowsAt(now(), days)
   const [succeeded, failed, , actions] = all
-  /** How many of the rows that its guard has counted are left. A run that has taken long may end as an old one meanwhile. */
+  /**
+   * The rows that are left of those counted by the guard. A long run may end during the prune as an old one, and must not
+   * exceed the count.
+   */
   let counted = Infinity
   await guard({
     total: async (tx, upTo) =>
@@ -96,7 +99,7 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
     due: async (tx, limit) => (counted = await countOld(tx, all, limit)),
   })
   for (const rows of all) {
-    // Each batch goes on where the last one ended, so that rows that stay are read once and not at each batch.
+    // Each batch continues where the last one ended, so that the remaining rows are read once.
     let position = null as string | null
     do {
       signal.throwIfAborted()
@@ -129,10 +132,10 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
   }
 }
 
-/** What says that runs are under way: whatever JobRun says, as long as a claim lists a run, others may look at it. */
+/** Condition for runs under way. A run that a claim lists must stay, even if JobRun has its end. */
 const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
 
-/** Work that waits in a step keeps its runs, which tell what it has done. A dead letter may go on. */
+/** Work that waits in a step keeps its runs, which are the record of its steps. A dead letter may be retried. */
 const isOverSql = (
   workId: string,
 ) => `not exists (select from "JobWork" work where work."id" = ${workId})
@@ -140,12 +143,15 @@ const isOverSql = (
   and ${workId} not in (select coalesce(held."workId", held."runId") from "JobClaim" claim
     cross join unnest(claim."runIds", claim."workIds") as held("runId", "workId"))`
 
-/** Pages of a schedule that is due once a month tell its last tick for as long. */
+/** The last enqueued tick stays: the page of a monthly schedule shows it. */
 const IS_ENQUEUED_NOT_LAST = `"key" <> '' and "outcome" = 'enqueued' and not exists (
   select from "JobSchedule" schedule where schedule."name" = "JobTick"."name" and schedule."key" = "JobTick"."key"
     and schedule."lastAt" = "JobTick"."scheduledFor")`
 
-/** The first worker of a version stays while others of it are listed: its start decides which version defines schedules. */
+/**
+ * The first worker of a version stays while others of the version are listed: its start decides which version defines
+ * schedules.
+ */
 const IS_NOT_FIRST = `(
   not exists (select from "JobWorker" worker where worker."version" = "JobFormerWorker"."version")
   or exists (
@@ -166,13 +172,13 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
     return { count, table, key, cutoff, where: `${condition} and "${key}" < $1::timestamptz` }
   }
   const isLetGo = `"id" not ${IS_LISTED}`
-  // Failed runs are found by their code, which has an index.
+  // The code of failed runs has an index.
   return [
     rows('succeeded', 'JobRun', 'startedAt', runDays, `"status" = 'success' and ${isLetGo}`),
     rows('failed', 'JobRun', 'startedAt', failedDays, `"errorCode" is not null and ${isLetGo}`),
     rows('ticks', 'JobTick', 'scheduledFor', runDays, `("key" = '' or "outcome" <> 'enqueued')`),
     rows('actions', 'JobAction', 'at', actionDays),
-    // Of runs that ended as somebody asked. The end of a run deletes what it sees.
+    // Cancellations of ended runs. Usually the end of a run deletes them.
     rows('cancels', 'JobCancel', 'requestedAt', 1, `"runId" not ${IS_LISTED}`),
     rows('ticks', 'JobTick', 'scheduledFor', keyedTickDays, IS_ENQUEUED_NOT_LAST),
     rows(
@@ -182,19 +188,20 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
       runDays,
       `"status" = 'suspended' and ${isOverSql('"JobRun"."workId"')}`,
     ),
-    // An id counts as sent for as long.
+    // Until then, a second signal with the same id is a duplicate.
     rows('signals', 'JobSignal', 'expiresAt', 0, '"takenBy" is not null'),
     rows('unreadSignals', 'JobSignal', 'expiresAt', 0, '"takenBy" is null'),
-    // A run reads its version here, and failed runs are kept for longer.
+    // The version of a run is read here, and failed runs are kept for longer.
     rows('workers', 'JobFormerWorker', 'endedAt', Math.max(runDays, failedDays), IS_NOT_FIRST),
   ] as const
 }
 
 /**
- * Removes at most `$3` rows that are older than `$1`, the oldest first, from the position `$2` on, where the batch before ended.
- * Answers with how many it removed and where it ended. It skips locked rows; the next run of the job finds them again. With the last
- * run of a piece of work go its steps.
- * Race: packages/engine/test/control/pruneJobRuns.test.ts "never removes a run that a claim still lists, which would count as under way without it"
+ * Removes at most `$3` rows older than `$1`, the oldest first, from the position `$2` on, where the last batch ended. Returns
+ * the number of removed rows and the new position. It skips locked rows; the next run of the job finds them again. The last run
+ * of a piece of work takes its steps along.
+ * Race: packages/engine/test/control/pruneJobRuns.test.ts "never removes a run that a claim still lists, which would count as
+ * under way without it"
  */
 function removeSql({ table, key, where }: OldRows): string {
   return `
@@ -242,7 +249,7 @@ async function countRows(
   return counted?.count ?? 0
 }
 
-/** How many rows a table has: the planner's estimate, or with `upTo` a count up to that. */
+/** The number of rows in a table: the planner's estimate, or with `upTo` a count up to that number. */
 async function countAll(tx: Transaction, table: string, upTo?: number): Promise<number> {
   if (upTo !== undefined) return countRows(tx, table, 'true', upTo)
   const [plan] = await tx.$queryRawUnsafe<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }[]>(

@@ -9,20 +9,20 @@ import { FIND_PAYLOAD_OF_WORK_SQL, FIND_PAYLOAD_SQL } from '../queue/blockedRunS
 import type { Connection } from '../database/database.ts'
 import { recordActions, type Actor } from '../queue/recordActions.ts'
 
-/** A longer one is told by its size: nobody reads it on a page. */
+/** Maximum of a payload on a page. For a larger one only the size is shown. */
 export const MAX_SHOWN_PAYLOAD_BYTES = 65_536
 
 export type ShownPayload =
   /** Without credentials and e-mail addresses, except in the parts that the job shows. */
   | { kind: 'shown'; payload: JsonValue }
   | { kind: 'tooLarge'; bytes: number }
-  /** `payloadGone`: the queue no longer holds it, as once its work is done. */
+  /** `payloadGone`: the queue no longer holds it, for example because its work is done. */
   | { kind: 'payloadGone' | 'notFound' }
 
-/** The work of a run, or a piece of work that waits or is a dead letter. */
+/** Selects the work of a run, waiting work or a dead letter. */
 export type WhosePayload = { runId: string } | { workId: string }
 
-/** Shows a payload to somebody, and records that they looked, both or neither. What is not shown is not recorded. */
+/** Shows a payload to a person, and records the look, both or neither. A payload that is not shown is not recorded. */
 export async function showPayload(
   tx: Connection,
   whose: WhosePayload,
@@ -52,9 +52,8 @@ export async function showPayload(
 }
 
 /**
- * Makes the payload of a copy from what somebody has made of a shown one: what they have left as it was shown is what it was,
- * also where it was masked.
- * @throws JobError `payload_invalid` where a mask would become a part of the copy
+ * Makes a payload from an edited copy of a shown one. Unchanged parts get their stored values, also if they were masked.
+ * @throws JobError `payload_invalid` if a changed part contains a mask
  */
 export function restoreHidden(edited: unknown, payload: unknown, show: readonly string[]): unknown {
   return restore(edited, withoutSecrets(JSON.stringify(payload), show), payload, [])
@@ -80,15 +79,15 @@ function restore(edited: unknown, shown: unknown, payload: unknown, path: string
 
 type Part = { readonly [name: string]: unknown }
 const isPart = (value: unknown): value is Part => typeof value === 'object' && value !== null
-/** In a list that has got longer or shorter nobody knows which item is which. */
+/** If the length of a list has changed, its items cannot be matched. */
 const hasSameItems = (one: Part, other: Part) =>
   Array.isArray(one) === Array.isArray(other) &&
   (!Array.isArray(one) || one.length === (other as unknown as unknown[]).length)
 
-/** A part whose name has such words is a credential, whatever it holds. */
+/** A part with one of these words in its name is treated as a credential. */
 const SECRET_WORDS = new RegExp(
   [
-    // Names may be written in one, such as userpassword.
+    // Names may be written as one word, such as userpassword.
     'passw(?:or[dt]|d)',
     'passphrase',
     '(?:secret|token|cookie|credential)s?\\b',
@@ -97,13 +96,13 @@ const SECRET_WORDS = new RegExp(
     '\\b(?:pwd|passcode|otp|totp|cvv|cvc|jwt|bearer|authorization|csrf|xsrf)s?\\b',
     '\\b(?:security|verification|recovery|backup|reset|login|one time|m?fa) codes?\\b',
     '\\bcard numbers?\\b',
-    // Elsewhere these are parts of ordinary names, such as pinColor or authMethod.
+    // Inside a longer name these are ordinary words, as in pinColor or authMethod.
     '\\b(?:pass|pin|auth)(?: (?:code|hash|header))?$',
     '^sid$',
   ].join('|'),
 )
 
-/** Names whose words are also written in one, or apart: without the spaces between their words. */
+/** Names of several words that are also written as one: matched without the spaces. */
 const SECRET_NAMES = new RegExp(
   [
     'passw(?:or[dt]|d)',
@@ -123,13 +122,13 @@ const SECRET_NAMES = new RegExp(
   ].join('|'),
 )
 
-/** A name that ends in such a word is about a credential, and holds none. */
+/** A name with one of these endings describes a credential, but contains none. */
 const ABOUT_A_SECRET = / (?:count|length|limit|size|type|policy|required|enabled|consent|at)$/
 
 function isSecret(name: string, part: JsonValue): boolean {
   if (part === null || typeof part === 'boolean') return false
   const words = wordsOf(name)
-  // Language models count tokens.
+  // For language models, tokens are a count.
   const found = typeof part === 'number' ? words.replaceAll(/tokens?\b/g, '') : words
   const isFound = SECRET_WORDS.test(found) || SECRET_NAMES.test(found.replaceAll(' ', ''))
   return isFound && !ABOUT_A_SECRET.test(words)
@@ -144,9 +143,9 @@ function wordsOf(name: string): string {
     .toLowerCase()
 }
 
-/** By the rule for all that people see. What the job shows, it shows everybody: that is left as it is. */
+/** Masks a payload by the rule for everything that people see. Parts that the job shows are visible to every user, and stay. */
 function withoutSecrets(json: string, show: readonly string[]): JsonValue {
-  // A copy of at most 64 levels, whoever wrote the row.
+  // A copy of at most 64 levels, since any program may have written the row.
   const copy = storable(JSON.parse(json), 4 * MAX_SHOWN_PAYLOAD_BYTES)
   return copy.kind === 'stored' ? clean(copy.value ?? null, show) : MASKED
 
@@ -154,14 +153,14 @@ function withoutSecrets(json: string, show: readonly string[]): JsonValue {
     if (typeof value === 'string') return cleanText(value)
     if (typeof value !== 'object' || value === null) return value
     if (Array.isArray(value)) return value.map((item) => clean(item, []))
-    // As headers and variables are listed: { name: 'authorization', value: '…' }.
+    // Lists of headers and variables have this form: { name: 'authorization', value: '…' }.
     const { name: named, key: keyed, value: said = null } = value
     const hidesValue = [named, keyed].some((of) => typeof of === 'string' && isSecret(of, said))
     return Object.fromEntries(
       Object.entries(value).map(([name, part], at) => {
         if (shown.includes(name)) return [name, part]
         const cleanName = maskText(name)
-        // Of two names that read alike then, none may hide the other.
+        // Two masked names may be equal: neither may hide the other.
         return [
           cleanName === name ? name : `${cleanName} ${at + 1}`,
           isSecret(name, part) || (hidesValue && name === 'value') ? MASKED : clean(part, []),

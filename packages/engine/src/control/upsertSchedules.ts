@@ -19,15 +19,18 @@ import type { LoadLimit } from '../tick/scheduleLoad.ts'
 
 export interface UpsertedSchedule {
   kind: 'created' | 'changed' | 'unchanged'
-  /** Grows by one with each change, from 1 or, so that it names no other, above that of any deleted schedule. */
+  /**
+   * Increases by one with each change. A new schedule starts at 1, or above the version of every deleted schedule, so that a
+   * version is never reused.
+   */
   version: number
-  /** The instant of its next tick; null when there is none. */
+  /** The instant of its next tick. Null if there is none. */
   nextAt: Date | null
 }
 
 /**
- * Makes these schedules be as they are given, in the caller's transaction. Rows are locked in the order of their keys. What is
- * due of one whose ticks change is decided first, by what it was.
+ * Creates or changes these schedules in the caller's transaction. Rows are locked in the order of their keys. If the ticks of a
+ * schedule change, its due ticks are decided first, by the old definition.
  */
 export async function upsertSchedules(
   tx: Connection,
@@ -70,7 +73,7 @@ export async function upsertSchedules(
     const one = byKey.get(old.key) as Wanted
     const row = decided.get(old.key) ?? old
     const isMoved = old.version === 0 || decided.has(old.key)
-    // It has ticks from now on, however far the ledger reaches.
+    // It has ticks from now on, even if the ledger reaches further.
     const isAhead = row.cursor >= row.now && row.cursor.getUTCFullYear() <= 9_999
     const cursor = isMoved && !isAhead ? row.now : row.cursor
     const nextAt = isMoved ? nextOf(one, cursor, find) : row.nextAt
@@ -117,7 +120,7 @@ async function checkVersions(
   throw changedError(name, other, wanted.get(other.key)?.ifVersion ?? 0)
 }
 
-/** A row that has no version yet is of this call, which is refused: the caller may go on with the transaction. */
+/** A row without a version belongs to this call, which is refused: the caller may continue the transaction. */
 async function removeUnmade(
   tx: Connection,
   name: string,
@@ -129,7 +132,7 @@ async function removeUnmade(
   )
 }
 
-/** Read once the rows are locked, when whoever deleted one of these keys has committed. */
+/** Read after the rows are locked: any transaction that deleted one of these keys has committed then. */
 async function readLastGone(tx: Connection): Promise<number> {
   const { rows } = await tx.query<{ gone: number }>(
     `select coalesce(${LAST_GONE}, 0)::int as "gone"`,
@@ -148,7 +151,7 @@ function differs(row: StoredSchedule, one: Wanted): boolean {
   )
 }
 
-/** Whether it names other instants. */
+/** Whether it has other instants. */
 function differsInTicks(row: StoredSchedule, one: Wanted): boolean {
   return (
     row.cron !== one.cron ||
@@ -169,12 +172,12 @@ function toJson({
 
 const DEFINED = `"key" text, "cron" text, "timeZone" text, "missed" text, "catchUpMs" bigint, "overlap" text, "jitterMs" bigint,
     "startsAt" timestamptz, "endsAt" timestamptz, "payload" jsonb, "bytes" int, "delayMs" bigint, "perDay" int`
-/** A payload that is JSON's null arrives as no value, as one that is undefined does. */
+/** JSON's null arrives as no value, like undefined. */
 const PAYLOAD = `case when given."bytes" > 0 then coalesce(given."payload", 'null') end`
 
 /**
- * New rows have no version, and are due at no time, until this call has completed them. A key that an uncommitted transaction
- * holds is waited for, and one that is there is locked, all in the order of the keys.
+ * New rows have no version and no due instant until this call has completed them. The statement waits for a key of an
+ * uncommitted transaction, and locks existing ones, all in the order of the keys.
  */
 const INSERT_SQL = `
   insert into "JobSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "startsAt", "endsAt",
@@ -185,7 +188,7 @@ const INSERT_SQL = `
   order by "key" collate "C"
   on conflict ("name", "key") do update set "version" = 0 where false returning "key"`
 
-/** The engine's own pause ends with what led to it. */
+/** The engine's own pause ends when its cause is gone. */
 const unlessLifted = (column: string) =>
   `case when given."isLifted" and "refusals" >= ${MAX_REFUSALS} then null else "${column}" end`
 

@@ -1,20 +1,19 @@
 import type { Socket } from 'node:net'
 
-/** A server fills the socket in parts when its answer is large, and pauses between them on a busy machine. */
+/** A server sends a large answer in parts, with pauses between them on a busy machine. */
 const PAUSE_MS = 20
 const MAX_PAUSES = 10
 
 export interface AnswerInTimeOptions {
   timeoutMs: number
   socket: Pick<Socket, 'bytesRead'>
-  /** How long after the time-out to go on reading an answer that keeps arriving. Default 5,000 ms. */
+  /** Maximum time after the time-out for reading an answer that keeps arriving. Default 5,000 ms. */
   maxMoreMs?: number
 }
 
 /**
- * Waits up to `timeoutMs` for an answer. After a blocked event loop its timers fire first, though the answer may have been in
- * the socket all the time. So it reads what is there, and gives the connection up once nothing has arrived for a fifth of a
- * second more.
+ * Waits up to `timeoutMs` for an answer. After a blocked event loop its timers fire first, although the answer may already be
+ * in the socket. So it reads the socket, and gives the connection up only after another fifth of a second without data.
  * @throws UnansweredError
  */
 export async function answerInTime<Answer>(
@@ -60,7 +59,7 @@ export class UnansweredError extends Error {
   }
 }
 
-/** The socket of a client; with TLS, the TLS layer, which knows what was read. */
+/** The socket of a client. With TLS it is the TLS layer, which counts the bytes read. */
 export function socketOf(client: object): Socket {
   return (client as { connection: { stream: Socket } }).connection.stream
 }

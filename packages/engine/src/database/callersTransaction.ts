@@ -6,13 +6,13 @@ import type { Schema } from './schema.ts'
 
 /** A host's client or transaction, once its library is recognised. */
 export interface Host {
-  /** The words for a client in messages; null: a transaction. */
+  /** The name of a client for messages. Null for a transaction. */
   readonly clientName: string | null
-  /** Runs the engine's statements. It keeps none of them prepared. */
+  /** Runs the engine's statements, and keeps none of them prepared. */
   readonly connection: Connection
   /**
-   * Works in a transaction that the host's library begins and ends: the library commits if the work resolves, and else rolls
-   * back and rejects with the work's error. Given a transaction, it works in that.
+   * Works in a transaction that the host's library begins and ends. The library commits if the work resolves; otherwise it
+   * rolls back and rejects with the work's error. If the host gave a transaction, the work uses that.
    */
   transaction<Value>(work: (tx: object) => Promise<Value>, limits?: Limits): Promise<Value>
   /** Whether its library refuses statements on a transaction that has ended. */
@@ -21,32 +21,32 @@ export interface Host {
 
 /** Both in milliseconds. */
 export interface Limits {
-  /** How long to wait for a free connection. Only Prisma takes it; the other libraries have settings of their own. */
+  /** Maximum wait for a free connection. Only Prisma accepts it; the other libraries have settings of their own. */
   maxWait: number
-  /** How long the transaction may take, from its begin to its end. */
+  /** Maximum duration of the transaction, from its begin to its end. */
   timeout: number
 }
 
 /**
- * Recognises by its shape which library a client or transaction is of: a program may have several versions of a library,
- * and the engine imports none.
- * @throws ArgumentError that says what was given, and what can be given
+ * Recognises the library of a client or transaction by its shape: a program may have several versions of a library, and the
+ * engine imports none.
+ * @throws ArgumentError with the given value and the accepted ones
  */
 export function recogniseHost(given: unknown, schema: Schema, argument = 'tx'): Host {
   let host: Host | null = null
   try {
     host = findHost(given, schema)
   } catch {
-    // A getter that throws is of no known library.
+    // A value whose getter throws belongs to no supported library.
   }
   if (host !== null) return host
   throw refuseHost(argument, given)
 }
 
 /**
- * Returns a connection for the engine's statements in the caller's transaction. `otherwise` is what the caller can do
- * without one.
- * @throws ArgumentError also for a client: its statements would commit by themselves, whatever becomes of the transaction
+ * Returns a connection for the engine's statements in the caller's transaction. `otherwise` is the call to use without a
+ * transaction.
+ * @throws ArgumentError also for a client: its statements would commit by themselves, even if the transaction is rolled back
  */
 export function asTransaction(given: unknown, schema: Schema, otherwise: string): Connection {
   const { clientName, connection } = recogniseHost(given, schema)
@@ -56,7 +56,7 @@ export function asTransaction(given: unknown, schema: Schema, otherwise: string)
 
 type Parts = Record<string, unknown>
 
-/** Recognises a host's client or transaction by the methods that it has; null for any other value. */
+/** Recognises a host's client or transaction by its methods. Null for any other value. */
 function findHost(given: unknown, schema: Schema): Host | null {
   if (given === null || (typeof given !== 'object' && typeof given !== 'function')) return null
   const parts = given as Parts
@@ -80,7 +80,7 @@ interface Prisma {
 
 function prisma(client: Prisma, schema: Schema): Host {
   return {
-    // A Prisma transaction has no $connect, though it can begin another within it.
+    // A Prisma transaction has no $connect, although it can begin a nested one.
     clientName: '$connect' in client ? 'a client of Prisma' : null,
     connection: connect(schema, (text, values) => client.$queryRawUnsafe(text, ...values)),
     transaction: (work, limits) => client.$transaction(work, limits),
@@ -97,7 +97,7 @@ type PostgresAnswer = Parts[] & { columns?: readonly { name: string; type: numbe
 
 function postgresJs(sql: Postgres, schema: Schema): Host {
   return {
-    // A connection that reserve() gave looks like a transaction.
+    // A connection of reserve() looks like a transaction.
     clientName: typeof sql.begin === 'function' ? 'the sql of postgres.js' : null,
     connection: connect(schema, async (text, values) => {
       const rows = await sql.unsafe(...asTexts(text, values))
@@ -114,7 +114,7 @@ interface Drizzle {
   transaction<Value>(work: (tx: object) => Promise<Value>): Promise<Value>
 }
 
-/** Drizzle reads and writes instants and JSON in its own way, so ask its driver instead. */
+/** Drizzle converts instants and JSON in its own way, so use its driver instead. */
 function drizzle(db: Drizzle, schema: Schema): Host | null {
   const driver = findHost(db.session?.client, schema)
   if (driver === null) return null
@@ -183,7 +183,7 @@ interface NodePostgres {
   off(event: 'error', listener: (error: unknown) => void): unknown
   /** False while a query is under way or waits. */
   readyForQuery?: boolean
-  /** As the last answer had it. Versions before 8.17 have no such method. */
+  /** The status in the last answer. Versions before 8.17 lack this method. */
   getTransactionStatus?(): string | null
 }
 
@@ -198,7 +198,7 @@ function nodePostgres(client: NodePostgres, schema: Schema): Host {
     ),
     async transaction(work, limits) {
       if (!isPool) return await begin(client, limit(work, limits, schema))
-      // A pool listens to idle connections only, and an unheard 'error' event ends the process.
+      // A pool listens only to idle connections, and an unhandled 'error' event ends the process.
       let broken: unknown
       const onError = (error: unknown) => (broken = error)
       const connection = await new Promise<PooledConnection>((resolve, reject) =>
@@ -221,17 +221,17 @@ function nodePostgres(client: NodePostgres, schema: Schema): Host {
 }
 
 /**
- * Whether a connection is known to be in no transaction: a `begin` may be under way. The server cannot be asked:
- * no SQL expression distinguishes the two, since Parse, Bind and Execute each set statement_timestamp().
+ * Whether a connection is known to be in no transaction: a `begin` may be under way. A query cannot find out: no SQL expression
+ * distinguishes the two, since Parse, Bind and Execute each set statement_timestamp().
  */
 function isIdle(client: NodePostgres): boolean {
   return client.readyForQuery === true && client.getTransactionStatus?.() === 'I'
 }
 
-/** How long PostgreSQL may take to begin a transaction or to roll it back, which waits for nothing. */
+/** Time-out for beginning or rolling back a transaction, neither of which waits for a lock. */
 const ANSWER_TIMEOUT_MS = 15_000
 
-/** Runs the work in a transaction of a connection of pg's. */
+/** Runs the work in a transaction on a connection of pg. */
 async function begin<Value>(
   client: NodePostgres,
   work: (tx: object) => Promise<Value>,
@@ -239,7 +239,7 @@ async function begin<Value>(
 ): Promise<Value> {
   const send = async (text: string) => {
     const answer = client.query(text)
-    // Only pg's own driver in JavaScript has a socket.
+    // Only pg's JavaScript driver has a socket.
     const socket = client.connection?.stream
     await (socket ? answerInTime(answer, { timeoutMs: ANSWER_TIMEOUT_MS, socket }) : answer)
   }
@@ -265,7 +265,7 @@ type Ask = (
   types: ReadingStatement['types'] | undefined,
 ) => Promise<object[]>
 
-/** Makes a connection of a function that sends statements in a host's client or transaction. */
+/** Creates a connection from a function that sends statements in a host's client or transaction. */
 function connect(schema: Schema, ask: Ask): Connection {
   return {
     schema,
@@ -279,14 +279,14 @@ function connect(schema: Schema, ask: Ask): Connection {
 }
 
 /**
- * Sends each value as a text with a cast: what drivers make of other values depends on the type they guess. postgres.js would
- * encode the text of a JSON value as JSON once more. No literal of the engine's statements holds a `$1`.
+ * Sends each value as a text with a cast, since drivers encode other values by the type they guess. postgres.js would encode
+ * the text of a JSON value as JSON once more. No literal of the engine's statements contains a `$1`.
  */
 function asTexts(text: string, values: readonly unknown[]): [string, (string | null)[]] {
   return [text.replaceAll(/\$\d+/g, '$&::text'), (values as readonly Parameter[]).map(toText)]
 }
 
-/** The only values that the engine's statements take. */
+/** The only types of values in the engine's statements. */
 type Parameter = string | number | boolean | null | undefined | Date | readonly Parameter[]
 
 function toText(value: Parameter): string | null {
@@ -303,7 +303,7 @@ function toText(value: Parameter): string | null {
 /** PostgreSQL's oid of the type. */
 const TIMESTAMPTZ = 1184
 
-/** Turns instants into dates: Drizzle makes postgres.js leave them as texts. */
+/** Converts instants to dates: Drizzle makes postgres.js return them as texts. */
 function readInstants(rows: Parts[], columns: PostgresAnswer['columns'] = []): Parts[] {
   const names = columns.filter(({ type }) => type === TIMESTAMPTZ).map(({ name }) => name)
   if (names.length === 0) return rows
@@ -317,8 +317,8 @@ function readInstants(rows: Parts[], columns: PostgresAnswer['columns'] = []): P
 }
 
 /**
- * Makes the server end a transaction that takes longer, and its connection: a library that gave it up by itself would let the
- * work go on outside it.
+ * Makes the server end a transaction that takes longer, with its connection. If the library gave it up by itself, the work
+ * would continue outside of it.
  */
 function limit<Value>(
   work: (tx: object) => Promise<Value>,
@@ -332,13 +332,13 @@ function limit<Value>(
   }
 }
 
-/** PostgreSQL below 17 has a limit only for transactions that are idle. */
+/** Before 17, PostgreSQL has a limit only for idle transactions. */
 const LIMIT_SQL = `
   select set_config('idle_in_transaction_session_timeout', $1, true) as "idle",
          case when current_setting('server_version_num')::int >= 170000
            then set_config('transaction_timeout', $1, true) end as "all"`
 
-/** Returns what the work returns, whatever the library makes of it: postgres.js awaits all items of an array. */
+/** Returns the work's value unchanged, although postgres.js awaits all items of an array. */
 async function returning<Value>(
   run: (work: (tx: object) => Promise<void>) => Promise<unknown>,
   work: (tx: object) => Promise<Value>,

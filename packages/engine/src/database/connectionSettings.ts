@@ -4,19 +4,19 @@ const VANISHED_AFTER_MS = 30_000
 
 export interface ConnectionSettingsOptions {
   /**
-   * After how long the server ends a connection whose other end has vanished from the network, or is too busy to read what
-   * it was sent. Default 30,000 ms.
+   * Time after which the server ends a connection whose other end has vanished from the network, or is too busy to read.
+   * Default 30,000 ms.
    */
   vanishedAfterMs?: number
-  /** How long a statement waits for the lock of another session. Default: as long as it may take. */
+  /** Maximum wait of a statement for the lock of another session. Default: no limit. */
   lockTimeoutMs?: number | undefined
   /** Settings that only this connection needs, by name. */
   settings?: Readonly<Record<string, string>> | undefined
 }
 
-/** These replace the defaults of the server and the role. `options` in the URL go before them. */
+/** These replace the defaults of the server and the role. `options` in the URL override them. */
 const PREFERRED_SETTINGS = {
-  // For a claim among millions PostgreSQL would compile the plan, which takes a hundred times longer than the claim.
+  // For a claim among millions, PostgreSQL would compile the plan, which takes a hundred times longer than the claim.
   jit: 'off',
   // Callers set their own limits.
   statement_timeout: '0',
@@ -25,7 +25,7 @@ const PREFERRED_SETTINGS = {
   idle_in_transaction_session_timeout: '60000',
 } as const
 
-/** These go before everything else: with other values the engine misreads values, or runs fail. */
+/** These override everything else: with other values the engine misreads values, or runs fail. */
 const NEEDED_SETTINGS = {
   timezone: 'UTC',
   datestyle: 'ISO,MDY',
@@ -34,7 +34,7 @@ const NEEDED_SETTINGS = {
   extra_float_digits: '1',
   standard_conforming_strings: 'on',
   array_nulls: 'on',
-  // Claims and fences have to see what others have just committed. A transaction may set another level for itself.
+  // Claims and fences have to see the latest commits of others. A transaction may set another level for itself.
   default_transaction_isolation: 'read committed',
   // The connection that holds a worker's lock may be idle for long.
   idle_session_timeout: '0',
@@ -45,8 +45,8 @@ export const LIFT_TRANSACTION_TIMEOUT_SQL = `
   select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) <> '0'`
 
 /**
- * The settings of every connection, so that nothing depends on defaults of the server, the database or the role. Those
- * decide only `search_path`, `default_transaction_read_only`, and what the URL or PGOPTIONS adds.
+ * The settings of every connection, so that nothing depends on defaults of the server, the database or the role. Those apply
+ * only to `search_path`, `default_transaction_read_only`, and settings in the URL or PGOPTIONS.
  */
 export function connectionSettings(
   url: string,
@@ -56,7 +56,7 @@ export function connectionSettings(
     settings,
   }: ConnectionSettingsOptions = {},
 ) {
-  // When a setting is named more than once, the last one counts.
+  // If a setting is named more than once, the last one counts.
   const parts = [
     toOptions({
       ...PREFERRED_SETTINGS,
@@ -72,17 +72,17 @@ export function connectionSettings(
     connectionString: withOptions(url, options),
     // Used for a URL that is a path to a socket, which takes no parameters.
     options,
-    // By default the driver waits for ever, and so would a request.
+    // By default the driver waits without a limit, and so would a request.
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
-    // Firewalls forget connections that are silent for minutes.
+    // Firewalls drop connections that are silent for minutes.
     keepAliveInitialDelayMillis: 10_000,
   }
 }
 
 /**
- * The settings to compare with those that a connection has: a pooler may ignore what it was asked for. Without time zone and
- * date style, which the caller looks at by itself, what the URL sets otherwise, and what not all sockets have.
+ * The settings to compare with those of an open connection: a pooler may ignore the requested ones. Excluded are time zone and
+ * date style, which the caller checks itself, settings that the URL overrides, and those that some sockets lack.
  */
 export function readAskedSettings(url: string): Record<string, string> {
   const said = readOptions(url).toLowerCase()
@@ -98,7 +98,7 @@ export function readAskedSettings(url: string): Record<string, string> {
   return { ...Object.fromEntries(unsaid), ...needed, IntervalStyle }
 }
 
-/** By default a server notices after two hours, or after a quarter of an hour when it has sent something. */
+/** By default a server notices after two hours, or after a quarter of an hour if it has sent something. */
 function vanishingSettings(vanishedAfterMs: number): Record<string, string> {
   const thirdS = Math.max(1, Math.floor(vanishedAfterMs / 3_000))
   return {
@@ -115,7 +115,7 @@ function toOptions(settings: Readonly<Record<string, string>>): string {
     .join(' ')
 }
 
-/** Reads them as the driver does: from the URL, or else from PGOPTIONS. */
+/** Reads them as the driver does: from the URL, or from PGOPTIONS. */
 function readOptions(url: string): string {
   const client = new pg.Client({ connectionString: url }) as unknown as {
     connectionParameters: { options?: string }
@@ -126,7 +126,7 @@ function readOptions(url: string): string {
 /** Adds options to the URL: the driver prefers the URL to its other settings, and the last of two equal parameters. */
 function withOptions(url: string, options: string): string {
   if (url.startsWith('/')) return url
-  // The driver would encode such a URL, with our options in it. Encode it here, before they are added.
+  // The driver would encode such a URL, including our options. So encode it before they are added.
   const isUnencoded = / |%[^a-f0-9]|%[a-f0-9][^a-f0-9]/i.test(url)
   const encoded = isUnencoded ? encodeURI(url).replace(/%25(\d\d)/g, '%$1') : url
   const [address = '', ...fragment] = encoded.split('#')

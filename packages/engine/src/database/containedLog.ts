@@ -1,17 +1,17 @@
 import { LEVELS, type HostLogger, type Logger } from '../job/logger.ts'
 import { readPart } from '../values/readPart.ts'
 
-/** The engine's logger, with what some host loggers tell of themselves. */
+/** The engine's logger, with the level that some host loggers report. */
 export type ContainedLog = Logger & {
   /** The lowest level that it writes, by pino's names. */
   readonly level?: string | undefined
-  /** The lowest level that all its lines need. Absent: unknown, as where transports of winston have levels of their own. */
+  /** The lowest level that all its lines need. Absent if unknown, for example if transports of winston have separate levels. */
   readonly threshold?: string | undefined
   /** The fields that it adds to each line. */
   bindings?(): object
 }
 
-/** Whether lines of that level may be written. If not, the caller need not make them: every run writes two. */
+/** Whether lines of that level may be written. If not, the caller need not build them: every run writes two. */
 export function isLevelOn(log: ContainedLog, level: Level): boolean {
   const { threshold } = log
   if (threshold === 'silent') return false
@@ -38,23 +38,23 @@ function openStandardError(): Partial<HostLogger> {
 
 /**
  * Wraps the host's logger so that it never throws: a line that it fails to write is lost, and nothing else. pino's transports
- * make every call throw once their thread is gone. A logger that fails to make a child is used instead of it.
+ * make every call throw once their thread is gone. If a logger fails to create a child, the logger itself is used.
  */
 export function containedLog(host: Partial<HostLogger> = openStandardError()): ContainedLog {
   return contain(host, findManner(host), {})
 }
 
-/** How a logger takes a line's fields. */
+/** The order of arguments in which a logger takes a line's fields. */
 type Manner = 'first' | 'winston' | 'last'
 
 function findManner(host: object): Manner {
-  // pino, bunyan and Fastify's take them first; console has no children.
+  // pino, bunyan and Fastify's take the fields first; console has no children.
   if (typeof readPart(host, 'child') !== 'function') return 'last'
   const isWinston = readPart(host, 'transports') !== undefined && 'format' in host
   return isWinston ? 'winston' : 'first'
 }
 
-/** Makes a logger that passes lines to the host's, in the host's manner, and never throws. */
+/** Creates a logger that passes lines to the host's, in the host's order of arguments, and never throws. */
 function contain(host: object, manner: Manner, fixed: object): ContainedLog {
   // Find each method once: every run writes lines.
   const write = (level: Level) => {
@@ -65,7 +65,7 @@ function contain(host: object, manner: Manner, fixed: object): ContainedLog {
         const written = method?.apply(host, toLine(manner, fixed, line))
         if (typeof written === 'object' && written !== null) absorb(written)
       } catch {
-        // There is nowhere to say it.
+        // There is no place to report it.
       }
     }
   }
@@ -116,7 +116,7 @@ function absorb(written: object): void {
     Promise.resolve(written).catch(() => undefined)
 }
 
-/** The arguments for the host's method, in the order that its kind of logger takes. */
+/** The arguments for the host's method, in the order of its kind of logger. */
 function toLine(manner: Manner, fixed: object, line: unknown[]): unknown[] {
   if (manner === 'first') return line
   const [first, ...rest] = line
@@ -131,7 +131,7 @@ function toLine(manner: Manner, fixed: object, line: unknown[]): unknown[] {
   return Object.keys(all).length === 0 ? [text, ...values] : [text, ...values, all]
 }
 
-/** Spells an error out as fields: winston's JSON would write it as an empty object. */
+/** Turns an error into fields: winston's JSON would write it as an empty object. */
 function told(fields: object): object {
   const { err } = fields as { err?: unknown }
   if (!(err instanceof Error)) return fields

@@ -11,13 +11,13 @@ import type { Schema } from './schema.ts'
 /*
  * A connection of the pool is in one of these states.
  *
- *   opening      A statement or transaction found none free and the pool has room. It is idle once it has its settings; after
- *                5 s without an answer it is destroyed, and whoever waited gets the error.
- *   idle         The pool holds it. query() and transaction() make it busy. After 30 s the pool ends it, but keeps one: of those
- *                that carry out the prepared statements, if there are any.
- *   busy         One statement or transaction has it. It returns to idle when the server has answered, also by an error, and
- *                after a rollback that came through. Otherwise it is destroyed.
- *   destroyed    By the above, by the server, by close() once its time-out is over, or by doubt(). Nothing leaves this state.
+ *   opening      A statement or transaction found no free connection and the pool has room. It is idle once it has its settings; after
+ *                5 s without an answer it is destroyed, and the waiting caller gets the error.
+ *   idle         The pool holds it. query() and transaction() make it busy. After 30 s the pool ends it, but keeps one: of the
+ *                connections for prepared statements, if there are any.
+ *   busy         One statement or transaction has it. It returns to idle when the server has answered, also with an error, and
+ *                after a successful rollback. Otherwise it is destroyed.
+ *   destroyed    By the above, by the server, by close() after its time-out, or by doubt(). Nothing leaves this state.
  *
  * A statement is short or long. A short one has an answer within 15 s: the server ends it after 10 s, also while it waits for a
  * lock, so that only a connection that has lost its other end is silent for longer. Long ones are those of pools and transactions
@@ -30,7 +30,7 @@ export interface PreparedStatement {
   text: string
 }
 
-/** A statement whose columns are parsed by these types instead of the driver's. */
+/** A statement whose columns these types parse instead of the driver's. */
 export interface ReadingStatement {
   text: string
   types: ColumnTypes
@@ -55,9 +55,9 @@ export interface ForeignStatement {
 
 export type Statement = string | PreparedStatement | ReadingStatement | ForeignStatement
 
-/** Runs a statement and returns its rows, and how many it touched. A pool is one, and so is a transaction. */
+/** Runs a statement and returns its rows, and the number of rows it touched. Both a pool and a transaction are one. */
 export interface Connection {
-  /** The schema in which its statements find the tables. */
+  /** The schema of the tables in its statements. */
   readonly schema: Schema
   query<Row extends AnyRow = AnyRow>(
     statement: Statement,
@@ -66,9 +66,9 @@ export interface Connection {
 }
 
 export interface TransactionOptions {
-  /** How long a statement or the commit waits for a lock of somebody else. Default: as the pool. */
+  /** Maximum wait of a statement or the commit for a lock of another session. Default: that of the pool. */
   lockTimeoutMs?: number | undefined
-  /** Makes its statements long: the server cancels one that runs longer. Default: as the pool. */
+  /** Makes its statements long: the server cancels one that runs longer. Default: that of the pool. */
   statementTimeoutMs?: number | undefined
 }
 
@@ -80,19 +80,22 @@ export interface Database extends Connection {
     options?: TransactionOptions,
   ): Promise<Value>
   connections(): Connections
-  /** A connection to this server has fallen silent: destroys those on which nothing is under way, and soon those that stay silent. */
+  /**
+   * A connection to this server has fallen silent: destroys idle connections at once, and busy ones that stay silent soon
+   * after.
+   */
   doubt(): void
-  /** Waits up to `timeoutMs` for what is under way, then destroys what remains. Default 5,000 ms. */
+  /** Waits up to `timeoutMs` for statements under way, then destroys the rest. Default 5,000 ms. */
   close(options?: { timeoutMs?: number }): Promise<void>
 }
 
-/** How many connections a pool has. */
+/** The connections of a pool. */
 export interface Connections {
-  /** How many it may open. */
+  /** Maximum of open connections. */
   max: number
   total: number
   idle: number
-  /** How many statements and transactions wait for a connection. */
+  /** Statements and transactions that wait for a connection. */
   waiting: number
 }
 
@@ -100,49 +103,49 @@ export interface DatabaseOptions {
   url: string
   applicationName: string
   schema: Schema
-  /** How many connections it may open. Default 10. */
+  /** Maximum of open connections. Default 10. */
   poolSize?: number
   /** Whether an idle connection keeps the process alive. Default true. */
   keepsProcess?: boolean
-  /** Whether connections are sessions, which keep settings and prepared statements, as a worker's are. Default: no. */
+  /** Whether connections are sessions, which keep settings and prepared statements, as a worker's do. Default: no. */
   isSession?: boolean
-  /** The server cancels a statement that runs longer; null: never. Default 10,000 ms. */
+  /** The server cancels a statement that runs longer. Null: never. Default 10,000 ms. */
   statementTimeoutMs?: number | null
   /**
-   * How long a statement or a commit waits for a lock of somebody else; behind a pooler only in transactions. Default: as
-   * long as it may take.
+   * Maximum wait of a statement or a commit for a lock of another session; behind a pooler only in transactions. Default: no
+   * limit.
    */
   lockTimeoutMs?: number
-  /** How long we wait for an answer: a server out of reach cancels nothing. Default: statementTimeoutMs + 5,000 ms. */
+  /** Maximum wait for an answer: an unreachable server cancels nothing. Default: statementTimeoutMs + 5,000 ms. */
   answerTimeoutMs?: number | null
   log: Pick<Logger, 'warn'>
 }
 
-/** A kept plan must not read a table from end to end: the table may have been short when PostgreSQL made the plan. */
+/** A kept plan must not scan a whole table: the table may have been short when PostgreSQL made the plan. */
 export const KEEP_TO_INDEXES = { enable_seqscan: 'off', enable_bitmapscan: 'off' }
 
-/** How many connections keep plans: as many as a worker sends claims at once. */
+/** Connections that keep plans: as many as a worker sends claims at once. */
 const MAX_PREPARING = 3
 
-/** How long the settings of a new connection may take: a pool waits for them without a limit. */
+/** Time-out for the settings of a new connection: a pool would wait for them without a limit. */
 const OPEN_TIMEOUT_MS = 5_000
 
-/** How long a short statement may still take once another connection has fallen silent. */
+/** Time that a short statement still gets after another connection has fallen silent. */
 const DOUBTED_MS = 5_000
 
 const SHORT_MS = 10_000
-/** How much longer than the server we wait for an answer. */
+/** The client waits this much longer for an answer than the server's time-out. */
 const MORE_MS = 5_000
 
-/** For transactions whose statements may take long: acts, backfills, clean-ups, enqueueing of many. */
+/** For transactions with long statements: acts, backfills, clean-ups, enqueueing of many. */
 export const LONG = { statementTimeoutMs: 30_000 }
 
-/** How long close() waits for sockets to close before it destroys them. */
+/** Time that close() waits for sockets to close before it destroys them. */
 const FAREWELL_MS = 1_000
 
 /**
- * Opens the engine's own pool. Handlers work through the host's client; the statements that record, fence and settle go
- * straight to the driver, because they run once per batch of runs and carry arrays.
+ * Opens the engine's own pool. Handlers use the host's client. The statements that record, fence and settle use the driver
+ * directly, because they run once per batch of runs and carry arrays.
  */
 export function openDatabase({
   url,
@@ -158,10 +161,10 @@ export function openDatabase({
 }: DatabaseOptions): Database {
   const isPrepared = (statement: Statement): statement is PreparedStatement =>
     typeof statement === 'object' && 'name' in statement && isSession
-  /** Connections that have KEEP_TO_INDEXES. The others keep no plan. */
+  /** Connections with KEEP_TO_INDEXES. The others keep no plan. */
   const preparing = new WeakSet<object>()
   const idle = new Set<pg.PoolClient>()
-  /** The short statements that have no answer yet, by their connections. */
+  /** The short statements without an answer, by their connections. */
   const asked = new Map<pg.PoolClient, object>()
   const doubt = () => {
     for (const client of idle) socketOf(client).destroy()
@@ -199,7 +202,8 @@ export function openDatabase({
     const own = { statement_timeout: statementTimeoutMs, lock_timeout: lockTimeoutMs, ...settings }
     const openSql = [
       LIFT_TRANSACTION_TIMEOUT_SQL,
-      // A pooler may have ignored what a connection asked for. Behind one in transaction mode they would go to others.
+      // A pooler may have ignored the settings at the start. Behind one in transaction mode these would reach other
+      // connections.
       ...(isSession ? toSettings(own).map((one) => `set ${one}`) : []),
     ].join(';')
     const opened = new pg.Pool({
@@ -225,21 +229,21 @@ export function openDatabase({
         return socket.once('close', () => sockets.delete(socket))
       },
     })
-    // Restarts and managed databases cut idle connections; the pool opens others.
-    // Log the message alone: the error carries the client, and with it the key that cancels its statements.
+    // Restarts and managed databases cut idle connections; the pool opens others. Log only the message: the error carries the
+    // client, and with it the key that cancels its statements.
     opened.on('error', ({ message }) =>
       log.warn({ reason: message }, 'idle database connection lost'),
     )
-    // Between the pool and its caller nobody listens to a connection, and an unheard 'error' event ends the process.
-    // The query that meets the broken connection fails by itself.
+    // Between the pool and its caller nothing listens to a connection, and an unhandled 'error' event ends the process. The
+    // query that uses the broken connection fails by itself.
     opened.on('connect', (client) => client.on('error', () => undefined))
     opened.on('release', (_, client) => idle.add(client))
     for (const event of ['acquire', 'remove'] as const)
       opened.on(event, (client) => idle.delete(client))
     return opened
   }
-  // One stays open, so that the first statement after a pause finds its connection and its prepared statements. These have a pool
-  // of their own, since each connection plans a statement six times before it keeps the plan.
+  // One stays open, so that the first statement after a pause finds its connection and its prepared statements. Prepared
+  // statements have a separate pool, since each connection plans a statement six times before it keeps the plan.
   const ownSize = isSession ? Math.min(MAX_PREPARING, poolSize - 1) : 0
   const own = ownSize > 0 ? openPool(1, ownSize, KEEP_TO_INDEXES) : null
   const pool = openPool(own === null ? 1 : 0, poolSize - ownSize)
@@ -248,19 +252,20 @@ export function openDatabase({
     if (own === null) return pool
     const mayOpen = own.totalCount < ownSize
     if (isPrepared(statement)) return isFree(own) || mayOpen ? own : pool
-    // Others take one of these only instead of a first connection, or instead of waiting.
+    // A statement that is not prepared uses the prepared pool only instead of opening a first connection, or instead of
+    // waiting.
     const isFirst = own.totalCount + pool.totalCount === 0
     const isFull = !isFree(pool) && pool.totalCount === poolSize - ownSize
     const ownHelps = isFree(own) ? isFull || pool.totalCount === 0 : isFull && mayOpen
     return isFirst || ownHelps ? own : pool
   }
   const connect = async (chosen: pg.Pool) => {
-    // The driver would ask for a host that is named `base`.
+    // For an invalid URL, the driver would connect to a host named `base`.
     expectAddress(url)
     try {
       return await chosen.connect()
     } catch (error) {
-      // A server with no room for one more connection still answers on those that are open.
+      // A server without room for another connection still answers on open ones.
       const other = pools.find((one) => one !== chosen && isFree(one))
       if (other === undefined) throw error
       return await other.connect()
@@ -296,24 +301,24 @@ export function openDatabase({
         schema,
         query: (statement, values) => ask(client, statement, values, timeoutMs),
       }
-      // A checked-out client reports a lost connection here as well as in the query that is in flight.
+      // A checked-out client reports a lost connection here as well as in its current query.
       let broken: Error | undefined
       const onError = (error: Error) => (broken = error)
       client.on('error', onError)
       try {
-        // One message, since each costs the way to the server and back.
+        // One message, since each costs a round trip to the server.
         await tx.query(['begin', ...limits.map((one) => `set local ${one}`)].join('; '))
         const result = await work(tx)
         await tx.query('commit')
         return result
       } catch (error) {
-        // A connection that did not answer would not answer to a rollback either.
+        // A connection that did not answer would not answer a rollback either.
         if (error instanceof UnansweredError) broken ??= error
         else await tx.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
         throw error
       } finally {
         client.off('error', onError)
-        // One that is lost or does not answer leaves the pool.
+        // A connection that is lost or silent leaves the pool.
         client.release(broken)
       }
     },
@@ -332,36 +337,36 @@ export function openDatabase({
       )
       await settlesWithin(closed, Math.max(0, Math.min(FAREWELL_MS, deadline - performance.now())))
       for (const socket of sockets) socket.destroy()
-      // Destroying a socket rejects whoever still waits for an answer on it.
+      // Destroying a socket rejects all callers that still wait for an answer on it.
       await closed
     },
   }
 }
 
-/** A server out of reach cancels nothing. */
+/** An unreachable server cancels nothing. */
 const answerTimeoutOf = (statementTimeoutMs: number | null) =>
   statementTimeoutMs === null ? null : statementTimeoutMs + MORE_MS
 
-/** What `set` takes, of the settings that have a value. */
+/** The arguments of `set`, for the settings that have a value. */
 export const toSettings = (
   settings: Readonly<Record<string, string | number | null | undefined>>,
 ) =>
   Object.entries(settings).flatMap(([name, value]) => (value == null ? [] : `${name} = ${value}`))
 
-/** The same database, all of whose statements may take long. Each is a transaction. */
+/** The same database with long statements. Each is a transaction. */
 export function longOf({ schema, transaction }: Pick<Database, 'schema' | 'transaction'>) {
   const inLong = <Value>(work: (tx: Connection) => Promise<Value>) => transaction(work, LONG)
   const query: Connection['query'] = (...asked) => inLong((tx) => tx.query(...asked))
   return { schema, query, transaction: inLong }
 }
 
-/** Whether it has an idle connection that nobody waits for. */
+/** Whether it has an idle connection, and no caller waits for one. */
 function isFree({ idleCount, waitingCount }: pg.Pool): boolean {
   return idleCount > waitingCount
 }
 
 /**
- * Sends a query by the driver's callback. With its promises each answer stays until the next full garbage collection, and the
+ * Sends a query with the driver's callback. With its promises each answer stays until the next full garbage collection. The
  * small ones, one for every hundred pages, then take 10 ms instead of 0.4.
  */
 async function queryByCallback<Row extends AnyRow>(
@@ -376,7 +381,7 @@ async function queryByCallback<Row extends AnyRow>(
       })
     })
   } catch (error) {
-    // As the driver's promises do: the stack leads to who asked, and not to the socket.
+    // As with the driver's promises, the stack leads to the caller instead of the socket.
     if (error instanceof Error) Error.captureStackTrace(error)
     throw error
   }

@@ -7,10 +7,10 @@ import { workerLockKey } from '../database/workerLock.ts'
 const ANSWER_TIMEOUT_MS = 5_000
 /** A busy pooler may lend the same connection twice. */
 const TRIES = 3
-/** How many connections of a pooler are asked to give the lock back. */
+/** Maximum of a pooler's connections that are tried to release the lock. */
 const MAX_GIVE_BACKS = 20
 
-/** A worker's connections go through a transaction pooler, so others could not see that it lives. Nothing was changed. */
+/** A worker's connections use a transaction pooler, so others could not see that it is alive. Nothing was changed. */
 export class PoolerError extends Error {
   override readonly name = 'PoolerError'
 
@@ -29,9 +29,9 @@ export async function expectSession(url: string): Promise<void> {
 }
 
 /**
- * Null when connections are sessions; otherwise what a worker needs instead. The proof is a lock that one connection has taken
- * and does not hold at its next statement. In between another connection begins a transaction: a pooler lends it the connection
- * that was free last.
+ * Null if connections are sessions; otherwise the address that a worker needs. The proof is a lock that a connection has taken
+ * and does not hold at its next statement. In between, another connection begins a transaction: a pooler lends it the
+ * connection that was free last.
  */
 export async function findPooler(url: string): Promise<string | null> {
   const [holder, other] = [open(url), open(url)]
@@ -60,8 +60,8 @@ export async function findPooler(url: string): Promise<string | null> {
 }
 
 /**
- * What a worker needs instead of this address, by the provider's host names or PgBouncer's usual port; null where neither
- * indicates a pooler. The addresses have no password.
+ * The address that a worker needs instead, by the provider's host names or PgBouncer's usual port. Null if neither indicates a
+ * pooler. The addresses have no password.
  */
 export function knownPooler(url: string): string | null {
   const address = addressOf(url)
@@ -113,7 +113,7 @@ const TAKE_SQL = `
   select pg_backend_pid() as "pid", host(inet_server_addr()) as "host", inet_server_port() as "port",
          pg_advisory_lock(${workerLockKey('$1')})`
 
-/** Whether the process `$2` answers; it then gives the lock back. */
+/** Releases the lock if the process `$2` answers, and returns whether it did. */
 const GIVE_BACK_SQL = `
   select case when pg_backend_pid() = $2 then pg_advisory_unlock(${workerLockKey('$1')}) else false end as "isHeld"`
 

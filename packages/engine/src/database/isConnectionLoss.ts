@@ -3,7 +3,7 @@ const OF_NETWORK = /^(?:ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN)/
 const OF_DRIVER =
   /^(?:Connection terminated|Query read timeout|timeout ex|Client (?:has encountered|was closed))/
 
-/** Whether the error says that PostgreSQL is away or has gone, in its own words, the network's or the driver's. */
+/** Whether the error of PostgreSQL, the network or the driver means that the database is away or the connection lost. */
 export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code = '' } = error as { code?: unknown }

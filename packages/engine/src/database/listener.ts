@@ -10,7 +10,7 @@ export interface ListenerOptions {
   applicationName: string
   answerTimeoutMs: number
   vanishedAfterMs?: number
-  /** How often to probe: a connection that lost its other end is as silent as one on which nothing happens. Default 15,000 ms. */
+  /** Interval of probes: a connection that lost its other end is as silent as an idle one. Default 15,000 ms. */
   probeMs?: number
   log: Pick<Logger, 'warn'>
 }
@@ -30,8 +30,8 @@ const PROBE_MS = 15_000
 const RETRY_MS = 500
 
 /**
- * Listens on a connection of its own, opened with the first channel. While this process is busy, notifications pile up, and
- * the server may end the connection as if its other end had vanished: nothing else may depend on it.
+ * Listens on a separate connection, which the first channel opens. While this process is busy, notifications pile up, and the
+ * server may end the connection as if its other end had vanished. So nothing may depend on notifications.
  */
 export function createListener(options: ListenerOptions) {
   const {
@@ -60,7 +60,7 @@ export function createListener(options: ListenerOptions) {
     })
     const next = { client, socket }
     opening = next
-    // Until it listens, its failures reject what is asked of it: who tries again must be told once.
+    // Until it listens, an error rejects the call, so that each failed try is reported once.
     client.on('error', (error) => lose(next, error))
     client.on('end', () => lose(next, new Error('the connection ended')))
     client.on('notification', ({ channel, payload = '' }) => {
@@ -119,7 +119,7 @@ export function createListener(options: ListenerOptions) {
   }
 
   return {
-    /** Resolves once it listens. Calls back on every notification, and after every reconnect: some may have been missed. */
+    /** Resolves once it listens. Calls back on every notification, and after every reconnect, since some may have been missed. */
     async listen(
       channel: string,
       onNotification: Subscription['onNotification'],
@@ -135,7 +135,7 @@ export function createListener(options: ListenerOptions) {
         throw error
       }
     },
-    /** Another connection was lost without a word: probes this one now. */
+    /** Another connection was lost silently: probes this one now. */
     doubt() {
       if (link) probe(link)
     },

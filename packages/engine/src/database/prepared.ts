@@ -9,14 +9,14 @@ export interface NamedStatement extends PreparedStatement {
 /** A parameter, but no cast such as `::text`. */
 const PARAMETER = /(?<!:):([a-z][A-Za-z]*)/g
 
-/** Makes a statement of a text with parameters such as `:name::text`. PostgreSQL gets numbers in their place. */
+/** Makes a statement from a text with parameters such as `:name::text`. PostgreSQL gets numbers instead of names. */
 export function prepared(name: string, text: string): NamedStatement {
   const parameters = [...new Set([...text.matchAll(PARAMETER)].map(([, one]) => one as string))]
   const toNumber = (_: string, one: string) => `$${parameters.indexOf(one) + 1}`
   return { name, text: text.replace(PARAMETER, toNumber), parameters }
 }
 
-/** The values of a statement's parameters in the order of their numbers. Other values are left out. */
+/** The values of a statement's parameters in the order of their numbers. Other values are ignored. */
 export function bind(
   { name, parameters }: NamedStatement,
   values: Readonly<Record<string, unknown>>,

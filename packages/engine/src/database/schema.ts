@@ -2,29 +2,27 @@ import { createHash } from 'node:crypto'
 import { checkSchemaName } from '../arguments/connection.ts'
 
 /**
- * Where the tables are. Other code writes statements as if they had no schema: `"JobRun"`, or `roundsman."JobRun_pkey"` for
- * what is no table or type. Connections put in the real names.
+ * The schema of the tables. Other code writes statements as if they had no schema: `"JobRun"`, or `roundsman."JobRun_pkey"` for
+ * objects that are not tables or types. Connections insert the real names.
  */
 export interface Schema {
   readonly name: string
   /** The name as an identifier, in quotation marks. */
   readonly quoted: string
-  /** Returns the statement with the real names. It keeps the result for each text. */
+  /** Returns the statement with the real names. It caches the result for each text. */
   sql(text: string): string
-  /** The notification channel of this schema: two schemas in one database do not hear each other. */
+  /** The notification channel of this schema, so that two schemas in one database are separate. */
   channel(name: string): string
 }
 
-/** Where this repository has the tables. */
+/** The schema of this repository's tables. */
 export const PUBLIC = 'public'
 const DEFAULT_SCHEMA = 'roundsman'
 
-/**
- * A program sends a few hundred different texts. Others are made anew each time; when this many are kept, all are dropped.
- */
+/** Maximum of cached texts. A program sends a few hundred different ones; when this many are cached, the cache is emptied. */
 const MAX_KEPT = 1_000
 
-/** @throws ArgumentError when PostgreSQL refuses the name, or would cut it short */
+/** @throws ArgumentError if PostgreSQL would refuse or truncate the name */
 export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   checkSchemaName('schema', name)
   const quoted = `"${name}"`
@@ -58,7 +56,7 @@ export const SEND_ONE_MARK = '/* roundsman_send_one */'
 export const SEND_KEYED_MARK = '/* roundsman_send_keyed */'
 export const SEND_PLAIN_MARK = '/* roundsman_send_plain */'
 
-/** All tables, views, sequences and types. No column and no alias has a name of these. */
+/** All tables, views, sequences and types. No column or alias may use one of these names: `sql()` would rewrite it. */
 const OWN = [
   ...[
     'JobAction',
@@ -86,15 +84,15 @@ const OWN = [
   ...['JobWork', 'JobWorker', 'TickOutcome'],
 ].join('|')
 
-/** What is ours, what stands for the schema, and the marks. */
+/** Matches our table names, the schema placeholder `roundsman.`, and statement marks. */
 const NAMES = new RegExp(
   String.raw`(?<![."\w])"(?:${OWN})"|(?<![.\w])roundsman\.|/\* roundsman_send(?:_one|_keyed|_plain)? \*/`,
   'g',
 )
 
 /**
- * The name under which a host's connection may prepare an enqueueing statement, or '' for any other statement. Prepared,
- * PostgreSQL plans it once for each connection, and enqueueing takes half as long.
+ * The name under which a host's connection may prepare an enqueueing statement, or '' for any other statement. PostgreSQL plans
+ * a prepared statement once for each connection, and enqueueing takes half the time.
  */
 export function statementName(text: string): string {
   return /^\/\* (roundsman_send\w*) \*\//.exec(text)?.[1] ?? ''

@@ -1,8 +1,8 @@
 import { MAX_TIMER_MS } from '../values/argument.ts'
 
 /**
- * Whether the work settles in time, for which Infinity will do, and before the signal aborts. It ignores an error of the work:
- * somebody else has to report that.
+ * Whether the work settles in time (which may be Infinity), and before the signal aborts. It ignores an error of the work,
+ * which the caller has to report.
  */
 export async function settlesWithin(
   work: Promise<unknown>,

@@ -1,13 +1,13 @@
 import pg from 'pg'
 
 export const UNIQUE_VIOLATION = '23505'
-/** Somebody else held a lock for longer than this transaction waits. */
+/** Another session held a lock for longer than this transaction waits. */
 export const LOCK_NOT_AVAILABLE = '55P03'
 /** By `statement_timeout`, or by a person. */
 export const QUERY_CANCELED = '57014'
 export const DEADLOCK_DETECTED = '40P01'
 export const INSUFFICIENT_PRIVILEGE = '42501'
-/** Also of a server that is a standby. */
+/** Also for a server that is a standby. */
 export const READ_ONLY = '25006'
 /** `object_not_in_prerequisite_state`. */
 export const WRONG_STATE = '55000'
@@ -20,7 +20,7 @@ export function hasSqlState(error: unknown, code: string): error is Error {
 /** Whether the database refused to write. */
 export const isReadOnly = (error: unknown) => hasSqlState(error, READ_ONLY)
 
-/** Those that a run may meet through no fault of its statements, or that say which fault. */
+/** Codes that a run may get without an error in its statements, or that describe the error. */
 const MEANINGS: Readonly<Record<string, string>> = {
   '22001': 'A text is longer than its column allows.',
   '23502': 'A column that needs a value got none.',
@@ -47,7 +47,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   '57P03': 'The database server is starting or shutting down.',
 }
 
-/** What PostgreSQL means by the code, in a sentence; undefined for a rarer one, and for any other text. */
+/** PostgreSQL's meaning of the code, in a sentence. Undefined for a rarer code, and for any other text. */
 export function meaningOfSqlState(code: string): string | undefined {
   return Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined
 }

@@ -1,16 +1,15 @@
 /**
  * The tables in a database do not fit this version of the engine.
- *   missing  None of our tables is there. `migrate` creates them.
- *   other    They are of another baseline, and stay as they are; `what` has its name, if it has one.
- *   newer    A newer version has made changes with `breaks`; `what` lists them. Only an update of this process helps.
- *            Other changes of a newer version are no error.
+ *   missing  None of our tables exists. `migrate` creates them.
+ *   other    They are of another baseline, and do not change; `what` has its name, if it has one.
+ *   newer    A newer version has made changes with `breaks`; `what` lists them. Only an update of this process helps. Other changes of a newer version are no error.
  */
 export class TablesError extends Error {
   override readonly name = 'TablesError'
   readonly kind: 'missing' | 'other' | 'newer'
   readonly schema: string
   readonly what: readonly string[]
-  /** The message without the remedy, for hosts that name a remedy of their own. */
+  /** The message without the remedy, for hosts that give another remedy. */
   readonly problem: string
 
   constructor(kind: TablesError['kind'], schema: string, what: readonly string[], cause?: unknown) {

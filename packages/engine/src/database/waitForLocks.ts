@@ -4,20 +4,20 @@ import type { AnyRow } from './database.ts'
 import { DEADLOCK_DETECTED, hasSqlState, LOCK_NOT_AVAILABLE } from './sqlState.ts'
 
 /*
- * How the tables are changed beside work that goes on. Whoever waits for a table's lock holds up all that come later, even
- * readers. So a change waits two seconds at most, lets the others pass, and tries again, ever later, for as long as it takes.
+ * Changes tables while other sessions use them. A session that waits for a table's lock blocks all later ones, even readers. So
+ * a change waits at most two seconds, lets the others pass, and tries again after increasing pauses, without a limit.
  */
 
 const LOCK_TIMEOUT_MS = 2_000
 const FIRST_PAUSE_S = 0.5
 const MAX_PAUSE_S = 10
 
-/** Puts a limit on what the SQL after it waits, until its transaction ends. For one message with that SQL. */
+/** Limits the lock waits of the SQL after it, until its transaction ends. Send it in one message with that SQL. */
 export const LIMIT_WAITS_SQL = `select set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)`
 
 /**
- * Tries until nobody has locked what the work needs. The work must leave nothing when it fails for that. `onLocked` is called
- * before each further try, and may throw to end them.
+ * Tries until no other session has locked what the work needs. The work must leave no effect if it fails because of a lock.
+ * `onLocked` is called before each further try, and may throw to end them.
  */
 export async function tryUntilFree<Value>(
   work: () => Promise<Value>,
@@ -36,7 +36,7 @@ export async function tryUntilFree<Value>(
   }
 }
 
-/** A wait for a further lock is over after a fifth of a second. */
+/** The wait for a further lock ends after a fifth of a second. */
 const LOOK_EVERY_MS = 100
 
 const blockersSql = (waiting: string) => `
@@ -47,9 +47,8 @@ const blockersSql = (waiting: string) => `
   where waiting.datname = current_database() and waiting.application_name = '${waiting}' and held.pid <> pg_backend_pid()`
 
 /**
- * Says in the log for which sessions those of this application wait, once for each that it sees. The process id 0 is a
- * prepared transaction.
- * @returns what ends it
+ * Logs the sessions for which sessions of this application wait, each of them once. The process id 0 is a prepared transaction.
+ * @returns a function that stops it
  */
 export function tellWaits(
   ask: (sql: string) => Promise<{ rows: AnyRow[] }>,

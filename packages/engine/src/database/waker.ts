@@ -11,24 +11,24 @@ import type { Connection } from './database.ts'
 import { settlesWithin } from './settlesWithin.ts'
 
 /**
- * Tells the workers that there may be something to do. It returns at once, so that nobody who enqueues waits for it, and
- * works outside their transaction. A lost wake-up costs a second: then workers look by themselves.
+ * Notifies the workers of possible work. It returns at once, so that enqueueing does not wait for it, and works outside the
+ * caller's transaction. A lost notification costs a second: then workers look by themselves.
  */
 export interface Waker {
-  /** There is work of this job once the transaction has committed; null: it is committed. */
+  /** Reports work of this job, after the commit of the transaction. Null: it has committed. */
   wake(name: string, transactionId: string | null): void
-  /** Somebody wants to stop a run, once the transaction has committed. */
+  /** Reports the requested cancellation of a run, after the commit of the transaction. */
   cancel(runId: string, transactionId: string): void
-  /** Sends the wake-ups that wait, within a second. */
+  /** Sends the pending notifications, within a second. */
   stop(): Promise<void>
 }
 
-/** Beyond these, wake-ups are dropped: workers find the work by themselves. */
+/** Beyond this number, notifications are dropped: workers find the work by themselves. */
 const MAX_SUBJECTS = 1_000
 const MAX_TRANSACTIONS = 1_000
-/** The pause between two statements, so that thousands of enqueues a second do not cost as many wake-ups. */
+/** The pause between two statements, so that thousands of enqueues a second do not cost as many notifications. */
 const GAP_MS = 5
-/** After a statement with so many transactions. Each names one more, and each has the workers look for its end. */
+/** A longer pause follows a statement with this many transactions: workers check the end of each. */
 const MANY_TRANSACTIONS = 8
 const GAP_AFTER_MANY_MS = 20
 /** The pause after a failed statement. By then workers have looked by themselves. */
@@ -37,8 +37,8 @@ const WARN_EVERY_MS = 60_000
 const STOP_MS = 1_000
 
 /**
- * Sends one statement after another. Wake-ups that come during a statement go with the next, even when that one hangs behind
- * somebody else's commit.
+ * Sends one statement after another. Notifications that come during a statement go with the next, even if that hangs behind the
+ * commit of another session.
  */
 export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): Waker {
   const pending = { [WORK_CHANNEL]: new Map(), [CANCEL_CHANNEL]: new Map() } as Record<
@@ -62,7 +62,7 @@ export function createWaker(connection: Connection, log: Pick<Logger, 'warn'>): 
   }
 
   async function tellAll(): Promise<void> {
-    // Wake-ups of the same turn of the event loop go together.
+    // Notifications of the same turn of the event loop go together.
     await Promise.resolve()
     for (;;) {
       const said = Object.entries(pending).filter(([, subjects]) => subjects.size > 0)

@@ -1,6 +1,6 @@
 /*
- * A worker lives while it holds the session-level advisory lock named after it. PostgreSQL releases the lock the moment the
- * worker's connection ends, however its process dies.
+ * A worker is alive while it holds the session-level advisory lock of its id. PostgreSQL releases the lock when the worker's
+ * connection ends, even if its process is killed.
  */
 
 /** The number of the advisory lock that a living worker holds, from its id as SQL. */
@@ -9,8 +9,8 @@ export function workerLockKey(workerId: string): string {
 }
 
 /**
- * Whether the row `lock` of pg_locks is the granted lock of the worker with the key `key`, not the shared one of somebody
- * who asks whether it lives.
+ * Whether the row `lock` of pg_locks is the granted lock of the worker with the key `key`, and not the shared lock of a session
+ * that checks whether it is alive.
  */
 export const IS_WORKER_LOCK = `
   lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1 and lock.mode = 'ExclusiveLock'
@@ -19,11 +19,11 @@ export const IS_WORKER_LOCK = `
   and lock.objid::bigint = key & 4294967295`
 
 /**
- * Whether the worker with this id, an expression, lives: the one way to ask, for others and for a worker itself.
+ * Whether the worker with this id, an expression, is alive. Other workers and the worker itself use only this test.
  *
- * Who gets the worker's lock shared knows that nobody holds it, and keeps it until the transaction ends. A worker that
- * comes back waits for that, so ask only in short transactions. Any number may ask at once. The expression is volatile: put
- * it into a materialized CTE where it matters how often or when PostgreSQL evaluates it.
+ * A session that gets the worker's lock shared knows that no worker holds it, and keeps it until the transaction ends. A
+ * returning worker waits for that, so use it only in short transactions. Any number may test at once. The expression is
+ * volatile: put it into a materialized CTE if the number or time of evaluations matters.
  */
 export function isAliveSql(workerId: string): string {
   return `not pg_try_advisory_xact_lock_shared(${workerLockKey(workerId)})`

@@ -7,10 +7,10 @@ import { isObject, MAX_LEVELS } from '../values/storable.ts'
 import { storableText } from '../values/storableText.ts'
 
 /**
- * Asks a schema about the JSON of a payload that was not plain JSON, as each of its runs will, and returns what the
- * schema made of that. `accepted` is what the schema made of the payload itself.
- * @throws JobError `payload_invalid` when the schema refuses the JSON, or when a Date, bytes, a Map or a Set that it
- *   accepted is something else in what it makes of the JSON
+ * Validates the JSON of a payload that is not plain JSON, as each of its runs will, and returns the schema's output for it.
+ * `accepted` is the schema's output for the payload itself.
+ * @throws JobError `payload_invalid` if the schema refuses the JSON, or if JSON would change a Date, bytes, a Map or a Set that
+ * the schema accepted
  */
 export function askAboutJson(
   { payload: schema }: Pick<Job, 'payload'>,
@@ -18,7 +18,7 @@ export function askAboutJson(
   accepted: unknown,
   json: unknown,
 ): unknown {
-  // A copy: a schema may change what it is asked about. A run takes a missing payload for an empty object.
+  // A copy, since a schema may change its input. A run treats a missing payload as an empty object.
   const answer = judge(schema, json === undefined ? {} : copyJson(json))
   const isZod = readPart(schema['~standard'], 'vendor') === 'zod'
   const issues =
@@ -39,7 +39,7 @@ function copyJson(json: unknown): unknown {
   return Object.fromEntries(Object.entries(json).map(([key, item]) => [key, copyJson(item)]))
 }
 
-/** Names the values at fault instead of the schema's own words, which are about text where the caller passed a Date. */
+/** Names the values at fault. The schema's own messages are about text where the caller passed a Date. */
 function explain(issue: PayloadIssue, payload: unknown, isZod: boolean): PayloadIssue[] {
   const value = issue.path.reduce<unknown>(
     (part, key) => (isObject(part) ? readPart(part, key) : undefined),
@@ -53,7 +53,7 @@ function explain(issue: PayloadIssue, payload: unknown, isZod: boolean): Payload
 
 type Kind = 'date' | 'bytes' | 'map' | 'set'
 
-/** What a schema may take as it is and never gets from JSON. */
+/** The kinds of values that a schema may accept unchanged and never gets from JSON. */
 function kindOf(value: unknown): Kind | null {
   if (!isObject(value) || isOrdinary(value)) return null
   if (types.isDate(value)) return 'date'
@@ -77,7 +77,7 @@ function hint(kind: Kind, isZod: boolean): string {
 const MAX_LOST = 10
 const MAX_STEPS = 1_000_000
 
-/** Finds the first Dates, bytes, Maps and Sets in `before` that are something else in `after`. Never throws. */
+/** Finds the first Dates, bytes, Maps and Sets of `before` that differ in `after`. Never throws. */
 function findLost(
   before: unknown,
   after: unknown,
@@ -91,7 +91,7 @@ function findLost(
   try {
     if (isObject(before)) compare(before, after)
   } catch {
-    // A getter or a Proxy of the schema's has thrown. The handler may meet that too, or not read it.
+    // A getter or a Proxy in the schema's output has thrown. The handler may not read it, so this is no reason to refuse.
   }
   return lost
 
@@ -105,7 +105,7 @@ function findLost(
       return
     }
     if (kind === 'date' || kind === 'bytes') return
-    // An object that holds itself ends here.
+    // Stops at an object that contains itself.
     if (compared.has(one) && compared.get(one) === other) return
     compared.set(one, other)
     const items = itemsOf(one)
@@ -126,7 +126,7 @@ function isOrdinary(value: object): boolean {
   return prototype === Object.prototype || prototype === Array.prototype
 }
 
-/** The entries of a Map and a Set, in their order; else the object itself. */
+/** The entries of a Map or a Set, in their order; for any other object, the object itself. */
 function itemsOf(value: object): { readonly [key: string]: unknown } {
   const items = types.isMap(value) || types.isSet(value) ? [...value] : value
   return items as { readonly [key: string]: unknown }

@@ -27,37 +27,37 @@ export interface Job<
   readonly payload: StandardSchemaV1<unknown, Payload>
   readonly schedule: Schedule | null
   readonly timeoutMs: number
-  /** How long its work may take from its first start, with all waits and retries; null: as long as it does. */
+  /** Time limit of its work from the first start, with all waits and retries. Null if there is none. */
   readonly deadlineMs: number | null
   readonly retry: RetryPolicy
   readonly concurrency: number | null
-  /** Runs at once over all workers, and (`concurrencyPerKey`) of one key; null: no such limit. */
+  /** Maximum of runs at once over all workers and, in `concurrencyPerKey`, for one key. Null if there is none. */
   readonly globalConcurrency: number | null
   readonly concurrencyPerKey: number | null
-  /** By what its work is divided into keys; null: it has none. */
+  /** Divides its work into keys. Null if it has no keys. */
   readonly partition: Partition | null
   /** The limits that it shares with other jobs. */
   readonly limits: readonly SharedLimit[]
   readonly rateLimit: RateLimit | null
   readonly isDestructive: boolean
   readonly guard: Guard | null
-  /** A sentence that says why it needs no guard though it is destructive. */
+  /** Why it needs no guard although it is destructive: a sentence for people. */
   readonly unguarded: string | null
   /** Whether people may ask for a dry run. */
   readonly dryRun: boolean
   /** At most one run at a time, over all processes. */
   readonly isExclusive: boolean
-  /** Limits of the child process of each run; null when runs go on in the worker's process. */
+  /** Limits of the child process of each run. Null if runs execute in the worker's process. */
   readonly isolate: IsolationLimits | null
-  /** Says what a piece of work is about, for people; null without labels. */
+  /** Returns a label of a piece of work for people. Null if its work has no labels. */
   readonly label: ((payload: never) => string) | null
   /** Names of the payload's parts that people see. */
   readonly show: readonly string[]
-  /** Masks what the job's error messages and log lines must not hold; null: the engine's patterns alone do. */
+  /** Masks texts in the job's error messages and log lines. Null if the engine's patterns are enough. */
   readonly redact: ((text: string) => string) | null
-  /** The schema of its handler's result; null when the handler returns details instead. */
+  /** The schema of its handler's result. Null if the handler returns details instead. */
   readonly result: StandardSchemaV1<unknown, Result> | null
-  /** Its steps, which make it durable; null: it has none. */
+  /** Its steps, which make it durable. Null if it has none. */
   readonly steps: Readonly<Record<string, StepDefinition>> | null
   /** Results of its steps by name. Exists in the types only. */
   readonly stepResults?: Steps
@@ -66,8 +66,8 @@ export interface Job<
 /** The limits of a run's child process. */
 export interface IsolationLimits {
   /**
-   * How large V8's heap may grow, in megabytes (2^20 bytes). The process is killed when all its memory, with buffers and
-   * native code, is 256 MB more than that.
+   * Maximum of V8's heap in megabytes (2^20 bytes). The process is killed if its whole memory, with buffers and native code, is
+   * 256 MB larger.
    */
   readonly memoryMb: number
 }
@@ -80,7 +80,10 @@ export interface Schedule {
   readonly missed: MissedPolicy
   readonly catchUpMs: number
   readonly overlap: OverlapPolicy
-  /** The name of the setting with which an operator changed the expression, such as `SEND_DIGEST_CRON`. The record of the change shows it. */
+  /**
+   * The name of the setting by which an operator changed the expression, such as `SEND_DIGEST_CRON`. The record of the change
+   * shows it.
+   */
   readonly setBy?: string
 }
 
@@ -100,9 +103,7 @@ export interface Guard {
   readonly maxRows?: number
   /** The share of all rows that a run may change, from 0 to 1. */
   readonly maxShare?: number
-  /**
-   * A run may change up to this many rows, whatever their share. In a small table a large share is normal. Default 0.
-   */
+  /** A run may change up to this many rows even if their share is larger. In a small table a large share is normal. Default 0. */
   readonly minRows?: number
 }
 
@@ -115,7 +116,7 @@ export type OverlapPolicy = (typeof OVERLAP_POLICIES)[number]
 export interface RetryPolicy {
   /** Attempts after the first. */
   readonly limit: number
-  /** The pause before the first retry; it doubles at each further one, with jitter. Rounded to whole seconds, at least one. */
+  /** The pause before the first retry. It doubles at each further retry, with jitter. Rounded to whole seconds, at least one. */
   readonly delayMs: number
   /** The longest pause, rounded in the same way. */
   readonly maxDelayMs: number
@@ -127,21 +128,21 @@ export interface ScheduleOptions {
   /** Default `UTC`. */
   timeZone?: string
   /**
-   * What happens to ticks that were due while no worker was running. `once` (default): one run makes up for all of them.
-   * `all`: each tick gets a run. `skip`: no tick gets a run.
+   * Ticks that were due while no worker was running. `once` (default): one run replaces them all. `all`: each tick gets a run.
+   * `skip`: no tick gets a run.
    */
   missed?: MissedPolicy
   /** In milliseconds. A tick that was due longer ago is recorded as missed and gets no run. Default: one day. */
   catchUpMs?: number
   /**
-   * What happens at a tick while an earlier run has not ended. `skip` (default): the tick gets no run. `queue`: its run starts
-   * when the earlier one has ended. `allow`: both run at the same time. Work that is due, or waits for a retry, counts as an
-   * earlier run. Work that was enqueued or postponed for a later time does not.
+   * A tick while an earlier run has not ended. `skip` (default): the tick gets no run. `queue`: its run starts when the earlier
+   * one has ended. `allow`: both run at the same time. Work that is due, or waits for a retry, counts as an earlier run. Work
+   * that was enqueued or postponed for a later time does not.
    */
   overlap?: OverlapPolicy
 }
 
-/** A tick's payload is an empty object, which the schema has to take. The text is what the compiler shows. */
+/** A tick's payload is an empty object, which the schema must accept. The compiler shows this text. */
 type ScheduleFor<Input> = {} extends Input
   ? ScheduleOptions
   : 'A schedule runs with {} as payload: make each key of the schema optional, give it a default, or use client.schedules'
@@ -162,7 +163,7 @@ export interface JobOptions<
    * payload before it stores it, and again at each attempt. The handler gets the schema's output. Default: an empty object.
    */
   payload?: StandardSchemaV1<Input, Payload>
-  /** When the job runs by the clock. Its payload is then an empty object. Default: the job runs only when it is enqueued. */
+  /** The schedule of the job. Its payload is then an empty object. Default: the job runs only when it is enqueued. */
   schedule?: ScheduleFor<NoInfer<Input>>
   /**
    * The worker aborts a run that takes longer. The run then ends as failed, with the code `timeout`. Default: 15 minutes. At
@@ -170,14 +171,14 @@ export interface JobOptions<
    */
   timeoutMs?: number
   /**
-   * For jobs with steps: work that has not ended so long after its first start, all waits and retries included, becomes a dead letter
-   * with the code `deadline_exceeded`. Nothing is undone then; a person who retries it starts the time anew. At most a century.
-   * Default: no such limit.
+   * For jobs with steps: the time limit of work from its first start, with all waits and retries. Work beyond it becomes a dead
+   * letter with the code `deadline_exceeded`. Nothing is undone then. If a person retries it, the time starts again. At most a
+   * century. Default: no such limit.
    */
   deadlineMs?: number
   /**
-   * How often, and after which pauses, failed work is tried again. Default: 2 retries, after 5 s and 10 s; pauses double up to
-   * 5 minutes. A pause may be a year at most, and `limit` a million. The worker's current definition applies.
+   * Retries of failed work, and the pauses before them. Default: 2 retries, after 5 s and 10 s; pauses double up to 5 minutes.
+   * A pause may be a year at most, and `limit` a million. The worker's current definition applies.
    */
   retry?: Partial<RetryPolicy>
   /**
@@ -192,8 +193,8 @@ export interface JobOptions<
   /** How often runs may start, for handlers that call a service with a rate limit. Default: no limit. */
   rateLimit?: RateLimit
   /**
-   * Whether the job's runs delete many rows for good. Such a job needs a `guard`, or a reason for having none in `unguarded`:
-   * `roundsman check` reports it otherwise. Default: false.
+   * Whether the job's runs delete many rows permanently. Such a job needs a `guard`, or a reason in `unguarded`: `roundsman
+   * check` reports it otherwise. Default: false.
    */
   isDestructive?: boolean
   /**
@@ -241,9 +242,9 @@ export interface JobOptions<
    */
   result?: StandardSchemaV1<unknown, Result>
   /**
-   * Names the steps of a durable handler, which gets `step` and goes on where it stopped, after a failure, a wait of days or a deploy.
-   * The code between steps runs again each time. Not together with `isolate`, `guard`, dry runs or fifo keys.
-   * Default: the handler begins anew at each attempt.
+   * Names the steps of a durable handler. The handler gets `step`, and continues where it stopped: after a failure, a wait of
+   * days or a deploy. The code between steps runs again each time. Cannot be combined with `isolate`, `guard`, dry runs or fifo
+   * keys. Default: the handler starts from the top at each attempt.
    */
   steps?: { readonly [Step in keyof Steps]: StepOptions<Steps[Step]> } | null
 }
@@ -264,15 +265,15 @@ export function defineJob<
 
 /**
  * Returns the same job with another cron expression, for an operator's override.
- * @param setBy by what it is set, such as the name of a variable; the record of the change names it
- * @throws ArgumentError when the expression is not valid, or the job has no schedule
+ * @param setBy the origin of the expression, such as the name of a variable; the record of the change shows it
+ * @throws ArgumentError if the expression is invalid, or the job has no schedule
  */
 export function reschedule<J extends Job>(job: J, cron: string, setBy?: string): J {
   const schedule = checkReschedule(job, cron, setBy)
   return { ...job, schedule }
 }
 
-/** Whether the job has a schedule of its own. */
+/** Whether the job's definition has a schedule. */
 export function isScheduled(job: Job): job is ScheduledJob {
   return checkJob('job', job).schedule !== null
 }

@@ -13,20 +13,19 @@ export const pruneJobRuns = defineJob({
   schedule: { cron: '30 3 * * *' },
   isDestructive: true,
   dryRun: true,
-  // The share of runs and ticks together: a thirtieth is due on a usual day. They are the only record, so a larger share
-  // waits for somebody to approve it.
+  // A thirtieth of the runs and ticks is due on a usual day. A larger share of these only records needs an approval.
   guard: { maxShare: 0.5, minRows: 2_000 },
 })
 
-/** The names of the engine's own jobs: a product gives no other job such a name, and no handler for it. */
+/** The names of the engine's own jobs. A product cannot use them, and gives no handlers for them. */
 export type EngineJobName = (typeof pruneJobRuns)['name']
 
-/** Whether it is a job of the engine's own, which `withEngineJobs` adds. */
+/** Whether it is one of the engine's own jobs, which `withEngineJobs` adds. */
 export function isEngineJob(job: Pick<Job, 'name'>): boolean {
   return checkJobName('job', job) === pruneJobRuns.name
 }
 
-/** Adds the engine's own jobs to a catalogue that lacks them, as lists, the console and health reports show it. */
+/** Adds the engine's own jobs to a catalogue that lacks them, for lists, the console and health reports. */
 export function withEngineJobs<const Jobs extends readonly Job[]>(
   jobs: Jobs,
 ): readonly [...Jobs, typeof pruneJobRuns] {

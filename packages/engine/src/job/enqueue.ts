@@ -4,34 +4,33 @@ import type { PayloadOf } from './handler.ts'
 export interface EnqueueOptions {
   /** The work does not start before this instant. Default: at once. */
   startAfter?: Date
-  /** Among the work of one job, higher starts sooner. Default 0. */
+  /** Higher starts sooner, among the work of one job. Default 0. */
   priority?: number
   /**
-   * 1 to 255 characters. While work of this job with the same key waits, runs, or is to be retried, no more of it is
-   * enqueued. The key frees up when that work is completed or given up. A transaction waits for an earlier one with the
-   * same key to end; above read committed it then fails with 40001 (a serialization failure): try it again.
+   * 1 to 255 characters. While work of this job with the same key is waiting, running or due for a retry, nothing is added. The
+   * key is free once that work has succeeded or was given up. A transaction waits for an earlier one with the same key to end.
+   * Above read committed it then fails with 40001 (a serialization failure): retry it.
    */
   uniqueKey?: string
   /**
-   * What happens when other work has the unique key. `keep` (default): the other work stays, and this is not enqueued.
-   * `replace`: work that waits with the key gets this payload, priority, startAfter and expiresAt in place of its own,
-   * and all its attempts anew. Work that runs with the key goes on without it and is not retried, and this work is
-   * enqueued with the key.
+   * The effect if other work has the unique key. `keep` (default): the other work stays, and nothing is added. `replace`:
+   * waiting work with the key gets this payload, priority, startAfter and expiresAt, and all its attempts again. Running work
+   * with the key continues without the key and is not retried; this work is added with the key.
    */
   onConflict?: 'keep' | 'replace'
   /**
-   * With `replace`: however often the work is replaced, it is due at most so many milliseconds after it was first
-   * enqueued, whatever startAfter says. At most ten years. Default: no limit.
+   * With `replace`: the maximum delay, in milliseconds, from the first enqueueing until the work is due, even if it is replaced
+   * with a later startAfter. At most ten years. Default: no limit.
    */
   maxWaitMs?: number
   /**
-   * No attempt starts after this instant, retries included. A worker that takes the work later records a failed run with
-   * code `expired`, without a retry and without a dead letter. Must be later than startAfter. Default: never.
+   * No attempt starts after this instant, retries included. If a worker takes the work later, the run fails with code
+   * `expired`, without a retry and without a dead letter. Must be later than startAfter. Default: never.
    */
   expiresAt?: Date
   /**
-   * What enqueues it, for people who look at its runs: `request 7f3a`, `hook invoiceIssued`. At most 200 characters; the rest is
-   * cut off. Default: none. What a handler enqueues by its context names the handler's run in any case.
+   * The origin of the work, shown with its runs: `request 7f3a`, `hook invoiceIssued`. Cut after 200 characters. Default: none.
+   * Work that a handler enqueues through its context always names the handler's run.
    */
   enqueuedBy?: string
 }
@@ -39,7 +38,7 @@ export interface EnqueueOptions {
 export interface EnqueueResult {
   /** `alreadyQueued`: other work has the unique key. `replaced`: this took the place of work that waited with the key. */
   kind: 'enqueued' | 'alreadyQueued' | 'replaced'
-  /** The id of the new work, or of the work that was there; each of its runs carries it. */
+  /** The id of the new or the existing work. Each of its runs has it as `workId`. */
   workId: string
 }
 
@@ -57,15 +56,15 @@ export type Enqueue<Tx> = <J extends Job>(
   options?: EnqueueOptions,
 ) => Promise<EnqueueResult>
 
-/** A position in a trace, as W3C Trace Context has it. */
+/** A position in a trace, in the format of W3C Trace Context. */
 export interface TraceContext {
   traceparent: string
   tracestate?: string
 }
 
 /**
- * Wraps the enqueueing of work, for tracing. The context that it passes to `put` travels with the work, and the observer
- * of each of its runs gets it. It must call `put` once, and return what that returns.
+ * Wraps the enqueueing of work, for tracing. The context that it passes to `put` is stored with the work, and the observer of
+ * each of its runs gets it. It must call `put` once, and return its result.
  */
 export type TraceEnqueue = <Result>(
   work: { name: string; count: number },

@@ -15,7 +15,7 @@ export type JsonValue =
   | JsonValue[]
   | { [key: string]: JsonValue }
 
-/** What JobRun.details holds of a run: counts and facts, never payloads or secrets. */
+/** The details of a run, stored in JobRun: counts and facts, never payloads or secrets. */
 export type Details = { [key: string]: JsonValue }
 
 /** Numbers that add up over the batches of a run. */
@@ -26,18 +26,21 @@ export type JobTrigger = (typeof JOB_TRIGGERS)[number]
 export interface RunInfo {
   readonly id: string
   readonly name: string
-  /** What wanted it: a tick (`schedule`), a program (`queue`), a person (`manual`), or one by `runOnce` (`cli`). */
+  /** The origin of the run: a tick (`schedule`), a program (`queue`), a person (`manual`), or `runOnce` (`cli`). */
   readonly trigger: JobTrigger
   /** 1 at the first delivery. */
   readonly attempt: number
   /**
-   * How many retries its work has left if this run fails; at 0 the queue gives the work up then. Lost and drained
-   * attempts cost none, and retrying a dead letter grants all of them again. Always 0 in `runOnce`, which nobody retries.
+   * Retries left if this run fails; at 0 the work is then given up. Lost and drained attempts cost none, and a retry of a dead
+   * letter grants all of them again. Always 0 in `runOnce`, which is not retried.
    */
   readonly retriesLeft: number
-  /** The instant that the schedule named, when a schedule started the run. */
+  /** The tick's instant, if a schedule started the run. */
   readonly scheduledFor: Date | null
-  /** The keyed schedule that a tick or a person had run. Null for all other runs, also by the job's own schedule. */
+  /**
+   * The keyed schedule, if a tick or a person started the run from one. Null for all other runs, also those of the job's own
+   * schedule.
+   */
   readonly schedule: RunSchedule | null
   readonly dryRun: boolean
 }
@@ -45,7 +48,10 @@ export interface RunInfo {
 export interface RunSchedule {
   readonly key: string
   readonly timeZone: string
-  /** The instant before, for which it last enqueued work, or which it names where this is a backfill; null: none. */
+  /**
+   * The previous instant for which it enqueued work; in a backfill, the previous instant of the expression. Null if there is
+   * none.
+   */
   readonly previousAt: Date | null
 }
 
@@ -58,46 +64,46 @@ export interface RunContext<Payload, Tx> {
   readonly log: Logger
   now(): Date
   /**
-   * Does a bounded piece of work in one transaction, which also adds the returned counts and one to `batches` in the
-   * run's details; a batch that returns nothing counts nothing. It commits only while the run is still this worker's. A dry
-   * run rolls all batches back at its end.
-   * @throws JobError `run_lost` when another worker has taken the run over; the work is rolled back
+   * Does a bounded piece of work in one transaction. The same transaction adds the returned counts, and one to `batches`, to
+   * the run's details. A batch may return nothing. It commits only while this worker still holds the run. A dry run rolls all
+   * batches back at its end.
+   * @throws JobError `run_lost` if another worker has taken the run over; the batch is rolled back
    */
   batch<C extends Counts | void>(work: (tx: Tx) => Promise<C>): Promise<C>
   /**
-   * Call it before the first change in a job that has a guard, with two functions: `due(tx, limit)` counts what the run
-   * would change, up to `limit`, and `total(tx, upTo)` all rows, for `maxShare`. Up to the guard's `minRows` it neither
-   * blocks nor records. In a dry run it never blocks, and records what it counted in the details.
-   * @throws JobError `guard_blocked` when more is due than the guard allows
+   * Call it before the first change in a job with a guard, with two functions. `due(tx, limit)` counts the rows that the run
+   * would change, up to `limit`. `total(tx, upTo)` counts all rows, for `maxShare`. Up to the guard's `minRows` it neither
+   * blocks nor records. In a dry run it never blocks, and records the counts in the details.
+   * @throws JobError `guard_blocked` if more rows are due than the guard allows
    */
   guard(count: GuardCount<Tx>): Promise<void>
-  /** Enqueues further work in a transaction of this run: the work exists if and only if the batch commits. */
+  /** Enqueues further work in a transaction of this run: the work exists if, and only if, the batch commits. */
   enqueue<J extends Job>(
     tx: Tx & HostTransaction,
     job: J,
     payload: PayloadOf<J>,
     options?: EnqueueOptions,
   ): Promise<EnqueueResult>
-  /** Reports how far the run is. The worker stores it at most once a second, so call it as often as convenient. */
+  /** Reports the progress of the run. You can call it at any time: the worker stores it at most once a second. */
   progress(done: number, total?: number): void
 }
 
 export interface GuardCount<Tx> {
   /**
-   * Returns how many rows there are. Called only when the guard has a `maxShare`. An estimate will do without `upTo`; with
-   * `upTo` it must count, but no further than that.
+   * Returns the number of rows. Called only if the guard has a `maxShare`. Without `upTo` an estimate is enough. With `upTo` it
+   * must count, but not beyond that number.
    */
   total: (tx: Tx, upTo?: number) => Promise<number>
-  /** Returns how many rows are due; it need not count further than `limit`. */
+  /** Returns the number of due rows. It may stop counting at `limit`. */
   due: (tx: Tx, limit: number) => Promise<number>
 }
 
-/** Does the work of a run. What it returns is the job's result, or is merged into the run's details if the job has none. */
+/** Does the work of a run. Its return value is the job's result. If the job has none, it is merged into the run's details. */
 export type Handler<Payload, Tx, Result = never> = (
   context: RunContext<Payload, Tx>,
 ) => Promise<[Result] extends [never] ? Details | void : Result>
 
-/** What a durable handler gets. Its code runs again from the top; steps with a memo do not. */
+/** The context of a durable handler. Its code runs again from the top; steps with a memo do not. */
 export interface DurableContext<Payload, Tx, Steps> extends Omit<
   RunContext<Payload, Tx>,
   'batch' | 'guard' | 'enqueue'
@@ -113,8 +119,8 @@ export type DurableHandler<Payload, Tx, Steps, Result = never> = (
 ) => Promise<[Result] extends [never] ? Details | void : Result>
 
 /**
- * Finds the handler of a job, also one that a host loads when it is read. A job may have the name of what every object has,
- * such as `toString`: that is no handler.
+ * Finds the handler of a job, also if a getter of the host loads it. An inherited property, such as `toString`, is not a
+ * handler.
  */
 export function findHandler(handlers: object, name: string): Handler<never, never> | undefined {
   const named = (of: object) => (of as Readonly<Record<string, unknown>>)[name]
@@ -137,7 +143,7 @@ export type ResultOf<J> = J extends Job<string, unknown, infer Result> ? Result 
 /** The results of a durable job's steps by name; null for other jobs. */
 export type StepsOf<J> = J extends Job<string, unknown, unknown, infer Steps> ? Steps : never
 
-/** What the process of an isolated run passes to `openHandlers`. */
+/** The argument of `openHandlers` in the process of an isolated run. */
 export interface HandlersSetting {
   /** The worker's `databaseUrl`. */
   databaseUrl: string
@@ -147,20 +153,20 @@ export interface HandlersSetting {
   log: Logger
 }
 
-/** What `openHandlers` returns to the process of isolated runs. */
+/** The return value of `openHandlers` in the process of isolated runs. */
 export interface HandlersModule<Jobs extends readonly Job[], Client extends HostClient> {
-  /** At least the isolated jobs. Their payload schemas are used; time-out and guard come from the worker's definitions. */
+  /** At least the isolated jobs. Their payload schemas apply; time-out and guard come from the worker's definitions. */
   jobs: Jobs
   handlers: NoInfer<HandlersFor<Jobs, TransactionOf<Client>>>
-  /** A client of this process's own. A small pool is enough: one run goes on at a time. */
+  /** A separate client for this process. A small pool is enough: one run executes at a time. */
   client: Client
   /** Called before an idle process ends; it has half a second. Not called after a failed run, which ends the process at once. */
   close?(): Promise<void>
 }
 
 /**
- * Types the export `openHandlers` of a `handlersModule`, and returns `open` as it is. Each process calls it once, before
- * its first run.
+ * Types the export `openHandlers` of a `handlersModule`, and returns `open` unchanged. Each process calls it once, before its
+ * first run.
  */
 export function defineHandlersModule<const Jobs extends readonly Job[], Client extends HostClient>(
   open: (setting: HandlersSetting) => Promise<HandlersModule<Jobs, Client>>,

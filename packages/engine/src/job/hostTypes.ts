@@ -1,6 +1,6 @@
 /**
- * The types of a host's database client and its transactions. Each names only what the engine calls or recognises the
- * library by, so that no library's types are part of ours.
+ * The types of a host's database client and its transactions. Each has only the members that the engine calls or checks, so
+ * that the engine's types import no library.
  */
 
 /* oxlint-disable typescript/no-explicit-any -- each library has its own types in these places, and methods that differ by them */
@@ -79,8 +79,8 @@ interface PostgresJsTransactionLike extends PostgresJsLike {
 }
 
 /**
- * The host's own client, whose transactions the handlers get: of Prisma, Drizzle, Kysely or Knex, a pool of pg, or the
- * `sql` of postgres.js.
+ * The host's own client, which opens the handlers' transactions: of Prisma, Drizzle, Kysely or Knex, a pool of pg, or the `sql`
+ * of postgres.js.
  */
 export type HostClient =
   | PrismaClientLike
@@ -91,9 +91,9 @@ export type HostClient =
   | PostgresJsClientLike
 
 /**
- * A transaction of any of these libraries. Types and a check at run time refuse a client in its place. Types cannot
- * distinguish a connection of pg in no transaction; the check does, with pg 8.17 or newer, if no query of it is under
- * way. The check takes a connection that `sql.reserve()` of postgres.js returns; types refuse that.
+ * A transaction of any of these libraries. Types and a check at run time refuse a client instead of it. A connection of pg
+ * without a transaction passes the types. The check refuses it, with pg 8.17 or newer, if no query of it is under way. The
+ * check accepts a connection of `sql.reserve()` in postgres.js, which the types refuse.
  */
 export type HostTransaction =
   | PrismaTransactionLike

@@ -10,11 +10,11 @@ export interface JobErrorOptions {
 }
 
 /**
- * An error with a code that everybody may see: lists, metrics and alerts name it. Its message is masked and stored like
- * that of any other error, and shown to people who may see payloads.
+ * An error with a code that every user may see: lists, metrics and alerts name it. Its message is masked and stored like that
+ * of any other error, and shown to people who may see payloads.
  *
- * The codes `cancelled`, `guard_blocked`, `expired`, `worker_lost` and `drained` are for runs that the engine itself
- * ends. If a handler throws one, it is stored as `handler_cancelled` and so on, and counts as a failure.
+ * The codes `cancelled`, `guard_blocked`, `expired`, `worker_lost` and `drained` are for runs that the engine itself ends. If a
+ * handler throws one, it is stored as `handler_cancelled` and so on, and counts as a failure.
  */
 export class JobError extends Error {
   override readonly name = 'JobError'

@@ -6,7 +6,7 @@ import { readPart } from '../values/readPart.ts'
 import { storable } from '../values/storable.ts'
 import { storableText } from '../values/storableText.ts'
 
-/** What people see of a piece of work: the only parts of its payload that leave the queue's table. */
+/** The visible facts of a piece of work: the only parts of its payload that leave the queue's table. */
 export interface WorkLabel {
   label?: string
   shown?: Shown
@@ -23,8 +23,8 @@ const MAX_SHOWN_BYTES = 4_000
 type Labelled = Pick<Job, 'name'> & Partial<Pick<Job, 'label' | 'show' | 'redact'>>
 
 /**
- * Makes the label of a payload that the job's schema has accepted. The label function is foreign code: when it throws or
- * returns no text, the work has no label, and the log says so.
+ * Makes the label of a payload that the job's schema has accepted. The label function is foreign code: if it throws or returns
+ * no text, the work has no label, and a warning is logged.
  */
 export function labelWork(job: Labelled, accepted: unknown, log: Pick<Logger, 'warn'>): WorkLabel {
   const { label = null, show = [] } = job
@@ -34,7 +34,7 @@ export function labelWork(job: Labelled, accepted: unknown, log: Pick<Logger, 'w
   return { ...(text !== null && { label: text }), ...(shown !== null && { shown }) }
 }
 
-/** Does the same for a payload that no schema has checked. A payload that the schema refuses gets no label. */
+/** The same for a payload that no schema has checked. A payload that the schema refuses gets no label. */
 export function labelPayload(
   job: Labelled & Pick<Job, 'payload'>,
   payload: unknown,
@@ -45,7 +45,7 @@ export function labelPayload(
   return answer.kind === 'accepted' ? labelWork(job, answer.value, log) : {}
 }
 
-/** Calls the job's label function. What it throws, and a value that is no text, is logged: null. */
+/** Calls the job's label function. Returns null, and logs the reason, if it throws or returns no text. */
 function makeLabel(
   { name, redact }: Labelled,
   label: NonNullable<Job['label']>,
@@ -65,9 +65,9 @@ function makeLabel(
   }
 }
 
-/** Puts a label on one line; null when it is blank. */
+/** Puts a label on one line. Null if it is blank. */
 function toLabel(said: string): string | null {
-  // Cut first: a very long text of white space would take long.
+  // Cut first, since processing a very long white space would take long.
   const text = said
     .slice(0, 2 * MAX_LABEL_LENGTH)
     .replaceAll(/\s+/g, ' ')
@@ -75,7 +75,9 @@ function toLabel(said: string): string | null {
   return text === '' ? null : storableText(text, MAX_LABEL_LENGTH - 1)
 }
 
-/** Reads stored parts of a payload, which anybody may have written, as if a job showed them. Null where there are none. */
+/**
+ * Reads stored parts of a payload as if a job showed them. The stored value may come from any program. Null if there are none.
+ */
 export function readShown(stored: unknown): Shown | null {
   return pickShown(Object.keys(stored ?? {}), stored)
 }

@@ -5,12 +5,12 @@ import { JobError } from './jobError.ts'
 import { storableText } from '../values/storableText.ts'
 
 /*
- * Limits and keys in the definition of a job: what workers keep to over all processes.
+ * Limits and keys in the definition of a job. They hold over all processes.
  */
 
-/** How the work of a job is divided, so that each key gets its share. */
+/** Divides the work of a job into keys, each with its share. */
 export interface Partition {
-  /** The key of a piece of work; nothing or an empty text: none. */
+  /** Returns the key of a piece of work; nothing or an empty text if it has none. */
   readonly key: (payload: never) => string | null | undefined
   readonly order: KeyOrder
 }
@@ -24,7 +24,7 @@ export interface SharedLimit {
   readonly rateLimit: RateLimit | null
 }
 
-/** How many runs of a job go on at once. */
+/** The maximum of runs of a job at once. */
 export interface ConcurrencyOptions {
   /** In one worker, at most 10,000. Default: the worker's own limit. */
   perWorker?: number
@@ -34,19 +34,20 @@ export interface ConcurrencyOptions {
   perKey?: number
 }
 
-/** How the work of a job is divided, such as by customer, so that none keeps the others waiting. */
+/** Divides the work of a job into keys, such as customers, so that none delays the others. */
 export interface PartitionOptions<Payload> {
   /**
-   * The key of a piece of work, at most 200 bytes of UTF-8, such as `({ tenantId }) => tenantId`. The engine calls it
-   * once, when the work is enqueued, with the payload as the schema returns it, and stores the key with the work: work
-   * that waits keeps it when the function changes. Null, undefined or an empty text: no key; all such work is like one more
-   * key, with its own turn, `perKey` and rate, but no `fifo`. If it throws, or returns anything else, the enqueue fails as `payload_invalid`.
+   * Returns the key of a piece of work, at most 200 bytes of UTF-8, such as `({ tenantId }) => tenantId`. The engine calls it
+   * once, when the work is enqueued, with the schema's output, and stores the key with the work. Waiting work keeps its key if
+   * the function changes. Null, undefined or an empty text means no key. All work without a key is like one more key, with its
+   * own turn, `perKey` and rate, but without `fifo`. If it throws, or returns anything else, enqueueing fails with
+   * `payload_invalid`.
    */
   key: (payload: Payload) => string | null | undefined
   /**
-   * `fair` (default): when a slot comes free, the waiting key that has had least gets it; among the work of a key the priority
-   * counts, across keys never. `fifo`: the work of a key runs one at a time in the order in which it was enqueued, retries included; a
-   * dead letter holds its key up until somebody retries or discards it, and work has no priority.
+   * `fair` (default): a free slot goes to the waiting key with the fewest starts. Priority counts only among the work of one
+   * key. `fifo`: the work of a key runs one at a time, in the order of enqueueing, retries included. A dead letter blocks its
+   * key until a person retries or discards it, and work has no priority.
    */
   order?: KeyOrder
 }
@@ -54,9 +55,9 @@ export interface PartitionOptions<Payload> {
 export interface SharedLimitOptions {
   /** A camelCase identifier of at most 100 characters. */
   name: string
-  /** Runs at once over all workers, of all its jobs together; at most a million. Default: no such limit. */
+  /** Maximum of runs at once over all workers, of all its jobs together; at most a million. Default: no such limit. */
   global?: number
-  /** How often runs of its jobs may start, all together. Default: as often as there is work. */
+  /** Maximum rate at which runs of its jobs start, all together. Default: no such limit. */
   rateLimit?: Omit<RateLimit, 'by'>
 }
 
@@ -74,8 +75,8 @@ export function defineLimit(options: SharedLimitOptions): SharedLimit {
 export const ownLimitOf = (name: string) => `job:${name}`
 
 /**
- * The key of work with a payload that the job's schema has accepted: an empty text where it has none, undefined where the job has no
- * keys. The key function is foreign code.
+ * Returns the key of work whose payload the job's schema has accepted: an empty text if the work has none, undefined if the job
+ * has no keys. The key function is foreign code.
  * @throws JobError `payload_invalid`
  */
 export function keyOfWork(
@@ -101,7 +102,7 @@ export function keyOfWork(
   throw refuseKey(`its key ${storableText(key, 40)} has ${bytes} bytes, more than ${MAX_KEY_BYTES}`)
 }
 
-/** The same of a payload that no schema has checked. One that the schema refuses has no key. */
+/** The same for a payload that no schema has checked. A payload that the schema refuses has no key. */
 export function keyOfPayload(
   job: Partial<Pick<Job, 'partition' | 'payload'>>,
   payload: unknown,
@@ -111,7 +112,7 @@ export function keyOfPayload(
   return answer?.kind === 'accepted' ? keyOfWork(job, answer.value) : ''
 }
 
-/** Why a payload has no key that can be stored; null when it has one, or none by right. */
+/** The reason why a payload's key cannot be stored. Null if it can, or if the payload needs no key. */
 export function keyProblem(
   job: Pick<Job, 'partition' | 'payload'>,
   payload: unknown,
@@ -132,7 +133,7 @@ function refuseKey(problem: string, cause?: unknown): JobError {
   })
 }
 
-/** How far apart starts are, and how many may come at once. */
+/** The interval between starts, and how many may start at once. */
 export function pace({ limit, perMs }: RateLimit): { intervalMs: number; burst: number } {
   return { intervalMs: perMs / limit, burst: Math.max(1, Math.floor(limit / 10)) }
 }

@@ -5,7 +5,10 @@ export type LogLine = (
   ...values: readonly unknown[]
 ) => void
 
-/** The logger of handlers and engine, over one of the host. Lines of a level that it lacks go to the next, or nowhere. */
+/**
+ * The logger of handlers and engine, built on the host's. A line of a level that the host's logger lacks goes to the next
+ * level, or is dropped.
+ */
 export interface Logger {
   readonly trace: LogLine
   readonly debug: LogLine
@@ -30,8 +33,8 @@ export const LEVELS = {
 type AnyLine = (...args: any[]) => unknown
 
 /**
- * A logger of the host: pino, Fastify's `app.log`, bunyan, winston, or `console`. Where it has no `child`, the engine
- * adds a child's fields to each line.
+ * A logger of the host: pino, Fastify's `app.log`, bunyan, winston, or `console`. If it has no `child`, the engine adds a
+ * child's fields to each line.
  */
 export interface HostLogger {
   info: AnyLine

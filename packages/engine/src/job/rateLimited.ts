@@ -7,16 +7,16 @@ import { storableText } from '../values/storableText.ts'
 
 export interface RateLimitedOptions {
   /**
-   * When the service takes more: milliseconds from now, an instant, or the text of its `Retry-After` header. At least a
-   * second, at most 24 hours. Default, also for a text that is neither seconds nor a date: a minute.
+   * When the service accepts calls again: milliseconds from now, an instant, or the text of its `Retry-After` header. At least
+   * a second, at most 24 hours. Default, also for a text that is neither seconds nor a date: a minute.
    */
   retryAfter?: number | Date | string | null | undefined
   /**
-   * What waits until then: the work of the same key (`key`), of the job (default, also where it has no keys or is not under
-   * that limit), or all under a shared limit.
+   * The work that waits until then: that of the same key (`key`), of the job (default, also if it has no keys or is not under
+   * that limit), or of all jobs under a shared limit.
    */
   scope?: 'key' | 'job' | Pick<SharedLimit, 'name'>
-  /** What people read. Default: `A service has refused more`. */
+  /** The message that people read. Default: `A service has refused more`. */
   message?: string
   cause?: unknown
 }
@@ -27,9 +27,9 @@ const MIN_MS = 1_000
 const MAX_MS = 24 * 3_600_000
 
 /**
- * Throw it where a service answers that it takes no more for now, such as by 429. The run ends as failed with code
- * `rate_limited`; 20 in a row cost a piece of work no attempt, each further one does and waits as long as any failure, too.
- * Nothing of that scope starts before `retryAfter`. After that, work starts again. If the service refuses it, it waits again.
+ * Throw it if a service refuses calls for now, for example with 429. The run ends as failed with code `rate_limited`. The first
+ * 20 in a row cost no attempt. Each further one costs an attempt, and its work waits at least the job's back-off. No work of
+ * the scope starts before `retryAfter`. Then work starts again. If the service refuses it, it waits again.
  */
 export class RateLimited extends JobError {
   readonly retryAfterMs: number
@@ -62,16 +62,16 @@ function ofHeader(text: string): number {
   return /^[A-Z][a-z]{2,8},/.test(given) ? Date.parse(given) - Date.now() : Number.NaN
 }
 
-/** What waits, and for how long, as a run's result tells its worker. */
+/** The refused scope and its wait, as a run's result passes them to the worker. */
 export interface Refusal {
   /** In milliseconds. */
   retryAfterMs: number
-  /** The name of a shared limit; null: the job's own. */
+  /** The name of a shared limit. Null for the job's own limit. */
   limit: string | null
   isOfKey: boolean
 }
 
-/** Reads it of whatever a handler has thrown; null where that is none. It cannot throw. */
+/** Reads a refusal from any thrown value. Null if it is none. Never throws. */
 export function readRefusal(error: unknown): Refusal | null {
   if (typeof error !== 'object' || error === null) return null
   const [code, ms, scope] = ['code', 'retryAfterMs', 'scope'].map((part) => readPart(error, part))

@@ -11,12 +11,12 @@ const CODES = {
   givenBack: 'drained',
 } as const satisfies Partial<Record<RunOutcome, string>>
 
-/** How the message begins of a run that expired, or was replaced, before its handler began. */
+/** Start of the message of a run that expired, or was replaced, before its handler began. */
 export const NOT_STARTED = 'Not started'
-/** What the message says of one that expired. */
+/** Part of the message of an expired run. */
 export const NEVER_IN_TIME = 'it was to be started by'
 
-/** Whether the code is one of those by which the engine ends a run. One that a handler throws becomes `handler_<code>`. */
+/** Whether the engine ends runs with this code. If a handler throws it, it is stored as `handler_<code>`. */
 export function isOutcomeCode(code: string): boolean {
   return (Object.values(CODES) as string[]).includes(code)
 }
@@ -25,7 +25,7 @@ const OTHERS = Object.entries(CODES)
   .map(([outcome, code]) => `when '${code}' then '${outcome}'`)
   .join(' ')
 
-/** The outcome of a run as an expression. `of` stands before each column, such as `run.`. */
+/** The outcome of a run as an SQL expression. `of` is a prefix of each column, such as `run.`. */
 export const outcomeOf = (of = '') =>
   `case when ${of}"status" <> 'failed' then ${of}"status"::text else case ${of}"errorCode" ${OTHERS} else 'failed' end end`
 
@@ -33,7 +33,7 @@ const OTHER_CODES = Object.values(CODES)
   .map((code) => `'${code}'`)
   .join(', ')
 
-/** The code with which all runs of this outcome end; null where they have several, or none. */
+/** The code of all runs with this outcome. Null if there are several codes, or none. */
 export function codeOfOutcome(outcome: RunOutcome): string | null {
   return outcome in CODES ? CODES[outcome as keyof typeof CODES] : null
 }

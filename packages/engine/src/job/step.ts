@@ -82,7 +82,7 @@ export interface StepItem {
   item?: string
 }
 
-/** What has become of an effect that may have happened. */
+/** Whether an effect that may have happened has happened. */
 export type Verified<T> = { done: T } | 'absent' | 'unknown'
 
 export interface VerifiedStep<T> extends StepItem {
@@ -115,13 +115,13 @@ export interface Step<Tx, Results> {
     work: (tx: Tx, call: StepTransaction) => Promise<T>,
     options?: StepItem,
   ): Promise<ResultOf<Results, Name, T>>
-  /** Suspends the work. It holds no process and no connection meanwhile. In milliseconds, or as a duration. */
+  /** Suspends the work, in milliseconds or as a duration. It holds no process and no connection while it is suspended. */
   sleep(
     name: keyof Results & string,
     duration: number | Duration,
     options?: StepItem,
   ): Promise<void>
-  /** The same until an instant. */
+  /** Suspends the work until an instant. */
   sleepUntil(name: keyof Results & string, at: Date, options?: StepItem): Promise<void>
   /**
    * Suspends the work until the signal is sent with this key, before or after this call. A signal ends one wait, the oldest.
@@ -133,9 +133,9 @@ export interface Step<Tx, Results> {
     options: WaitOptions,
   ): Promise<Payload | null>
   /**
-   * Enqueues a piece of work for each payload, at most 10,000, and suspends the work until all of them have ended. The list of the first
-   * call counts.
-   * @throws ChildFailed of the first that has failed, unless `onFailure` is `collect`
+   * Enqueues a piece of work for each payload, at most 10,000, and suspends the work until all of them have ended. Later runs
+   * use the list of the first call.
+   * @throws ChildFailed for the first failure, unless `onFailure` is `collect`
    */
   map<J extends Job>(
     name: keyof Results & string,
@@ -144,7 +144,7 @@ export interface Step<Tx, Results> {
     options?: MapOptions,
   ): Promise<Mapped<JobResult<J>>>
   /**
-   * The same with one piece of work, whose result it returns.
+   * Does the same with one piece of work, and returns its result.
    * @throws ChildFailed
    */
   invoke<J extends Job>(
@@ -156,24 +156,24 @@ export interface Step<Tx, Results> {
 }
 
 export interface MapOptions extends StepItem {
-  /** `fail` (default): a failure is thrown, once all have ended. `collect`: the results list it. */
+  /** `fail` (default): a failure is thrown once all have ended. `collect`: the results contain it. */
   onFailure?: 'fail' | 'collect'
 }
 
-/** What has become of the children of a step. */
+/** The outcomes of the children of a step. */
 export interface Mapped<Result> {
   readonly succeeded: number
   readonly failed: number
-  /** Reads what became of each, in the order of the payloads, page by page. */
+  /** Reads the outcome of each child, in the order of the payloads, page by page. */
   results(): AsyncIterable<ChildResult<Result>>
 }
 
 export type ChildResult<Result = JsonValue> =
   | { readonly status: 'success'; readonly workId: string; readonly result: Result }
-  /** It is a dead letter, or was cancelled, expired or discarded. */
+  /** The child is a dead letter, or was cancelled, expired or discarded. */
   | { readonly status: 'failed'; readonly workId: string; readonly code: string }
 
-/** A child of a step has failed for good. Each pass throws it alike. */
+/** A child of a step has failed permanently. Each pass throws the same error. */
 export class ChildFailed extends JobError {
   readonly step: string
   readonly item: string
@@ -192,7 +192,7 @@ export class ChildFailed extends JobError {
   }
 }
 
-/** A step has used up its retries, or cannot be retried. Each pass throws it alike. */
+/** A step has used up its retries, or cannot be retried. Each pass throws the same error. */
 export class StepFailed extends JobError {
   readonly step: string
   readonly item: string

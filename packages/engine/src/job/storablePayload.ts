@@ -6,25 +6,27 @@ import { keyOfWork } from './limits.ts'
 import { storableUnchanged } from '../values/storable.ts'
 import { storableText } from '../values/storableText.ts'
 
-/** Anything larger belongs in a table of its own, and its id in the payload. */
+/** Larger data belongs in a table of the product, and its id in the payload. */
 export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 
 /** `payload` is a copy. `bytes`: the length of its JSON. */
 export interface StorablePayload {
   payload: unknown
   bytes: number
-  /** What the job's schema returned for it, as it will for each run. */
+  /** The schema's output for it, as each run will get it. */
   accepted: unknown
-  /** As `keyOfWork` says. */
+  /** The key of the work: see `keyOfWork`. */
   key: string | undefined
 }
 
 /**
- * Checks a payload and copies it as it will arrive: as JSON.stringify writes it. Neither its getters nor its schema can
- * change the copy afterwards.
- * @throws JobError `payload_invalid`, which names the job and the argument: the schema refuses it or its JSON, the schema would make
- *   something else of its JSON than a Date, bytes, a Map or a Set that it holds, JSON or PostgreSQL cannot hold it, its JSON
- *   exceeds 8 MiB, or it has no key that can be stored
+ * Checks a payload and copies it as JSON.stringify writes it. Neither its getters nor its schema can change the copy
+ * afterwards.
+ * @throws JobError `payload_invalid`, which names the job and the argument, if:
+ * - the schema refuses it or its JSON
+ * - JSON would change a Date, bytes, a Map or a Set that the schema accepted
+ * - JSON or PostgreSQL cannot hold it, or its JSON exceeds 8 MiB
+ * - its key cannot be stored
  */
 export function storablePayload(
   job: CheckedJob,

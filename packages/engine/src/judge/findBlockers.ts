@@ -3,32 +3,32 @@ import { HELD_UNDER_LIMITS } from '../read/listLimits.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { IN_TIME, LATER, READY, SUSPECT } from '../queue/waitingSql.ts'
 
-/** A key of which due work waits, and none starts. Instants are ISO 8601 in UTC. */
+/** A key with due work, none of which starts. Instants are ISO 8601 in UTC. */
 export interface BlockedKey {
   name: string
   key: string
-  /** Somebody has paused it, a service has refused more, or its first piece is a dead letter: `fifo`. */
+  /** A person has paused it, a service has refused more, or its first piece is a dead letter (`fifo`). */
   why: 'paused' | 'parked' | 'deadLetter'
   since: string
-  /** Null: until somebody does something. */
+  /** Null if only a person can end it. */
   until: string | null
   by: string | null
   reason: string | null
   /** The dead letter, with its code. */
   workId: string | null
   code: string | null
-  /** How much due work of it waits, and since when the oldest has been due. `isCut`: there is more. */
+  /** Its due work, and since when the oldest piece has been due. `isCut`: there is more. */
   waiting: number
   isCut: boolean
   oldestAt: string
 }
 
-/** Keys that are read, and dead letters of each job among which they are looked for. */
+/** Maximum of keys to read, and of dead letters to search in each job. */
 const MAX_KEYS = 10_000
 const MAX_LETTERS = 1_000
-/** Work to count over all keys. Each key gets an equal part. */
+/** Maximum of work to count over all keys. Each key gets an equal part. */
 const MAX_COUNTED = 100_000
-/** Work of a job that is due and has no place yet, or has lost workers: among so many its keys are looked for. */
+/** Maximum of a job's work without a place, or with losses, that is searched for keys. */
 const MAX_LOOKED = 10_000
 
 const BLOCKED_KEYS_SQL = `
@@ -78,30 +78,30 @@ const BLOCKED_KEYS_SQL = `
   ) work left join apart using ("name", "key", "why")
   where work.count + coalesce(apart.count, 0) > 0 order by "waiting" desc, blocked."name", blocked."key"`
 
-/** Lists such keys, those with most waiting work first. */
+/** Lists such keys, those with the most waiting work first. */
 export const listBlockedKeys = async (reader: JobsReader): Promise<BlockedKey[]> =>
   await reader.rows<BlockedKey>({ text: BLOCKED_KEYS_SQL })
 
-/** A limit under which nothing more starts at this moment. */
+/** A limit under which nothing starts at this moment. */
 export interface StoppedLimit {
-  /** `job:` and the name of a job for its own. */
+  /** For a job's own limit, `job:` and the name of the job. */
   name: string
   jobs: string[]
-  /** A service has refused more until then. Null: as many runs are under way as may. */
+  /** The end of a service's refusal. Null if the limit is full. */
   parkedUntil: string | null
   parkedAt: string | null
   reason: string | null
   most: number | null
-  /** Who has set that number instead of the code's, when, and why. */
+  /** The person who has overridden the number, when, and why. */
   setBy: string | null
   setAt: string | null
   setReason: string | null
-  /** The job that has most of its runs, and how many. */
+  /** The job with the most of its runs, and their number. */
   holder: string | null
   held: number
 }
 
-/** That a job's own limit is full is how it works, unless somebody has set it. */
+/** A job's own full limit is normal, unless a person has set it. */
 const STOPPED_LIMITS_SQL = `
   with held as materialized (${HELD_UNDER_LIMITS})
   select one."name", coalesce(one."jobs", array[substr(one."name", 5)]) as "jobs", park."until" as "parkedUntil", park."at" as "parkedAt",

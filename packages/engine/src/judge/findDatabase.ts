@@ -9,9 +9,9 @@ const DATABASE = { kind: 'database', jobs: [], since: null, isCut: false, reach:
 
 export const REFUSES_WRITES = 'The database refuses writes (read-only).'
 
-/** Finds whether the database refuses writes: then nothing else of what it has is news. */
+/** Finds whether the database refuses writes. Other problems of this database then have the same cause. */
 export async function findReadOnly(reader: JobsReader): Promise<Found[]> {
-  // That a role or a session is read-only says nothing of others.
+  // A read-only role or session does not matter for others.
   const [found] = await reader.rows<{ isReplica: boolean }>({
     text: `
       select pg_is_in_recovery() as "isReplica" where pg_is_in_recovery() or exists (

@@ -8,20 +8,20 @@ interface Letters {
   name: string
   count: number
   isCut: boolean
-  /** When the first and the last was given up; ISO 8601 in UTC. */
+  /** The instants of the first and the last dead letter; ISO 8601 in UTC. */
   firstAt: string
   lastAt: string
-  /** How many were given up within an hour, and of the latest within 15 minutes, and how many runs started in these. */
+  /** Dead letters of the last hour and, among the latest, of the last 15 minutes, and the job's starts in these. */
   ofHour: number
   isHourCut: boolean
   recent: number
   recentRuns: number
-  /** The code that the last hour's have most often, or the latest, and what the last with it has thrown. */
+  /** The most frequent code of the last hour, or the latest, and the class and frame of the last error with it. */
   code: string
   thrown: string
 }
 
-/** Codes are those of the latest letters of each job. */
+/** Maximum of the latest dead letters of each job whose codes are read. */
 const MAX_LOOKED = 1_000
 
 const countLetters = (from: string) => `(
@@ -64,7 +64,7 @@ const LETTERS_SQL = `
   ) thrown on true
   order by of_hour.count desc, total.count desc, job.name`
 
-/** Finds what was given up of these jobs. What one error has thrown in several jobs is one problem. */
+/** Finds the dead letters of these jobs. If one error made dead letters of several jobs, that is one problem. */
 export async function findDeadLetters(
   reader: JobsReader,
   names: readonly string[],

@@ -5,24 +5,26 @@ import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, listed, many, spanSince } from './words.ts'
 
-/** Work that is not done, and that several workers ran when they ended, within a day. */
+/** Unfinished work that several workers were running when they ended, within a day. */
 interface Suspect {
   name: string
   workId: string
   label: string | null
-  /** When the first and the last of these runs ended, as ISO 8601 in UTC; the last, and the workers that had them. */
+  /** The ends of the first and the last of these runs, as ISO 8601 in UTC; the last run, and the workers that had them. */
   since: string
   lastAt: string
   runId: string
   workerIds: string[]
-  /** When a worker may start it again, and whether alone in its process. Null: one runs it, or it was given up. */
+  /**
+   * The instant at which a worker may start it again, and whether alone in its process. Null if it is running or was given up.
+   */
   nextAt: string | null
   isAlone: boolean
   givenUpAt: string | null
   isPaused: boolean
 }
 
-/** How many of the last lost runs are looked through, and how many pieces of work are listed. */
+/** Maximum of the latest lost runs to search, and of pieces of work to list. */
 const MAX_LOST = 1_000
 const MAX_LISTED = 100
 
@@ -50,7 +52,7 @@ const SUSPECTS_SQL = `
   where work."id" is not null or letter."id" is not null or exists (select from under where under."workId" = lost."workId")
   order by cardinality(of."workerIds") desc, of."since", lost."workId" limit ${MAX_LISTED}`
 
-/** A worker that was found to have ended within the last hour, with runs. */
+/** A worker with runs that ended without signing off within the last hour. */
 interface LostWorker {
   workerId: string
   names: string[]
@@ -68,12 +70,12 @@ const LOST_WORKERS_SQL = `
   ) run where "endedAt" >= $1::timestamptz - interval '1 hour'
   group by 1 order by max("endedAt") desc`
 
-/** So many workers within an hour end by no deploy. */
+/** A deploy does not lose this many workers within an hour. */
 const MANY_WORKERS = 3
 const RECENT_MS = 900_000
 const HOUR_MS = 3_600_000
 
-/** Finds work that several workers ran when they ended, and workers that have ended with runs for another reason. */
+/** Finds work that several workers were running when they ended, and workers that ended with runs for another reason. */
 export async function findEndedWorkers(
   reader: JobsReader,
   workers: readonly ListedWorker[],
@@ -101,7 +103,7 @@ export async function findEndedWorkers(
   ]
 }
 
-/** Puts together what ran in the same workers: one piece has ended them, or none. */
+/** Groups pieces that ran in the same workers: at most one of each group has ended them. */
 function withNeighbours(suspects: readonly Suspect[]): Suspect[][] {
   const groups: [Suspect, ...Suspect[]][] = []
   for (const one of suspects) {
@@ -178,7 +180,7 @@ function ofWorkers(lost: readonly LostWorker[], now: Date): Found[] {
   ]
 }
 
-/** Workers whose session was cut, so that others took them for dead. */
+/** Workers that lost their session and were treated as dead. */
 function ofCutWorkers(lost: readonly LostWorker[], now: Date): Found[] {
   const [last] = lost
   if (last === undefined) return []

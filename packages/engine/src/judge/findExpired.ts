@@ -5,16 +5,16 @@ import { isTooMuch } from './findFailing.ts'
 import type { Found } from './problem.ts'
 import { many } from './words.ts'
 
-/** What expired within an hour before it started. */
+/** Work of a job that expired within the last hour before it started. */
 interface Expired {
   name: string
   count: number
   recent: number
   isCut: boolean
-  /** The last of them, and when the first was dropped; ISO 8601 in UTC. */
+  /** The last of them, and when the first expired; ISO 8601 in UTC. */
   runId: string
   since: string
-  /** How many runs of the job the hour has, these among them. */
+  /** All runs of the job within the hour, including these. */
   runs: number
 }
 
@@ -37,7 +37,7 @@ const EXPIRED_SQL = `
   ) runs
   order by expired."count" desc, expired."name"`
 
-/** Finds the jobs of which too much work expires before it starts. */
+/** Finds the jobs with too much work that expires before it starts. */
 export async function findExpired(
   reader: JobsReader,
   names: readonly string[],

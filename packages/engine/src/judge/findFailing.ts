@@ -7,56 +7,59 @@ import { findFirstRuns, sayFirstRun } from './findFirstRun.ts'
 import type { Found } from './problem.ts'
 import { counted, listed, many, spanSince } from './words.ts'
 
-/** This share of the last hour's runs is too much, where at least MANY failed; with FEW it takes a quarter. */
+/** A job fails if at least this share of the last hour's runs failed and at least MANY did; with FEW, a quarter must fail. */
 export const FAILURE_RATE = 0.1
 const MANY = 30
 const FEW = 5
 const RATE_OF_FEW = 0.25
-/** A job with fewer runs in the hour fails as well where its last three runs did, or all that it had in a day. */
+/** A job with fewer runs in the hour also fails if its last three runs did, or all runs of a day. */
 const IN_A_ROW = 3
 
-/** The runs of a job that say how it does, and those that failed: that ended in the last hour, or the last that the job had. */
+/** The runs of a job that are judged, and the failed ones: those that ended in the last hour, or the job's last ones. */
 export interface JobFailures {
   name: string
   runs: number
   failed: number
-  /** That ended in the last 15 minutes. */
+  /** Runs that ended in the last 15 minutes. */
   recentRuns: number
   recentFailed: number
-  /** When the first of these runs started. ISO 8601 in UTC. */
+  /** The start of the first of these runs. ISO 8601 in UTC. */
   from: string
-  /** Whether more runs ended in the hour than were counted; the latest were. */
+  /** Whether more runs ended in the hour than were counted. The latest were counted. */
   isCut: boolean
-  /** The code that most have, how many have it, and the last of these, with when it ended and what it has thrown. */
+  /** The most frequent code, its number of runs, and the last of these, with its end and the class and frame of its error. */
   code: string
   withCode: number
   lastRunId: string
   lastAt: string
-  /** The class of its error and the first frame, as `TypeError at send (src/send.ts:3:4)`; empty when not known. */
+  /** The class of its error and the first frame, as `TypeError at send (src/send.ts:3:4)`; empty if unknown. */
   thrown: string
-  /** How many have succeeded since the last failure. */
+  /** Successes since the last failure. */
   succeededSince: number
-  /** How many of the job's last runs failed in a row, and how many it had in the day before the last; at most three. */
+  /** How many of the job's last runs failed in a row, and how many runs it had in the day before the last; at most three. */
   inARow: number
   ofDay: number
 }
 
-/** Runs that are read of each job, and of all together: where everything fails, many jobs do. */
+/** Maximum of runs to read of each job, and of all together. If everything fails, many jobs do. */
 const MAX_RUNS = 5_000
 const MAX_OF_ALL = 100_000
-/** Among so many of a job's last runs are looked for the last three. */
+/** The last three runs are searched among this many of a job's latest. */
 const MAX_LAST = 20
 
-/** Runs that people, guards, drains, expiry, rate limits or lost workers have ended say nothing of a job. */
+/** Runs that people, guards, drains, expiry, rate limits or lost workers have ended are not judged. */
 const NOT_JUDGED = [...NEUTRAL_CODES, 'worker_lost']
 const IS_JUDGED = `"status" not in ('running', 'suspended') and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))`
 const OF = `${equalsInOrder('"name"', 'job.name')} and "name" between job.name and job.name`
 const LATEST = `order by "name", "startedAt" desc, "id" desc`
 const AN_HOUR_AGO = `$2::timestamptz - interval '1 hour'`
-/** What ended within the hour has started since then, by the job's time-out. */
+/** Runs that ended within the hour started at most the job's time-out earlier. */
 const FROM = `${AN_HOUR_AGO} - job."timeoutMs" * interval '1 millisecond'`
 
-/** A row for each of the jobs `$1` with the time-outs `$4` that failed since an hour before `$2`, or whose last run failed. */
+/**
+ * A row for each of the jobs `$1` with the time-outs `$4` that had failures within an hour before `$2`, or whose last run
+ * failed.
+ */
 const FAILURES_SQL = `
   with job as materialized (
     select job.*, last.* from unnest($1::text[], $4::float8[]) job(name, "timeoutMs") cross join lateral (
@@ -102,7 +105,7 @@ const FAILURES_SQL = `
   from job join own using (name) join main using (name) join "JobRun" last on last."id" = main."lastRunId"
   order by own."failed" desc, job.name`
 
-/** Counts the failures of these jobs. Jobs without any are missing. */
+/** Counts the failures of these jobs. Jobs without failures are missing. */
 export async function readFailures(
   reader: JobsReader,
   jobs: readonly Pick<Job, 'name' | 'timeoutMs'>[],
@@ -119,7 +122,7 @@ export async function readFailures(
   })
 }
 
-/** Whether so many of a job's runs fail that somebody should look. An alert that was raised ends at half of the limits. */
+/** Whether the failures of a job need attention. An open alert ends at half of the limits. */
 export function isFailing(
   { runs, failed, inARow, ofDay }: JobFailures,
   { failureRate = FAILURE_RATE, wasTold = false } = {},
@@ -128,7 +131,7 @@ export function isFailing(
   return isTooMuch(failed, runs, { failureRate, wasTold }) || isInARow
 }
 
-/** Whether so many of all are too many. */
+/** Whether the failed share of all runs is too large. */
 export function isTooMuch(
   count: number,
   all: number,
@@ -141,14 +144,14 @@ export function isTooMuch(
   )
 }
 
-/** Whether it has stopped failing: nothing has failed in the last 15 minutes, and something has succeeded since. */
+/** Whether it has stopped failing: no failure in the last 15 minutes, and a success since the last failure. */
 const isOver = ({ recentFailed, succeededSince }: JobFailures) =>
   recentFailed === 0 && succeededSince > 0
 
-/** So many jobs are looked at for their versions. */
+/** Maximum of jobs whose versions are compared. */
 const MAX_LOOKED = 20
 
-/** Finds failing jobs; those that one version, or one error, breaks are one problem. */
+/** Finds failing jobs. Jobs that fail because of one version, or one error, are one problem. */
 export async function findFailing(
   reader: JobsReader,
   failing: readonly JobFailures[],
@@ -163,7 +166,7 @@ export async function findFailing(
     findVersionSplits(reader, looked),
   ])
   const causeOf = (one: JobFailures) => {
-    // That a version is new alone says nothing: unrelated errors come with it, too.
+    // A new version alone is no cause: unrelated errors may come with it.
     const version = splits.get(one.name)?.failing
     if (version !== undefined) return `version ${version}`
     return one.thrown.includes('at ') ? `error ${one.code} ${one.thrown}` : `job ${one.name}`
@@ -203,7 +206,10 @@ export async function findFailing(
   })
 }
 
-/** Says `12 of 40 runs of sendReceipt failed in the last hour, 10 with smtp_unavailable (SmtpError at send (src/mail.ts:12:9))`. */
+/**
+ * Formats `12 of 40 runs of sendReceipt failed in the last hour, 10 with smtp_unavailable (SmtpError at send
+ * (src/mail.ts:12:9))`.
+ */
 function sayFailures(
   {
     jobs,
@@ -233,7 +239,7 @@ function sayFailures(
       main.inARow === 1 ? ['The last run', ''] : [`The last ${main.inARow} runs`, 'the last ']
     const of = `${which} of ${ofJobs} failed`
     const at = `${last}${spanSince(main.lastAt, now)} ago`
-    // Of earlier ones the code is not known.
+    // The codes of earlier failures are unknown.
     return main.inARow === 1 || areAllAlike
       ? `${of} with ${main.code}${thrown}, ${at}`
       : `${of}, ${at} with ${main.code}${thrown}`
@@ -244,7 +250,7 @@ function sayFailures(
   return `${counted(failed)} of ${all} of ${ofJobs} failed ${span}, ${code} ${main.code}${thrown}`
 }
 
-/** The version whose runs alone fail, and others of which as many runs end well. */
+/** The only version whose runs fail, and other versions with as many successes. */
 interface VersionSplit {
   failing: string
   well: string[]
@@ -253,10 +259,10 @@ interface VersionSplit {
 const sayVersions = (split: VersionSplit | undefined) =>
   split === undefined ? '' : `, all on ${split.failing}, none on ${listed(split.well)}`
 
-/** So many runs of a version have to have ended well. */
+/** Minimum of successful runs of another version. */
 const MIN_WELL = 3
 
-/** Finds for each job whether one version alone fails. */
+/** Finds for each job whether only one version fails. */
 async function findVersionSplits(
   reader: JobsReader,
   failing: readonly JobFailures[],

@@ -5,21 +5,21 @@ import type { JobsReader } from '../read/reader.ts'
 import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { spanSince } from './words.ts'
 
-/** The first run that showed what is wrong. */
+/** The first run with the problem. */
 export interface FirstRun {
   runId: string
-  /** When it started, as ISO 8601 in UTC. */
+  /** Its start, as ISO 8601 in UTC. */
   at: string
-  /** The version of the host's product that it ran; null when nobody knows. */
+  /** The version of the product that ran it. Null if unknown. */
   version: string | null
-  /** How many runs of the job had started with this version before, while it was new; null without one, and from 20 on. */
+  /** Earlier runs of the job with this version while it was new. Null without a version, and from 20 on. */
   runsBefore: number | null
 }
 
-/** How many failures, and how many runs of one version, are looked through. */
+/** Maximum of failures, and of runs of one version, to read. */
 const MAX_LOOKED = 5_000
 const MAX_BEFORE = 1_000
-/** A version that has had as many is not new, and not why. */
+/** A version with this many runs is not new, and not the cause. */
 const NOT_NEW = 20
 
 const FIRST_RUNS_SQL = `
@@ -62,8 +62,8 @@ const FIRST_RUNS_SQL = `
   ) before`
 
 /**
- * Finds the first failure of each job with this code before which an hour passed without another, and in which the job succeeded.
- * Jobs where that is too far back are missing.
+ * Finds the first failure of each job with this code after an hour without such a failure and with a success. A job is missing
+ * if that is too long ago.
  */
 export async function findFirstRuns(
   reader: JobsReader,
@@ -77,7 +77,7 @@ export async function findFirstRuns(
   return new Map(rows.map(({ name, ...first }) => [name, first]))
 }
 
-/** Says ` It began 23 min ago, with the first run of version 0.2.1.` */
+/** Formats ` It began 23 min ago, with the first run of version 0.2.1.` */
 export function sayFirstRun(first: FirstRun | undefined, now: Date): string {
   if (first === undefined) return ''
   const began = ` It began ${spanSince(first.at, now)} ago`

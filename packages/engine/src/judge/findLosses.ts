@@ -7,10 +7,10 @@ import { listLockWaits } from '../read/listLockWaits.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, many, spanSince } from './words.ts'
 
-/** Among so many of the last runs that guards have blocked. */
+/** Maximum of the latest blocked runs to read. */
 const MAX_BLOCKED = 1_000
 
-/** Finds runs of the last day that a guard has blocked and nobody has approved: the latest of each job. */
+/** Finds blocked runs of the last day without an approval: the latest of each job. */
 export async function findBlocked(
   reader: JobsReader,
   names: readonly string[],
@@ -53,10 +53,10 @@ export async function findBlocked(
   })
 }
 
-/** So many doubts are looked at. */
+/** Maximum of doubts to read. */
 const MAX_DOUBTS = 1_000
 
-/** Finds work that waits for a person, who has to look whether an effect has happened. */
+/** Finds work in doubt, which waits until a person answers whether an effect has happened. */
 export async function findInDoubt(reader: JobsReader, now: Date): Promise<Found[]> {
   const rows = await reader.rows<{
     name: string
@@ -85,7 +85,7 @@ export async function findInDoubt(reader: JobsReader, now: Date): Promise<Found[
   }))
 }
 
-/** Finds sessions that hold up others, by lock. */
+/** Finds sessions that hold locks for which others wait. */
 export async function findLockWaits(reader: JobsReader, now: Date): Promise<Found[]> {
   const rows = await listLockWaits(reader)
   return rows.map(({ waiter, waiters, since, holder, holderSince }) => {
@@ -98,13 +98,13 @@ export async function findLockWaits(reader: JobsReader, now: Date): Promise<Foun
       ...{ kind: 'lockWait', stage: 'waiting', jobs: [], since, count: waiters, isCut: false },
       text: `${waiter} has waited ${spanSince(since, now)} for a lock of ${holder}.`,
       note: `${waiters === 1 ? '1 session waits' : `${counted(waiters)} sessions wait`} for it.${begun}${end}`,
-      // What workers wait for comes before what waits for workers.
+      // Locks that workers wait for come before locks that wait for workers.
       ...{ reach: waiter.includes('(roundsman ') ? Infinity : waiters / 1_000, share: 1 },
     }
   })
 }
 
-/** Finds keyed schedules that are paused since their job's schema refuses their payloads. */
+/** Finds keyed schedules that are paused because their job's schema refuses their payloads. */
 export async function findRefused(reader: JobsReader, now: Date): Promise<Found[]> {
   const rows = await listRefusedSchedules(reader)
   return rows.map(({ name, key, since, count, isCut }) => ({
@@ -115,7 +115,7 @@ export async function findRefused(reader: JobsReader, now: Date): Promise<Found[
   }))
 }
 
-/** A limit above which runs are under way though each claim has counted: where it is of keys, the key with most above. */
+/** A limit that is exceeded although each claim counts. For a limit of keys: the key with the largest excess. */
 interface ExceededLimit {
   name: string
   isOwn: boolean

@@ -19,7 +19,7 @@ export async function findNoWorker(reader: JobsReader, now: Date): Promise<Found
   }
 }
 
-/** Work that no living worker takes, of jobs that the catalogue has, or has not any more. */
+/** Work that no living worker takes, of jobs in the catalogue or no longer in it. */
 export interface Untaken {
   name: string
   waiting: number
@@ -27,7 +27,7 @@ export interface Untaken {
   since: string | null
 }
 
-/** Counts what waits of jobs outside the catalogue that no living worker takes, also for later. */
+/** Counts the waiting work, also for later, of jobs outside the catalogue that no living worker takes. */
 export async function listOrphans(
   reader: JobsReader,
   names: readonly string[],
@@ -41,7 +41,7 @@ export async function listOrphans(
     })
 }
 
-/** Jobs that living workers do not know are one problem: a version is missing. */
+/** Jobs that no living worker has are one problem: a version is missing. */
 export function findUntaken(
   untaken: readonly Untaken[],
   { isKnown, now }: { isKnown: boolean; now: Date },
@@ -68,7 +68,7 @@ export function findUntaken(
   ]
 }
 
-/** Finds workers that live and give no sign, and runs that their worker does not end. */
+/** Finds living workers without a sign of life, and runs that their worker does not end. */
 export async function findSilent(
   reader: JobsReader,
   jobs: readonly Job[],
@@ -113,7 +113,10 @@ export async function findSilent(
   return found
 }
 
-/** Finds ticks that no worker has decided, and schedules that no worker has started with. `untaken`: jobs that no living worker takes. */
+/**
+ * Finds ticks that no worker has decided, and schedules that no worker has started with. `untaken`: jobs that no living worker
+ * takes.
+ */
 export async function findLate(
   reader: JobsReader,
   jobs: readonly Job[],
@@ -180,7 +183,7 @@ function toUnscheduled(jobs: readonly string[]): Found[] {
   ]
 }
 
-/** A worker's id begins with its host and the number of its process. */
+/** The host and the process number, with which a worker's id begins. */
 function processOf(workerId: string): string {
   const [host, pid] = workerId.split(':')
   return pid === undefined ? 'its process' : `process ${pid} on ${host}`

@@ -8,34 +8,34 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
-/** Work that has waited for less is about to start. */
+/** Work that has waited for less than this is about to start. */
 const LISTED_FROM_MS = 5_000
-/** Work that could start is too much once the oldest has waited for so long, and would take so long. */
+/** Startable work counts as a backlog if its oldest has waited for 5 minutes and it would take an hour to catch up. */
 const MIN_WAIT_MS = 5 * MINUTE_MS
 const MAX_CATCH_UP_MS = HOUR_MS
-/** Work that waits for a service is told once its oldest has waited for so long. */
+/** A rate-limited service is reported after its oldest work has waited this long. */
 const MIN_PARKED_MS = 15 * MINUTE_MS
 
-/** What is known of what keeps work from starting. */
+/** Reasons that keep work from starting. */
 export interface Blockers {
   pauses: ReadonlyMap<string, PausedQueue>
   keys: readonly BlockedKey[]
   limits: readonly StoppedLimit[]
-  /** The jobs that no living worker takes, while workers live. */
+  /** Jobs that no living worker takes, although workers are alive. */
   untaken: readonly string[]
 }
 
-/** Work of a job that waits, with why in words. */
+/** Waiting work of a job, with the reason in words. */
 export interface JudgedBacklog extends Backlog {
-  /** Such as `paused`, `12 of 19 wait for paused key acme`, `caught up in 47 s`. */
+  /** For example `paused`, `12 of 19 wait for paused key acme`, `caught up in 47 s`. */
   state: string
-  /** None of it starts, and nobody wants that. */
+  /** No piece starts, and no user paused it. */
   isStuck: boolean
   isPaused: boolean
   isUntaken: boolean
 }
 
-/** Says why each job's work waits, the longest wait first. What has waited for less than five seconds is left out. */
+/** Describes why each job's work waits, the longest wait first. Leaves out work that has waited for less than five seconds. */
 export function describeBacklog(waiting: readonly Backlog[], blockers: Blockers): JudgedBacklog[] {
   return waiting
     .filter(({ oldestMs, due, ready }) => oldestMs >= LISTED_FROM_MS || ready < due)
@@ -75,7 +75,10 @@ const WHY = { paused: 'paused key', parked: 'key', deadLetter: 'a dead letter of
 const nameLimit = ({ name }: StoppedLimit) =>
   name.startsWith('job:') ? 'its limit' : `limit ${name}`
 
-/** Finds queues and keys that hold up work for an hour, services that do for a quarter of one, and pauses of a day. */
+/**
+ * Finds queues and keys that have blocked work for an hour, services that have done so for a quarter of an hour, and pauses of
+ * a day.
+ */
 export function findPaused(
   backlog: readonly Backlog[],
   { pauses, keys, limits }: Blockers,
@@ -162,7 +165,7 @@ export function findPaused(
 const sayReason = (reason: string | null, what: string) =>
   reason === null ? what : `Reason: ${reason}. ${what}`
 
-/** Says what holds up the work of a job, where nobody is told of that yet. Null: nothing does. */
+/** Describes what blocks the work of a job, before that is reported as a problem. Null if nothing does. */
 export function describeHold(name: string, { pauses, keys, limits }: Blockers): string | null {
   const pause = pauses.get(name)
   if (pause !== undefined)
@@ -175,7 +178,7 @@ export function describeHold(name: string, { pauses, keys, limits }: Blockers): 
     : `${waits(key.waiting, key.isCut)} for ${WHY[key.why]} ${key.key}.`
 }
 
-/** Finds the jobs of which work waits behind a dead letter of its key. */
+/** Finds the jobs whose work waits behind a dead letter of its key. */
 export function findKeyBlocked(
   backlog: readonly Backlog[],
   { keys, pauses }: Blockers,
@@ -206,7 +209,7 @@ export function findKeyBlocked(
   })
 }
 
-/** Finds work that could start and takes too long. What waits for one shared limit is one problem. */
+/** Finds startable work that takes too long. Work that waits for one shared limit is one problem. */
 export function findBehind(
   backlog: readonly JudgedBacklog[],
   { limits }: Blockers,
@@ -260,7 +263,10 @@ export function findBehind(
   })
 }
 
-/** Says `at 3.7 a minute it takes 23 h`, or `none has started in the last 5 min; 4 runs are under way, the oldest for 12 min`. */
+/**
+ * Formats `at 3.7 a minute it takes 23 h`, or `none has started in the last 5 min; 4 runs are under way, the oldest for 12
+ * min`.
+ */
 function sayRate(
   { perSecond, caughtUpInMs, isReadyCut, running, oldestStartedAt }: Backlog,
   now: Date,

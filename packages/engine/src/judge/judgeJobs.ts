@@ -27,24 +27,26 @@ import { inOrder, type Found, type Problem, type ProblemKind } from './problem.t
 import { listed, many } from './words.ts'
 
 export interface JudgeOptions {
-  /** Which share of a job's runs is too much to fail. */
+  /** The share of failed runs from which a job counts as failing. */
   failureRate?: number
-  /** Whether an alert about this has been raised: then it is over only well below its limit. */
+  /** Whether an alert about this is open: then it ends only well below its limit. */
   wasTold?: (kind: ProblemKind, name: string) => boolean
 }
 
-/** What was read to judge the jobs, and what is wrong. */
+/** The facts that were read to judge the jobs, and their problems. */
 export interface Situation {
   /** The worst first. */
   problems: Problem[]
   workers: ListedWorker[]
-  /** What has waited for some seconds, the longest wait first. */
+  /** Work that has waited for some seconds, the longest wait first. */
   backlog: JudgedBacklog[]
-  /** The other jobs of which the queue holds anything, and that a living worker knows, or nobody can tell since none lives. */
+  /**
+   * Other jobs with rows in the queue that a living worker knows. If no worker lives, all other jobs, since none can be asked.
+   */
   others: string[]
 }
 
-/** Lists what is wrong with the jobs of the catalogue, the worst first, by some twenty bounded statements. */
+/** Lists the problems of the jobs of the catalogue, the worst first, with some twenty bounded statements. */
 export async function listProblems(
   reader: JobsReader,
   jobs: readonly Job[],
@@ -54,7 +56,7 @@ export async function listProblems(
   return { problems }
 }
 
-/** Does so, and returns what it has read as well. */
+/** Does the same, and also returns the facts that it has read. */
 export async function judgeJobs(
   reader: JobsReader,
   catalogue: readonly Job[],
@@ -101,7 +103,7 @@ export async function judgeJobs(
     now,
   )
   const waiting = await measureBacklog(reader, all, keys)
-  // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
+  // Last: in a transaction they hold locks of workers until it ends, and a worker that reconnects waits for its own lock.
   const [workers, withoutWorker] = await Promise.all([
     listWorkers(reader),
     jobsWithoutWorker(reader, all),
@@ -123,7 +125,7 @@ export async function judgeJobs(
     ...locks,
     ...refused,
   ]
-  // While nothing can be written or no worker lives, what is late or waits has that cause.
+  // While the database refuses writes or no worker lives, that is the cause of late and waiting work.
   if (readOnly.length > 0) found.push(...readOnly)
   else if (!isAnyAlive) found.push(await findNoWorker(reader, now))
   else {
@@ -167,7 +169,7 @@ export async function judgeJobs(
   }
 }
 
-/** Dead letters of what fails or has ended workers have that cause, where these are no more than it accounts for. */
+/** Removes dead letters that a failing job or an ended worker explains, if there are no more than these account for. */
 function withoutCause(letters: readonly Found[], causes: readonly Found[]): Found[] {
   return letters.flatMap((one) => {
     const explains = ({ stage, causes: of = [] }: Found) =>
@@ -188,7 +190,7 @@ function withoutCause(letters: readonly Found[], causes: readonly Found[]): Foun
   })
 }
 
-/** Work expires because it waits, where that is a problem of its own. It is lost then. */
+/** Removes waiting problems that explain expired work, and reports them as losses. */
 function withoutWait(
   expired: readonly Found[],
   found: readonly Found[],
@@ -254,10 +256,13 @@ function heldBySilent(workers: readonly ListedWorker[], silent: readonly Found[]
     })
 }
 
-/** So many jobs that are behind are explained. */
+/** Maximum of jobs that are behind and get an explanation. */
 const MAX_EXPLAINED = 5
 
-/** Says of jobs that are behind whose work most of it is, and who holds an old snapshot: the queue's tables grow meanwhile. */
+/**
+ * Adds to jobs that are behind which key or label has most of the work, and who holds an old snapshot, under which the queue's
+ * tables grow.
+ */
 async function explainBehind(
   reader: JobsReader,
   { found, keys, now }: { found: readonly Found[]; keys: readonly BlockedKey[]; now: Date },
@@ -272,7 +277,7 @@ async function explainBehind(
   for (const one of behind) {
     const [name = ''] = one.jobs
     const { groups, looked, isCut } = await groupWaitingWork(reader, { name, isDue: true })
-    // What waits for a blocked key is none of it.
+    // Work of a blocked key does not count.
     const isFree = keys.every((key) => key.name !== name)
     const main = isFree && groups.find(({ by, count }) => by !== 'field' && 2 * count > looked)
     const percent = main && Math.floor((100 * main.count) / looked)
@@ -283,15 +288,18 @@ async function explainBehind(
 }
 
 export interface JobHealth {
-  /** What keeps jobs from being done: `database`, `noWorker`, `silent` and `late`. Empty when all is well. */
+  /** The problems that keep jobs from running: `database`, `noWorker`, `silent` and `late`. Empty if there are none. */
   problems: Problem[]
-  /** Jobs whose schedules somebody has paused, which is no problem. */
+  /** Jobs with a paused schedule, which is no problem. */
   paused: string[]
-  /** Jobs whose queues somebody has paused, which is no problem either. */
+  /** Jobs with a paused queue, which is no problem either. */
   pausedQueues: string[]
 }
 
-/** Finds what keeps the jobs of the catalogue from being done, by few bounded statements: a monitor may ask every few seconds. */
+/**
+ * Finds the problems that keep the jobs of the catalogue from running, with few bounded statements: a monitor may call it every
+ * few seconds.
+ */
 export async function getJobHealth(
   reader: JobsReader,
   catalogue: readonly Job[],

@@ -7,32 +7,32 @@ import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import { IN_PLACE, LATER, READY, SUSPECT } from '../queue/waitingSql.ts'
 import type { BlockedKey } from './findBlockers.ts'
 
-/** Work of a job that is due and waits. */
+/** Due work of a job that waits. */
 export interface Backlog {
   name: string
   /** All of it. `isCut`: there is more; counting stops at 100,000 over all jobs. */
   due: number
   isCut: boolean
-  /** What is not of a blocked key. `isReadyCut`: there is more. */
+  /** Work without a blocked key. `isReadyCut`: there is more. */
   ready: number
   isReadyCut: boolean
-  /** How long the oldest that is ready has been due; 0 where nothing is ready. */
+  /** How long the oldest ready work has been due. 0 if none is ready. */
   oldestMs: number
-  /** How many of the job's runs start per second now: of the last five minutes, or as many as those under way end as usual. */
+  /** Starts of the job per second: the rate of the last five minutes, or the usual rate at which runs under way end. */
   perSecond: number
-  /** How long what is ready takes at this rate, or longer when `isReadyCut`; null: none starts. */
+  /** Time until the ready work has started at this rate, or longer if `isReadyCut`. Null if none starts. */
   caughtUpInMs: number | null
-  /** How many runs are under way, and the first that started; ISO 8601 in UTC. */
+  /** Runs under way, and the start of the first; ISO 8601 in UTC. */
   running: number
   oldestRunId: string | null
   oldestStartedAt: string | null
 }
 
-/** Pieces to count over all jobs. Each job gets an equal part. */
+/** Maximum of pieces to count over all jobs. Each job gets an equal part. */
 const MAX_COUNTED = 100_000
-/** Where keys are blocked: so much work is looked through that has no place yet, has lost workers, or has no key. */
+/** If keys are blocked: the maximum of work without a place, with losses, or without a key that is read. */
 const MAX_LOOKED = 10_000
-/** Starts that are read, and of which time. Fewer seconds are no rate. */
+/** Maximum of starts to read, and their period. A shorter period gives no rate. */
 const MAX_STARTS = 1_000
 const RATE_SECONDS = 300
 const MIN_SECONDS = 10
@@ -41,13 +41,13 @@ const LONG_MS = 60_000
 const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
 
 const IS_FREE = `work."key" is null or (job.name, work."key") not in (select name, key from blocked)`
-/** Of the first work in a part what is free to start. */
+/** The startable work among the first work of a part. */
 const firstOf = (part: string, order: string, isFree = IS_FREE) => `(
   select work."dueAt" from (
     select "key", "dueAt" from "JobWork" work where work."name" = job.name and ${part} order by ${order} limit ${MAX_LOOKED}
   ) work where ${isFree}
 )`
-/** Ready work before, between or behind blocked keys: no work of these is read, however much it is. */
+/** Ready work before, between and behind blocked keys. It never reads work of these keys, which may be much. */
 const besides = (where: string, ofGap: string) => `
   select work."dueAt" from gap cross join lateral (
     select "dueAt" from "JobWork" work where work."name" = job.name and work."key" is not null and ${READY} and ${where}
@@ -79,7 +79,7 @@ export const BACKLOG_SQL = `
   select job.name, least(waiting.count, budget.most)::int as "due", waiting.count > budget.most as "isCut",
          least(ready.count, budget.most)::int as "ready", ready.count > budget.most as "isReadyCut",
          greatest(0, coalesce(${secondsSince('ready."oldestAt"')} * 1000, 0)) as "oldestMs",
-         -- One start is no rate. Of long runs few start in five minutes: as many start as end.
+         -- A single start gives no rate. Long runs start rarely in five minutes: as many start as end.
          greatest(case when started.count < 2 or usual."meanMs" >= ${LONG_MS} then started.count / ${RATE_SECONDS} else started.count / greatest(${MIN_SECONDS}, started."seconds") end,
            ends.rate, allowed.rate, 0) as "perSecond",
          under.count as "running", under."runId" as "oldestRunId", under."startedAt" as "oldestStartedAt"
@@ -106,7 +106,7 @@ export const BACKLOG_SQL = `
   ) under
   cross join lateral (select under.young * 1000 / nullif(usual."meanMs", 0) as rate) ends
   left join lateral (
-    -- A rate limit that holds the job up lets work start at its own rate.
+    -- A rate limit that delays the job lets work start at its own rate.
     select rule."rateLimit" * 1000.0 / rule."ratePerMs" as rate from "JobLimit" rule join "JobThrottle" throttle on throttle."name" = job.name
     where rule."name" = 'job:' || job.name and throttle."freeAt" > now() and rule."rateBy" is distinct from 'key'
   ) allowed on true

@@ -1,5 +1,5 @@
 /**
- * What can be wrong with the jobs. The runbook has the threshold of each kind, and what to do.
+ * The kinds of problems. The runbook has the threshold of each kind, and the remedy.
  *   database          The database refuses writes, or nearly all its connections are used.
  *   noWorker          No worker lives; or none takes or schedules a job that waits for one.
  *   silent            A worker lives and gives no sign of life, or does not end a run after its time-out.
@@ -8,11 +8,11 @@
  *   endedWorkers      Workers have ended while they had runs, several of them with the same piece of work.
  *   failing           Too many runs of a job fail, or too much of its work expires before it starts.
  *   deadLetters       Work was given up.
- *   inDoubt           Work waits for somebody to say whether an effect has happened that must not happen twice.
- *   blocked           A run waits for somebody to approve what its guard has blocked.
- *   paused            Work waits for a queue, a key or a limit that somebody has paused, or that waits for a service.
+ *   inDoubt           Work waits for a person to answer whether an effect has happened that must not happen twice.
+ *   blocked           A run waits for a person to approve what its guard has blocked.
+ *   paused            Work waits for a paused queue, key or limit, or for a service.
  *   keyBlocked        Work of a key waits behind a dead letter: `fifo`.
- *   lockWait          Sessions of the database wait for a lock of another.
+ *   lockWait          Sessions of the database wait for a lock of another session.
  *   backlog           Work could start, and workers need an hour or more for it.
  *   schedulesRefused  Keyed schedules are paused, since their job's schema refuses their payloads.
  */
@@ -35,46 +35,46 @@ export const PROBLEM_KINDS = [
 ] as const
 export type ProblemKind = (typeof PROBLEM_KINDS)[number]
 
-/** What it means at this moment, the worst first: nothing can run, work is lost, work waits and does not start, or it is over. */
+/** The effect at this moment, the worst first: nothing can run, work is lost, work waits and does not start, or it is over. */
 export const PROBLEM_STAGES = ['stopped', 'losing', 'waiting', 'over'] as const
 export type ProblemStage = (typeof PROBLEM_STAGES)[number]
 
-/** Something that is wrong, with one cause. */
+/** A problem with one cause. */
 export interface Problem {
   kind: ProblemKind
   stage: ProblemStage
-  /** The jobs that it is about, the most affected first. Empty: all jobs, or none in particular. */
+  /** The affected jobs, the most affected first. Empty if it affects all jobs, or no job in particular. */
   jobs: readonly string[]
-  /** What is wrong, as of now. It has no payload, no error message, and nothing that people wrote. */
+  /** A sentence about the problem at this moment. It contains no payload, no error message, and no texts of people. */
   text: string
-  /** What to know, or to do. Null: nothing. */
+  /** Further facts, or the remedy. Null if there are none. */
   note: string | null
-  /** ISO 8601 in UTC; null where nobody knows. */
+  /** ISO 8601 in UTC. Null if unknown. */
   since: string | null
-  /** When it last happened, of what does not go on all the time. */
+  /** The last occurrence, of a problem that is not continuous. */
   lastAt?: string
-  /** What to look at. Absent where it is about none. */
+  /** The run, worker or key to look at. Absent if there is none. */
   runId?: string
   workId?: string
   workerId?: string
   key?: string
   limit?: string
-  /** The error code that most failures have. */
+  /** The most frequent error code. */
   code?: string
-  /** How many runs, pieces of work, workers or sessions it is about. `isCut`: there are more. */
+  /** The number of affected runs, pieces of work, workers or sessions. `isCut`: there are more. */
   count: number
   isCut: boolean
-  /** Jobs are not done for it: `GET /health/jobs` fails. */
+  /** Jobs do not run because of it: `GET /health/jobs` fails. */
   isUnhealthy?: true
 }
 
-/** A problem with what decides its place in the list. */
+/** A problem with the facts that decide its position in the list. */
 export interface Found extends Problem {
-  /** How many jobs it affects: below 1 for keys and single pieces, Infinity for all jobs. */
+  /** The number of affected jobs: below 1 for keys and single pieces, Infinity for all jobs. */
   reach: number
-  /** Which part of what these jobs did in the last 15 minutes it affects, from 0 to 1. */
+  /** The affected share of these jobs' work of the last 15 minutes, from 0 to 1. */
   share: number
-  /** The error codes by which it shows, with how many dead letters of a job these account for. */
+  /** The error codes that it causes, with the number of dead letters of a job that they explain. */
   causes?: readonly { name: string; code: string; letters: number }[]
 }
 
@@ -91,5 +91,5 @@ export function inOrder(found: readonly Found[]): Problem[] {
     .map(({ reach: _reach, share: _share, causes: _causes, ...problem }) => problem)
 }
 
-/** Infinity minus Infinity is no number. */
+/** Infinity minus Infinity is NaN. */
 const compare = (one: number, other: number) => (one === other ? 0 : one < other ? -1 : 1)

@@ -5,25 +5,23 @@ import type { Connection } from '../database/database.ts'
 export interface Announcer {
   run(run: { id: string; name: string }): void
   tick(name: string): void
-  /** Sends what has not been announced yet. */
+  /** Sends the pending announcements. */
   stop(): Promise<void>
 }
 
-/** At most one announcement in this time, however many runs there are. */
+/** At most one announcement in this time, for any number of runs. */
 const INTERVAL_MS = 250
 const MAX_IDS = 100
-/** PostgreSQL takes fewer than 8,000 bytes in a notification. */
+/** PostgreSQL accepts fewer than 8,000 bytes in a notification. */
 const MAX_BYTES = 7_999
 
-/**
- * Announces what has changed to whoever listens. It does so outside the transactions of the work: see channels.ts.
- */
+/** Announces changes to all listeners, outside the transactions of the work: see channels.ts. */
 export function createAnnouncer(database: Connection, log: Logger): Announcer {
   let pending = empty()
   let timer: NodeJS.Timeout | undefined
   let saying: Promise<void> = Promise.resolve()
 
-  /** Sends one statement after another, even when one hangs behind somebody else's lock. */
+  /** Sends one statement after another, even if one hangs behind another session's lock. */
   function later(): void {
     timer ??= setTimeout(() => {
       saying = say().finally(() => {
@@ -64,7 +62,7 @@ export function createAnnouncer(database: Connection, log: Logger): Announcer {
     async stop() {
       clearTimeout(timer)
       await saying
-      // Changes that came meanwhile have set the timer again.
+      // Changes during the statement have set the timer again.
       clearTimeout(timer)
       await say()
     },

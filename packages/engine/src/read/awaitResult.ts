@@ -10,10 +10,10 @@ import { STATE_OF_WORK_SQL, type StateOfWork } from './getWork.ts'
 import type { JobsReader } from './reader.ts'
 
 /**
- * What became of a piece of work. `runId` is its last run; null when no run of it is kept.
+ * The outcome of a piece of work. `runId` is its last run; null if no run of it is kept.
  *   success    `result` is null for a job without one.
- *   failed     The queue gave it up after its last attempt.
- *   cancelled  Somebody cancelled it.
+ *   failed     It was given up after its last attempt.
+ *   cancelled  A person or program cancelled it.
  *   expired    It did not start or end in time.
  *   gone       It is unknown: discarded, pruned, or never committed.
  *   pending    It waits, runs, or will be retried.
@@ -27,9 +27,9 @@ export type WorkResult<Result> =
   | { kind: 'pending' }
 
 export interface AwaitResultOptions {
-  /** How long to wait for its end, in milliseconds; 0 looks once, Infinity waits as long as it takes. Default 30,000. */
+  /** Maximum wait for its end, in milliseconds; 0 looks once, Infinity has no limit. Default 30,000. */
   timeoutMs?: number
-  /** Ends the waiting: it rejects with the signal's reason. */
+  /** Ends the wait: it then rejects with the signal's reason. */
   signal?: AbortSignal
 }
 
@@ -37,18 +37,18 @@ export interface AwaitResultOptions {
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 1_000
 
-/** A statement that PostgreSQL does not take, or to whom it does not answer, will be the same at the next look. */
+/** An error of syntax, access or the database's name would be the same at the next look. */
 const REFUSED = /^(?:42|3D|3F|28)/
 
-/** How much longer than its caller's time a look may take: the connection may have lost its other end. */
+/** Time beyond the caller's maximum that a look may take: the connection may have lost its other end. */
 const LAST_LOOK_MS = 5_000
 
 /**
- * Waits until a piece of work has ended, and returns what became of it. It asks the database, with pauses of up to a
- * second: workers send no notification of results. While the database does not answer it goes on asking, until its time is
- * over or `isOpen` says that the reader is closed. It waits at most 5 s longer for an answer.
- * @throws JobError `result_invalid` when this version's schema refuses the stored result
- * @throws the error of the last look, when that failed
+ * Waits until a piece of work has ended, and returns its outcome. It queries the database, with pauses of up to a second:
+ * workers send no notification of results. If the database does not answer, it tries again until its time is over or `isOpen`
+ * reports that the reader is closed. It waits at most 5 s longer for an answer.
+ * @throws JobError `result_invalid` if this version's schema refuses the stored result
+ * @throws the error of the last look, if that failed
  */
 export async function awaitResult<J extends Job>(
   { reader, isOpen }: { reader: JobsReader; isOpen: () => boolean },
@@ -74,7 +74,7 @@ export async function awaitResult<J extends Job>(
   }
 }
 
-/** @throws UnansweredError when there is no answer in time, or the signal's reason */
+/** @throws UnansweredError if there is no answer in time, or the signal's reason */
 async function answerWithin<Answer>(
   answer: Promise<Answer>,
   timeoutMs: number,
@@ -85,7 +85,7 @@ async function answerWithin<Answer>(
   throw new UnansweredError()
 }
 
-/** What can be told of the work now: its result, its failure, or that nothing is known of it any more. */
+/** The current outcome of the work: its result, its failure, or that it is unknown. */
 async function findResult(
   reader: JobsReader,
   job: Job,

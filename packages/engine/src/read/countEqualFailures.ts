@@ -2,22 +2,22 @@ import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { thrownOf } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** Runs of one job that failed alike, including the one in question. */
+/** Runs of one job with the same failure, including the given run. */
 export interface EqualFailures {
   count: number
-  /** When the first of them started, as ISO 8601 in UTC. */
+  /** The start of the first of them, as ISO 8601 in UTC. */
   since: string
   /** Whether there may be more. */
   isCut: boolean
 }
 
-/** PostgreSQL adds it: a day beyond the year 9999, as JavaScript writes it, is none to PostgreSQL. */
+/** PostgreSQL adds it, since it cannot read JavaScript's format of a day beyond the year 9999. */
 const DAY = `interval '24 hours'`
 const MAX_LOOKED_AT = 2_000
 
 /**
- * Counts how often a job failed alike in the day before and the day after a run: with the same code, class and first frame.
- * It reads only the last failures of that time. Null when the run has not failed.
+ * Counts the same failures of a job in the day before and the day after a run: with the same code, class and first frame. It
+ * reads only the last failures of that time. Null if the run has not failed.
  */
 export async function countEqualFailures(
   reader: JobsReader,

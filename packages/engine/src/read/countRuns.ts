@@ -3,19 +3,19 @@ import type { JobsReader } from './reader.ts'
 import { isOutcomeCode, NOT_STARTED } from '../job/runOutcome.ts'
 
 /**
- * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, it
+ * Error codes that do not concern the job: a person cancelled the run, its guard blocked it, its worker gave it back, it
  * expired, or a service has refused more for now.
  */
 export const NEUTRAL_CODES = [
   ...['cancelled', 'guard_blocked', 'drained', 'expired', 'rate_limited'],
 ] as const
 
-/** When a run started: by its worker's clock, but no later than the database knew of it. */
+/** The start of a run: by its worker's clock, but not later than its row. */
 export const STARTED_AT = `least("startedAt", "createdAt")`
-/** When it ended, likewise. */
+/** The end of a run, corrected in the same way. */
 export const ENDED_AT = `case when isfinite("startedAt") then "endedAt" - greatest("startedAt" - "createdAt", interval '0') else "endedAt" end`
 
-/** Runs that neither succeeded nor failed, as their pages say: cancelled, blocked by their guard, expired, or given back. */
+/** Runs that neither succeeded nor failed: cancelled, blocked by their guard, expired, or given back. */
 const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.filter(isOutcomeCode)
   .map((code) => `'${code}'`)
   .join(', ')})`
@@ -28,26 +28,25 @@ const BY_OUTCOME = `
   ${counted(`"status" = 'running'`)} as "running"`
 
 /**
- * Whether a run ended before its handler began, since its work had expired or was replaced: a moment later, which says nothing
- * of how long runs take.
+ * Whether a run ended before its handler began, since its work had expired or was replaced. Its duration is not that of a run.
  */
 const NEVER_RAN = `("errorCode" = 'expired' and "details" #>> '{error,message}' like '${NOT_STARTED}%') is true`
 
-/** How many runs of a job started within a span of time, by outcome. */
+/** The number of a job's runs that started within a span of time, by outcome. */
 export interface SpanOfRuns {
   name: string
-  /** When the span began, as ISO 8601 in UTC. */
+  /** The start of the span, as ISO 8601 in UTC. */
   from: string
   success: number
   failed: number
   /** Cancelled, blocked by their guard, expired, or given back by their worker. */
   stopped: number
   running: number
-  /** Those of the stopped that were not started in time. */
+  /** The stopped runs that were not started in time. */
   expired: number
 }
 
-/** Counts runs in the spans that begin at the given instants. A row for each job and span with runs. */
+/** Counts runs in the spans that begin at the given instants. Returns a row for each job and span with runs. */
 export async function countRuns(
   reader: JobsReader,
   starts: readonly Date[],
@@ -65,9 +64,9 @@ export async function countRuns(
   })
 }
 
-/** Between instants that somebody has written by hand there may be no time that a number holds. */
+/** Between instants that a person has written, the duration may exceed any number. */
 export const IS_FINITE = `isfinite("startedAt") and isfinite(coalesce("endedAt", "startedAt"))`
-/** How long a run took, where that is so. */
+/** The duration of a run, if both instants are finite. */
 export const MS = `extract(epoch from "endedAt" - "startedAt") * 1000`
 
 /** A job's runs of an hour. */
@@ -82,7 +81,7 @@ export interface HourOfRuns {
   running: number
 }
 
-/** Counts a job's runs by hours of UTC, the oldest first, without dry runs. With many runs it counts only the latest. */
+/** Counts a job's runs by hours of UTC, the oldest first, without dry runs. If there are many, it counts only the latest. */
 export async function tallyRunsByHour(
   reader: JobsReader,
   { name, from, maxRuns }: { name: string; from: Date; maxRuns: number },
@@ -101,7 +100,7 @@ export async function tallyRunsByHour(
   })
 }
 
-/** When the oldest run of a job started, as ISO 8601 in UTC; null when there is none. */
+/** The start of a job's oldest run, as ISO 8601 in UTC. Null if there is none. */
 export async function findOldestStart(reader: JobsReader, name: string): Promise<string | null> {
   const [oldest] = await reader.rows<{ at: string }>({
     text: `select "startedAt" as "at" from "JobRun" where ${OF_JOB} order by "name" desc, "startedAt", "id" limit 1`,
@@ -113,11 +112,11 @@ export async function findOldestStart(reader: JobsReader, name: string): Promise
 export interface UsualDuration {
   p50Ms: number | null
   p95Ms: number | null
-  /** How many runs were measured. */
+  /** The number of measured runs. */
   runs: number
 }
 
-/** Measures the last 1,000 ended runs of a job, without dry runs and what never ran. */
+/** Measures the last 1,000 ended runs of a job, without dry runs and runs that never started. */
 export async function measureDuration(reader: JobsReader, name: string): Promise<UsualDuration> {
   const [duration] = await reader.rows<UsualDuration>({
     text: `select (percentile_cont(0.5) within group (order by ${MS}))::float8 as "p50Ms",

@@ -1,20 +1,20 @@
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** The database server has few connections left for whoever is no superuser. */
+/** The database server has few connections left for ordinary roles. */
 export interface FewConnections {
   used: number
-  /** How many there may be, without those that it reserves. */
+  /** The maximum of connections, without reserved ones. */
   most: number
-  /** Whose most of them are, by the name of the application; of the engine all together. The most first. */
+  /** The largest users, by the name of the application; the engine's connections together. The most first. */
   by: { name: string; count: number }[]
 }
 
-/** Few are left once this share is used. */
+/** Few are left if this share is used. */
 const MANY_CONNECTIONS = 0.9
 const MAX_NAMES = 3
 
-/** Finds whether at least this share of the connections is used; null also where this role may not see whose they are. */
+/** Finds whether at least this share of the connections is used. Null also if this role may not see the users. */
 export async function findFewConnections(
   reader: JobsReader,
   share: number = MANY_CONNECTIONS,
@@ -40,7 +40,9 @@ export async function findFewConnections(
   return found ?? null
 }
 
-/** Says `97 of 100 connections of the database are used, most by roundsman (42), shop api (31), sessions without a name (5)`. */
+/**
+ * Formats `97 of 100 connections of the database are used, most by roundsman (42), shop api (31), sessions without a name (5)`.
+ */
 export function describeConnections({ used, most, by }: FewConnections): string {
   const whose = by.map(
     ({ name, count }) => `${name === '' ? 'sessions without a name' : name} (${count})`,

@@ -1,27 +1,27 @@
 import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 
-/** What the queue still has of a run's work. */
+/** The rest of a run's work in the queue. */
 export interface WorkOfRun {
   /** Whether the queue still has the payload, so that the work can run again. */
   holdsPayload: boolean
   /** Whether it is a dead letter, to be retried or discarded. */
   isDeadLetter: boolean
-  /** When it may be retried, as ISO 8601 in UTC; null when it does not wait. */
+  /** The instant of its next attempt, as ISO 8601 in UTC. Null if it does not wait. */
   nextAt: string | null
   /**
-   * How many workers it has lost, which uses up no retry. From 2 on it runs alone in its process. Null when it neither waits nor
-   * is a dead letter.
+   * The number of workers that it has lost, which costs no retry. From 2 on it runs alone in its process. Null if it neither
+   * waits nor is a dead letter.
    */
   losses: number | null
   /**
-   * When it was enqueued, as ISO 8601 in UTC. For work that is over it is the time in the work's id, in milliseconds by the clock
-   * of whoever enqueued it; null when the engine did not make that id.
+   * The instant of its enqueueing, as ISO 8601 in UTC. For ended work it is the time in the work's id, in milliseconds by the
+   * clock of the enqueueing program. Null if another program made that id.
    */
   enqueuedAt: string | null
 }
 
-/** What is left of the work `$2` of job `$1`. What its guard blocked keeps its payload for a day, without being anywhere else. */
+/** The rest of the work `$2` of job `$1`. Blocked work keeps its payload for a day, although no table lists the work. */
 const FIND_WORK_OF_RUN_SQL = `
   select letter."id" is not null as "isDeadLetter", work."dueAt" as "nextAt",
          coalesce(work."losses", letter."losses") as "losses",

@@ -2,23 +2,26 @@ import { expectReader } from '../arguments/queries.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** Who keeps PostgreSQL from removing old rows: as long as it may look at them, they stay, and each claim reads past them. */
+/** The holder of an old snapshot: PostgreSQL keeps all rows that it may still see, and each claim reads past them. */
 export interface SnapshotHolder {
-  /** An open transaction, a replication slot (a standby with feedback), or a transaction that was prepared and not finished. */
+  /** An open transaction, a replication slot (a standby with feedback), or an unfinished prepared transaction. */
   kind: 'session' | 'slot' | 'prepared'
   /** The process id of a session, or the name of the others. */
   id: string
   /** The application's name of a session, the owner of a prepared transaction; empty for a slot. */
   who: string
-  /** Such as `idle in transaction`; null where this role may not see it. */
+  /** For example `idle in transaction`. Null if this role may not see it. */
   state: string | null
-  /** Since when its transaction has been open, as ISO 8601 in UTC; null for a slot, and where this role may not see it. */
+  /** The start of its transaction, as ISO 8601 in UTC. Null for a slot, and if this role may not see it. */
   since: string | null
-  /** How many transactions have begun in this server since its snapshot. */
+  /** Transactions that have begun in this server since its snapshot. */
   transactions: number
 }
 
-/** Finds who holds the oldest snapshot; null while nobody holds any. It sees the whole server, as removing old rows does. */
+/**
+ * Finds the holder of the oldest snapshot. Null if there is none. It looks at the whole server, as the removal of old rows
+ * does.
+ */
 export async function getOldestSnapshot(reader: JobsReader): Promise<SnapshotHolder | null> {
   expectReader(reader)
   const [found] = await reader.rows<SnapshotHolder>({
@@ -28,7 +31,7 @@ export async function getOldestSnapshot(reader: JobsReader): Promise<SnapshotHol
         select 'session' as "kind", pid::text as "id", application_name as "who", state as "state", xact_start as "since",
                greatest(age(backend_xid), age(backend_xmin)) as "transactions"
         from pg_stat_activity
-        -- What sends to a standby belongs to no database. Vacuum does not wait for itself.
+        -- Processes that send to a standby belong to no database. Vacuum does not wait for itself.
         where (backend_type = 'walsender' or datname = current_database() and backend_type <> 'autovacuum worker')
           and pid <> pg_backend_pid()
         union all
@@ -44,12 +47,12 @@ export async function getOldestSnapshot(reader: JobsReader): Promise<SnapshotHol
   return found ?? null
 }
 
-/** With fewer transactions since, hardly any old rows can have gathered. */
+/** With fewer transactions since then, there can be few old rows. */
 const MIN_TRANSACTIONS = 1_000
-/** A slot does not say since when: a standby that keeps up is never so far behind. */
+/** A slot has no start time: a standby that keeps up is never this far behind. */
 const MIN_TRANSACTIONS_OF_SLOT = 100_000
 
-/** Whether a snapshot is so old that somebody should look: by default in a transaction open for ten minutes. */
+/** Whether a snapshot is old enough to report: by default its transaction has been open for ten minutes. */
 export function isSnapshotOld(
   { since, transactions }: Pick<SnapshotHolder, 'since' | 'transactions'>,
   now: Date,

@@ -9,25 +9,25 @@ import { DELAYED, DUE_PARTS } from './workOfJobs.ts'
 /** Instants are ISO 8601 in UTC. */
 export interface QueueCounts {
   name: string
-  /** Work that no worker has taken, or that is to be retried. What is due is counted up to MAX_MEASURED, and so is the rest. */
+  /** Work that no worker has taken, or that waits for a retry. Due work is counted up to MAX_MEASURED, and so is the rest. */
   waiting: number
-  /** The part of `waiting` that is not due yet: delayed, or to be retried later. */
+  /** The part of `waiting` that is not due yet: delayed, or waiting for a later retry. */
   delayed: number
   active: number
-  /** Whether more waits than was counted. */
+  /** Whether there is more waiting work than was counted. */
   isWaitingCut: boolean
   /** Counted up to MAX_MEASURED. */
   deadLetters: number
   areDeadLettersCut: boolean
-  /** Since when the longest waiting piece has been due. */
+  /** The instant since which the longest waiting piece has been due. */
   oldestWaitingAt: string | null
-  /** When the queue gave the oldest dead letter up. */
+  /** The instant at which the oldest dead letter was given up. */
   oldestDeadLetterAt: string | null
 }
 
 /** Counting stops here, so that a backlog of millions costs no more. */
 export const MAX_MEASURED = 100_000
-/** Of more priorities, the oldest work of the highest is looked for. */
+/** Maximum of priorities that are searched for the oldest work, the highest first. */
 const MAX_RANKS = 100
 
 /** Counts work of the job with this name in these parts, up to `most` in all. */
@@ -44,8 +44,8 @@ export function countWork(name: string, parts: readonly string[], most: string |
 }
 
 /**
- * Since when work of the job has been due that has waited for longest. Of each priority the first to be taken has, or nearly: it
- * looks at no other, however many wait.
+ * Since when the job's oldest work has been due. For each priority it reads only the first piece in the order of claims, which
+ * is the oldest or nearly so.
  */
 export const oldestDue = (name: string) => {
   const first = (part: string, order: string) => `
@@ -64,7 +64,7 @@ export const oldestDue = (name: string) => {
   )`
 }
 
-/** A row for each name of `$1`. It counts up to `most` of what is due, of what is not, and of the dead letters. */
+/** A row for each name of `$1`. It counts due work, other waiting work and dead letters, each up to `most`. */
 export const measureQueueSql = (most: number) => `
   with active as materialized (
     select run."name", count(*)::int as count, min(run."createdAt") as oldest
@@ -87,7 +87,7 @@ export const measureQueueSql = (most: number) => `
     ) dead
   order by n.place`
 
-/** One more, which tells that there are more. */
+/** One more, which shows that there are more. */
 const MEASURE_SQL = measureQueueSql(MAX_MEASURED + 1)
 
 interface Measured {
@@ -137,7 +137,7 @@ export async function countQueue(
 export type QueueState = (typeof QUEUE_STATES)[number]
 export const QUEUE_STATES = ['ready', 'delayed', 'active', 'deadLetter'] as const
 
-/** How much work of a job is in a state. */
+/** The amount of a job's work in one state. */
 export interface QueueStats {
   name: string
   /** `ready`, `delayed`, `active` or `deadLetter`. */
@@ -145,15 +145,15 @@ export interface QueueStats {
   /** Exact up to 100,000, which also stands for more. */
   count: number
   /**
-   * How many seconds the oldest has been in that state: since it was due, taken, or given up. Null when there is none, and
-   * for delayed work.
+   * Seconds that the oldest has been in that state: since it was due, taken, or given up. Null if there is none, and for
+   * delayed work.
    */
   oldestSeconds: number | null
 }
 
 /**
- * Measures the queue for metrics: a row for each of these jobs and each state, even with a count of 0; also for other
- * jobs of which the queue holds anything. Two bounded statements, on indexes.
+ * Measures the queue for metrics: a row for each of these jobs and each state, even with a count of 0; also for other jobs with
+ * rows in the queue. Two bounded statements, on indexes.
  */
 export async function getQueueStats(
   reader: JobsReader,

@@ -4,7 +4,7 @@ import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 
 /**
- * The state of a piece of work. `waiting`: not started, or to be retried; not before `startAfter`, ISO 8601 in UTC.
+ * The state of a piece of work. `waiting`: not started, or waiting for a retry; not before `startAfter`, ISO 8601 in UTC.
  * `failed`: a dead letter; or given up, cancelled or expired, known as long as its run or the action is kept.
  */
 export type WorkState =
@@ -18,9 +18,9 @@ const wasCancelledWithOthers = (id: string) => `exists (
            )`
 
 /**
- * What is known of the work `$2` of job `$1`, all of it as it was at one moment: what waits has a row, what runs has a claim,
- * what was given up is a dead letter, and of all else its last run or the cancellation tells. `state` is null where nothing
- * does. `runId`, `message` and `result` are of the last run that has a record.
+ * The state of the work `$2` of job `$1` at one moment. Waiting work has a row, running work a claim, given-up work a dead
+ * letter. For all other work, its last run or its cancellation decides; `state` is null if there is neither. `runId`, `message`
+ * and `result` belong to the last run on record.
  */
 export const STATE_OF_WORK_SQL = `
   with held as materialized (
@@ -51,7 +51,7 @@ export const STATE_OF_WORK_SQL = `
 const FIND_WORK_SQL = `
   select "id", "state", "startAfter", "errorCode" from (${STATE_OF_WORK_SQL}) work where "state" is not null`
 
-/** The work that holds the unique key `$2`, or else the last that was given up with it since `$3`. */
+/** The work that holds the unique key `$2`, otherwise the last that was given up with it since `$3`. */
 const FIND_WORK_BY_KEY_SQL = `
   with holder as materialized (
     select "workId" from "JobUnique" where "name" = $1 and "key" = $2
@@ -68,7 +68,7 @@ const FIND_WORK_BY_KEY_SQL = `
   )
   order by "errorCode" nulls first limit 1`
 
-/** Finds a piece of work; null when it is unknown. Completed work is known as long as its run is kept. */
+/** Finds a piece of work. Null if it is unknown. Completed work is known as long as its run is kept. */
 export async function getWork(
   reader: JobsReader,
   job: Pick<Job, 'name'>,
@@ -94,7 +94,7 @@ export async function getManyWork(
 }
 
 /**
- * Finds the work that holds a unique key, or else the last that was given up with it since an instant. Null when there is
+ * Finds the work that holds a unique key, otherwise the last that was given up with it since an instant. Null if there is
  * neither: the work was completed, discarded, or never enqueued.
  */
 export async function getWorkByKey(

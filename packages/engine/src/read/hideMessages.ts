@@ -1,10 +1,10 @@
 import type { ListedJobRun } from './jobRuns.ts'
 
-/** What everybody sees of an error: its stack has frames alone. */
+/** The parts of an error that every user sees. Its stack has only frames. */
 const SEEN = ['code', 'name', 'meaning', 'stack', 'omitted']
 
 /**
- * Removes from a run what needs the right to see payloads, unless `messages`: the error's message, its causes, and log
+ * Removes the parts of a run that need the right to see payloads, unless `messages`: the error's message, its causes, and log
  * lines. It changes the given run.
  */
 export function hideMessages<Run extends Pick<ListedJobRun, 'details'> & { logs?: unknown }>(

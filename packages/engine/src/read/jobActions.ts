@@ -1,7 +1,7 @@
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** What somebody did to a job or a run. */
+/** An action of a person on a job or a run. */
 export interface ListedAction {
   /** ISO 8601 in UTC. */
   at: string
@@ -9,7 +9,7 @@ export interface ListedAction {
   action: string
   actor: string
   reason: string | null
-  /** To how many pieces of the job it was done at once; 1 when it was done to one thing alone. */
+  /** The number of pieces that the act concerned; 1 for a single thing. */
   count: number
 }
 
@@ -19,7 +19,7 @@ const SAID = `"at", ${boundedText('"action"')} as "action", ${boundedText('"acto
 /** One act can have several records of a job, from one transaction. Each names a part of the pieces. */
 const COUNT = `sum(coalesce(cardinality("pieces"), 1))::int`
 
-/** Lists what people did to a run or to its work, alone or with others, the oldest first. */
+/** Lists the actions on a run or its work, also on several pieces at once, the oldest first. */
 export async function listRunActions(
   reader: JobsReader,
   { id, workId }: { id: string; workId: string | null },
@@ -37,13 +37,13 @@ export async function listRunActions(
   })
 }
 
-/** Looks at payloads have places of their own, so that they leave what changed the job in sight: so many among the latest. */
+/** Maximum of looks at payloads in the list. They are counted separately, so that they do not displace changes of the job. */
 const MAX_LOOKS = 3
 const MAX_LATEST = 1_000
 
 /**
- * Lists what people did to a job or to its work, the latest first, and their latest looks at payloads beside `limit` other acts. What
- * was done to schedules with a key is not among them.
+ * Lists the actions on a job or its work, the latest first: `limit` changes, and the latest looks at payloads. Actions on
+ * schedules with a key are not included.
  */
 export async function listJobActions(
   reader: JobsReader,
@@ -67,13 +67,13 @@ export async function listJobActions(
   })
 }
 
-/** What somebody has done before, alone or with others. */
+/** An earlier action on one or several things. */
 export type EarlierAction = Omit<ListedAction, 'count'>
 
-/** Of a job about which people do more than this, what they did before is not looked through. */
+/** Looks only at this many of a job's latest actions. */
 const MAX_LOOKED_AT = 1_000
 
-/** Finds what somebody did last to a job or, with its key, to one of its schedules, of some kinds; null when nobody did. */
+/** Finds the last action of these kinds on a job or, with its key, on one of its schedules. Null if there is none. */
 export async function findLastActionOfJob(
   reader: JobsReader,
   name: string,
@@ -92,8 +92,8 @@ export async function findLastActionOfJob(
 }
 
 /**
- * Finds what somebody did last to any of these runs or pieces of work, of some kinds; null when nobody did. A cancelled or
- * approved run speaks for its work, and what was done to the work for its runs.
+ * Finds the last action of these kinds on any of these runs or pieces of work. Null if there is none. A cancelled or approved
+ * run counts for its work, and an action on the work counts for its runs.
  */
 export async function findLastAction(
   reader: JobsReader,
@@ -110,7 +110,7 @@ export async function findLastAction(
       select ${SAID} from "JobAction"
       where ("workId" = any(array(select id from work)) or "runId" = any(array(select id from run))
           or "pieces" && array(select id from work union all select id from run))
-        -- An approval names the work that it has made as well. A run may have the id of its work.
+        -- An approval also names the work that it has created. A run may have the id of its work.
         and ("action" not in ('cancel', 'approve') or "runId" = any(array(select id from run))
           or "pieces" && array(select id from run))
         and "action" = any($3::text[])
@@ -120,7 +120,7 @@ export async function findLastAction(
   return action ?? null
 }
 
-/** Lists what was done to a schedule that is kept as data, the latest first; also to one that was deleted. */
+/** Lists the actions on a keyed schedule, the latest first; also on a deleted one. */
 export async function listScheduleActions(
   reader: JobsReader,
   { name, key, limit }: { name: string; key: string; limit: number },

@@ -10,7 +10,7 @@ import { codeOfOutcome, hasFailedAs, outcomeOf, type RunOutcome } from '../job/r
 export type RunStatus = (typeof RUN_STATUSES)[number]
 
 export interface ListJobRunsOptions {
-  /** How many runs to return, from 1 to 10,000. */
+  /** Maximum of returned runs, from 1 to 10,000. */
   limit: number
   /** Only runs after this one in the list, which are older. */
   after?: PagePosition | undefined
@@ -18,8 +18,7 @@ export interface ListJobRunsOptions {
   /** `running`, `success` or `failed`. */
   status?: RunStatus | undefined
   /**
-   * Why a run ended as it did: `failed` by its own fault, else `cancelled`, `blocked`, `expired`, `lost` or
-   * `givenBack`.
+   * The reason why a run ended: `failed` by its own fault, otherwise `cancelled`, `blocked`, `expired`, `lost` or `givenBack`.
    */
   outcome?: RunOutcome | undefined
   trigger?: JobTrigger | undefined
@@ -31,37 +30,33 @@ export interface ListJobRunsOptions {
   from?: Date | undefined
   /** Started before this instant. */
   to?: Date | undefined
-  /**
-   * If any run has exactly this label, only runs with it; else runs whose label contains it, in upper or lower case.
-   */
+  /** If any run has exactly this label, only runs with it; otherwise runs whose label contains it, in upper or lower case. */
   label?: string | undefined
   /*
-   * No index holds what follows, nor a part of a label: one call looks through MAX_LOOKED_AT runs for it, and the next
-   * page goes on where it ended.
+   * The following filters, and a part of a label, have no index: one call searches MAX_LOOKED_AT runs, and the next page
+   * continues there.
    */
   /** Only runs whose worker's id begins with this. */
   worker?: string | undefined
-  /** Only runs that took so long or longer; for a run under way, its time so far counts. */
+  /** Only runs with at least this duration; for a run under way, its time so far counts. */
   minDurationMs?: number | undefined
-  /** Only ended runs that took no longer. */
+  /** Only ended runs with at most this duration. */
   maxDurationMs?: number | undefined
   /** Only runs of work with this key; empty: without one. */
   key?: string | undefined
 }
 
-/**
- * How many runs one call looks through for what no index holds: that takes well below a second, even from a disk.
- */
+/** Maximum of runs that one call searches for filters without an index: that takes well below a second, even from a disk. */
 export const MAX_LOOKED_AT = 50_000
 
 /**
- * A run as lists show it, without what only the page of a single run shows, and without what its details hold as well.
+ * A run in a list, without the fields that only the page of a single run shows, and without fields that repeat its details.
  * Instants are ISO 8601 in UTC.
  */
 export interface ListedJobRun {
   id: string
   name: string
-  /** What its work is about, by the job's label function; null without a label. */
+  /** The label of its work. Null if it has none. */
   label: string | null
   status: RunStatus
   outcome: RunOutcome
@@ -70,7 +65,7 @@ export interface ListedJobRun {
   trigger: JobTrigger
   /** 1 for the first delivery. */
   attempt: number
-  /** The instant that the schedule named. */
+  /** The tick's instant, if a schedule started it. */
   scheduledFor: string | null
   startedAt: string
   endedAt: string | null
@@ -80,7 +75,7 @@ export interface ListedJobRun {
   reason: string | null
   workId: string | null
   workerId: string
-  /** The version of the host's product that its worker ran; null when it did not say, or is not on record. */
+  /** The version of the product that its worker ran. Null if not given, or not on record. */
   version: string | null
   progress: unknown
   cancelRequestedAt: string | null
@@ -94,17 +89,17 @@ export interface FoundJobRun extends ListedJobRun {
   batchMarks: unknown
   /** The parts of its payload that the job's `show` names. */
   shown: Shown | null
-  /** When the attempt was due; null when it was due as soon as its work was enqueued. */
+  /** The instant at which the attempt was due. Null if it was due as soon as its work was enqueued. */
   dueAt: string | null
-  /** Its last log lines, and how many came before them; null when none were kept. */
+  /** Its last log lines, and the number of earlier ones. Null if none were kept. */
   logs: unknown
-  /** The key of its work; null where that has none, or the run is from a version that kept none. */
+  /** The key of its work. Null if it has none, or the version of the run stored none. */
   key: string | null
   /** The unique key of its work. */
   uniqueKey: string | null
   /** The run whose handler has enqueued its work. */
   parentId: string | null
-  /** What has enqueued its work, as `enqueuedBy` said. */
+  /** The origin of its work: the text of `enqueuedBy`. */
   enqueuedBy: string | null
   /** The trace in which its work was enqueued: 32 hexadecimal digits. */
   traceId: string | null
@@ -114,16 +109,16 @@ export interface RunAttempt extends Pick<
   ListedJobRun,
   'id' | 'attempt' | 'status' | 'outcome' | 'startedAt' | 'endedAt'
 > {
-  /** Null when it was due as soon as its work was enqueued. */
+  /** Null if it was due as soon as its work was enqueued. */
   dueAt: string | null
   errorCode: string | null
 }
 
 export interface JobRunPage {
   runs: ListedJobRun[]
-  /** Where the next page begins: after the last of these runs, or where the look ended; null when there are no more runs. */
+  /** The start of the next page: after the last of these runs, or at the end of the search. Null if there are no more runs. */
   next: PagePosition | null
-  /** Whether the look ended before the page was full: the next page may hold more. */
+  /** Whether the search ended before the page was full: the next page may have more. */
   isCut: boolean
 }
 
@@ -134,12 +129,12 @@ const MARKS_BYTES = 64 * 1024
 const PROGRESS_BYTES = 1_000
 const SHOWN_BYTES = 32 * 1024
 const LOGS_BYTES = 1024 * 1024
-/** Deeper details are left out: PostgreSQL holds JSON so deep that JavaScript fails to write it. */
+/** Details nested deeper are left out: PostgreSQL can store JSON that is too deep for JavaScript to write. */
 const MAX_DEPTH = 100
 /** Far more attempts than a piece of work usually gets. */
 const MAX_ATTEMPTS = 100
 
-/** A run's progress; null when it is larger than any that a worker writes. */
+/** A run's progress. Null if it is larger than any progress that a worker writes. */
 export const progressOf = (run: string) => boundedJson(`${run}."progress"`, PROGRESS_BYTES)
 
 const textColumn = (name: string) => `${boundedText(`run."${name}"`)} as "${name}"`
@@ -167,8 +162,8 @@ const FOUND_COLUMNS = `
   ${textColumn('enqueuedBy')}, ${textColumn('traceId')}`
 
 /**
- * Lists runs, newest first. A page begins after a run, not at an offset, so that runs which start meanwhile do not shift
- * it, and a late page is as fast as the first.
+ * Lists runs, newest first. A page begins after a run instead of an offset: new runs do not shift it, and a late page is as
+ * fast as the first.
  */
 export async function listJobRuns(
   reader: JobsReader,
@@ -177,7 +172,7 @@ export async function listJobRuns(
   const checked = checkRunQuery(reader, asked)
   const options = { ...checked, isWholeLabel: await isLabel(reader, checked.label) }
   const end = await findLookEnd(reader, options)
-  // One row more than asked for tells whether there is a next page.
+  // One row more than requested shows whether there is a next page.
   const rows = await reader.rows<ListedJobRun>(jobRunsQuery(options, end))
   const runs = rows.slice(0, options.limit).map(withoutDeep)
   const last = rows.length > runs.length ? runs.at(-1) : undefined
@@ -185,7 +180,7 @@ export async function listJobRuns(
   return { runs, next: end, isCut: end !== null }
 }
 
-/** Changes the row instead of copying it: a page has many rows, and nobody else holds them. */
+/** Changes the row instead of copying it: a page has many rows, and no other code holds them. */
 function withoutDeep<Row extends ListedJobRun>(row: Row): Row {
   if (isDeep(row.details)) row.details = { detailsTooDeep: true }
   return row
@@ -214,7 +209,7 @@ export async function runConditions(
 /** The caller's options, and whether `label` is a whole label. */
 type RunsWanted = ListJobRunsOptions & { isWholeLabel?: boolean }
 
-/** Finds the last run that one look reaches; null when it reaches the end, or an index makes a look needless. */
+/** Finds the last run of one search. Null if it reaches the end, or an index makes the search unnecessary. */
 async function findLookEnd(reader: JobsReader, options: RunsWanted): Promise<PagePosition | null> {
   const statement = lookEndQuery(options)
   if (statement === null) return null
@@ -232,7 +227,7 @@ export async function getJobRun(reader: JobsReader, id: string): Promise<FoundJo
   return run ? { ...withoutDeep(run), shown: readShown(run.shown) } : null
 }
 
-/** Lists the other runs of the same piece of work, by attempt. */
+/** Lists the other runs of the same piece of work, in the order of attempts. */
 export async function listOtherAttempts(
   reader: JobsReader,
   { id, workId }: Pick<ListedJobRun, 'id' | 'workId'>,
@@ -248,7 +243,7 @@ export async function listOtherAttempts(
   })
 }
 
-/** Whether a value is deeper than MAX_DEPTH. It does not recurse: the stack may be smaller than the depth. */
+/** Whether a value is nested deeper than MAX_DEPTH. It is not recursive: the stack may be smaller than the depth. */
 function isDeep(value: unknown): boolean {
   if (!isObject(value)) return false
   let level = [value]
@@ -263,7 +258,7 @@ function isDeep(value: unknown): boolean {
 
 const isObject = (value: unknown) => typeof value === 'object' && value !== null
 
-/** The statement of `listJobRuns`, down to where its look ends. Exported so that a test can look at its plan. */
+/** The statement of `listJobRuns`, down to the end of its search. Exported so that a test can check its plan. */
 export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null = null): Statement {
   const values: unknown[] = []
   const parameter = (value: unknown) => `$${values.push(value)}`
@@ -282,7 +277,7 @@ export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null =
   }
 }
 
-/** The statement that finds the last run one look reaches. Null when no look is needed, as for the few runs under way. */
+/** The statement that finds the last run of one search. Null if no search is needed, for example for the few runs under way. */
 export function lookEndQuery(options: RunsWanted): Statement | null {
   const values: unknown[] = []
   const parameter = (value: unknown) => `$${values.push(value)}`
@@ -298,7 +293,7 @@ export function lookEndQuery(options: RunsWanted): Statement | null {
   }
 }
 
-/** The column that the index lists before the time: see equalsInOrder. Null where that is the label's, the work's or none. */
+/** The column before the time in the index: see equalsInOrder. Null if that is the label, the work or none. */
 function listedBy(options: RunsWanted): 'name' | 'errorCode' | null {
   const { name, label, isWholeLabel = false, workId } = options
   if (workId !== undefined || (label !== undefined && isWholeLabel)) return null
@@ -306,7 +301,7 @@ function listedBy(options: RunsWanted): 'name' | 'errorCode' | null {
   return name === undefined ? null : 'name'
 }
 
-/** The one code that all runs wanted have failed with; null without one. */
+/** The single code of all matching failed runs. Null without one. */
 function codeOf({ errorCode, outcome }: RunsWanted): string | null {
   return errorCode ?? (outcome === undefined ? null : codeOfOutcome(outcome))
 }
@@ -326,13 +321,16 @@ type Parameter = (value: unknown) => string
 const comesAfter = (sign: '<' | '>=', { at, id }: PagePosition, parameter: Parameter) =>
   `(run."startedAt", run."id") ${sign} (${parameter(at)}::timestamptz, ${parameter(id)}::uuid)`
 
-/** The time once more, alone: PostgreSQL does not see that two row comparisons bound one span, and would rather read all. */
+/**
+ * The time once more, separately: PostgreSQL does not recognise that two row comparisons bound one span, and would read
+ * everything.
+ */
 const comesBeforeEnd = (end: PagePosition, parameter: Parameter) => [
   comesAfter('>=', end, parameter),
   `run."startedAt" >= ${parameter(end.at)}::timestamptz`,
 ]
 
-/** The conditions that an index serves. */
+/** The conditions with an index. */
 function indexedConditions(options: RunsWanted, parameter: Parameter): string[] {
   const { after, name, status, outcome, trigger, workId, from, to } = options
   const { label, isWholeLabel = false } = options
@@ -359,7 +357,7 @@ function indexedConditions(options: RunsWanted, parameter: Parameter): string[] 
   ].filter((condition) => typeof condition === 'string')
 }
 
-/** The conditions that no index serves. */
+/** The conditions without an index. */
 function lookedConditions(options: RunsWanted, parameter: Parameter): string[] {
   const { label, isWholeLabel = false, worker, minDurationMs, maxDurationMs, key } = options
   const ms = (value: number) => `${parameter(value)}::float8 * interval '1 millisecond'`

@@ -10,26 +10,29 @@ export interface ListedJobTick {
   scheduledFor: string
   outcome: TickOutcome
   reason: string | null
-  /** How many ticks the row stands for. */
+  /** The number of ticks that the row stands for. */
   count: number
-  /** The last of several ticks; else null. */
+  /** The last of several ticks. Null for a single tick. */
   through: string | null
   workId: string | null
   createdAt: string
 }
 
 export interface KeyedTickRow extends ListedJobTick {
-  /** By which version of the schedule it was decided. */
+  /** The version of the schedule that decided it. */
   version: number
 }
 
 export interface KeyedTickPage {
   ticks: KeyedTickRow[]
-  /** Pass it as `before` for the next page; null when there are no more rows. */
+  /** Pass it as `before` for the next page. Null if there are no more rows. */
   next: string | null
 }
 
-/** Lists a schedule's rows of the tick ledger, the newest first; also of one that was deleted. The key of a job's own is empty. */
+/**
+ * Lists a schedule's rows of the tick ledger, the newest first; also of a deleted one. The key of a job's own schedule is
+ * empty.
+ */
 export async function listJobTicks(
   reader: JobsReader,
   {
@@ -39,7 +42,7 @@ export async function listJobTicks(
     before,
   }: { name: string; key?: string; limit: number; before?: string | undefined },
 ): Promise<KeyedTickPage> {
-  // One row more than asked for tells whether there is a next page.
+  // One row more than requested shows whether there is a next page.
   const rows = await reader.rows<KeyedTickRow>({
     text: `
       select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
@@ -82,19 +85,19 @@ export async function listRecentTicks(
   )
 }
 
-/** A tick of a schedule that is kept as data, with the last attempt at the work that it enqueued, if any. */
+/** A tick of a keyed schedule, with the last attempt at the work that it enqueued, if any. */
 export interface RecentKeyedTick extends Omit<RecentTick, 'name'> {
   key: string
-  /** By which version of the schedule it was decided. */
+  /** The version of the schedule that decided it. */
   version: number
-  /** The last of several ticks; else null. */
+  /** The last of several ticks. Null for a single tick. */
   through: string | null
 }
 
 export interface RecentKeyedTicksQuery {
   name: string
   keys: readonly string[]
-  /** How many of each key. */
+  /** Maximum for each key. */
   limit: number
   /** Only ticks before this instant; ISO 8601. */
   before?: string | undefined

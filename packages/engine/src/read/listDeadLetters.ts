@@ -20,25 +20,25 @@ import {
 import { runConditions, type ListJobRunsOptions } from './jobRuns.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 
-/** Work that the queue gave up. It stays there with its error until somebody retries or discards it. */
+/** Work that was given up. It stays with its error until a person or program retries or discards it. */
 export interface DeadLetter {
   /** The id of the work, which each of its runs carries. */
   workId: string
   name: string
   label: string | null
-  /** Its key, by which its job divides its work; empty without one, null where its job has no keys. */
+  /** The key of the work; empty if it has none, null if its job has no keys. */
   key: string | null
-  /** The parts of its payload that the job shows; null without any. */
+  /** The parts of its payload that the job shows. Null if there are none. */
   shown: Shown | null
-  /** How many attempts there were. */
+  /** The number of its attempts. */
   attempts: number
-  /** How many workers have died while they ran it. */
+  /** The number of workers that have died while they ran it. */
   losses: number
   /** Instants are ISO 8601 in UTC. */
   enqueuedAt: string
   failedAt: string
   error: { code: string; message: string }
-  /** Its last run, as long as that is kept. */
+  /** Its last run, if that is still kept. */
   runId: string | null
 }
 
@@ -50,11 +50,11 @@ export interface DeadLetterFilter extends PieceFilter {
 export interface DeadLetterQuery extends DeadLetterFilter {
   /** 1 to 10,000. */
   limit: number
-  /** Only dead letters that failed before this one. */
+  /** The last dead letter of the previous page: the list continues after it. */
   after?: PagePosition | undefined
 }
 
-/** Codes that a call returns at most. */
+/** Maximum of codes that a call returns. */
 const MAX_CODES = 50
 
 /** Lists dead letters, the latest first. */
@@ -83,7 +83,7 @@ export async function listDeadLetters(
 export interface DeadLetterCode {
   code: string
   count: number
-  /** When the first and the last of them failed; ISO 8601 in UTC. */
+  /** The instants of the first and the last failure; ISO 8601 in UTC. */
   firstAt: string
   lastAt: string
   /** Whether there may be more of each code, older ones, and more codes. */
@@ -118,7 +118,7 @@ export async function chooseDeadLetters(
   })
 }
 
-/** Counts the dead letters of which any run matches, whichever attempt it was, from among the latest MAX_LETTERS_LOOKED_AT. */
+/** Counts the dead letters with a matching run, of any attempt, among the latest MAX_LETTERS_LOOKED_AT. */
 export async function countLettersOfRuns(
   reader: JobsReader,
   asked: Omit<ListJobRunsOptions, 'limit' | 'after'>,
@@ -150,7 +150,7 @@ function toValues({ name, errorCode, after, limit, ...about }: DeadLetterQuery):
   return [name ?? null, errorCode ?? null, ...position, ...aboutValues(about)]
 }
 
-/** Finds the job of a dead letter; null when there is none with this id. */
+/** Finds the job of a dead letter. Null if there is none with this id. */
 export async function findDeadLetterName(
   reader: JobsReader,
   workId: string,

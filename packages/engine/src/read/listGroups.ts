@@ -5,39 +5,41 @@ import type { DeadLetterFilter } from './listDeadLetters.ts'
 import { partsAboutSql } from './listWaitingWork.ts'
 import type { JobsReader } from './reader.ts'
 
-/** What the members of a group have in common: the key by which their job divides its work, their label, or a field that it shows. */
+/** The common value of a group: the key of the work, its label, or a field that its job shows. */
 export const GROUPED_BY = ['key', 'label', 'field'] as const
 
 /** Pieces with the same key, the same label, or the same value in a field that their job shows. */
 export interface PieceGroup {
   by: (typeof GROUPED_BY)[number]
-  /** The field that is shown; null: they have the same key or label. */
+  /** The shown field. Null if they have the same key or label. */
   field: string | null
   value: string
   count: number
-  /** When the first of them was enqueued, or given up; ISO 8601 in UTC. Null where not all were looked at, so nobody knows. */
+  /**
+   * The first enqueueing or failure in the group; ISO 8601 in UTC. Null if not all pieces were read, since it is then unknown.
+   */
   oldestAt: string | null
 }
 
 export interface PieceGroups {
-  /** How many were looked at: of waiting work what workers take first, of dead letters the latest. */
+  /** The number of pieces read: of waiting work the first in the order of claims, of dead letters the latest. */
   looked: number
-  /** Whether there are more than these: the groups are only of those looked at. */
+  /** Whether there are more pieces: the groups contain only those read. */
   isCut: boolean
-  /** What they show, 20 fields at most. */
+  /** The fields that they show, 20 at most. */
   fields: string[]
-  /** By key, by label, then by each field; of each the 8 largest. What has no like in that is in none. */
+  /** By key, by label, then by each field; the 8 largest of each. A piece with a unique value is in no group. */
   groups: PieceGroup[]
 }
 
-/** Takes some hundredths of a second, and says who floods a queue as well as more would. */
+/** Maximum of pieces to group: it takes some hundredths of a second, and is enough to find the cause of a flood. */
 export const MAX_GROUPED = 10_000
 const MAX_GROUPS = 8
 const MAX_FIELDS = 20
-/** Longer than any label or value that the engine itself writes. What is longer is in no group. */
+/** Longer than any label or value that the engine writes. A longer value is in no group. */
 const MAX_LENGTH = 1_000
 
-/** Groups what `found` selects: `key`, `label`, `facts` and `at` of one more than are looked at, in their order. */
+/** Groups the result of `found`: `key`, `label`, `facts` and `at`, with one row more than are read, in their order. */
 const groupsSql = (found: string) => `
   with found as materialized (${found}
   ), looked as materialized (
@@ -83,7 +85,7 @@ const GROUP_LETTERS_SQL = groupsSql(`
     where ($1::text is null or letter."name" = $1) and ${isAboutSql('letter', 2)} and ($7::text is null or letter."errorCode" = $7)
     order by letter."failedAt" desc, letter."id" desc limit ${MAX_GROUPED + 1}`)
 
-/** Groups waiting work: all, or with `isDue` what could be taken now. */
+/** Groups waiting work: all of it, or with `isDue` the due work. */
 export async function groupWaitingWork(
   reader: JobsReader,
   filter: PieceFilter & { isDue?: boolean | undefined },

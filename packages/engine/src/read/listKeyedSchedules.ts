@@ -25,13 +25,13 @@ export interface ListedSchedule {
   jitterMs: number
   startsAt: string | null
   endsAt: string | null
-  /** How far its ticks are decided. */
+  /** The instant up to which its ticks are decided. */
   cursor: string
-  /** The instant of its next tick, due or not; null when there is none. */
+  /** The instant of its next tick, due or not. Null if there is none. */
   nextAt: string | null
-  /** Its tick has been due for more than a minute, and nobody has decided it. */
+  /** Its tick has been due for more than a minute, and no worker has decided it. */
   isLate: boolean
-  /** It is paused, since its job's schema has refused the payload three times in a row. It resumes when the schema takes it. */
+  /** It is paused, since its job's schema has refused the payload three times in a row. It resumes when the schema accepts it. */
   isRefused: boolean
   pausedAt: string | null
   pausedBy: string | null
@@ -43,13 +43,13 @@ export interface ListedSchedule {
 export interface ScheduleQuery {
   /** Default: of all jobs. */
   name?: string | undefined
-  /** How the key begins. */
+  /** Only schedules whose key begins with this text. */
   search?: string | undefined
   /** `paused`, `refused` or `late`. Default: any. */
   state?: ScheduleState | undefined
   /** 1 to 10,000. */
   limit: number
-  /** The last one of the page before. */
+  /** The last schedule of the previous page: the list continues after it. */
   after?: { name: string; key: string } | undefined
 }
 
@@ -57,13 +57,13 @@ export type ScheduleState = (typeof SCHEDULE_STATES)[number]
 
 export interface SchedulePage {
   schedules: ListedSchedule[]
-  /** Pass it as `after` for the next page; null when there are no more. */
+  /** Pass it as `after` for the next page. Null if there are no more. */
   next: { name: string; key: string } | null
 }
 
 const IS_REFUSED = `"refusals" >= ${MAX_REFUSALS} and "pausedAt" is not null`
 const SINCE = `"nextAt" + "delayMs" * interval '1 millisecond'`
-/** Which workers that cannot decide it may have postponed by now. */
+/** Late schedules, including those that workers could not decide and have postponed. */
 const IS_LATE = `("dueAt" < now() + interval '${POSTPONED_MS} milliseconds' and ${SINCE} < now() - interval '${GRACE_MS} milliseconds')`
 const COLUMNS = `
   "name", "key", "version", ${boundedText('"cron"')} as "cron", ${boundedText('"timeZone"')} as "timeZone", "missed",
@@ -105,12 +105,12 @@ export async function listKeyedSchedules(
   return { schedules, next: last ? { name: last.name, key: last.key } : null }
 }
 
-/** An interval of the index: the key begins with the text. No text has a greater character than the last of Unicode. */
+/** Keys that begin with the text, as an interval of the index. U+10FFFF is the greatest character. */
 function beginsWith(search: string, add: (value: unknown) => string): string {
   return `"key" >= ${add(search)}::text and "key" <= ${add(`${search}\u{10FFFF}`)}::text`
 }
 
-/** Finds one; null where there is none. */
+/** Finds one. Null if there is none. */
 export async function getKeyedSchedule(
   reader: JobsReader,
   of: { name: string; key: string },
@@ -125,7 +125,7 @@ export async function getKeyedSchedule(
 
 const BEFORE_GRACE = `$1::timestamptz - interval '${GRACE_MS} milliseconds'`
 
-/** Lists for each job the schedule whose tick has been due for longest, if that is longer than the grace. */
+/** Lists for each job the schedule with the oldest due tick, if that is older than the grace. */
 export async function listLateSchedules(
   reader: JobsReader,
   now: Date,
@@ -151,10 +151,10 @@ export async function listLateSchedules(
   })
 }
 
-/** The schedules of a job that are paused since it has refused their payloads. */
+/** The schedules of a job that are paused because its schema has refused their payloads. */
 export interface RefusedSchedules {
   name: string
-  /** The one that has been paused for longest, and since when. */
+  /** The key of the longest pause, and its start. */
   key: string
   since: string
   count: number
@@ -162,7 +162,7 @@ export interface RefusedSchedules {
   isCut: boolean
 }
 
-/** So many are counted of each job. */
+/** Maximum to count for each job. */
 export const MAX_REFUSED = 10_000
 
 export async function listRefusedSchedules(reader: JobsReader): Promise<RefusedSchedules[]> {
@@ -186,7 +186,7 @@ export interface KeyedTickQuery {
   before?: string | undefined
 }
 
-/** Lists a schedule's rows of the ledger, the newest first; also of one that was deleted. */
+/** Lists a schedule's rows of the ledger, the newest first; also of a deleted one. */
 export async function listKeyedTicks(
   reader: JobsReader,
   query: KeyedTickQuery,
@@ -196,7 +196,7 @@ export async function listKeyedTicks(
 
 const MAX_COUNTED = 10_000
 
-/** Counts a job's schedules that are kept as data, up to 10,000. */
+/** Counts a job's keyed schedules, up to 10,000. */
 export async function countKeyedSchedules(
   reader: JobsReader,
   name: string,

@@ -10,35 +10,35 @@ import type { JobsReader } from './reader.ts'
 
 /** One key of a job. */
 export interface ListedKey {
-  /** Empty: work without a key. */
+  /** Empty for work without a key. */
   key: string
   waiting: number
-  /** How many of those that wait are for later. */
+  /** The part of the waiting work that is for later. */
   delayed: number
   running: number
-  /** How many of its runs have started within the last hour, of those looked at. */
+  /** Its runs that started within the last hour, among those read. */
   startedLastHour: number
   deadLetters: number
-  /** When the first of what waits was enqueued; null where nothing does. Instants are ISO 8601 in UTC. */
+  /** The first enqueueing among the waiting work. Null if none waits. Instants are ISO 8601 in UTC. */
   oldestAt: string | null
-  /** How many of its runs may go on at once, as somebody has set; null where nobody has. */
+  /** The maximum of its runs at once that a person has set. Null if not set. */
   perKey: number | null
-  /** Who has set something of it last, and (`setAt`, `reason`) when and why; null where nobody has. */
+  /** The person of the last setting, and (`setAt`, `reason`) when and why. Null if there is none. */
   setBy: string | null
   setAt: string | null
   reason: string | null
   paused: KeyPause | null
-  /** Nothing of it starts before then, since a service has refused more. */
+  /** The end of a service's refusal: none of its work starts before. */
   parkedUntil: string | null
   parkReason: string | null
 }
 
-/** Since when none of its work starts, by whom and why. */
+/** The start of a pause, its person and its reason. */
 export interface KeyPause {
   at: string
   by: string
   reason: string | null
-  /** Null: until somebody resumes it. */
+  /** Null if it lasts until a person resumes it. */
   until: string | null
 }
 
@@ -47,56 +47,52 @@ export interface KeyQuery {
   key?: string | undefined
   /** Default 50, at most 200. */
   limit?: number | undefined
-  /** First what has most `waiting` (default), `running` or `started`, waits for longest (`oldest`), or the least `key`. */
+  /** The order: most `waiting` (default), `running` or `started`, the longest wait (`oldest`), or by `key`. */
   order?: (typeof KEY_SORTS)[number] | undefined
 }
 
 export interface KeyPage {
   keys: ListedKey[]
-  /** How many keys there are, of what was counted. */
+  /** The number of keys among the counted work. */
   total: number
   /**
-   * How many pieces were counted, from what workers take first on. With `isCut` more wait: the true counts may be
-   * higher.
+   * The number of counted pieces, the first in the order of claims. With `isCut` there are more: the true counts may be higher.
    */
   counted: number
   isCut: boolean
-  /**
-   * How many runs of the job have started within the last hour. With `areStartsCut` more have, and only the latest were
-   * looked at.
-   */
+  /** The job's runs that started within the last hour. With `areStartsCut` there were more, and only the latest were read. */
   startedLastHour: number
   areStartsCut: boolean
 }
 
-/** A key with what only its own page shows. */
+/** A key with the facts of its own page. */
 export interface FoundKey extends ListedKey {
-  /** Whether more wait than were counted. */
+  /** Whether there is more waiting work than was counted. */
   isCut: boolean
-  /** Those under way that started first: 20 at most. */
+  /** The runs under way that started first: 20 at most. */
   runs: SlotHolder[]
-  /** Of all keys: see KeyPage. */
+  /** For all keys: see KeyPage. */
   ofAllStarted: number
   areStartsCut: boolean
-  /** The limits that the job's code sets for each key; null where no worker has registered a `partition` of it. */
+  /** The limits in the job's code for each key. Null if no worker has registered a `partition` of it. */
   limit: Pick<ListedLimit, 'perKey' | 'order' | 'rateLimit' | 'ratePerMs' | 'rateBy'> | null
 }
 
-/** Of so many pieces the keys are counted, whatever more wait; and so many keys are read of whom somebody has said something. */
+/** Maximum of waiting pieces whose keys are counted, and of keys with settings to read. */
 const MAX_KEYED_COUNTED = 100_000
-/** Of so many of the latest runs of the job the shares are counted. */
+/** Maximum of the job's latest runs whose shares are counted. */
 const MAX_STARTS = 10_000
 
 const isWanted = (of: string) => `($2::text is null or ${of}."key" = $2)`
 
-/** The first pieces of a part of what waits, in its order, so that what was not counted starts later. */
+/** The first pieces of a part of the waiting work, in its order, so that uncounted pieces start later. */
 const firstOf = (part: string, order: string) => `(
       select work."key", work."enqueuedAt", work."place" is null and work."dueAt" > now() as "isLater"
       from "JobWork" work where work."name" = $1 and work."key" is not null and ${isWanted('work')} and ${part}
       order by ${order} limit ${MAX_KEYED_COUNTED + 1}
     )`
 
-/** The keys of job `$1`, or with `$2` that one, `$3` at most, by the order `$4`. */
+/** The keys of job `$1`, or with `$2` that key, at most `$3`, in the order `$4`. */
 const LIST_KEYS_SQL = `
   with looked as materialized (
     select * from (
@@ -163,7 +159,7 @@ async function readKeys(
   }
 }
 
-/** Lists the keys of a job that have work or have had some within the hour, or of which somebody has said something. */
+/** Lists the keys of a job that have work, had some within the hour, or have settings. */
 export async function listKeys(
   reader: JobsReader,
   job: Pick<Job, 'name'>,
@@ -171,7 +167,7 @@ export async function listKeys(
 ): Promise<KeyPage> {
   const { name, key, limit = 50, order = 'waiting' } = checkKeyQuery(job, query)
   const page = await readKeys(reader, name, key ?? null, limit, order)
-  // A key that somebody asks for has a row even where nothing tells of it.
+  // A requested key has a row even if there is no record of it.
   const keys = key === undefined ? page.keys : page.keys.filter(isTold)
   return { ...page, keys, total: key === undefined ? page.total : keys.length }
 }
@@ -194,7 +190,7 @@ const KEY_RUNS_SQL = `
 const KEY_LIMIT_SQL = `
   select "perKey", "order", "rateLimit", "ratePerMs"::float8 as "ratePerMs", "rateBy" from "JobLimit" where "name" = $1 and "order" is not null`
 
-/** Finds what there is to say of one key, also where nothing tells of it. */
+/** Finds one key, also if there is no record of it. */
 export async function getKey(
   reader: JobsReader,
   job: Pick<Job, 'name'>,

@@ -14,11 +14,11 @@ export interface SlotHolder {
 
 /** A limit over all workers: of one job, or shared. */
 export interface ListedLimit {
-  /** The job whose own it is, or the name of a shared limit. */
+  /** The job, for its own limit, or the name of a shared limit. */
   name: string
-  /** The jobs that share it; null: it is a job's own. */
+  /** The jobs that share it. Null for a job's own limit. */
   jobs: string[] | null
-  /** Runs at once, as the code says, and (`setGlobal`) as somebody has set instead; null: any number. */
+  /** Maximum of runs at once in the code, and (`setGlobal`) the override of a person. Null if there is none. */
   global: number | null
   setGlobal: number | null
   setBy: string | null
@@ -30,10 +30,10 @@ export interface ListedLimit {
   rateLimit: number | null
   ratePerMs: number | null
   rateBy: string | null
-  /** How many runs are under way, and (`runs`) which: the first started first, 20 at most. */
+  /** The number of runs under way, and (`runs`) those that started first, 20 at most. */
   running: number
   runs: SlotHolder[]
-  /** Nothing starts before then, since a service has refused more. */
+  /** The end of a service's refusal: nothing starts before. */
   parkedUntil: string | null
   parkReason: string | null
 }
@@ -69,7 +69,7 @@ const LIST_LIMITS_SQL = `
     or park."until" is not null
   order by one."jobs" is null, 1 limit ${MAX_LIMITS}`
 
-/** Lists the limits that workers have registered or people have set, and jobs that wait for a service, those that jobs share first. */
+/** Lists the limits that workers have registered or people have set, and jobs that wait for a service. Shared ones come first. */
 export async function listLimits(reader: JobsReader): Promise<ListedLimit[]> {
   return await reader.rows<ListedLimit>({ text: LIST_LIMITS_SQL })
 }

@@ -1,30 +1,30 @@
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** Whom sessions of this database have waited for, for seconds, at a lock. Instants are ISO 8601 in UTC. */
+/** A session for which others of this database have waited for seconds, because of a lock. Instants are ISO 8601 in UTC. */
 export interface LockWait {
-  /** Who has waited longest: `pid 4712 (roundsman w1 engine)`. Of a handler's transaction it is the host's own pool. */
+  /** The longest waiting session: `pid 4712 (roundsman w1 engine)`. For a handler's transaction it belongs to the host's pool. */
   waiter: string
-  /** How many sessions wait for this one. */
+  /** The number of sessions that wait for this one. */
   waiters: number
   since: string
-  /** Who does not wait itself, if any: `pid 4711 (psql, idle in transaction)`. */
+  /** The session that does not wait itself, if any: `pid 4711 (psql, idle in transaction)`. */
   holder: string
-  /** Since when its transaction has been open; null where this role may not see it. */
+  /** The start of its transaction. Null if this role may not see it. */
   holderSince: string | null
 }
 
-/** Others wait for so long that a person notices. */
+/** A wait of this length is noticeable for people. */
 const MIN_WAIT = '5 seconds'
 
-/** What a role without pg_read_all_stats may not see of the sessions of others. */
+/** Shown to a role without pg_read_all_stats, which may not see the sessions of others. */
 const UNSEEN = 'only pg_read_all_stats may see what it does'
 
 const nameSql = (pid: string, session: string, about: string) => `
   case ${pid} when 0 then 'a prepared transaction'
   else format('pid %s (%s)', ${pid}, case when ${session}.state is null then '${UNSEEN}' else ${about} end) end`
 
-/** Sessions of this database that have waited for so long, and who holds each up, as `held`. */
+/** Sessions of this database that have waited this long, and the holder for each, as `held`. */
 const heldSql = (minWait: string) => `
       with waiting as materialized (
         select session.pid, session.state, session.application_name, min(lock.waitstart) as "since"
@@ -36,7 +36,7 @@ const heldSql = (minWait: string) => `
         select waiting.*, holder.pid as "holderPid"
         from waiting cross join lateral (
           select blocking.pid from unnest(pg_blocking_pids(waiting.pid)) blocking(pid)
-          -- Somebody in between waits as well: the one at the head of the line is who holds all up.
+          -- A session in the middle of the line waits as well: the one at its head blocks all.
           order by blocking.pid in (select pid from pg_locks where not granted), blocking.pid limit 1
         ) holder
       )`
@@ -48,8 +48,8 @@ const HOLDER = nameSql(
 )
 
 /**
- * Lists who keeps others waiting, the longest wait first: no more than there are connections. Nobody can tell which run a
- * transaction of the host is part of: its handler's statements touch nothing of ours before they end.
+ * Lists the sessions for which others wait, the longest wait first: at most one for each connection. The run of a host's
+ * transaction is unknown: its handler's statements touch none of our tables before their end.
  */
 export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
   return await reader.rows<LockWait>({
@@ -68,17 +68,17 @@ export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
   })
 }
 
-/** A session that waits now for a lock of another, and may be that of a run under way. */
+/** A session that waits for a lock of another, and may belong to a run under way. */
 export interface RunWait extends Omit<LockWait, 'waiters'> {
-  /** Whether it is a session of the process of the run's worker, by its name. Else nobody can tell whose it is. */
+  /** Whether its name shows that it belongs to the process of the run's worker. Otherwise its owner is unknown. */
   isOfWorker: boolean
 }
 
 const MAX_WAITS = 5
 
 /**
- * Lists what a run under way may wait for, its worker's own sessions first: those whose name begins with `roundsman`, host and
- * process, as the engine's own do, and a host's can. Of other names that are none of ours nobody can tell.
+ * Lists possible lock waits of a run under way, those of its worker's sessions first. These have a name that begins with
+ * `roundsman`, host and process, which the engine uses and a host can use. The owner of any other name is unknown.
  */
 export async function listRunWaits(reader: JobsReader, workerId: string): Promise<RunWait[]> {
   const name = `roundsman ${workerId.split(':').slice(0, -1).join(':')}`

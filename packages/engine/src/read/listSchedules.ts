@@ -3,28 +3,28 @@ import { checkNames } from '../arguments/queries.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** How long a due tick may stay undecided, and a run go on beyond its time-out: a worker's restart takes no longer. */
+/** Time that a due tick may stay undecided, and a run may exceed its time-out: a worker's restart takes no longer. */
 export const GRACE_MS = 60_000
 
-/** A schedule as its row in the database has it. Instants are ISO 8601 in UTC. */
+/** A schedule as its row in the database defines it. Instants are ISO 8601 in UTC. */
 export interface ScheduleRow {
   name: string
   cron: string
   timeZone: string
-  /** The last tick that was decided. */
+  /** The last decided tick. */
   cursor: string
   pausedAt: string | null
   pausedBy: string | null
   pauseReason: string | null
-  /** The tick that is decided next, due or not. */
+  /** The next tick to decide, due or not. */
   nextAt: string | null
   /** When a worker last wrote its definition. */
   updatedAt: string
 }
 
 /**
- * Reads the schedules of jobs' definitions, keyed by job name. It leaves out schedules that no worker has written yet, and those whose
- * expression or zone this version cannot read, since a later version or a person has written them.
+ * Reads the schedules of jobs' definitions, keyed by job name. It leaves out schedules that no worker has written yet, and
+ * those with an expression or zone that this version cannot read: a later version or a person has written them.
  */
 export async function listSchedules(
   reader: JobsReader,
@@ -52,13 +52,13 @@ function readRow(row: ScheduleRow): ScheduleRow[] {
 }
 
 export interface ScheduleVerdict {
-  /** The first undecided tick, due or not. Null while paused, and when no more tick comes. */
+  /** The first undecided tick, due or not. Null while paused, and if there are no more ticks. */
   next: Date | null
-  /** How long that tick is overdue, if that is longer than the grace; else null. */
+  /** Time since that tick was due, if that is longer than the grace; otherwise null. */
   lateMs: number | null
 }
 
-/** Judges whether a tick is due and no worker has decided it. A paused schedule is never late, since its ticks are skipped. */
+/** Determines whether a tick is due and undecided. A paused schedule is never late, since its ticks are skipped. */
 export function judgeSchedule({ nextAt, pausedAt }: ScheduleRow, now: Date): ScheduleVerdict {
   if (pausedAt !== null || nextAt === null) return { next: null, lateMs: null }
   const next = new Date(nextAt)
@@ -71,13 +71,13 @@ export interface RescheduledJob {
   name: string
   /** When it was changed, as ISO 8601 in UTC. */
   since: string
-  /** The version that changed it, or its worker where that names none. */
+  /** The version that changed it, or its worker if that has no version. */
   by: string
-  /** Such as `0 8 * * * in UTC, before: 0 7 * * * in UTC`. */
+  /** For example `0 8 * * * in UTC, before: 0 7 * * * in UTC`. */
   change: string
 }
 
-/** Of a job about which people do more at once than this, a change may not be found. */
+/** Maximum of a job's actions to search for a change. */
 const MAX_ACTIONS = 1_000
 
 /** Lists the schedules that were changed since an instant, each with its last change. */

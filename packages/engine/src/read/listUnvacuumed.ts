@@ -3,20 +3,20 @@ import type { JobsReader } from './reader.ts'
 
 /** A table of the queue whose dead rows autovacuum does not remove: it grows, and each worker that starts reads past them. */
 export interface Unvacuumed {
-  /** With its schema, as SQL; null: autovacuum is off for the whole server. */
+  /** The name with its schema, as SQL. Null if autovacuum is off for the whole server. */
   table: string | null
-  /** Whether autovacuum is off. Else it has not come for ten minutes. */
+  /** Whether autovacuum is off. Otherwise it has not come for ten minutes. */
   isOff: boolean
   live: number
   dead: number
 }
 
 const BUSY_TABLES = ['JobWork', 'JobClaim', 'JobUnique', 'JobPayload', 'JobCancel', 'JobRun']
-/** Between two visits of autovacuum, a minute apart, a busy queue leaves more: so it says nothing before ten minutes. */
+/** A busy queue produces more between two visits of autovacuum, a minute apart. So nothing is reported before ten minutes. */
 const MIN_DEAD = 100_000
 const MIN_DEAD_TO_LIVE = 10
 
-/** Finds where autovacuum is off, and what it does not come to. Who keeps it from removing rows says getOldestSnapshot. */
+/** Finds where autovacuum is off or does not come. getOldestSnapshot finds what prevents it from removing rows. */
 export async function listUnvacuumed(reader: JobsReader): Promise<Unvacuumed[]> {
   return await reader.rows<Unvacuumed>({
     text: `
@@ -37,7 +37,7 @@ export async function listUnvacuumed(reader: JobsReader): Promise<Unvacuumed[]> 
   })
 }
 
-/** What is wrong, and what to do about it. */
+/** The problem and its remedy. */
 export function describeUnvacuumed({ table, isOff, live, dead }: Unvacuumed) {
   if (table === null)
     return {

@@ -13,44 +13,50 @@ import {
 import type { PagePosition, JobsReader } from './reader.ts'
 import { DELAYED, DUE_PARTS, GREATEST_PLACE, NAMES_OF_WORK } from './workOfJobs.ts'
 
-/** Work that no worker has taken yet, or that is to be retried. Its payload stays in the database. */
+/** Work that no worker has taken yet, or that waits for a retry. Its payload stays in the database. */
 export interface WaitingWork {
   /** The id of the work, which each of its runs carries. */
   workId: string
   name: string
   label: string | null
-  /** Its key, by which its job divides its work; empty without one, null where its job has no keys. */
+  /** The key of the work; empty if it has none, null if its job has no keys. */
   key: string | null
-  /** No worker takes it before. Instants are ISO 8601 in UTC. */
+  /** No worker takes it before this instant. Instants are ISO 8601 in UTC. */
   startAfter: string
   /** Whether `startAfter` has come. */
   isDue: boolean
   enqueuedAt: string
-  /** How many attempts there were. */
+  /** The number of its attempts. */
   attempts: number
   /** Higher starts sooner. */
   priority: number
   hasUniqueKey: boolean
-  /** No attempt starts after it; null: it never expires. */
+  /** No attempt starts after it. Null if it never expires. */
   expiresAt: string | null
 }
 
 export interface WaitingWorkQuery extends PieceFilter {
   /** 1 to 10,000. */
   limit: number
-  /** Only work after this one. Where a worker has taken that meanwhile, the page begins with what is first by now. */
+  /**
+   * The last work of the previous page: the list continues after it. If a worker has taken it, the page begins with the now
+   * first work.
+   */
   after?: PagePosition | undefined
-  /** Default: `first`, what workers take first. `last`: the other way round, what is due last at the top. */
+  /** Default: `first`, in the order of claims. `last`: reversed, the latest due at the top. */
   order?: 'first' | 'last' | undefined
 }
 
 const LEAST_ID = '00000000-0000-0000-0000-000000000000'
 const GREATEST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
-/** The jobs to look at: `$1`, or all that have waiting work. */
+/** The jobs to read: `$1`, or all with waiting work. */
 const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
 
-/** The first pieces of each part of them that are about `$2` to `$6`, each part in its order, as `work`. `placed`: which of those with a place. */
+/**
+ * The first pieces of each part that match `$2` to `$6`, each part in its order, as `work`. `placed`: a condition for pieces
+ * with a place.
+ */
 export const partsAboutSql = (
   columns: string,
   limit: number,
@@ -71,9 +77,9 @@ const pageSql = (part: string, after: string, order: string) => `(
   )`
 
 /**
- * Lists `$4` pieces of waiting work of job `$1` (null: any) that is about `$5` to `$9` after that with the id `$3`, which
- * was due at `$2` (null: from the first): what workers take first at the top, then the rest as it becomes due. Or all of it the
- * other way round, by the same indexes.
+ * Lists `$4` pieces of waiting work of job `$1` (null: any) that match `$5` to `$9`, after the work with the id `$3`, which was
+ * due at `$2` (null: from the start). First due work in the order of claims, then the rest in the order of due times. Or all of
+ * it reversed, with the same indexes.
  */
 function listSql(order: (typeof WORK_ORDERS)[number]): string {
   const isFirst = order === 'first'
@@ -121,7 +127,7 @@ export const SUM_WAITING_WORK_SQL = `
            ) one
          ) as "count"`
 
-/** The same, of the work that is about `$2` to `$6`. Only a key has an index: for a label all that waits is read once. */
+/** The same for work that matches `$2` to `$6`. Only a key has an index: for a label, all waiting work is read once. */
 export const SUM_LABELLED_WORK_SQL = `
   select least(${MAX_COUNTED + 1}, coalesce(sum(of.count), 0))::int as "count",
          coalesce(array_agg(of."name" order by of."name"), '{}') as "names"
@@ -130,7 +136,7 @@ export const SUM_LABELLED_WORK_SQL = `
     where ${isAboutSql('work', 2)} and ($1::text is null or work."name" = $1::text) group by 1
   ) of`
 
-/** Lists waiting work: what is due, in the order in which workers take it, then the rest, the earliest due first; or turned round. */
+/** Lists waiting work: due work in the order of claims, then the rest, the earliest due first; or reversed. */
 export async function listWaitingWork(
   reader: JobsReader,
   query: WaitingWorkQuery,
@@ -156,7 +162,7 @@ export async function countWaitingWork(reader: JobsReader, filter: PieceFilter):
   return (await sumWaitingWork(reader, filter)).count
 }
 
-/** Counts waiting work up to 100,000, and names the jobs that it is of, also those that have left the catalogue. */
+/** Counts waiting work up to 100,000, and returns its jobs, also those no longer in the catalogue. */
 export async function sumWaitingWork(
   reader: JobsReader,
   filter: PieceFilter,

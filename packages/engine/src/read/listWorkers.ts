@@ -14,9 +14,9 @@ export interface ListedWorker {
   isAlive: boolean
   /** Its last heartbeat; a worker sends one every five seconds. */
   lastSignAt: string
-  /** The version of the host's product that it runs; null when it does not say. */
+  /** The version of the product that it runs. Null if not given. */
   version: string | null
-  /** How many runs of each job it takes at once; null when it does not say. */
+  /** Maximum of runs of each job at once. Null if not given. */
   lanes: unknown
 }
 
@@ -36,10 +36,10 @@ export async function listWorkers(reader: JobsReader): Promise<ListedWorker[]> {
   })
 }
 
-/** Living workers give a sign every five seconds: one that is late says nothing yet. */
+/** Living workers give a sign every five seconds: a single late one is no problem yet. */
 const SILENT_AFTER_MS = 60_000
 
-/** Whether a worker that lives has given no sign for longer than living workers do. */
+/** Whether a living worker has given no sign for longer than usual. */
 export function isWorkerSilent(
   { isAlive, lastSignAt }: Pick<ListedWorker, 'isAlive' | 'lastSignAt'>,
   now: Date,
@@ -47,7 +47,7 @@ export function isWorkerSilent(
   return isAlive && now.getTime() - Date.parse(lastSignAt) > SILENT_AFTER_MS
 }
 
-/** Finds a worker; null when it stopped, or was killed more than a day ago. */
+/** Finds a worker. Null if it stopped, or was killed more than a day ago. */
 export async function findWorker(reader: JobsReader, id: string): Promise<ListedWorker | null> {
   const [worker] = await reader.rows<ListedWorker>({
     text: `select ${WORKER} from "JobWorker" worker where worker."id" = $1`,
@@ -60,11 +60,11 @@ export async function findWorker(reader: JobsReader, id: string): Promise<Listed
 export interface FormerWorker {
   version: string
   startedAt: string
-  /** When it stopped, or gave its last sign. */
+  /** The instant at which it stopped, or its last sign. */
   endedAt: string
 }
 
-/** Finds a former worker; null for one that did not say its version: nothing is kept of it. */
+/** Finds a former worker. Null for one without a version, of which nothing is kept. */
 export async function findFormerWorker(
   reader: JobsReader,
   id: string,
@@ -77,7 +77,7 @@ export async function findFormerWorker(
   return worker ?? null
 }
 
-/** Whether any process lives that can execute work, including `pnpm worker:once` while it runs. */
+/** Whether any process is alive that can execute work, including `pnpm worker:once` while it runs. */
 export async function isAnyWorkerAlive(reader: JobsReader): Promise<boolean> {
   const [found] = await reader.rows<{ isAlive: boolean }>({
     text: `select exists (
@@ -88,8 +88,8 @@ export async function isAnyWorkerAlive(reader: JobsReader): Promise<boolean> {
 }
 
 /**
- * When any worker has last given a sign of life, as ISO 8601 in UTC: by its heartbeat, or as it stopped. Null where none is on
- * record. A worker of a version that does not record that it stopped may have been there later.
+ * The last sign of life of any worker, as ISO 8601 in UTC: its heartbeat or its stop. Null if none is on record. A worker of a
+ * version that does not record its stop may have lived longer.
  */
 export async function findLastSign(reader: JobsReader): Promise<string | null> {
   const [found] = await reader.rows<{ at: string | null }>({
@@ -102,8 +102,8 @@ export async function findLastSign(reader: JobsReader): Promise<string | null> {
 }
 
 /**
- * The version that a worker runs or ran; null where it did not say, or somebody has removed its row. `workerId` is an expression.
- * A run has no version of its own: so it costs a run nothing.
+ * The version that a worker runs or ran. Null if not given, or if its row was removed. `workerId` is an expression. A run
+ * stores no version, so it costs a run nothing.
  */
 export function versionOf(workerId: string): string {
   const of = (table: string) => `(select "version" from ${table} where "id" = ${workerId})`

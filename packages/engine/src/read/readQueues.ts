@@ -4,7 +4,7 @@ import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 import { NAMES_OF_LETTERS, NAMES_OF_WORK } from './workOfJobs.ts'
 
-/** A queue from which no worker takes work until somebody resumes it. */
+/** A paused queue: no worker takes its work until it is resumed. */
 export interface PausedQueue {
   name: string
   /** ISO 8601 in UTC. */
@@ -24,7 +24,7 @@ export async function readPausedQueues(reader: JobsReader): Promise<Map<string, 
   return new Map(rows.map((row) => [row.name, row]))
 }
 
-/** Returns those of these jobs that no living worker takes, so that their work waits. */
+/** Returns those of these jobs that no living worker takes, so their work waits. */
 export async function jobsWithoutWorker(
   reader: JobsReader,
   names: readonly string[],
@@ -44,7 +44,7 @@ export async function jobsWithoutWorker(
   return rows.map(({ name }) => name)
 }
 
-/** The jobs, except `$1`, of which the queue holds anything that is not over, or whose queue is paused. */
+/** The jobs, except `$1`, with unfinished rows in the queue, or with a paused queue. */
 const OTHER_JOBS_SQL = `
   select other.name from (
     ${NAMES_OF_WORK} union ${NAMES_OF_LETTERS} union select "name" from "JobClaim" where "runIds" <> '{}'
@@ -53,8 +53,8 @@ const OTHER_JOBS_SQL = `
   where other.name <> all($1::text[]) order by 1`
 
 /**
- * Returns these jobs, and after them all others of which the queue holds work or dead letters, or whose queue is paused: a
- * job that has left the catalogue leaves its work behind.
+ * Returns these jobs, and after them all others with work or dead letters in the queue, or with a paused queue: a job that has
+ * left the catalogue may have work left.
  */
 export async function withOtherJobs(
   reader: JobsReader,

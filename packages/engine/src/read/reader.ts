@@ -12,9 +12,9 @@ export interface Statement {
   values?: readonly unknown[]
 }
 
-/** The last item of a page, after which the next page begins. Instants alone are not unique, so it has the id too. */
+/** The last item of a page: the next page begins after it. Instants alone are not unique, so it includes the id. */
 export interface PagePosition {
-  /** ISO 8601, or as PostgreSQL writes it, in UTC. */
+  /** ISO 8601, or PostgreSQL's format, in UTC. */
   at: string
   id: string
 }
@@ -26,11 +26,11 @@ export interface JobsReader {
 
 export interface ReaderOptions {
   databaseUrl: string
-  /** The schema in which `migrate` made the tables. Default `roundsman`. */
+  /** The schema with the tables that `migrate` created. Default `roundsman`. */
   schema?: string | undefined
   /** Default: warnings go to standard error. */
   log?: Pick<HostLogger, 'warn'> | undefined
-  /** How many connections it may open; the first opens with the first statement. Default 5. */
+  /** Maximum of its connections; the first opens with the first statement. Default 5. */
   poolSize?: number
   /** PostgreSQL cancels a statement that runs longer. Default 30,000 ms. */
   statementTimeoutMs?: number
@@ -56,7 +56,7 @@ export function openReader(options: ReaderOptions): JobsReader & { close(): Prom
   return { ...readerOf(database), close: () => database.close() }
 }
 
-/** Makes a reader of one of the engine's own connections. */
+/** Creates a reader on one of the engine's own connections. */
 export function readerOf(connection: Pick<Connection, 'query'>): JobsReader {
   return {
     rows: async <Row extends object>({ text, values }: Statement) =>
@@ -64,7 +64,7 @@ export function readerOf(connection: Pick<Connection, 'query'>): JobsReader {
   }
 }
 
-/** Reads within a transaction as its library returns values. */
+/** Reads within a transaction, and returns values as its library does. */
 export function plainReaderOf(tx: Connection): JobsReader {
   return {
     rows: async <Row extends object>({ text, values }: Statement) =>
@@ -72,7 +72,7 @@ export function plainReaderOf(tx: Connection): JobsReader {
   }
 }
 
-/** Makes a reader of a caller's transaction; it sees what that has written. */
+/** Creates a reader in a caller's transaction, which sees its uncommitted changes. */
 export function readerIn(tx: HostTransaction, schema: Schema): JobsReader {
   const connection = asTransaction(tx, schema, 'use client.reader')
   return {
@@ -98,9 +98,9 @@ const types: pg.CustomTypesConfig = {
       : (pg.types.getTypeParser(oid, format) as (text: string) => unknown),
 }
 
-/** Turns '2026-11-24 09:00:00.12+00' into '2026-11-24T09:00:00.120Z'. A Date in between would cost most of the reading. */
+/** Converts '2026-11-24 09:00:00.12+00' to '2026-11-24T09:00:00.120Z'. A Date in between would take most of the reading time. */
 function toIso(text: string): string {
-  // Other texts, as with microseconds or years of five digits, take the slow way.
+  // Other texts, with microseconds or years of five digits, take the slow way.
   if (text.length > 26 || !text.endsWith('+00') || text.charCodeAt(10) !== SPACE) {
     const parse = pg.types.getTypeParser(TIMESTAMPTZ) as (text: string) => Date | number
     return toReadable(Number(parse(text)))
@@ -112,11 +112,11 @@ function toIso(text: string): string {
 const SPACE = 32
 
 /**
- * The nearest instant with a year of four digits, which is what others read. PostgreSQL has years of more digits, years before
- * Christ, and infinities, which somebody may have written by hand.
+ * The nearest instant with a year of four digits, which other programs can read. PostgreSQL has years of more digits, years
+ * before Christ, and infinities, which a person may have written.
  */
 function toReadable(ms: number): string {
-  // JavaScript has no instant beyond the year 275760, though PostgreSQL has.
+  // JavaScript has no instants beyond the year 275760, but PostgreSQL has.
   const known = Number.isNaN(ms) ? LAST_MS : ms
   return new Date(Math.min(Math.max(known, FIRST_MS), LAST_MS)).toISOString()
 }

@@ -12,12 +12,12 @@ export interface RecentRun {
   outcome: RunOutcome
   startedAt: string
   endedAt: string | null
-  /** How many rows a clean-up counted; null for other runs. */
+  /** The number of rows that a clean-up counted. Null for other runs. */
   cleaned: number | null
 }
 
 export interface RecentRunsOptions {
-  /** How many runs of each job. */
+  /** Maximum of runs of each job. */
   limit: number
   /** Only ended runs, without dry runs. Default: false. */
   areEnded?: boolean

@@ -18,17 +18,17 @@ export interface ChildOfRun {
   workId: string
   name: string
   label: string | null
-  /** Its last run; null: it has not started yet. */
+  /** Its last run. Null if it has not started yet. */
   run: LinkedRun | null
-  /** Not started before then; null when it does not wait. */
+  /** It does not start before this instant. Null if it does not wait. */
   startAfter: string | null
 }
 
-/** What a run has come from, what has come from it, and what looks like the same. */
+/** The origin of a run, its successors, and similar runs. */
 export interface RunLinks {
-  /** The run whose handler has enqueued its work. `run` is null when that is no longer kept. */
+  /** The run whose handler has enqueued its work. `run` is null if that is no longer kept. */
   parent: { id: string; run: LinkedRun | null } | null
-  /** A person had that run done again, or approved it. `run` is null when that is no longer kept. */
+  /** The run that a person has run again or approved. `run` is null if that is no longer kept. */
   again: {
     id: string
     run: LinkedRun | null
@@ -36,7 +36,7 @@ export interface RunLinks {
     actor: string
     at: string
   } | null
-  /** What its handler has enqueued and what people had done again, in the order in which it was enqueued. */
+  /** Work that its handler has enqueued, or that people have run again, in the order of enqueueing. */
   children: ChildOfRun[]
   /** Whether there are more children, or may be. */
   areChildrenCut: boolean
@@ -45,12 +45,12 @@ export interface RunLinks {
 }
 
 const MAX_CHILDREN = 20
-/** Attempts at children are looked through up to this, and so is what was enqueued while the run was under way and waits. */
+/** Maximum of attempts at children to search, and of waiting work that was enqueued during the run. */
 const MAX_LOOKED_AT = 10_000
-/** How far apart runs of work that somebody has enqueued twice may start. */
+/** Maximum distance of the starts of runs whose work was enqueued twice. */
 const NEAR = '10 minutes'
 const MAX_LOOKED_AT_NEAR = 200
-/** By how much the clock of whoever makes the ids may be off. */
+/** Maximum difference of the clocks that make ids. */
 const CLOCKS_DIFFER_MS = 60_000
 
 type Run = Pick<
@@ -58,7 +58,7 @@ type Run = Pick<
   'id' | 'name' | 'label' | 'workId' | 'parentId' | 'startedAt' | 'endedAt' | 'dryRun'
 >
 
-/** Reads what a run is linked with, by bounded statements. */
+/** Reads the links of a run, with bounded statements. */
 export async function readRunLinks(reader: JobsReader, run: Run): Promise<RunLinks> {
   const [again, children, sameLabel] = await Promise.all([
     findAgain(reader, run),
@@ -88,7 +88,7 @@ async function findRuns(reader: JobsReader, ids: string[]): Promise<Map<string, 
   return new Map(rows.map((row) => [row.id, row]))
 }
 
-/** Whatever has a person's run as its origin says so in the record of what people did. */
+/** The record of people's actions names the run from which this work originates. */
 const IS_AGAIN = `"runId" is not null and "workId" is not null and "action" in ('run', 'dryRun', 'approve')`
 
 async function findAgain(
@@ -109,8 +109,8 @@ type ChildRow = Omit<ChildOfRun, 'run'> &
   Omit<LinkedRun, 'id'> & { id: string | null; isCut: boolean }
 
 /*
- * Of the attempts at a child the last counts. No index holds what has come from a run
- * and waits for its first: the ids of work begin with when they were made.
+ * The last attempt at a child counts. Waiting work that came from a run has no index: the ids of work begin with the time of
+ * their creation.
  */
 const CHILDREN_SQL = `
   with again as materialized (
@@ -150,7 +150,7 @@ async function listChildren(
   })
   const children = rows
     .slice(0, MAX_CHILDREN)
-    // What somebody has cancelled before it started is nowhere.
+    // Work that was cancelled before its start is in no table.
     .filter(({ id: runId, startAfter }) => runId !== null || startAfter !== null)
     .map(({ workId, startAfter, isCut: _isCut, id: runId, ...run }) => ({
       ...{ workId, name: run.name, label: run.label, startAfter },
@@ -161,7 +161,7 @@ async function listChildren(
 
 const MAX_ID_MS = 2 ** 48 - 1
 
-/** The least id of version 7 that is made at an instant. RFC 9562: it begins with 48 bits of milliseconds. */
+/** The least id of version 7 for an instant. RFC 9562: it begins with 48 bits of milliseconds. */
 function idAt(ms: number): string {
   const digits = Math.max(0, Math.min(ms, MAX_ID_MS)).toString(16).padStart(12, '0')
   return `${digits.slice(0, 8)}-${digits.slice(8)}-0000-0000-000000000000`
@@ -176,7 +176,7 @@ const nearSql = (span: string, order: string) => `(
     order by "startedAt" ${order}, "id" ${order} limit 1
   )`
 
-/** Runs of dry runs are rehearsals, and no second time. */
+/** Dry runs do not count as a second run. */
 async function listSameLabel(
   reader: JobsReader,
   { id, name, label, workId, startedAt, dryRun }: Run,

@@ -10,14 +10,14 @@ export interface LanesInUse {
   workerId: string
   name: string
   count: number
-  /** The run that started first: its id, its label, its start as ISO 8601 in UTC, and its progress. */
+  /** The first started run: its id, its label, its start as ISO 8601 in UTC, and its progress. */
   oldestRunId: string
   oldestLabel: string | null
   oldestStartedAt: string
   progress: unknown
 }
 
-/** How long nearly all of the job's last successful runs took, and on the average; null when none succeeded. */
+/** The duration of nearly all of the job's last successful runs, and their average. Null if none succeeded. */
 export const usualOf = (name: string) => `(
   select percentile_cont(0.95) within group (order by run."ms")::float8 as "ms", avg(run."ms")::float8 as "meanMs"
   from (
@@ -27,7 +27,7 @@ export const usualOf = (name: string) => `(
   ) run
 )`
 
-/** Rows that a call returns at most. */
+/** Maximum of rows that a call returns. */
 const MAX_LISTED = 500
 const MAX_OVERRUNNING = 100
 

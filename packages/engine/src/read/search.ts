@@ -12,16 +12,16 @@ export interface RunMatch {
   startedAt: string
 }
 
-/** Failed runs with the same code, found by the code, by what was thrown and where, or by the error's message. */
+/** Failed runs with the same code, found by the code, the class and frame of the error, or its message. */
 export interface ErrorMatch {
   code: string
-  /** How many runs failed with it, up to 1,000. */
+  /** The number of runs that failed with it, up to 1,000. */
   count: number
   /** Whether there are more. */
   isCut: boolean
-  /** The class of the error of the last that was found, and the first frame; empty when not known. */
+  /** The class and the first frame of the last error found; empty if unknown. */
   thrown: string
-  /** Its message; null for people who may not see messages. */
+  /** Its message. Null for people who may not see messages. */
   message: string | null
   lastAt: string
 }
@@ -40,28 +40,28 @@ export interface Matches {
   errors: ErrorMatch[]
   /** Ids of workers that contain the text. */
   workers: string[]
-  /** Whether there are runs whose labels or errors were not searched for the text within them. */
+  /** Whether the search skipped the labels or errors of some runs. */
   isCut: boolean
 }
 
 /** Matches of each kind. */
 const MAX_MATCHES = 5
-/** How many of the last failed runs are searched for their errors, and how many of a code are counted. */
+/** Maximum of the last failed runs whose errors are searched, and of counted runs with a code. */
 const MAX_FAILED = 1_000
-/** How many of the last runs are searched for labels that contain the text. */
+/** Maximum of the last runs whose labels are searched for the text. */
 const MAX_LABELLED = 10_000
-/** How many runs whose labels begin with the text are read. */
+/** Maximum of runs to read whose labels begin with the text. */
 const MAX_BEGUN = 200
-/** How many of the workers that ended last are searched. */
+/** Maximum of the last ended workers to search. */
 const MAX_FORMER = 1_000
-/** The errors in larger details are not searched. */
+/** Errors in larger details are not searched. */
 const MAX_DETAILS_BYTES = 8_192
 /** A shorter beginning of an id would match too many runs. */
 const MIN_ID_DIGITS = 6
 
 /**
- * Searches runs, labels, errors and workers, ignoring case. Any text will do. Bounded, however many runs there are. Without
- * `messages` nothing is found by the message of an error.
+ * Searches runs, labels, errors and workers, ignoring case. It accepts any text, and is bounded for any number of runs. Without
+ * `messages` it does not search the messages of errors.
  */
 export async function searchRuns(
   reader: JobsReader,
@@ -90,7 +90,7 @@ const FAILED = `
            then ${boundedText(`run."details" #>> '{error,message}'`)} end as message
   from "JobRun" run where run."errorCode" is not null`
 
-/** The codes of the last failed runs that match, and the text itself where any run at all has it as its code. */
+/** The codes of the last failed runs that match, and the text itself if any run has it as its code. */
 const ERRORS_SQL = `
   select ${boundedText('found.code')} as "code", coalesce(found."thrown", '') as "thrown", found."message", found."lastAt", least(of.count, ${MAX_FAILED})::int as "count",
          of.count > ${MAX_FAILED} as "isCut"
@@ -115,7 +115,7 @@ const isMoreThan = (most: number, where: string) =>
 const IS_CUT_SQL = `
   select ${isMoreThan(MAX_FAILED, `run."errorCode" is not null`)} or ${isMoreThan(MAX_LABELLED, 'true')} as "isCut"`
 
-/** Those that have ended come after all that live. */
+/** Ended workers come after all living ones. */
 const WORKERS_SQL = `
   select "id" from (
     select "id", "startedAt", true as "isListed" from "JobWorker"

@@ -3,7 +3,7 @@ import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 import { NAMES_OF_LETTERS, NAMES_OF_SCHEDULES, NAMES_OF_WORK } from './workOfJobs.ts'
 
-/** A key of a job, by which it divides its work or under which it has a schedule. */
+/** A key of a job: of its work or of one of its schedules. */
 export interface KeyMatch {
   name: string
   key: string
@@ -19,11 +19,14 @@ export interface WorkMatch {
 }
 
 export interface WorkMatches {
-  /** Schedules whose key begins with the text, of all, or contains it, of the first 10,000. */
+  /** All schedules whose key begins with the text, and those of the first 10,000 whose key contains it. */
   schedules: KeyMatch[]
-  /** Keys of work that are the text, of all, or contain it, of the first 10,000. */
+  /** Keys of work that equal the text, and those of the first 10,000 that contain it. */
   keys: KeyMatch[]
-  /** By the beginning of the id or by the whole key, of all; or by a part of label or key, of the latest 10,000 of each. */
+  /**
+   * Found by the beginning of the id or the whole key, among all; or by a part of label or key, among the latest 10,000 of
+   * each.
+   */
   work: WorkMatch[]
 }
 
@@ -32,7 +35,7 @@ const MAX_MATCHES = 5
 const MAX_SEARCHED = 10_000
 const MIN_ID_DIGITS = 6
 
-/** Searches schedules, keys, waiting work and dead letters, ignoring case within the first rows. Any text will do. */
+/** Searches schedules, keys, waiting work and dead letters, within the first rows ignoring case. It accepts any text. */
 export async function searchWork(reader: JobsReader, text: string): Promise<WorkMatches> {
   const wanted = storableText(text).trim()
   if (wanted === '') return { schedules: [], keys: [], work: [] }
@@ -49,19 +52,19 @@ export async function searchWork(reader: JobsReader, text: string): Promise<Work
 
 const contains = (column: string) => `strpos(lower(${column}), lower($1::text)) > 0`
 
-/** Of each job those whose key meets the condition, by an index on name and key. */
+/** Rows of each job whose key meets the condition, with an index on name and key. */
 const ofEachJob = (names: string, table: string, condition: string) => `
   select of.* from (${names}) job(name) cross join lateral (
     select "name", "key" from "${table}" one where one."name" = job.name and ${condition} limit ${MAX_MATCHES}
   ) of limit ${MAX_MATCHES}`
-/** Of the first rows those whose key contains the text. */
+/** The first rows whose key contains the text. */
 const within = (table: string) => `
   select "name", "key" from (
     select "name", "key" from "${table}" where "key" <> '' order by "name", "key" limit ${MAX_SEARCHED}
   ) one where ${contains('"key"')} limit ${MAX_MATCHES}`
 const MATCHES = `found order by "key", "name" limit ${MAX_MATCHES}`
 
-/** The keys of schedules are ordered by their bytes: up to `$2`, they begin with `$1`. */
+/** The keys of schedules are in the order of their bytes: up to `$2`, they begin with `$1`. */
 const SCHEDULES_SQL = `
   select "name", "key" from (
     (${ofEachJob(NAMES_OF_SCHEDULES, 'JobSchedule', `one."key" >= $1::text and one."key" <= $2::text`)})
@@ -71,7 +74,7 @@ const SCHEDULES_SQL = `
 const NAMES_OF_KEYED = `select substr("name", 5) from "JobLimit" where "name" like 'job:%' and "order" is not null`
 const IS_KEY = `one."key" = $1::text`
 
-/** Keys that have a row of their own, since somebody set one or a service refused one, and those of what waits. */
+/** Keys with a row, because of a setting or a service's refusal, and keys of waiting work. */
 const KEYS_SQL = `
   select "name", ${boundedText('"key"')} as "key" from (
     (${ofEachJob(NAMES_OF_KEYED, 'JobKey', IS_KEY)}) union (${within('JobKey')})

@@ -8,7 +8,7 @@ import { createListener } from '../database/listener.ts'
 export type { Announcement }
 
 export interface ChangesWatch {
-  /** Whether connections to this database are sessions; false until it is known. */
+  /** Whether connections to this database are sessions. False until it is known. */
   isLasting(): boolean
   close(): Promise<void>
 }
@@ -21,14 +21,11 @@ export interface ChangesWatchOptions {
   log?: Pick<HostLogger, 'warn'> | undefined
   onChange: (announcement: Announcement) => void
   /**
-   * Called when changes may have been missed: after it listens again, and every GAP_MS where it cannot listen at all, as
+   * Called when changes may have been missed: after each reconnect, and every GAP_MS if it cannot listen at all, for example
    * behind a transaction pooler.
    */
   onGap: () => void
-  /**
-   * How often it probes the connection: one that lost its other end is as silent as one on which nothing happens. Default
-   * 10,000 ms.
-   */
+  /** Interval of probes: a connection that lost its other end is as silent as an idle one. Default 10,000 ms. */
   probeMs?: number | undefined
 }
 
@@ -37,8 +34,8 @@ const ANSWER_TIMEOUT_MS = 5_000
 const GAP_MS = 5_000
 
 /**
- * Listens to what workers announce, on a connection of its own, and reconnects until it is closed. Behind a transaction
- * pooler it would hear nothing, without an error: there it calls `onGap` every GAP_MS.
+ * Listens to the announcements of workers, on a separate connection, and reconnects until it is closed. Behind a transaction
+ * pooler it would receive nothing, without an error: there it calls `onGap` every GAP_MS.
  */
 export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   const { databaseUrl: url, onChange, onGap, probeMs = 10_000 } = options
@@ -81,7 +78,7 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   function hear(payload: string): void {
     const announcement = readAnnouncement(payload)
     if (announcement) return onChange(announcement)
-    // Log it once: there may be many.
+    // Log it once, since there may be many.
     if (!hasHeardForeign) log.warn({ channel: own }, 'foreign notification ignored')
     hasHeardForeign = true
   }
@@ -98,8 +95,8 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
 }
 
 /**
- * Reads the payload of a notification; undefined when it is no announcement, since anybody who can connect can notify.
- * PostgreSQL bounds it to 8,000 bytes.
+ * Reads the payload of a notification. Undefined if it is not an announcement, since any program with a connection can notify.
+ * PostgreSQL limits it to 8,000 bytes.
  */
 export function readAnnouncement(payload: string): Announcement | undefined {
   try {

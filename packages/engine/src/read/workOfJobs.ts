@@ -2,8 +2,8 @@ import { GREATEST_RANK, LEAST_RANK } from '../queue/place.ts'
 import { LATER, READY, SUSPECT } from '../queue/waitingSql.ts'
 
 /**
- * The names in an index that begins with the name: one look into it for each name, however many rows have it. `from` and
- * `where` are of the table as `work`.
+ * The names in an index that begins with the name: one index access for each name, for any number of its rows. `from` and
+ * `where` refer to the table as `work`.
  */
 const namesIn = (table: string, where: string) => `
   select name from (
@@ -17,7 +17,7 @@ const namesIn = (table: string, where: string) => `
     select name from found where name is not null
   ) found`
 
-/** The names of jobs with work that waits. */
+/** The names of jobs with waiting work. */
 export const NAMES_OF_WORK = [READY, SUSPECT, LATER]
   .map((part) => namesIn('"JobWork"', part))
   .join(' union ')
@@ -30,13 +30,13 @@ export const NAMES_OF_LETTERS = namesIn('"JobDeadLetter"', 'true')
 export const GREATEST_PLACE = '9223372036854775807'
 
 /**
- * Where much is counted for each of many names: of a range whose ends it does not know PostgreSQL expects few rows, and looks
- * into an index. Else it may read the whole table for each name that has none.
+ * For counts of many names: for a range with unknown ends, PostgreSQL expects few rows, and uses an index. Otherwise it may
+ * read the whole table for each name without work.
  */
 const within = (column: string, least: string | number, greatest: string | number) =>
   `work."${column}" >= (select ${least}) and work."${column}" <= (select ${greatest})`
 
-/** The parts of what is due, and what is delayed. */
+/** The parts of the due and the delayed work. */
 export const DUE_PARTS = [
   `${READY} and ${within('rank', LEAST_RANK, GREATEST_RANK)}`,
   `${SUSPECT} and ${within('place', '0::bigint', GREATEST_PLACE)}`,

@@ -10,11 +10,12 @@ import {
 } from '../queue/queueTables.ts'
 
 /*
- * Our tables, which `migrate` makes in an empty schema. Until 0.3 is published, change them here: that gives the baseline
- * another name, and databases of the baseline before are refused. From then on, each change is a step after the baseline.
+ * The engine's tables, which `migrate` creates in an empty schema. Until 0.3 is published, change them here: that gives the
+ * baseline another name, and databases of the earlier baseline are refused. After that, each change is a step after the
+ * baseline.
  *
- * Write names as elsewhere: `"JobRun"`, and `roundsman."…"` for what is no table or type. uninstallSql removes what this
- * creates by `create table`, `sequence`, `view`, `function` and `type`.
+ * Write names as elsewhere: `"JobRun"`, and `roundsman."…"` for objects that are not tables or types. uninstallSql removes
+ * everything that this creates by `create table`, `sequence`, `view`, `function` and `type`.
  */
 
 const ENUMS_SQL = `
@@ -45,23 +46,23 @@ const RUNS_SQL = `
           "approvedAt" TIMESTAMPTZ(3),
           "approvedBy" TEXT,
           "batchMarks" JSONB,
-          -- What failed is found by its code, which stays null in a run that succeeds.
+          -- Failed runs are found by their code, which is null in a successful run.
           "errorCode" TEXT,
-          -- What the run was about, as its job says it; when the attempt was due, where that was not when its work was
-          -- enqueued; the last lines that it logged; and what it came to, for the program that waits for it.
+          -- The run's label; the instant at which the attempt was due, if that differs from the enqueueing of its work; its
+          -- last log lines; and its result for a waiting program.
           "label" TEXT,
           "shown" JSONB,
           "dueAt" TIMESTAMPTZ(3),
           "logs" JSONB,
           "result" JSONB,
-          -- Where its work has come from, and the key of that; null where it has none. No index of keys: who looks for one goes
-          -- through the job's latest runs.
+          -- The origin of its work, and its unique key; null if it has none. Keys have no index: a search reads the job's
+          -- latest runs.
           "uniqueKey" TEXT,
           "parentId" UUID,
           "enqueuedBy" TEXT,
           "traceId" TEXT,
           "key" TEXT,
-          -- The payload of a blocked run that somebody may approve, in JobPayload.
+          -- The payload of a blocked run that a person may approve, in JobPayload.
           "payloadId" UUID,
 
           CONSTRAINT "JobRun_pkey" PRIMARY KEY ("id") WITH (fillfactor = 100),
@@ -70,38 +71,39 @@ const RUNS_SQL = `
           CONSTRAINT "JobRun_failed_check" CHECK (("status" = 'failed') = ("errorCode" IS NOT NULL))
       );
 
-      -- Ids and starts ascend: PostgreSQL leaves pages full that grow at their end. Lists read these two backwards.
+      -- Ids and starts ascend: PostgreSQL fills pages completely in an index that grows at its end. Lists read these two
+      -- backwards.
       CREATE INDEX "JobRun_startedAt_id_asc_idx" ON "JobRun"("startedAt", "id") WITH (fillfactor = 100);
-      -- With the trigger as its last key: what of a name a trigger never started is known without the table.
+      -- The trigger is the last key: the index alone shows that a trigger never started a name.
       CREATE INDEX "JobRun_name_desc_startedAt_id_trigger_idx" ON "JobRun"("name" DESC, "startedAt", "id", "trigger") WITH (fillfactor = 100);
       CREATE INDEX "JobRun_workId_idx" ON "JobRun"("workId") WITH (fillfactor = 100);
 
-      -- What people narrow the list of runs to, where few of very many runs are like that. The runs that the queue
-      -- delivers and that succeed, which are nearly all, have no entry in any of these and so cost nothing more.
+      -- For filters of the list of runs that match few of very many runs. Successful runs that the queue delivers, nearly all
+      -- runs, have no entry in any of these and so cost nothing more.
       CREATE INDEX "JobRun_startedAt_id_manual_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" IN ('manual', 'cli');
       CREATE INDEX "JobRun_startedAt_id_schedule_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" = 'schedule';
       CREATE INDEX "JobRun_name_trigger_startedAt_id_idx" ON "JobRun"("name", "trigger", "startedAt" DESC, "id" DESC) WHERE "trigger" <> 'queue';
       CREATE INDEX "JobRun_startedAt_id_error_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
       CREATE INDEX "JobRun_name_startedAt_id_error_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
       CREATE INDEX "JobRun_trigger_startedAt_id_error_idx" ON "JobRun"("trigger", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
-      -- With name and trigger as last keys: that a job never had a code is known without the table.
+      -- Name and trigger are the last keys: the index alone shows that a job never had a code.
       CREATE INDEX "JobRun_errorCode_startedAt_id_idx" ON "JobRun"("errorCode", "startedAt" DESC, "id" DESC, "name", "trigger") WHERE "errorCode" IS NOT NULL;
       CREATE INDEX "JobRun_label_startedAt_id_idx" ON "JobRun"("label" text_pattern_ops, "startedAt" DESC, "id" DESC) WHERE "label" IS NOT NULL;
-      -- Most runs have no parent, and no entry.
+      -- Most runs have no parent, and no entry here.
       CREATE INDEX "JobRun_parentId_workId_attempt_idx" ON "JobRun"("parentId", "workId", "attempt" DESC) WHERE "parentId" IS NOT NULL;
 
-      -- A job has one trigger nearly always. The planner would take both for independent, expect many runs of a job by a
-      -- trigger that it never has, and walk over all runs in search of them.
+      -- A job nearly always has one trigger. Without these statistics, the planner would treat the two as independent, expect
+      -- many runs of a job by a trigger that it never has, and scan all runs for them.
       CREATE STATISTICS roundsman."JobRun_name_errorCode_trigger_stat" (mcv) ON "name", "errorCode", "trigger" FROM "JobRun";`
 
 const SCHEDULES_SQL = `
-      -- All schedules: the one that a job's definition has, under the key '', and those that programs keep under keys of theirs. The row
-      -- is the definition: a worker decides by it.
+      -- All schedules: that of a job's definition, under the key '', and those that programs store under their own keys. The
+      -- row is the definition: workers decide by it.
       CREATE TABLE "JobSchedule" (
           "name" TEXT NOT NULL,
-          -- Pages and prefixes go by bytes.
+          -- Pages and prefixes compare bytes.
           "key" TEXT COLLATE "C" NOT NULL DEFAULT '',
-          -- 0: a program is about to complete the row.
+          -- 0 until a program has completed the row.
           "version" INTEGER NOT NULL DEFAULT 0,
           "cron" TEXT NOT NULL,
           "timeZone" TEXT NOT NULL,
@@ -111,33 +113,33 @@ const SCHEDULES_SQL = `
           "jitterMs" BIGINT NOT NULL DEFAULT 0,
           "startsAt" TIMESTAMPTZ(3),
           "endsAt" TIMESTAMPTZ(3),
-          -- Null: it was undefined.
+          -- Null if it was undefined.
           "payload" JSONB,
           "bytes" INTEGER NOT NULL DEFAULT 0,
-          -- How far the ledger reaches.
+          -- The instant up to which the ledger is complete.
           "cursor" TIMESTAMPTZ(3) NOT NULL,
-          -- The instant that the schedule names next, and when a worker decides it: later by the key's share of the jitter.
+          -- The next instant of the schedule, and when a worker decides it: later by the key's share of the jitter.
           "nextAt" TIMESTAMPTZ(3),
           "dueAt" TIMESTAMPTZ(3),
           "delayMs" BIGINT NOT NULL DEFAULT 0,
-          -- The rules of time zones by which "nextAt" was computed.
+          -- The version of the time zone rules by which "nextAt" was computed.
           "tzdata" TEXT COLLATE "C" NOT NULL DEFAULT '',
-          -- The last tick that was enqueued, and what of the work may not have ended. Of the key '' all work of the job counts.
+          -- The last enqueued tick, and its work that may not have ended. For the key '' all work of the job counts.
           "lastAt" TIMESTAMPTZ(3),
           "openWork" UUID[] NOT NULL DEFAULT '{}',
-          -- How many ticks in a row the job's schema has refused the payload.
+          -- Ticks in a row with a payload that the job's schema has refused.
           "refusals" INTEGER NOT NULL DEFAULT 0,
           "pausedAt" TIMESTAMPTZ(3),
           "pausedBy" TEXT,
           "pauseReason" TEXT,
-          -- The job's definition has no schedule any more. The row keeps its pause.
+          -- Set if the job's definition no longer has a schedule. The row keeps its pause.
           "retiredAt" TIMESTAMPTZ(3),
           "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-          -- How many ticks it has on a day on which it has any.
+          -- The number of ticks on a day that has any.
           "perDay" INTEGER NOT NULL DEFAULT 1,
-          -- By it due rows are found. Null where there is more than one tick a minute: such a row changes in no index, in which each tick
-          -- would leave a dead entry under an old snapshot.
+          -- Finds due rows. Null if there is more than one tick a minute: such a row changes no index, in which each tick would
+          -- leave a dead entry under an old snapshot.
           "lookAt" TIMESTAMPTZ(3) GENERATED ALWAYS AS (CASE WHEN "perDay" <= 1440 THEN "dueAt" END) STORED,
 
           CONSTRAINT "JobSchedule_pkey" PRIMARY KEY ("name", "key")
@@ -156,7 +158,7 @@ const SCHEDULES_SQL = `
           "workId" UUID,
           "count" INTEGER NOT NULL DEFAULT 1,
           "through" TIMESTAMPTZ(3),
-          -- By which version of the schedule it was decided, and by which worker. Null: with a change.
+          -- The version of the schedule and the worker that decided it. Null if a change decided it.
           "version" INTEGER NOT NULL DEFAULT 1,
           "workerId" TEXT,
           "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -166,7 +168,7 @@ const SCHEDULES_SQL = `
 
       CREATE INDEX "JobTick_scheduledFor_idx" ON "JobTick"("scheduledFor");
 
-      -- The highest version of all keyed schedules that were deleted: one that is made anew begins above it.
+      -- The highest version of all deleted keyed schedules: a new schedule begins above it.
       CREATE SEQUENCE "JobKeyedVersion";`
 
 const PEOPLE_SQL = `
@@ -180,26 +182,27 @@ const PEOPLE_SQL = `
           "actor" TEXT NOT NULL,
           "reason" TEXT,
           "scheduleKey" TEXT COLLATE "C",
-          -- Of an act on many: the work, or for \`cancel\` the runs, that it was done to.
+          -- The pieces of work of an act on many; for \`cancel\`, the runs.
           "pieces" UUID[],
 
           CONSTRAINT "JobAction_pkey" PRIMARY KEY ("id")
       );
-      -- In the row: PostgreSQL takes a table with few pages for quick to read, whatever is kept beside it.
+      -- In the row: PostgreSQL assumes that a table with few pages is quick to read, even if large values are stored outside of
+      -- it.
       ALTER TABLE "JobAction" ALTER COLUMN "pieces" SET STORAGE MAIN;
 
       CREATE INDEX "JobAction_name_at_idx" ON "JobAction"("name", "at" DESC);
       CREATE INDEX "JobAction_runId_idx" ON "JobAction"("runId");
       CREATE INDEX "JobAction_workId_idx" ON "JobAction"("workId");
-      -- Without a list of what is not sorted in yet, which each look would read.
+      -- Without a pending list, which each search would read.
       CREATE INDEX "JobAction_pieces_idx" ON "JobAction" USING gin ("pieces") WITH (fastupdate = off);
-      -- By it what is older than it is kept is found. The table is small: people write into it.
+      -- Finds actions past their retention. The table is small: only people write into it.
       CREATE INDEX "JobAction_at_idx" ON "JobAction"("at");
-      -- What was done to one of many schedules of a job.
+      -- The actions on one of many schedules of a job.
       CREATE INDEX "JobAction_name_scheduleKey_at_idx" ON "JobAction"("name", "scheduleKey", "at" DESC)
         WHERE "scheduleKey" IS NOT NULL;
 
-      -- The jobs whose work waits until somebody says otherwise. A row goes when its queue is resumed.
+      -- The jobs with a paused queue. Resuming the queue deletes the row.
       CREATE TABLE "JobQueue" (
           "name" TEXT NOT NULL,
           "pausedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -214,12 +217,12 @@ const WORKERS_SQL = `
           "id" TEXT NOT NULL,
           "startedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           "heartbeatAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-          -- What of its host's product it runs. Null: it does not say.
+          -- The version of the host's product that it runs. Null if not given.
           "version" TEXT,
-          -- How many runs of each job it takes at once, for who looks; what is not in it, it leaves to others.
+          -- The maximum of runs of each job that it takes at once, for people. It does not take jobs that are missing here.
           "lanes" JSONB,
-          -- The jobs of which it knows the definitions, also those that it takes no work of. Of the workers that know a job one defines
-          -- its schedule.
+          -- The jobs whose definitions it has, also those whose work it does not take. Among the workers that know a job, one
+          -- defines its schedule.
           "jobs" TEXT[] NOT NULL DEFAULT '{}',
           -- The limits that its code defines, by job. Null: not registered yet.
           "limits" JSONB,
@@ -227,7 +230,7 @@ const WORKERS_SQL = `
           CONSTRAINT "JobWorker_pkey" PRIMARY KEY ("id")
       );
 
-      -- What an ended worker ran of its host's product. Apart from JobWorker, which each round reads whole.
+      -- The version that an ended worker ran. Not in JobWorker, which each round reads completely.
       CREATE TABLE "JobFormerWorker" (
           "id" TEXT NOT NULL,
           "version" TEXT NOT NULL,
@@ -237,9 +240,9 @@ const WORKERS_SQL = `
           CONSTRAINT "JobFormerWorker_pkey" PRIMARY KEY ("id")
       );
 
-      -- By it is found what is older than runs are kept.
+      -- Finds rows that are older than runs are kept.
       CREATE INDEX "JobFormerWorker_endedAt_idx" ON "JobFormerWorker"("endedAt");
-      -- When a version first appeared.
+      -- Finds the first appearance of a version.
       CREATE INDEX "JobFormerWorker_version_startedAt_idx" ON "JobFormerWorker"("version", "startedAt");
 
       CREATE TABLE "JobThrottle" (
@@ -250,8 +253,8 @@ const WORKERS_SQL = `
       );`
 
 const ALERTS_SQL = `
-      -- What is or was wrong. Channels are told once it is raised, since most of what is wrong ends after a moment. At
-      -- most one of a kind, name and code is open.
+      -- Current and past problems. Channels are notified once it is raised, since most problems end after a moment. At most one
+      -- row of a kind, name and code is open.
       CREATE TABLE "JobAlert" (
           "id" UUID NOT NULL,
           "kind" TEXT NOT NULL,
@@ -269,8 +272,8 @@ const ALERTS_SQL = `
       CREATE UNIQUE INDEX "JobAlert_kind_name_code_open_key" ON "JobAlert"("kind", "name", "code") WHERE "endedAt" IS NULL;
       CREATE INDEX "JobAlert_endedAt_idx" ON "JobAlert"("endedAt");
 
-      -- One notice of an alert's beginning or end to one channel. The watcher that counts an attempt sends it, and has
-      -- until "dueAt": then another may. It ends once the channel has taken it, or it was given up.
+      -- One notice of an alert's beginning or end to one channel. The watcher that counts an attempt sends it, and has until
+      -- "dueAt": then another may. It ends once the channel has received it, or it was given up.
       CREATE TABLE "JobAlertDelivery" (
           "alertId" UUID NOT NULL,
           "event" TEXT NOT NULL,
@@ -286,52 +289,52 @@ const ALERTS_SQL = `
       );`
 
 const LIMITS_SQL = `
-      -- How much may run at once, and start, over all workers. Claims lock the rows of their limits, then count what runs: no row
-      -- says how much that is. Whoever changes a number here, or in "JobKey", first gives the row a new "changedPlace" in the same
-      -- transaction: that waits for the claims that have counted by the old ones, and no later claim does.
+      -- The maximum of runs, and of starts, over all workers. Claims lock the rows of their limits, then count the running
+      -- runs: no row stores that count. A change of a number here, or in "JobKey", first gives the row a new "changedPlace" in
+      -- the same transaction: that waits for the claims that have counted by the old numbers, and no later claim does.
       CREATE TABLE "JobLimit" (
           -- \`job:\` and the name of a job, for its own limits; or the name of a limit that several jobs share.
           "name" TEXT NOT NULL,
-          -- Runs at once, in all and of one key. Null: as many as there is work.
+          -- Maximum of runs at once, in all and of one key. Null if there is none.
           "global" INTEGER,
           "perKey" INTEGER,
-          -- In which order keys get their turn: \`fair\` or \`fifo\`. Null: the job has no keys.
+          -- The order in which keys get their turn: \`fair\` or \`fifo\`. Null if the job has no keys.
           "order" TEXT,
-          -- At most so many starts in so long, by the job or by each of its keys (\`job\`, \`key\`).
+          -- Maximum of starts in a period, of the job or of each of its keys (\`job\`, \`key\`).
           "rateLimit" INTEGER,
           "ratePerMs" BIGINT,
           "rateBy" TEXT,
-          -- The jobs that share it. Null: it is a job's own.
+          -- The jobs that share it. Null for a job's own limit.
           "jobs" TEXT[],
-          -- What people have set instead of "global", and why.
+          -- The number that a person has set instead of "global", and the reason.
           "setGlobal" INTEGER,
           "setBy" TEXT,
           "setReason" TEXT,
           "setAt" TIMESTAMPTZ(3),
-          -- Nothing under it starts before then, since a service has refused more.
+          -- The end of a service's refusal: nothing under it starts before.
           "parkedUntil" TIMESTAMPTZ(3),
           "parkedAt" TIMESTAMPTZ(3),
           "parkReason" TEXT,
-          -- Claims with a greater place were made by these numbers.
+          -- Claims with a greater place were made with these numbers.
           "changedPlace" BIGINT NOT NULL DEFAULT ${PLACE_SQL},
           "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
           CONSTRAINT "JobLimit_pkey" PRIMARY KEY ("name")
       );
 
-      -- What people have set for one key of a job, when its rate is free, and until when a service has refused more. A round
-      -- deletes a row without any of these. The key of work without one is empty.
+      -- Settings of people for one key of a job, when its rate is free, and the end of a service's refusal. A round deletes a
+      -- row without any of these. The key of work without one is empty.
       CREATE TABLE "JobKey" (
           "name" TEXT NOT NULL,
           "key" TEXT NOT NULL,
           "perKey" INTEGER,
-          -- \`infinity\`: until somebody resumes it.
+          -- \`infinity\` until a person resumes it.
           "pausedUntil" TIMESTAMPTZ(3),
           "pausedBy" TEXT,
           "reason" TEXT,
           "setBy" TEXT,
           "setAt" TIMESTAMPTZ(3),
-          -- Since when it is paused, and why: "reason" and "setAt" are of the last change of any kind.
+          -- The start of the pause, and its reason: "reason" and "setAt" belong to the last change of any kind.
           "pausedAt" TIMESTAMPTZ(3),
           "pauseReason" TEXT,
           -- As in "JobThrottle", for a rate by key.
@@ -343,12 +346,12 @@ const LIMITS_SQL = `
           CONSTRAINT "JobKey_pkey" PRIMARY KEY ("name", "key")
       ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-      -- Which keys are paused or parked, of very many that have a rate alone.
+      -- Finds paused or parked keys among very many that have only a rate.
       CREATE INDEX "JobKey_stopped_idx" ON "JobKey"("name", "key") WHERE "pausedUntil" IS NOT NULL OR "parkedUntil" IS NOT NULL;
       CREATE INDEX "JobKey_unset_idx" ON "JobKey"(greatest("freeAt", "parkedUntil")) WHERE "perKey" IS NULL AND "pausedUntil" IS NULL;`
 
 const HISTORY_SQL = `
-      -- What the tables are: their baseline, and later the steps after it. "breaks": older processes must not use the tables.
+      -- The baseline of the tables, and later the steps after it. "breaks": older processes must not use the tables.
       CREATE TABLE "JobMigration" (
           "name" TEXT NOT NULL,
           "breaks" BOOLEAN NOT NULL,
@@ -375,7 +378,7 @@ export const BASELINE_SQL = [
   HISTORY_SQL,
 ].join('\n')
 
-/** The name of these tables, of their SQL without comments and white space. */
+/** The name of these tables: a hash of their SQL without comments and white space. */
 export const BASELINE = `0.3-${createHash('sha256')
   .update(BASELINE_SQL.replaceAll(/--.*|\s/g, ''))
   .digest('hex')

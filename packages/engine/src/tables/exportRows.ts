@@ -1,19 +1,22 @@
 import { checkMigrateOptions } from '../arguments/worker.ts'
 import { MigrationRefusedError, withDatabase, type MigrateOptions } from './migrate.ts'
 
-/** Tables of runs, ticks, waiting work, dead letters, schedules and actions, of any baseline. `job` was the queue of earlier ones. */
+/**
+ * The tables of runs, ticks, waiting work, dead letters, schedules and actions, of any baseline. `job` was the queue of earlier
+ * ones.
+ */
 const EXPORTED = [
   ...['JobRun', 'JobTick', 'JobKeyedTick', 'JobWork', 'JobClaim', 'JobStart', 'JobPayload', 'job'],
   ...['JobDeadLetter', 'JobSchedule', 'JobKeyedSchedule', 'JobAction'],
 ]
 
-/** How many rows are in memory at once. A payload has up to 8 MB. */
+/** Maximum of rows in memory at once. A payload has up to 8 MB. */
 const ROWS_AT_ONCE = 20
 
 /**
- * Writes each row of these tables as a line of JSON, `{"table":"JobRun","row":{…}}`, from one snapshot. It reads the names of
- * the tables from the catalogue, so it works with tables that this version cannot use. It changes nothing.
- * @throws MigrationRefusedError when none of the tables is there
+ * Writes each row of these tables as a line of JSON, `{"table":"JobRun","row":{…}}`, from one snapshot. It reads the tables'
+ * names from PostgreSQL's catalogue, so it also works with tables that this version cannot use. It changes nothing.
+ * @throws MigrationRefusedError if none of the tables exists
  */
 export async function exportRows(
   options: MigrateOptions,

@@ -10,25 +10,25 @@ import { findTablesProblem } from './tablesState.ts'
 import { tryUntilFree } from '../database/waitForLocks.ts'
 
 /*
- * From a product's own pg-boss. What is taken over leaves pg-boss's table in the transaction that puts it into ours; a later
- * import takes what was enqueued meanwhile.
+ * Imports the work of a product's pg-boss. Imported work leaves pg-boss's table in the transaction that inserts it into ours. A
+ * later import takes work that was enqueued since.
  *
  *   created, retry   Waits again, with its id, in the order in which pg-boss would have fetched it.
  *   active           Stays: pg-boss has to end it, or to give it back.
- *   failed           Becomes a dead letter where that is wanted, else it stays.
+ *   failed           Becomes a dead letter if requested; otherwise it stays.
  *   others           Are over, and stay.
  *
- * Anybody may have written these rows.
+ * The rows are foreign values: any program may have written them.
  */
 
 export interface ImportOptions extends MigrateOptions {
-  /** Where pg-boss has its tables. Default `pgboss`. */
+  /** The schema of pg-boss's tables. Default `pgboss`. */
   from?: string | undefined
-  /** The names of all jobs. A queue with one of these names is taken over. */
+  /** The names of all jobs. A queue with one of these names is imported. */
   jobs: readonly string[]
-  /** The queues to take over, each with the name of the job that it becomes: others stay. Default: those of `jobs`. */
+  /** The queues to import, each with the name of its job. Other queues stay. Default: those of `jobs`. */
   queues?: Readonly<Record<string, string>> | undefined
-  /** Whether to take over all queues, also those of which `jobs` knows nothing. Default false. */
+  /** Whether to import all queues, also those that are missing in `jobs`. Default false. */
   all?: boolean | undefined
   /** Whether failed work becomes dead letters. Default false. */
   deadLetters?: boolean | undefined
@@ -36,13 +36,13 @@ export interface ImportOptions extends MigrateOptions {
   dryRun?: boolean | undefined
 }
 
-/** Why work stays. */
+/** Reasons why work stays. */
 export type LeftReason =
   /** A worker has it, or had it when it died. */
   | 'active'
-  /** It has failed, and dead letters were not wanted, or it could not have been taken over. */
+  /** It has failed, and dead letters were not requested, or it could not be imported. */
   | 'failed'
-  /** Its queue is not one of those to be taken over. */
+  /** Its queue was not selected. */
   | 'notChosen'
   /** It waits for other work, or other work waits for it. */
   | 'flow'
@@ -50,16 +50,16 @@ export type LeftReason =
   | 'policy'
   /** It has a group, and its queue was not named. */
   | 'group'
-  /** Its payload is larger or deeper than ours can be, or its key is longer. */
+  /** Its payload is too large or too deep, or its key is too long. */
   | 'unstorable'
-  /** It has waited for longer than it may be kept. */
+  /** It has waited beyond its retention. */
   | 'expired'
 
 export interface PgBossImport {
-  /** What was taken over, or would be, by queue. */
+  /** The imported work, or that of a dry run, by queue. */
   taken: readonly TakenOver[]
   left: readonly LeftBehind[]
-  /** Which processes work on queues that are to be taken over. An import that finds some is refused. */
+  /** Processes that work on the queues to import. If there are any, the import is refused. */
   workers: readonly PgBossWorker[]
   schedules: readonly { name: string; key: string; cron: string; timeZone: string | null }[]
   subscriptions: readonly { event: string; name: string }[]
@@ -69,9 +69,9 @@ export interface TakenOver {
   queue: string
   job: string
   work: number
-  /** How much of it is due later. */
+  /** Pieces of it that are due later. */
   delayed: number
-  /** How much of it has lost its unique key, which older work has. */
+  /** Pieces that have lost their unique key to older work. */
   withoutKey: number
   deadLetters: number
 }
@@ -81,9 +81,9 @@ export interface LeftBehind {
   reason: LeftReason
   count: number
   oldest: Date
-  /** Some of it, the oldest first, where the reason is the work's own. */
+  /** Some of the ids, the oldest first, if the reason concerns single pieces. */
   ids: readonly string[]
-  /** Of the queue. */
+  /** The policy of the queue. */
   policy: string
   /** Queues whose failed work pg-boss copies into this one. */
   deadLettersOf: readonly string[]
@@ -96,14 +96,13 @@ export interface PgBossWorker {
   lastSeen: Date
 }
 
-/** Of the tables that version 12.38 of pg-boss makes. */
+/** The version number of the tables of pg-boss 12.38. */
 const TABLES_VERSION = 46
 
 /**
- * Takes over what waits in a product's own pg-boss in the same database, in one transaction. Run again, it takes what has come
- * since.
+ * Imports the waiting work of a product's pg-boss in the same database, in one transaction. A second call imports later work.
  * @throws ArgumentError for a queue that pg-boss does not have
- * @throws TablesError where Roundsman's tables are missing
+ * @throws TablesError if Roundsman's tables are missing
  * @throws MigrationRefusedError while workers of pg-boss run, and for another version of it; nothing was changed
  */
 export async function importPgBoss(options: ImportOptions): Promise<PgBossImport> {
@@ -205,7 +204,7 @@ function toLeft(row: LeftBehind): LeftBehind {
   return { queue, reason, count, oldest, ids, policy, deadLettersOf }
 }
 
-/** Those that pg-boss has for itself have nothing of the product. */
+/** pg-boss's internal queues have no work of the product. */
 const isOwn = (name: string) => `starts_with(${name}, '__pgboss__')`
 
 const QUEUES_SQL = `select name from pgboss.queue where not ${isOwn('name')} order by name`
@@ -215,7 +214,7 @@ const SCHEDULES_SQL = `
 
 const SUBSCRIPTIONS_SQL = `select event, name from pgboss.subscription order by event, name`
 
-/** As pg-boss tells whether a process is alive. */
+/** pg-boss's own test for a living process. */
 const WORKERS_SQL = `
   select distinct worker ->> 'queue' as "queue", format('%s (pid %s)', coalesce(instance.name, host), pid) as "process",
          heartbeat_on as "lastSeen"
@@ -224,17 +223,17 @@ const WORKERS_SQL = `
     and worker ->> 'queue' = any($1::text[])
   order by 1, 2`
 
-/** What `enqueue` takes as a unique key. */
+/** The maximum length of a unique key for `enqueue`. */
 const MAX_KEY_LENGTH = 255
 
-/** Shorter texts have no room for so many levels. */
+/** Shorter texts cannot have so many levels. */
 const IS_STORABLE = `
       octet_length(job.data::text) <= ${MAX_PAYLOAD_BYTES} and (
         octet_length(job.data::text) < 2 * ${MAX_LEVELS}
         or not jsonb_path_exists(job.data, 'strict $.**{${MAX_LEVELS}} ? (@.type() == "object" || @.type() == "array")')
       )`
 
-/** What keeps work where it is, whatever its state. Null: nothing does. */
+/** The reason that keeps work from being imported in any state. Null if there is none. */
 const HINDRANCE = `case
       when target.job is null then 'notChosen'
       when job.blocked or job.blocking then 'flow'
@@ -244,7 +243,7 @@ const HINDRANCE = `case
       when job.state < 'active' and job.keep_until < now() then 'expired'
     end`
 
-/** Null: it is taken over. */
+/** Null if it is imported. */
 const REASON = `case
     when job.state = 'active' then 'active'
     when job.state < 'active' then ${HINDRANCE}
@@ -281,13 +280,13 @@ const COUNT_SQL = `
   ) found join pgboss.queue queue on queue.name = found."queue"
   order by "queue", "reason"`
 
-/** Whether we have had work with this id: it may be sent to pg-boss again once it is gone there. */
+/** Whether our tables have had work with this id: it may be sent to pg-boss again after it has left. */
 const IS_KNOWN = `
       gone.id in (select id from "running")
       or exists (select from "JobWork" where "id" = gone.id) or exists (select from "JobDeadLetter" where "id" = gone.id)
       or exists (select from "JobRun" where "workId" = gone.id) or exists (select from "JobPayload" where "id" = gone.id)`
 
-/** A finite instant that JavaScript has too. */
+/** A finite instant in the range of JavaScript. */
 const instant = (column: string) =>
   `greatest(least(${column}, '9999-12-31Z'::timestamptz), '0001-01-01Z'::timestamptz)`
 
@@ -298,8 +297,8 @@ const valuesOf = (key: string, attempt: string) => `
       case when "bytes" <= ${MAX_INLINE_BYTES} then "payload" end, case when "bytes" > ${MAX_INLINE_BYTES} then "workId" end`
 
 /**
- * Takes over what nothing hinders. Somebody who has a row locked is waited for, and what he has made of it is asked about once
- * more. pg-boss counts a retry once that is fetched, so what has been fetched has failed once more than it says.
+ * Imports all work without a hindrance. It waits for locked rows, and checks them again after the lock. pg-boss counts a retry
+ * when the work is fetched, so fetched work has failed once more than its count.
  * Race: packages/cli/test/import/importPgBoss.test.ts "beside imports, producers and fetches at once, takes each piece once"
  */
 const MOVE_SQL = `

@@ -13,21 +13,22 @@ import { tellWaits } from '../database/waitForLocks.ts'
 
 export interface MigrateOptions {
   databaseUrl: string
-  /** Created when it is missing. Default `roundsman`. */
+  /** Created if it is missing. Default `roundsman`. */
   schema?: string | undefined
   /** Default: warnings and errors go to standard error, the rest nowhere. */
   log?: Partial<HostLogger> | undefined
 }
 
 /**
- * Creates all tables that the engine uses, and sets the sequence of places ahead where it is behind them. Run it as a deploy step: workers and clients may not change a schema. Of several
- * processes one migrates and the others wait. Run it again after it was killed.
- * @returns the names of what it has done; empty when nothing was missing
- * @throws ArgumentError when `databaseUrl` is no address of a database
- * @throws TablesError `other` when the tables are of another baseline, `newer` when a newer version's would break this one.
- *   They were not changed.
- * @throws MigrationDeniedError when the database role may not create the tables
- * @throws MigrationRefusedError when the database cannot hold every text
+ * Creates all tables of the engine, and sets the sequence of places ahead if it is behind them. Run it as a deploy step, since
+ * workers and clients may not change a schema. If several processes call it, one migrates and the others wait. Run it again if
+ * it was killed.
+ * @returns the names of its changes; empty if nothing was missing
+ * @throws ArgumentError if `databaseUrl` is not the address of a database
+ * @throws TablesError `other` if the tables are of another baseline, `newer` if a newer version's would break this one. They
+ * were not changed.
+ * @throws MigrationDeniedError if the database role may not create the tables
+ * @throws MigrationRefusedError if the database cannot hold every text
  */
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   const pool = { applicationName: 'roundsman migrate', poolSize: 1, statementTimeoutMs: null }
@@ -52,8 +53,9 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
 const ASK_EVERY_MS = 100
 
 /**
- * Makes what is missing; null while another process makes it. The lock belongs to the transaction, since a transaction pooler would
- * keep a session's. No statement waits for it: a waiting one would hold up `create index concurrently`, and be reported.
+ * Creates missing tables. Null while another process does so. The lock belongs to the transaction, since a transaction pooler
+ * would keep a session's lock. No statement waits for it: a waiting statement would delay `create index concurrently`, and be
+ * reported.
  */
 async function makeTables(tx: Connection): Promise<string[] | null> {
   const { schema } = tx
@@ -70,8 +72,8 @@ async function makeTables(tx: Connection): Promise<string[] | null> {
 }
 
 /**
- * Runs `work` on a pool of its own, and logs the sessions whose locks it waits for. `statementTimeoutMs`: null where a long queue
- * takes longer than any time-out.
+ * Runs `work` on a separate pool, and logs the sessions whose locks it waits for. `statementTimeoutMs`: null if a long queue
+ * may exceed any time-out.
  */
 export async function withDatabase<Value>(
   given: MigrateOptions,
@@ -80,7 +82,7 @@ export async function withDatabase<Value>(
 ): Promise<Value> {
   const { databaseUrl: url, schema, log: hostLog } = given
   const log = containedLog(hostLog)
-  // One more connection looks for the locks that the others wait for.
+  // One more connection finds the locks that the others wait for.
   const poolSize = options.poolSize + 1
   const database = openDatabase({ ...options, poolSize, url, schema: createSchema(schema), log })
   const stopTelling = tellWaits((foreignText) => database.query({ foreignText }), {
@@ -122,7 +124,7 @@ export async function checkMigrations(options: MigrateOptions): Promise<TablesEr
 }
 
 /**
- * What `migrate` does in an empty schema, as a script for psql, for a DBA where the deployment may not create schemas.
+ * Returns the changes of `migrate` in an empty schema as a script for psql, for a DBA whose deployments may not create schemas.
  */
 export function migrationSql({ schema: name }: { schema?: string | undefined } = {}): string {
   const schema = createSchema(name)
@@ -135,8 +137,8 @@ commit;
 }
 
 /**
- * PostgreSQL demands the right to create schemas from `create schema if not exists`, even when the schema is there. In a database
- * that is not UTF-8, a payload with a character that its encoding lacks would abort the caller's transaction.
+ * PostgreSQL requires the right to create schemas for `create schema if not exists`, even if the schema exists. In a database
+ * that is not UTF-8, a payload with a character outside its encoding would abort the caller's transaction.
  */
 export function makeSchemaSql({ name }: Schema): string {
   return `
@@ -152,7 +154,10 @@ export function makeSchemaSql({ name }: Schema): string {
   end $$`
 }
 
-/** The statements that make all tables and note their baseline. Versions of other baselines refuse them, since it breaks those. */
+/**
+ * The statements that create all tables and record their baseline. It breaks versions of other baselines, so they refuse the
+ * tables.
+ */
 export function newTablesSql(schema: Schema): string {
   return schema.sql(
     `${BASELINE_SQL}\ninsert into "JobMigration" ("name", "breaks") values ('${BASELINE}', true)`,

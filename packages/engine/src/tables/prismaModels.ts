@@ -9,8 +9,9 @@ export interface PrismaModels {
 }
 
 /**
- * Returns what a host needs to read its runs through Prisma. A host that does not read them needs nothing when Roundsman
- * has a schema of its own, since Prisma does not look into it, and only `config` when the tables are in `public`.
+ * Returns the schema and configuration with which a host reads its runs through Prisma. A host that does not read them needs
+ * nothing if Roundsman has a separate schema, since Prisma does not look into it. It needs only `config` if the tables are in
+ * `public`.
  */
 export function prismaModels({ schema: name }: { schema?: string | undefined } = {}): PrismaModels {
   const schema = createSchema(name)
@@ -37,9 +38,9 @@ model JobRun {
   name         String
   status       JobRunStatus
   trigger      JobTrigger
-  /// 1 for the first delivery; a redelivery is a run of its own.
+  //   /// 1 for the first delivery; each redelivery is another run.
   attempt      Int          @default(1)
-  /// The instant the schedule named, when a schedule started it.
+  //   /// The tick's instant, if a schedule started it.
   scheduledFor DateTime?    @db.Timestamptz(3)
   startedAt    DateTime     @default(now()) @db.Timestamptz(3)
   /// Null while it runs.

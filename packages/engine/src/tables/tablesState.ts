@@ -3,19 +3,19 @@ import type { Connection } from '../database/database.ts'
 import { TablesError } from '../database/tablesError.ts'
 
 /*
- * The tables of a database are in one of four states. Only `migrate`, or a DBA with its SQL, makes tables.
+ * The tables of a database are in one of four states. Only `migrate`, or a DBA with its SQL, creates tables.
  *
- *   missing  None of our tables is there. `migrate` makes them: current.
+ *   missing  None of our tables exists. `migrate` creates them: current.
  *   current  They are of this version's baseline. Clients and workers start.
  *   other    They are of another baseline. Clients, workers and `migrate` refuse them and change nothing.
- *   newer    They are of this baseline, and a newer version has noted a change that breaks this version, which refuses to start.
+ *   newer    They are of this baseline, with a recorded change of a newer version that breaks this version, which refuses to start.
  *
- * `JobMigration` names the baseline, and the changes of newer versions.
+ * `JobMigration` has the name of the baseline, and the changes of newer versions.
  */
 
 /**
- * Called by every client and worker when it starts, which must not work with tables that do not fit.
- * @throws TablesError, or an error that names the sequence of places, if somebody has changed it
+ * Called by every client and worker at its start, since it must not use tables of another version.
+ * @throws TablesError, or an error about the sequence of places if its settings were changed
  */
 export async function checkTables(database: Connection): Promise<void> {
   const problem = await findTablesProblem(database)
@@ -23,7 +23,7 @@ export async function checkTables(database: Connection): Promise<void> {
   await checkPlaces(database)
 }
 
-/** Floors (work/floors.ts) rely on places that ascend over all sessions. A cache gives each session places of its own. */
+/** Floors (work/floors.ts) need places that ascend over all sessions. A cache would give each session a range of places. */
 async function checkPlaces(database: Connection): Promise<void> {
   const { rows } = await database.query(
     `select from pg_sequence where seqrelid = to_regclass('"JobPlace"') and (seqcache <> 1 or seqincrement < 1 or seqcycle)`,
@@ -35,7 +35,7 @@ async function checkPlaces(database: Connection): Promise<void> {
   )
 }
 
-/** Why this version can't work on the database's tables; null when it can. */
+/** The reason why this version cannot use the database's tables. Null if it can. */
 export async function findTablesProblem(database: Connection): Promise<TablesError | null> {
   const { name: schema } = database.schema
   const found = await database.query<{ hasRuns: boolean; hasNames: boolean }>(FIND_SQL)

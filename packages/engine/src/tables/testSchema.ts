@@ -4,17 +4,17 @@ import { makeSchemaSql, newTablesSql } from './migrate.ts'
 import { createSchema, type Schema } from '../database/schema.ts'
 
 /*
- * A test's time is a row of its schema, which `"testNow"()` reads there. createTestSchema() has our statements ask it instead
- * of now() and clock_timestamp(), which decide what is due and what time is recorded.
+ * A test's time is a row of its schema, which `"testNow"()` reads. createTestSchema() replaces now() and clock_timestamp(),
+ * which decide what is due and what time is recorded, with that function.
  *
  * statement_timestamp() stays real, for heartbeats and time-outs. Production's statements need no test option.
  */
 const ASKS_TIME = /\b(?:now|clock_timestamp|transaction_timestamp)\(\)|\bcurrent_timestamp\b/gi
 
-/** The heartbeat of a test's worker, which holds no lock and lives at any time. */
+/** The heartbeat of a test's worker, which holds no lock and is always alive. */
 const LIVES = '9999-01-01Z'
 
-/** The question of isAliveSql, with the worker's id. */
+/** The expression of isAliveSql, with the worker's id. */
 const ASKS_LIFE = /not pg_try_advisory_xact_lock_shared\(hashtextextended\(([^(),]*), 0\)\)/g
 const LIVES_OR_HOLDS_LOCK = '($& or roundsman."testLives"($1))'
 
@@ -37,8 +37,8 @@ export async function setTestTime(connection: Connection, now: Date): Promise<vo
 }
 
 /**
- * Creates the schema with its clock at `now`, by which columns also record when a row was made. `workerId` has given a
- * sign at whatever time the clock shows.
+ * Creates the schema with its clock at `now`, which columns also use for the time of a row. The worker `workerId` counts as
+ * alive at any time of the clock.
  */
 export async function makeTestSchema(
   connection: Connection,
@@ -60,11 +60,11 @@ export async function makeTestSchema(
   })
 }
 
-/** The job, among those that `$1` names, whose work became due first. The claim then chooses the piece. */
+/** The job, among those of `$1`, whose work became due first. The claim then chooses the piece. */
 export const FIND_NEXT_DUE_SQL = `
   select "name" from "JobWork" where "name" = any($1) and "dueAt" <= now() order by "dueAt", "place" limit 1`
 
-/** The work of job `$1` that waits, in the order in which it becomes due. */
+/** The waiting work of job `$1`, in the order in which it becomes due. */
 export const LIST_WAITING_SQL = `
   select work."id"::text as "workId", coalesce(work."payload", long."payload") as "payload",
          coalesce(work."facts" ->> 'trigger', 'queue') as "trigger", work."facts" -> 'dryRun' = 'true' is true as "dryRun",

@@ -3,8 +3,8 @@ const EARLIEST_MS = 0
 const LATEST_MS = Date.UTC(9999, 0, 1)
 
 /**
- * Wraps the clock that a worker was given, or the system's, so that every instant can be stored. When the clock throws or
- * returns none, the system's time is used: an ended run needs an end.
+ * Wraps the worker's or the system's clock, so that every instant can be stored. If the clock throws or returns an invalid
+ * date, the system's time is used: an ended run needs an end.
  */
 export function boundedClock(now?: () => Date): () => Date {
   if (now === undefined) return () => new Date()

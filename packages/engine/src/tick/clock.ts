@@ -3,12 +3,12 @@ import cron from 'node-cron'
 /** Calls back every full second until it is stopped. */
 export type Clock = (onSecond: () => void) => { stop(): void }
 
-/** The guard's turns come so much before a full second, so that after a host's long sleep it runs before node-cron. */
+/** The guard acts this long before a full second, so that it runs before node-cron after a long sleep of the host. */
 const HEAD_START_MS = 20
-/** When its turn comes this much too late or too early, the host's clock has jumped, or nothing ran for a while. */
+/** If the guard is this much too late or too early, the host's clock has jumped, or the process was stopped. */
 const JUMP_MS = 2_000
 
-/** node-cron only says here that a second has passed, never what is due. */
+/** node-cron only reports that a second has passed, never which ticks are due. */
 export const nodeCronClock: Clock = guardClock((onSecond) => {
   const task = cron.schedule('* * * * * *', onSecond, {
     // In the host's zone node-cron would skip the seconds of an hour that comes twice.
@@ -20,17 +20,17 @@ export const nodeCronClock: Clock = guardClock((onSecond) => {
 }, isReadByNodeCron)
 
 /**
- * Whether node-cron can tell this time. It cuts the milliseconds off in the host's zone, whatever zone it is given: in an
- * hour that comes twice there it takes the second for the first, and would call only itself, without a pause.
+ * Whether node-cron handles this time correctly. It removes the milliseconds in the host's zone, even if another zone is set.
+ * In an hour that comes twice there, it mistakes the second hour for the first, and would call itself without a pause.
  */
 function isReadByNodeCron(instant: number): boolean {
   return new Date(instant).setMilliseconds(0) === Math.floor(instant / 1_000) * 1_000
 }
 
 /**
- * Guards an inner clock: where that has not called back since the guard's turn before, a second ago, or cannot tell the time,
- * the guard calls back itself. It also replaces it then, and after a jump of the host's clock: node-cron would walk through
- * every skipped second, which takes 12 s for a day, and would stand still for as long as the clock was set back.
+ * Guards an inner clock. If that has not called back since the guard's last turn, a second ago, or cannot handle the time, the
+ * guard calls back itself and replaces it. It also replaces it after a jump of the host's clock. Otherwise node-cron would
+ * process every skipped second, which takes 12 s for a day, and would stop for as long as the clock was set back.
  */
 export function guardClock(
   inner: (onSecond: () => void) => { stop(): void },
@@ -60,7 +60,7 @@ export function guardClock(
       timer = schedule()
     }
 
-    /** Starts the inner clock if it can tell the time until a little after the next turn. */
+    /** Starts the inner clock if it handles all times until shortly after the next turn. */
     function start(now: number): void {
       if (ticking === null && mayTick(now)) ticking = inner(tick)
     }

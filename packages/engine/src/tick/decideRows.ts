@@ -28,9 +28,9 @@ import {
 } from './storedSchedule.ts'
 import { createNextTick } from './nextTicks.ts'
 
-/** Of so many pieces of a schedule's work its row knows the ids. */
+/** Maximum of ids of open work in a schedule's row. */
 const MAX_OPEN_WORK = 100
-/** A statement inserts work of so many bytes, and a worker's transaction hardly more: a text of Node's and a row have their limits. */
+/** Maximum bytes of work in one statement, and roughly in a worker's transaction: a string of Node and a row have limits. */
 const MAX_INSERTED_BYTES = 8 * 2 ** 20
 
 export interface DecidedTick extends TickDecision {
@@ -40,46 +40,46 @@ export interface DecidedTick extends TickDecision {
   workId: string | null
 }
 
-/** The parts of a job that deciding needs; a program that deletes a schedule may have its name alone. */
+/** The parts of a job that a decision needs. A program that deletes a schedule may know only the job's name. */
 export type DecidedJob = Pick<Job, 'name'> &
   Partial<Pick<Job, 'payload' | 'label' | 'show' | 'redact' | 'retry' | 'partition'>>
 
 export interface HowToDecide {
   jobOf: (name: string) => DecidedJob
-  /** Null: a change decides what is due by the definition before it, without jitter. */
+  /** Null if a change decides the due ticks, by the definition before it and without jitter. */
   workerId: string | null
-  /** Whether a payload that the schema refuses is refused for good: only the version that defines may say so. */
+  /** Whether a refusal by the schema is final: only for the version that defines the schedule. */
   isLatest: (name: string) => Promise<boolean>
   log: Pick<Logger, 'warn' | 'error'>
   tzdata?: string
 }
 
 export interface DecidedRows {
-  /** What was written into the ledger, the oldest first. */
+  /** The rows written into the ledger, the oldest first. */
   ticks: DecidedTick[]
-  /** The transaction that inserted work; null: none was. */
+  /** The transaction that inserted work. Null if there was no work. */
   transactionId: string | null
-  /** The rows as they are now. A worker leaves the last ones out where the work of those before them is very large. */
+  /** The new state of the rows. If the work of the first rows is very large, a worker leaves out the last ones. */
   rows: StoredSchedule[]
 }
 
-/** What is decided of one row. */
+/** The decision about one row. */
 interface Decided {
   row: StoredSchedule
   ticks: DecidedTick[]
   work: WorkToInsert[]
-  /** Paused by this decision, since its payload does not fit any more. */
+  /** Paused by this decision, since its payload is no longer valid. */
   isRefused: boolean
-  /** The payload fits again, which ends the pause. */
+  /** The payload is valid again, which ends the pause. */
   isResumed: boolean
-  /** How later rules of time zones have moved its next tick. */
+  /** A description of how newer time zone rules have moved its next tick. */
   moved: string | null
 }
 
 /**
- * Decides what is due of these rows, which the caller has locked: the ledger, the work of what it did not have, and the cursors, in the
- * caller's transaction. The row's own `nextAt` is what is due first, whatever this process would compute: only later rules of time
- * zones may move it.
+ * Decides the due ticks of these rows, which the caller has locked. It writes the ledger, the work of new ticks and the cursors
+ * in the caller's transaction. The row's `nextAt` is the first due tick, even if this process would compute another: only newer
+ * time zone rules may move it.
  */
 export async function decideRows(
   tx: Connection,
@@ -112,7 +112,7 @@ export async function decideRows(
       bytes += one.work.length * row.bytes
       decided.push(one)
     } catch (error) {
-      // An expression or a zone of a later version's, or a row that somebody has written by hand.
+      // The expression or the zone belongs to a later version, or a person has written the row.
       const { name, key } = row
       log.error({ err: error, name, key }, 'a schedule cannot be decided here')
       unread.push(row)
@@ -144,10 +144,10 @@ export async function decideRows(
   return { ticks: written, transactionId, rows: known }
 }
 
-/** Of a job that the program knows by its name alone. */
+/** For a job of which the program knows only the name. */
 const MAX_PAUSE_MS = 300_000
 
-/** Inserts work with as many statements as its payloads need, and returns the transaction; null: there was none. */
+/** Inserts work with as many statements as its payloads need, and returns the transaction. Null if there was no work. */
 export async function insertAll(
   tx: Connection,
   work: readonly WorkToInsert[],
@@ -192,11 +192,11 @@ async function decideRow(
     return { row: undecided, ticks: [], work: [], isRefused: false, isResumed, moved }
   const due = await listDue(row, nextAt, end, nextTick)
   const isPaused = row.pausedAt !== null
-  // Its jitter makes no tick late, also where a change decides it earlier.
+  // Jitter must not make a tick late, also if a change decides it earlier.
   const now = new Date(row.now.getTime() - row.delayMs)
   const wanted = decideTicks(row, due, { now, isPaused, isUnfinished })
   const fit: Fit = wanted.some(isEnqueued) ? fits() : NOT_ASKED
-  // A payload of the code's own schedule fails as a run, where people look for it.
+  // An invalid payload of the code's own schedule fails as a run, where people see it.
   const isRefused = fit.kind === 'refused' && key !== '' && (await how.isLatest(name))
   const decisions = isRefused ? wanted.map(refuse) : wanted
   const cursor = due.listed.at(-1) as Date
@@ -229,7 +229,7 @@ async function decideRow(
       cursor,
       nextAt: following,
       dueAt: dueOf(following, row.delayMs),
-      // What was computed just now was by this process's rules.
+      // The next tick was computed by this process's rules.
       tzdata: own,
       lastAt,
       openWork: addOpenWork(
@@ -257,7 +257,7 @@ async function isPauseOver(row: StoredSchedule, how: HowToDecide, fits: () => Fi
   return fits().kind !== 'refused' && (await how.isLatest(row.name))
 }
 
-/** A program that changes what it cannot read keeps its first tick on record. */
+/** A program that changes an unreadable schedule keeps its first tick on record. */
 function decideUnread(row: StoredSchedule): Decided {
   const { name, key, version, nextAt, now } = row
   const decided = { row, ticks: [], work: [], isRefused: false, isResumed: false, moved: null }
@@ -268,7 +268,7 @@ function decideUnread(row: StoredSchedule): Decided {
   return { ...decided, ticks: [{ name, key, version, scheduledFor: nextAt, ...how }] }
 }
 
-/** Which schedule an action is about. */
+/** The schedule that an action concerns. */
 export function targetOf({ name, key }: Pick<StoredSchedule, 'name' | 'key'>) {
   return { name, ...(key !== '' && { scheduleKey: key }) }
 }
@@ -276,7 +276,7 @@ export function targetOf({ name, key }: Pick<StoredSchedule, 'name' | 'key'>) {
 const isEnqueued = ({ outcome }: TickDecision) => outcome === 'enqueued'
 const tellInstant = (instant: Date | null) => instant?.toISOString() ?? 'never'
 
-/** The schema's own message may quote the payload, so only the log has it. */
+/** The schema's own message may quote the payload, so it goes only to the log. */
 const DOES_NOT_FIT = 'the payload does not fit'
 
 function refuse(decision: TickDecision): TickDecision {
@@ -284,7 +284,7 @@ function refuse(decision: TickDecision): TickDecision {
   return { ...decision, outcome: 'skipped', reason: DOES_NOT_FIT }
 }
 
-/** The ticks from `first` up to `end`, of which the first is due whatever the calendar of this process says. */
+/** The ticks from `first` up to `end`. `first` is due even if the calendar of this process does not have it. */
 async function listDue(
   row: StoredSchedule,
   first: Date,
@@ -311,12 +311,12 @@ type Fit = { label: WorkLabel; workKey?: string | undefined } & (
 
 const NOT_ASKED = { kind: 'notAsked' as const, label: {} }
 
-/** Asks the job's schema, which is foreign code, whether it still takes the payload. */
+/** Validates the payload with the job's schema, which is foreign code. */
 function fitPayload({ jobOf, log }: HowToDecide, row: StoredSchedule): Fit {
   const job = jobOf(row.name)
   const { payload: schema } = job
   if (schema === undefined) return NOT_ASKED
-  // Another version may have to take it all the same.
+  // Another version may accept it nevertheless.
   const workKey = (job.partition ?? null) === null ? undefined : ''
   const refused = (problem: string): Fit => ({ kind: 'refused', problem, label: {}, workKey })
   const answer = judge(schema, readPayload(row))
@@ -333,7 +333,7 @@ export function readPayload({ payload }: Pick<StoredSchedule, 'payload'>): unkno
   return payload === null ? undefined : (JSON.parse(payload) as unknown)
 }
 
-/** The work of a schedule: of a tick, or, with `by`, of what a person has asked for. */
+/** The work for a tick or, with `by`, for the request of a person. */
 export function toWork(
   row: Pick<StoredSchedule, 'name' | 'key' | 'timeZone' | 'bytes'>,
   of: {
@@ -342,7 +342,7 @@ export function toWork(
     previousAt: string | null
     scheduledFor: Date | null
     label: WorkLabel
-    /** Under which it has its share, if the job divides its work. */
+    /** The key of its share, if the job divides its work. */
     workKey?: string | undefined
     by?: { actor: string; reason?: string }
   },
@@ -377,7 +377,7 @@ export function addOpenWork(
   return all.slice(-MAX_OPEN_WORK).join(',')
 }
 
-/** Writes what the ledger does not have, and returns that. */
+/** Writes the rows that the ledger lacks, and returns them. */
 async function writeLedger(
   tx: Connection,
   workerId: string | null,
@@ -408,13 +408,13 @@ export async function saveRows(tx: Connection, rows: readonly StoredSchedule[]):
   await tx.query(SAVE_SQL, [JSON.stringify(rows, SAVED)])
 }
 
-/** Payloads stay here: they may be large, and have not changed. */
+/** Without payloads: they may be large, and have not changed. */
 const SAVED = [
   ...['name', 'key', 'cursor', 'nextAt', 'dueAt', 'tzdata', 'lastAt', 'openWork'],
   ...['refusals', 'pausedAt', 'pausedBy', 'pauseReason'],
 ]
 
-/** What becomes of rows that are locked. */
+/** Saves the new state of locked rows. */
 const SAVE_SQL = `
   update "JobSchedule" schedule
   set "cursor" = saved."cursor", "nextAt" = saved."nextAt", "dueAt" = saved."dueAt", "tzdata" = saved."tzdata",
@@ -426,13 +426,13 @@ const SAVE_SQL = `
   )
   where schedule."name" = saved."name" and schedule."key" = saved."key" returning schedule."key"`
 
-/** Postpones rows without writing back what was read of them: it may be what PostgreSQL has, and JSON has not. */
+/** Postpones rows without writing their values back: PostgreSQL may hold values that JSON cannot. */
 const POSTPONE_SQL = `
   update "JobSchedule" schedule set "dueAt" = $2::timestamptz
   from json_to_recordset($1::text::json) as unread("name" text, "key" text)
   where schedule."name" = unread."name" and schedule."key" = unread."key" returning schedule."key"`
 
-/** Records what no person did: a schedule is paused while its payload does not fit, and its next tick can move. */
+/** Records the engine's own actions: a pause because of an invalid payload, and a moved next tick. */
 async function record(
   tx: Connection,
   workerId: string | null,

@@ -2,13 +2,13 @@ import type { Schedule } from '../job/defineJob.ts'
 import type { DueTicks } from './dueTicks.ts'
 
 /*
- * A tick is due, and then has one of four outcomes for good. The scheduler of one worker moves it: whoever advances the
- * schedule's cursor past it writes its row of JobTick, and the work of an enqueued tick, in the same transaction.
+ * A due tick gets one of four final outcomes. The worker that moves the schedule's cursor past it writes its row of JobTick,
+ * and the work of an enqueued tick, in the same transaction.
  *
- *   due        The cursor has not passed it yet, and it has no row. Every worker tries once it is due.
- *   enqueued   Its work is in the queue, under the row's workId. What becomes of that work is told by its runs.
- *   coalesced  The latest due tick is enqueued and makes up for this one, as the job's `missed` policy has it.
- *   missed     Nobody decided it within the catch-up window (on time, with `missed: 'skip'`), or too many ticks were due.
+ *   due        The cursor has not passed it yet, and it has no row. Every worker tries to decide it.
+ *   enqueued   Its work is in the queue, under the row's workId. The runs of that work have its result.
+ *   coalesced  The latest due tick is enqueued and replaces this one, by the job's `missed` policy.
+ *   missed     No worker decided it within the catch-up window (on time, with `missed: 'skip'`), or too many ticks were due.
  *   skipped    The schedule is paused, or an earlier run has not ended and the job's `overlap` is 'skip'.
  *
  * The job that prunes runs deletes the row after the retention's `runDays`.
@@ -22,7 +22,10 @@ export interface TickDecision {
   scheduledFor: Date
   outcome: TickOutcome
   reason: string | null
-  /** How many ticks the row stands for, the last of them `through`. Where there were more than are counted, `reason` says so. */
+  /**
+   * The number of ticks that the row stands for, the last of them `through`. If there were more than are counted, `reason` says
+   * so.
+   */
   count: number
   through: Date | null
 }
@@ -30,14 +33,14 @@ export interface TickDecision {
 export interface TickSituation {
   now: Date
   isPaused: boolean
-  /** The job has work that waits or runs. */
+  /** The job has work that is waiting or running. */
   isUnfinished: boolean
 }
 
 /** With `missed: 'skip'`, a tick that is decided within this time after it was due is on time. */
 const ON_TIME_MS = 10_000
 
-/** Decides each due tick by the job's policies. It is pure, and puts every tick into exactly one row. */
+/** Decides each due tick by the job's policies. A pure function that puts every tick into exactly one row. */
 export function decideTicks(
   schedule: Schedule,
   due: DueTicks,
@@ -66,7 +69,7 @@ export function decideTicks(
   }
   const listed = due.listed.map((tick) => {
     const decision = decideOne(tick)
-    // If an older tick could be enqueued, so can the latest one, and it makes up for the older ones.
+    // If an older tick could be enqueued, so can the latest one, which replaces the older ones.
     if (decision.outcome !== 'enqueued' || schedule.missed === 'all' || tick === latest)
       return decision
     return decide(tick, 'coalesced', `made up for by ${latest.toISOString()}`)

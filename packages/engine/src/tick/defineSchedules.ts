@@ -19,18 +19,19 @@ import {
 } from './storedSchedule.ts'
 
 /*
- * The definitions of jobs become rows of JobSchedule with the key ''. Workers decide ticks by the row, whatever their own definition is.
- * One worker alone writes the row: of the workers that live and know the job, one of the version that first appeared last. A worker
- * with a version goes before those without; among several of the version, or without one, the last to sign up.
+ * The definitions of jobs become rows of JobSchedule with the key ''. All workers decide ticks by the row, even if their own
+ * definition differs. Only one worker writes the row. Among the living workers that know the job, it has the version that first
+ * appeared last. A worker with a version goes before those without. Among several of one version, or without one, it is the
+ * last to sign up.
  */
 
 /** The state of the schedules of a worker's jobs, which `ticksSql` reads. */
 export interface TicksSeen {
-  /** The jobs of which ticks are due. */
+  /** The jobs with due ticks. */
   due: string[]
-  /** How long it is until the next tick, at most an hour. */
+  /** Time until the next tick, at most an hour. */
   nextInMs: number
-  /** The jobs whose row is not as this worker defines it. */
+  /** The jobs whose row differs from this worker's definition. */
   changed: string[]
 }
 
@@ -49,12 +50,12 @@ const mineFrom = (definitions: string) => `json_to_recordset(${definitions}::tex
     "name" text, "cron" text, "timeZone" text, "missed" text, "overlap" text, "catchUpMs" bigint
   )`
 
-/** How far, in milliseconds, the database's clock may have been set back since the last decided tick. */
+/** The maximum by which the database's clock may have been set back since the last decided tick. */
 const MAX_LEAD_MS = 60_000
 
 /**
- * Whether the row `schedule`, which may be missing, must be written. A retired row has no due instant. An instant that a person has
- * written may be out of range.
+ * Whether the row `schedule`, which may be missing, must be written. A retired row has no due instant. An instant that a person
+ * has written may be out of range.
  */
 const IS_CHANGED = `case
     when mine."cron" is null then schedule."retiredAt" is null and schedule."name" is not null
@@ -65,7 +66,7 @@ const IS_CHANGED = `case
       or schedule."cursor" > now() + interval '${MAX_LEAD_MS} milliseconds'
   end`
 
-/** One look into each index for each job. */
+/** Reads one index entry for each job. */
 const earliest = ({ is, at }: typeof BY_OFTEN) =>
   `(select ${at} from "JobSchedule" schedule where schedule."name" = mine."name" and ${is} order by ${at} limit 1)`
 
@@ -74,7 +75,7 @@ export const ticksSql = (definitions: string) => `(
     select jsonb_build_object(
       'due', coalesce(jsonb_agg("name") filter (where "dueAt" <= now()), '[]'),
       'changed', coalesce(jsonb_agg("name") filter (where "isChanged"), '[]'),
-      -- A tick may come due while this statement runs.
+      -- A tick may become due while this statement runs.
       'nextInMs', greatest(0, extract(epoch from
         least(min("dueAt") filter (where "dueAt" > now()), clock_timestamp() + interval '1 hour') - clock_timestamp()) * 1000)
     ) from (
@@ -194,7 +195,7 @@ export async function defineSchedules(
 
 const NO_SPAN = { startsAt: null, endsAt: null, jitterMs: 0 }
 
-/** Names both expressions, or both whole definitions where the expressions are equal. */
+/** Describes a change by both expressions, or by both whole definitions if the expressions are equal. */
 function tellChange(schedule: Job['schedule'], before: StoredSchedule): string {
   const isSame = schedule?.cron === before.cron && schedule.timeZone === before.timeZone
   const tell = (one: Omit<ScheduleDefinition, keyof typeof NO_SPAN>) =>
@@ -213,7 +214,7 @@ const LOCK_CHANGED_SQL = `
   from ${mineFrom('$1')} join "JobSchedule" schedule on schedule."name" = mine."name" and schedule."key" = ''
   where ${IS_CHANGED} for update of schedule skip locked`
 
-/** Keeps a row that another worker has inserted meanwhile: that worker has read later which worker defines. */
+/** Keeps a row that another worker has inserted in the meantime: that worker determined the defining worker later. */
 const WRITE_SQL = `
   insert into "JobSchedule" ("name", "version", "cron", "timeZone", "missed", "overlap", "catchUpMs", "perDay", "payload", "bytes",
     "cursor", "nextAt", "dueAt", "tzdata", "retiredAt")

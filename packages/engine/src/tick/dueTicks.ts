@@ -6,16 +6,16 @@ import type { Schedule } from '../job/defineJob.ts'
 export interface DueTicks {
   /** The newest ticks, oldest first, at most MAX_LISTED. */
   listed: Date[]
-  /** `isOver`: there were more than `count`, which is MAX_COUNTED then. */
+  /** `isOver`: there were more than `count`, which is then MAX_COUNTED. */
   earlier: { count: number; isOver: boolean; from: Date; through: Date } | null
 }
 
 export const MAX_LISTED = 100
-/** A schedule by the minute has so many in a week. */
+/** Maximum of counted ticks: a week of a schedule by the minute. */
 export const MAX_COUNTED = 10_000
 const TURN = 100
 
-/** Finds the ticks after `cursor` up to and including `now`, by the calendar alone. */
+/** Finds the ticks after `cursor` up to and including `now`, by the calendar only. */
 export async function dueTicks(schedule: Schedule, cursor: Date, now: Date): Promise<DueTicks> {
   const oldest: Date[] = []
   for (const tick of nextTicks(schedule, cursor)) {

@@ -3,17 +3,20 @@ import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import { IN_PLACE, LATER, MAX_BACK_OFF_MS, READY, SUSPECT } from '../queue/waitingSql.ts'
 import type { StoredSchedule } from './storedSchedule.ts'
 
-/** A retry is due within its job's longest pause, or that after losses; one that is due later was postponed. Work that waits in a step is under way. */
+/**
+ * Whether delayed work is a retry: it is due within the job's longest pause, or that after losses. Work due later was
+ * postponed. Work that waits in a step counts as under way.
+ */
 const isRetry = (pauseS: string) => `
   (work."resumptions" is not null or work."dueAt" <= now() + greatest(${pauseS}, ${MAX_BACK_OFF_MS / 1_000}) * interval '1 second'
   and (work."dueAt" <= now() or work."attempt" > 1 + coalesce((work."facts" ->> 'attemptsBefore')::int, 0)))`
 
 /**
- * Whether a job has work that is due, is to be retried, or runs. Dry runs do not count, nor does what was enqueued or postponed
- * for a later instant. `name` and `pauseS` are expressions for the job's name and its longest pause before a retry, in seconds.
+ * Whether a job has work that is due, waits for a retry, or runs. Dry runs, and work enqueued or postponed for a later instant,
+ * do not count. `name` and `pauseS` are expressions for the job's name and its longest pause before a retry, in seconds.
  */
 export function isUnfinishedSql(name: string, pauseS: string): string {
-  // In order, PostgreSQL begins with the first in the index, and does not look through the table for any.
+  // With an order, PostgreSQL reads only the first entry of the index, and does not scan the table.
   const hasWork = (part: string, order: string) => `exists (
       select from (
         select from "JobWork" work
@@ -29,7 +32,7 @@ export function isUnfinishedSql(name: string, pauseS: string): string {
   )`
 }
 
-/** Of a schedule with a key its own work counts, of the schedule of a job's definition all work of the job. */
+/** For a schedule with a key, only its own work counts; for the schedule of a job's definition, all work of the job. */
 const UNFINISHED_SQL = `
   with held as materialized (
     select "name", "key", string_to_array("openWork", ',')::uuid[] as "openWork", "pauseS"
@@ -51,7 +54,7 @@ const UNFINISHED_SQL = `
     else exists (select from unnest(held."openWork") as work(id) where work.id in (select id from unfinished))
   end`
 
-/** Finds which of these schedules have work that is due, to be retried, or runs. */
+/** Finds the schedules that have work that is due, waits for a retry, or runs. */
 export async function findUnfinished(
   tx: Connection,
   schedules: readonly Pick<StoredSchedule, 'name' | 'key' | 'openWork'>[],

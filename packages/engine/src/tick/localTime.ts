@@ -1,7 +1,7 @@
-/** How a change of clocks concerns a tick: it is the first after a skipped time, or at a time that comes twice. */
+/** The effect of a clock change on a tick: it is the first after a skipped time, or at a time that comes twice. */
 export type TickMark = 'afterGap' | 'repeatedHour'
 
-/** An instant as the clocks of a zone show it. */
+/** An instant as local time of a zone. */
 export interface LocalTime {
   /** `2026-11-24 09:30:00` */
   local: string
@@ -10,14 +10,14 @@ export interface LocalTime {
   mark: TickMark | null
 }
 
-/** No zone has ever changed its offset by more, or twice within this time. */
+/** No zone has ever changed its offset by more than this, or twice within this time. */
 const AROUND_MS = 3 * 3_600_000
 
-/** Makes the clocks of a zone. Make them once for many instants: making takes longer than asking. */
+/** Creates the clock of a zone. Create it once for many instants: creation takes longer than reading. */
 export function createLocalTime(timeZone: string) {
   const offsetAt = offsetsOf(timeZone)
   return {
-    /** How many milliseconds the zone is ahead of UTC. */
+    /** The offset of the zone from UTC, in milliseconds. */
     offsetMs: (instant: Date): number => offsetAt(instant.getTime()),
     describe(instant: Date): LocalTime {
       const at = instant.getTime()
@@ -35,13 +35,13 @@ export function createLocalTime(timeZone: string) {
 function markOf(at: number, offsetAt: (at: number) => number): TickMark | null {
   const [before, own, after] = [offsetAt(at - AROUND_MS), offsetAt(at), offsetAt(at + AROUND_MS)]
   if (own > before && offsetAt(at - 1) === before) return 'afterGap'
-  // Does the clock show the same time once more, before or after it was set back?
+  // True if the clock shows the same time once more, before or after it was set back.
   const isFirst = after < own && offsetAt(at + (own - after)) === after
   const isSecond = before > own && offsetAt(at - (before - own)) === before
   return isFirst || isSecond ? 'repeatedHour' : null
 }
 
-/** Makes a function that tells how far the zone's clock is ahead of UTC at an instant. */
+/** Creates a function that returns the offset of the zone's clock from UTC at an instant. */
 function offsetsOf(timeZone: string): (at: number) => number {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,
@@ -58,7 +58,7 @@ function offsetsOf(timeZone: string): (at: number) => number {
       format.formatToParts(at).map(({ type, value }) => [type, Number(value)]),
     )
     const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts
-    // Date.UTC would take the years 0 to 99 for those from 1900 on.
+    // Date.UTC would interpret the years 0 to 99 as 1900 to 1999.
     const shown = new Date(Date.UTC(2000, 0, 1, hour, minute, second))
     return shown.setUTCFullYear(year, month - 1, day) - Math.floor(at / 1_000) * 1_000
   }

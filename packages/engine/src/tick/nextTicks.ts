@@ -2,18 +2,18 @@ import { Cron } from 'croner'
 import { checkTickQuestion } from '../arguments/jobs.ts'
 import type { Schedule } from '../job/defineJob.ts'
 
-/** Finds the first instant after `after` at which the schedule is due; null when it is never due again. */
+/** Finds the first instant after `after` at which the schedule is due. Null if it is never due again. */
 export function nextTick(schedule: Pick<Schedule, 'cron' | 'timeZone'>, after: Date): Date | null {
   const asked = checkTickQuestion(schedule, after)
   return tickAfter(asked, asked.after)
 }
 
-/** The same of a schedule that was checked before. It throws where a row has one that this version cannot read. */
+/** The same for a schedule that was checked before. Throws if this version cannot read it. */
 export function tickAfter(schedule: Pick<Schedule, 'cron' | 'timeZone'>, after: Date): Date | null {
   return calendar(schedule).nextRun(after)
 }
 
-/** Yields every instant after `after` at which the schedule is due, without an end unless the schedule has one. */
+/** Yields every instant after `after` at which the schedule is due. Endless unless the schedule ends. */
 export function* nextTicks(
   schedule: Pick<Schedule, 'cron' | 'timeZone'>,
   after: Date,
@@ -28,15 +28,15 @@ export function previousTicks(
   through: Date,
   count: number,
 ): Date[] {
-  // croner returns instants before the one that it is given, so give it the next millisecond.
+  // croner returns instants before its argument, so pass the next millisecond.
   return calendar(schedule)
     .previousRuns(count, new Date(through.getTime() + 1))
     .toReversed()
 }
 
 /**
- * Whether the schedule is a time of day, such as `30 2 * * *`, which is due once on each of its days whatever the clocks do.
- * Any other is an interval, due whenever the wall clock shows it. See docs/timeZones.md.
+ * Whether the schedule is a time of day, such as `30 2 * * *`, which is due once on each of its days even if the clocks change.
+ * Any other is an interval, due each time the wall clock shows it. See docs/timeZones.md.
  */
 export function isTimeOfDay(cron: string): boolean {
   const fields = cron.trim().split(/\s+/)
@@ -44,18 +44,18 @@ export function isTimeOfDay(cron: string): boolean {
   return !/[*?/]/.test(fields.slice(0, fields.length - 3).join(' '))
 }
 
-// croner, because node-cron's own calendar skips the hour that a zone jumps over in spring and loses ticks in the hour
-// that it repeats in autumn. croner's default rule makes up for a single time of day only: `30 2,14 * * *` would have no
-// 02:30 run on the spring day and two of them in autumn.
+// croner, because node-cron's own calendar skips the hour that a zone skips in spring and loses ticks in the hour that it
+// repeats in autumn. croner's default rule handles only a single time of day: `30 2,14 * * *` would have no 02:30 run on the
+// spring day and two of them in autumn.
 function calendar({ cron, timeZone }: Pick<Schedule, 'cron' | 'timeZone'>): Cron {
-  // croner would take the zone of this process.
+  // Without a name, croner would use the zone of this process.
   if (timeZone === '') throw new RangeError('A time zone without a name is none')
   return new Cron(cron, { timezone: timeZone, paused: true, fixedTimeRule: 'no-wildcard' })
 }
 
 /**
- * Makes a tickAfter() that remembers its last answer for each cron and time zone. Jobs that are due together often share
- * both, and finding a next time takes longer than all else that a scheduler does for a tick.
+ * Creates a tickAfter() that caches its last answer for each cron and time zone. Jobs that are due together often share both,
+ * and finding the next time takes most of a scheduler's time for a tick.
  */
 export function createNextTick(): typeof tickAfter {
   const answers = new Map<string, { after: number; next: Date | null }>()

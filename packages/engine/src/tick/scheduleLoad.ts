@@ -1,15 +1,15 @@
 import { JobError } from '../job/jobError.ts'
 import type { Connection } from '../database/database.ts'
 
-/** How many keyed schedules there are, and how many ticks they have on a day on which each is due. */
+/** The number of keyed schedules, and of their ticks on a day on which each is due. */
 export interface ScheduleLoad {
   entries: number
   perDay: number
 }
 
-/** Sees to it that all keyed schedules of a database stay within what its workers can decide. */
+/** Keeps the keyed schedules of a database within the number that its workers can decide. */
 export interface LoadLimit {
-  /** Returns why that would be too much; null when it is not, and then it counts. */
+  /** Returns the reason why the addition would exceed the limit. Null if it does not, and then it counts. */
   add(tx: Connection, added: ScheduleLoad): Promise<JobError | null>
 }
 
@@ -17,9 +17,9 @@ const MAX_LOAD: ScheduleLoad = { entries: 1_000_000, perDay: 500 * 86_400 }
 const COUNT_AGAIN_MS = 60_000
 
 /**
- * A sum that is exact would be a row for which all changes wait. So each client counts by itself, once a minute, and adds what it has
- * changed since: several that fill it at once may go beyond the limit by what the others add in that minute, and what was deleted or
- * rolled back counts for a minute longer.
+ * An exact sum would need one row, and all changes would wait for its lock. So each client counts for itself, once a minute,
+ * and adds its own changes since. Several clients that add at once may exceed the limit by the others' additions of that
+ * minute. Schedules that were deleted or rolled back count for up to a minute longer.
  */
 export function createLoadLimit(max = MAX_LOAD, nowMs = () => performance.now()): LoadLimit {
   let countedAtMs = -Infinity
@@ -57,12 +57,12 @@ function tooMany(message: string, details: Record<string, number>): JobError {
   return new JobError('too_many_schedules', message, { retryable: false, details })
 }
 
-/** Those that a change is about to make have no version yet. */
+/** Schedules that a change is about to create have no version yet. */
 const COUNT_SQL = `
   select count(*)::int as "entries", coalesce(sum("perDay") filter (where "nextAt" is not null), 0)::float8 as "perDay"
   from (select "perDay", "nextAt" from "JobSchedule" where "version" > 0 and "key" <> '' limit $1::int) one`
 
-/** How many instants a day a cron expression names, of the days on which it names any. A change of clocks does not count. */
+/** The number of instants on a day that has any. A clock change does not count. */
 export function ticksOfDay(cron: string): number {
   const fields = cron.trim().toLowerCase().split(/\s+/)
   if (fields.length === 1) return fields[0] === '@hourly' ? 24 : 1
@@ -70,7 +70,7 @@ export function ticksOfDay(cron: string): number {
   return countOf(hours, 24) * countOf(minutes, 60) * countOf(seconds, 60)
 }
 
-// Values, ranges and `*`, the latter two with a step or without.
+// The field consists of values, ranges and `*`; ranges and `*` may have a step.
 function countOf(field: string, size: number): number {
   const values = new Set<number>()
   for (const part of field.split(',')) {

@@ -23,33 +23,36 @@ import {
 export interface Scheduler {
   start(clock: Clock): Promise<void>
   stop(): Promise<void>
-  /** Writes the schedules that this worker defines, and decides due ticks. A call during another one waits for it, and looks again. */
+  /**
+   * Writes the schedules that this worker defines, and decides due ticks. A call during another one waits for it, and looks
+   * again.
+   */
   wake(): Promise<void>
-  /** Takes the answer of a round: wakes if something is to do, or else plans the next tick. */
+  /** Processes the answer of a round: wakes the scheduler if there is work for it, and otherwise plans the next tick. */
   note(seen: TicksSeen): void
 }
 
-/** How often the worker looks for instants that a process with older data of time zones has computed. */
+/** Interval of the search for instants that a process with older time zone data has computed. */
 const RECOMPUTE_MS = 3_600_000
-/** About so many rows are decided in one transaction. */
+/** Approximate maximum of rows that one transaction decides. */
 const BATCH_SIZE = 500
-/** The worker that decided last looks at once. Others look later by the head start and a random part of the spread. */
+/** The worker that decided last looks at once. Others look later, by the head start and a random part of the spread. */
 const HEAD_START_MS = 30
 const SPREAD_MS = 70
 
 /**
- * Decides the ticks of this worker's own jobs, by the rows of their schedules alone, and writes the rows that it defines. Any number of
- * workers may do so: due rows are locked by the worker that comes first, and the others pass over them. It keeps nothing of them in
- * memory but the instant of the next tick, by the time of the database.
+ * Decides the ticks of this worker's own jobs, by the rows of their schedules, and writes the rows that it defines. Any number
+ * of workers may do so: the first one locks the due rows, and the others skip them. In memory it keeps only the instant of the
+ * next tick, by the database's clock.
  */
 export function createScheduler(options: {
   jobs: readonly Job[]
   database: Database
   workerId: string
   log: Pick<Logger, 'warn' | 'error' | 'info'>
-  /** Called for each job whose ticks this worker has decided. */
+  /** Called for each job with ticks that this worker has decided. */
   onTick?: (name: string) => void
-  /** Called for each job for which such a tick has enqueued work. */
+  /** Called for each job with ticks that have enqueued work. */
   onWork?: (name: string) => void
   observers?: Observers | undefined
   tzdata?: string
@@ -65,7 +68,7 @@ export function createScheduler(options: {
   let isOurs = true
   let isStopped = false
   let ticking: { stop(): void } | null = null
-  /** By performance.now(): the wall clock may jump. */
+  /** Measured by performance.now(), since the wall clock may jump. */
   let nextAtMs = Infinity
   let timer: NodeJS.Timeout | undefined
   let recomputeTimer: NodeJS.Timeout | undefined
@@ -74,11 +77,11 @@ export function createScheduler(options: {
     const { changed } = await look()
     await define(changed)
     if (isStopped) return
-    // The full second is a check: the timer is set by the time of the database.
+    // The full second is a second check: the timer follows the database's clock.
     ticking = clock(() => performance.now() >= nextAtMs && void wake())
     // A worker may be stopped while it starts.
     if (isStopped) return ticking.stop()
-    // One after the other: workers of one deploy share the server's connections.
+    // One after the other, since the workers of a deploy share the server's connections.
     recomputing = wake()
     recompute()
     recomputeTimer = setInterval(recompute, RECOMPUTE_MS)
@@ -99,7 +102,7 @@ export function createScheduler(options: {
 
   async function lookAndDecide(): Promise<void> {
     const wasDue = performance.now() >= nextAtMs
-    // Until this has come to its end, each full second tries again.
+    // Until this has finished, each full second tries again.
     nextAtMs = -Infinity
     let seen = await look()
     if (await define(seen.changed)) seen = await look()
@@ -165,7 +168,7 @@ export function createScheduler(options: {
     })
   }
 
-  /** After a failure it tries each job by itself, so that a lock or an error delays one job alone. */
+  /** After a failure it tries each job separately, so that a lock or an error delays only one job. */
   async function inParts(
     all: readonly string[],
     work: (part: readonly string[]) => Promise<boolean>,
@@ -197,7 +200,7 @@ export function createScheduler(options: {
     return await decideRows(tx, rows, { jobOf, workerId, isLatest, log, tzdata })
   }
 
-  /** Computes anew, page by page, the instants that a process with older data of time zones has computed. */
+  /** Recomputes, page by page, the instants that a process with older time zone data has computed. */
   function recompute(): void {
     recomputing = recomputing.then(recomputeAll).catch((error: unknown) => {
       log.warn({ err: error }, 'bringing schedules up to these time zones failed')

@@ -11,25 +11,25 @@ export interface ScheduleDefinition extends Pick<Schedule, 'cron' | 'timeZone' |
   endsAt: Date | null
 }
 
-/** Without `queue`, for which claims would need an order within a key. */
+/** Without `queue`, which would need claims in order within a key. */
 export const KEYED_OVERLAPS = ['skip', 'allow'] as const
 export type KeyedOverlap = (typeof KEYED_OVERLAPS)[number]
 
 /**
- * After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. The pause ends when the latest version
- * of the product accepts the payload.
+ * After this many ticks in a row with a payload that the job's schema refuses, the schedule is paused. The pause ends when the
+ * latest version of the product accepts the payload.
  */
 export const MAX_REFUSALS = 3
 export const NOT_PAUSED = { pausedAt: null, pausedBy: null, pauseReason: null, refusals: 0 }
 
-/** By how many milliseconds a worker postpones a row that it cannot decide. */
+/** The time by which a worker postpones a row that it cannot decide. */
 export const POSTPONED_MS = 60_000
 
 /** A row of JobSchedule, locked. */
 export interface StoredSchedule extends ScheduleDefinition {
   [column: string]: unknown
   name: string
-  /** Empty: the schedule of the job's definition. */
+  /** Empty for the schedule of a job's definition. */
   key: string
   version: number
   /** JSON; null: undefined. */
@@ -41,7 +41,7 @@ export interface StoredSchedule extends ScheduleDefinition {
   delayMs: number
   tzdata: string
   lastAt: Date | null
-  /** Ids with commas between them: not every driver reads arrays. */
+  /** Ids with commas between them, since some drivers cannot read arrays. */
   openWork: string
   /** The number of ticks on a day that has any. */
   perDay: number
@@ -54,7 +54,7 @@ export interface StoredSchedule extends ScheduleDefinition {
   now: Date
 }
 
-/** Its columns that are instants. */
+/** The columns that are instants. */
 export const INSTANTS = [
   'startsAt',
   'endsAt',
@@ -71,7 +71,7 @@ const MAX_DATE_MS = 8.64e15
 
 /** Converts an instant of a row: the driver of a host returns a Date or a text. */
 export function toInstant(value: unknown): Date {
-  // The driver reads PostgreSQL's infinity, which only a person writes, as that number.
+  // The driver reads PostgreSQL's infinity, which only a person can have written, as that number.
   if (value === Infinity || value === -Infinity) return new Date(Math.sign(value) * MAX_DATE_MS)
   return value instanceof Date ? value : new Date(String(value))
 }
@@ -81,7 +81,7 @@ export function withInstants(row: StoredSchedule): StoredSchedule {
   return { ...row, ...(Object.fromEntries(instants) as Partial<StoredSchedule>) }
 }
 
-/** The columns of `schedule` that make a StoredSchedule. What else decides is read by a later statement. */
+/** The columns of `schedule` that make a StoredSchedule. A later statement reads everything else that decides. */
 export const storedColumns = (now: string) => `
   schedule."name", schedule."key", schedule."version", schedule."cron", schedule."timeZone", schedule."missed", schedule."overlap",
   schedule."catchUpMs"::float8 as "catchUpMs", schedule."jitterMs"::float8 as "jitterMs", schedule."startsAt", schedule."endsAt",
@@ -90,14 +90,14 @@ export const storedColumns = (now: string) => `
   schedule."perDay", schedule."refusals", schedule."pausedAt", schedule."pausedBy", schedule."pauseReason", schedule."retiredAt",
   ${now} as "now"`
 
-/** The two indexes by which due rows of `schedule` are found: a condition, and the column that says when. */
+/** The two indexes that find due rows of `schedule`: a condition, and the column with the instant. */
 export const BY_INSTANT = { is: `schedule."lookAt" is not null`, at: `schedule."lookAt"` }
 export const BY_OFTEN = { is: `schedule."perDay" > 1440`, at: `schedule."dueAt"` }
 
-/** The rules of time zones of this process, such as `2026b`. */
+/** The version of this process's time zone rules, such as `2026b`. */
 export const OWN_TZDATA = process.versions.tz ?? ''
 
-/** The first instant after `after` that the schedule names. */
+/** The first instant of the schedule after `after`. */
 export function nextOf(
   {
     startsAt,
@@ -112,7 +112,7 @@ export function nextOf(
   return next === null || (endsAt !== null && next > endsAt) ? null : next
 }
 
-/** When a worker decides the tick of an instant. */
+/** The time at which a worker decides the tick of an instant. */
 export function dueOf(nextAt: Date | null, delayMs: number): Date | null {
   return nextAt && new Date(nextAt.getTime() + delayMs)
 }

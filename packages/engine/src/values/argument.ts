@@ -3,18 +3,18 @@ import { storableText } from './storableText.ts'
 import { findNearest } from './nearest.ts'
 
 /*
- * This folder checks what programs pass in, before the engine sends anything to the database: PostgreSQL's own refusal would
- * abort the caller's transaction. Each check returns a copy that holds nothing foreign.
+ * This folder checks the arguments of programs before the engine sends anything to the database: a refusal by PostgreSQL would
+ * abort the caller's transaction. Each check returns a copy without foreign values.
  */
 
-/** An invalid argument. The message names it, and what to pass instead. */
+/** An invalid argument. The message names it, and the value to pass instead. */
 export class ArgumentError extends TypeError {
   override readonly name = 'ArgumentError'
   readonly code = 'argument_invalid'
-  /** Which argument, or which part of one: `limit`, `ids[3]`. */
+  /** The argument, or a part of it: `limit`, `ids[3]`. */
   readonly argument: string
 
-  /** `of`: the thing that the argument belongs to, such as a job, for the message. */
+  /** `of`: the owner of the argument, such as a job, for the message. */
   constructor(argument: string, problem: string, options: { cause?: unknown; of?: string } = {}) {
     const { cause, of } = options
     super(`${of === undefined ? '' : `${of}: `}${argument} ${problem}`, { cause })
@@ -22,7 +22,7 @@ export class ArgumentError extends TypeError {
   }
 }
 
-/** The same error of an argument with a longer name, or of the thing that it belongs to. */
+/** The same error with a longer name of the argument, or with its owner. */
 export function renamed(
   { argument, message, cause }: ArgumentError,
   { as = argument, of }: { as?: string; of?: string },
@@ -35,12 +35,12 @@ export type Check<Value> = (argument: string, value: unknown) => Value
 
 const MAX_SHOWN = 100
 
-/** Takes out the credentials of a URL, which may be where another value was meant. */
+/** Removes the credentials of a URL, which may have been passed by mistake. */
 function withoutCredentials(text: string): string {
   return text.replace(/:\/\/\S*@/, '://…@').replace(/\b(password=)[^&\s]*/i, '$1…')
 }
 
-/** How an error tells a value. */
+/** Describes a value for an error message. */
 export function tell(value: unknown): string {
   if (typeof value === 'string')
     return JSON.stringify(storableText(withoutCredentials(value), MAX_SHOWN))
@@ -50,7 +50,7 @@ export function tell(value: unknown): string {
 
 const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i
 
-/** In lower case, as the database returns it. */
+/** Returns it in lower case, like the database. */
 export function checkId(argument: string, value: unknown): string {
   if (typeof value === 'string' && UUID.test(value)) return value.toLowerCase()
   throw new ArgumentError(argument, `must be a UUID, as the engine returns it, not ${tell(value)}`)
@@ -71,13 +71,13 @@ export function checkText(argument: string, value: unknown): string {
   return text
 }
 
-/** A text of any length and characters: the caller cuts it and makes it storable. */
+/** A text of any length and characters. The caller truncates it and makes it storable. */
 export function checkString(argument: string, value: unknown): string {
   if (typeof value === 'string') return value
   throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
 }
 
-/** A text as `check` takes it, which names somebody. */
+/** A check for a name: a text that passes `check` and is not blank. */
 const naming =
   (check: Check<string>): Check<string> =>
   (argument, value) => {
@@ -85,7 +85,7 @@ const naming =
     if (text.trim() !== '') return text
     throw new ArgumentError(argument, 'is empty; name the person or the program that acts')
   }
-/** The caller cuts the name and makes it storable. */
+/** The caller truncates the name and makes it storable. */
 export const checkActor = naming(checkString)
 export const checkActorText = naming(checkText)
 
@@ -93,7 +93,7 @@ export function checkDate(argument: string, value: unknown): Date {
   // A plain copy, without properties that foreign code may have set on the date.
   const date = types.isDate(value) ? new Date(Date.prototype.getTime.call(value)) : null
   const year = date?.getUTCFullYear() ?? Number.NaN
-  // JSON writes other years with a sign, which PostgreSQL does not read.
+  // JSON writes other years with a sign, which PostgreSQL cannot read.
   if (date !== null && year >= 1 && year <= 9_999) return date
   throw new ArgumentError(
     argument,
@@ -104,11 +104,11 @@ export function checkDate(argument: string, value: unknown): Date {
 const INSTANT =
   /^((?!0000)\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d){0,2})$/
 
-/** An instant as text: ISO 8601, or as PostgreSQL writes it. */
+/** An instant as text: ISO 8601, or PostgreSQL's format. */
 export function checkInstant(argument: string, value: unknown): string {
   const [text, day, time] = (typeof value === 'string' && INSTANT.exec(value)) || []
   const date = new Date(`${day}T${time}Z`)
-  // A date that does not exist, such as the 30th of February, is another one to JavaScript.
+  // JavaScript converts a date that does not exist, such as the 30th of February, to another date.
   const exists = !Number.isNaN(date.getTime()) && date.toISOString().startsWith(`${day}T${time}`)
   if (text !== undefined && exists) return text
   throw new ArgumentError(
@@ -132,7 +132,7 @@ export function checkSignal(argument: string, value: unknown): AbortSignal {
   throw new ArgumentError(argument, `must be an AbortSignal, not ${tell(value)}`)
 }
 
-/** A logger has methods of its own, which are called as they are. pino's and winston's may be functions. */
+/** A logger is not copied, since its methods need it. Loggers of pino and winston may be functions. */
 export function loggerOf<Log>(): Check<Log | undefined> {
   return optional((argument, value) => {
     if ((typeof value === 'object' && value !== null) || typeof value === 'function')
@@ -152,7 +152,7 @@ export function wholeNumber(min: number, max: number): Check<number> {
   }
 }
 
-/** `remedy`: what to do instead of a greater number. */
+/** `remedy`: what to do instead of passing a greater number. */
 export function positive(max = Number.MAX_SAFE_INTEGER, remedy = ''): Check<number> {
   return (argument, value) => {
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value <= 0)
@@ -164,7 +164,7 @@ export function positive(max = Number.MAX_SAFE_INTEGER, remedy = ''): Check<numb
 
 export function numberWithin(min: number, max: number): Check<number> {
   return (argument, value) => {
-    // Neither is NaN.
+    // NaN fails both comparisons.
     if (typeof value === 'number' && value >= min && value <= max) return value
     throw new ArgumentError(argument, `must be a number from ${min} to ${max}, not ${tell(value)}`)
   }
@@ -186,7 +186,7 @@ export function nullable<Value>(check: Check<Value>): Check<Value | null> {
   return (argument, value) => (value === null ? null : check(argument, value))
 }
 
-/** As much as one call may be given. */
+/** Maximum items per call. */
 const MAX_ITEMS = 100_000
 
 export function listOf<Value>(check: Check<Value>, max = MAX_ITEMS): Check<Value[]> {
@@ -194,7 +194,7 @@ export function listOf<Value>(check: Check<Value>, max = MAX_ITEMS): Check<Value
     copyList(argument, value, max).map((item, at) => check(`${argument}[${at}]`, item))
 }
 
-/** A plain array with the same items. */
+/** Copies a list to a plain array. */
 export function copyList(argument: string, value: unknown, max: number): unknown[] {
   const list = whileReading(argument, () => {
     if (!Array.isArray(value)) return null
@@ -213,7 +213,10 @@ export type Checked<Table> = {
 
 type Checks = { readonly [name: string]: Check<unknown> }
 
-/** Reads those parts of an object, each once, and checks them. It leaves other parts alone. `prefix` stands before their names. */
+/**
+ * Reads these properties of an object, each once, and checks them. It ignores other properties. `prefix` stands before their
+ * names.
+ */
 export function checkParts<Table extends Checks>(
   argument: string,
   value: unknown,
@@ -228,7 +231,7 @@ export function checkParts<Table extends Checks>(
   const checked: Record<string, unknown> = {}
   for (const name of names) {
     const part = whileReading(argument, () => (value as Record<string, unknown>)[name])
-    // Any question about a proxy may throw.
+    // Any access to a proxy may throw.
     checked[name] = whileReading(prefix + name, () =>
       (checks[name] as Check<unknown>)(prefix + name, part),
     )
@@ -237,8 +240,8 @@ export function checkParts<Table extends Checks>(
 }
 
 /**
- * Checks these parts of something that another function or package has made, and returns it as it is. `what` is where a program
- * gets it.
+ * Checks these properties of an object that another function or package has created, and returns the object unchanged. `what`
+ * is its origin, for the message.
  */
 export function madeElsewhere<Made>(checks: Checks, what: string): Check<Made> {
   return (argument, value) => {
@@ -251,10 +254,10 @@ export function madeElsewhere<Made>(checks: Checks, what: string): Check<Made> {
   }
 }
 
-/** Names that programs use for an option of another name, and what to write instead. */
+/** Wrong names of options, and the names to use instead. */
 export type Hints = { readonly [name: string]: string }
 
-/** Checks an object of options, and refuses names that the engine does not know. */
+/** Checks an object of options, and refuses unknown names. */
 export function checkOptions<Table extends Checks>(
   argument: string,
   value: unknown,
@@ -276,13 +279,13 @@ export function checkOptions<Table extends Checks>(
 function remedyOf(unknown: string, known: readonly string[], hints: Hints): string {
   const hint = Object.hasOwn(hints, unknown) ? hints[unknown] : undefined
   if (hint !== undefined) return hint
-  // A name without its unit, such as timeout for timeoutMs.
+  // A name may lack its unit, such as timeout for timeoutMs.
   const longer = known.filter((name) => name.startsWith(unknown))
   const near = longer.length === 1 ? longer[0] : findNearest(unknown, known)
   return near == null ? `the options are ${known.join(', ')}` : `did you mean ${near}?`
 }
 
-/** Checks one object of options within another. */
+/** Checks a nested object of options. */
 export function objectOf<Table extends Checks>(
   checks: Table,
   hints?: Hints,
@@ -291,7 +294,7 @@ export function objectOf<Table extends Checks>(
     checkOptions(argument, value, checks, { prefix: `${argument}.`, ...(hints && { hints }) })
 }
 
-/** Names in each error of `check` the thing that the arguments belong to. */
+/** Adds the owner of the arguments to each error of `check`. */
 export function namedAfter<Value>(of: string, check: () => Value): Value {
   try {
     return check()
@@ -300,13 +303,13 @@ export function namedAfter<Value>(of: string, check: () => Value): Value {
   }
 }
 
-/** A plain object with the same parts, which another check reads. */
+/** Copies an object to a plain one, which another check reads. */
 export function copyParts(argument: string, value: unknown): Record<string, unknown> {
   checkParts(argument, value, {})
   return whileReading(argument, () => ({ ...(value as object) }))
 }
 
-/** Whether it is an object that no class has made, and no function. A realm of its own has a prototype of its own. */
+/** Whether it is an object without a class, and not a function. The prototype may come from another realm. */
 export function isPlainObject(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   try {
@@ -318,33 +321,33 @@ export function isPlainObject(value: unknown): value is object {
   }
 }
 
-/** For a part that another check reads. */
+/** For a property that another check reads. */
 export const asItIs: Check<unknown> = (_argument, value) => value
 
 export const checkTexts = listOf(checkText)
 
-/** The name that somebody most likely meant, or null when none is near. */
+/** The known name that the caller most likely meant. Null if none is similar. */
 export function nearest(wanted: string, names: readonly string[]): string | null {
   return findNearest(checkText('wanted', wanted), checkTexts('names', names))
 }
 
-/** Where a page begins. */
+/** Checks the start of a page. */
 export const checkPosition: Check<{ at: string; id: string }> = (argument, value) =>
   checkParts(argument, value, { at: checkInstant, id: checkId }, `${argument}.`)
 
-/** How many rows one call returns at most: it holds them in memory. */
+/** Maximum of rows that one call returns: it holds them in memory. */
 export const checkLimit = wholeNumber(1, 10_000)
 
-/** As much as any instant may be away from another. */
+/** The greatest possible distance of two instants. */
 export const checkDurationMs = wholeNumber(0, 999_999_999_999)
 
-/** The longest that a timer of Node's waits: one with a longer delay fires at once. */
+/** The longest delay of a timer in Node: a timer with a longer one fires at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** What a timer is made of, or a pause between two rounds. */
+/** Checks the delay of a timer, or a pause between two rounds. */
 export const checkTimerMs = numberWithin(1, MAX_TIMER_MS)
 
-/** How long somebody is ready to wait; Infinity stands for as long as it takes. */
+/** Checks the maximum of a wait; Infinity means no limit. */
 export const checkWaitMs: Check<number> = (argument, value) => {
   if (typeof value === 'number' && value >= 0) return value
   throw new ArgumentError(
@@ -353,18 +356,18 @@ export const checkWaitMs: Check<number> = (argument, value) => {
   )
 }
 
-/** How many runs go on at once at most, of a job or in a worker. */
+/** Maximum of runs at once, of a job or in a worker. */
 export const MAX_CONCURRENCY = 10_000
 export const checkConcurrency = wholeNumber(1, MAX_CONCURRENCY)
 
 const NAMED = { name: checkText }
 
-/** The name of a job, which may be any object that has one. */
+/** Checks the name of a job, which may be any object with a name. */
 export function checkJobName(argument: string, job: unknown): string {
   return checkParts(argument, job, NAMED, `${argument}.`).name
 }
 
-/** A getter may throw, and so may any question about a proxy. */
+/** Reads a value: a getter may throw, and so may any access to a proxy. */
 export function whileReading<Value>(argument: string, read: () => Value): Value {
   try {
     return read()

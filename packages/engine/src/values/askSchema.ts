@@ -10,16 +10,16 @@ const MAX_PATH = 64
 
 export type SchemaAnswer =
   | { kind: 'accepted'; value: unknown }
-  /** `failure`: what the schema has thrown instead of an answer. */
+  /** `failure`: the error that the schema has thrown. */
   | { kind: 'refused'; issues: PayloadIssue[]; failure?: { reason: unknown } }
 
-/** What a schema found wrong. A type and not an interface, so that it is assignable to JsonValue. */
+/** An issue that a schema has found. A type and not an interface, so that it is assignable to JsonValue. */
 export type PayloadIssue = {
   path: string[]
   message: string
-  /** The library's own code; `custom` where it has none. */
+  /** The library's own code; `custom` if it has none. */
   code: string
-  /** The keys that the schema does not know, for code `unrecognized_keys`. */
+  /** The unknown keys, for code `unrecognized_keys`. */
   keys?: string[]
 }
 
@@ -27,8 +27,8 @@ export const SCHEMA_FAILED =
   'its schema itself failed; a schema must be synchronous and must not throw'
 
 /**
- * Asks a schema about a value. The schema has to be synchronous: the result and the rejection of a promise are ignored.
- * @throws whatever the schema throws, and TypeError when it answers with a promise or with nonsense
+ * Validates a value with a schema. The schema must be synchronous: the result and the rejection of a promise are ignored.
+ * @throws the schema's own error, and TypeError if it returns a promise or an invalid answer
  */
 export function askSchema(schema: StandardSchemaV1, value: unknown): SchemaAnswer {
   const answer: unknown = schema['~standard'].validate(value)
@@ -48,7 +48,7 @@ export function askSchema(schema: StandardSchemaV1, value: unknown): SchemaAnswe
   return { kind: 'accepted', value: accepted }
 }
 
-/** The same of a schema that may itself fail, which is foreign code: then it has refused the value. Never throws. */
+/** The same for a schema that may itself fail, since it is foreign code: a failure counts as a refusal. Never throws. */
 export function judge(schema: StandardSchemaV1, value: unknown): SchemaAnswer {
   try {
     return askSchema(schema, value)
@@ -58,19 +58,19 @@ export function judge(schema: StandardSchemaV1, value: unknown): SchemaAnswer {
   }
 }
 
-/** Refuses a promise. Zod also answers with one when something in a synchronous schema throws. */
+/** Refuses a promise. Zod also returns one if something in a synchronous schema throws. */
 function refusePromise(answer: object): void {
   if (typeof (answer as { then?: unknown }).then !== 'function') return
   Promise.resolve(answer).catch(() => undefined)
   throw new TypeError('it is asynchronous, or something in it has thrown')
 }
 
-/** Reads an issue as a schema library reports it: bounded and storable. */
+/** Reads an issue of any schema library: bounded and storable. */
 function readIssue(foreign: unknown, payload: unknown): PayloadIssue {
   const { message, path, code, keys } = foreign as Record<string, unknown>
   const steps = (Array.isArray(path) ? firstOf(path, MAX_PATH) : []).map(keyOf)
   const value = steps.reduce(stepInto, payload)
-  // zod's own message for a missing value is that it received undefined.
+  // zod reports a missing value as a value of undefined.
   const isMissing = code === 'invalid_type' && steps.length > 0 && value === undefined
   return {
     path: steps.map((step) => storableText(step, 100)),
@@ -93,12 +93,12 @@ function stepInto(value: unknown, key: unknown): unknown {
     : undefined
 }
 
-/** Copies into a plain array: arktype's lists have their own class, and so would the result of slice(). */
+/** Copies into a plain array: arktype's lists have a class, and the result of slice() would have it, too. */
 function firstOf(foreign: readonly unknown[], most: number): unknown[] {
   return Array.from({ length: Math.min(foreign.length, most) }, (_, at) => foreign[at])
 }
 
-/** Says which parts of a payload its schema refuses, and why. A schema's message may quote the payload. */
+/** Describes the parts of a payload that its schema refuses, with the reasons. A schema's message may quote the payload. */
 export function describeIssues(issues: readonly PayloadIssue[], whole = 'payload'): string {
   return issues
     .slice(0, MAX_DESCRIBED)
@@ -106,7 +106,7 @@ export function describeIssues(issues: readonly PayloadIssue[], whole = 'payload
     .join('; ')
 }
 
-/** Says for people why a job does not take a payload; null when it does. Never throws. */
+/** Describes for people why a job does not accept a payload. Null if it does. Never throws. */
 export function payloadProblem(job: Pick<Job, 'payload'>, payload: unknown): string | null {
   const answer = judge(job.payload, payload)
   return answer.kind === 'accepted' ? null : describeIssues(answer.issues)

@@ -1,6 +1,6 @@
 import { readableText } from './storableText.ts'
 
-/** How much of a text is read; masking cuts the rest off. */
+/** Maximum length that is read; masking cuts the rest off. */
 export const MAX_READ = 8_192
 
 export const MASKED = '[redacted]'
@@ -9,9 +9,9 @@ const WITHHELD = '[withheld: the job’s redact function failed]'
 /** Masks a text that foreign code wrote, before it is stored. It never throws. */
 export type Mask = (text: string) => string
 
-/** Each of these backtracks by a bounded number of characters only. */
+/** Each of these backtracks only over a bounded number of characters. */
 const PATTERNS = [
-  // The account of a URL. A password may hold a slash or an @ that nobody has encoded; behind a port comes the path.
+  // The account of a URL. A password may contain an unencoded slash or @; after a port comes the path.
   /(?<=\w:\/\/)(?:[^\s/:"'<>]{0,128}:(?!\d{1,5}\/)[^\s"'<>]{1,256}|[^\s/"'<>]{1,256})(?=@)/g,
   /(?<=\b(?:Bearer|Basic)\s{1,9})\S+/gi,
   /(?<=\b(?:authorization|cookie|api[-_]?key|(?:auth|access|csrf|session)-token)["']?\s{0,3}:\s{0,3})\S[^\r\n]*/gi,
@@ -25,25 +25,25 @@ const PATTERNS = [
 const MAX_WORD = 256
 
 /**
- * Masks credentials in URLs, headers and connection strings, and e-mail addresses. It keeps the first MAX_READ characters,
- * and no control characters except line breaks.
+ * Masks credentials in URLs, headers and connection strings, and e-mail addresses. It keeps the first MAX_READ characters, and
+ * line breaks as the only control characters.
  */
 export function maskText(text: string): string {
   let read = readableText(text.slice(0, MAX_READ))
-  // A pattern cannot recognise the beginning of a word that was cut.
+  // A pattern cannot recognise a word whose end was cut off.
   const word = Math.max(read.lastIndexOf(' '), read.lastIndexOf('\n')) + 1
   if (text.length > MAX_READ && read.length - word <= MAX_WORD) read = read.slice(0, word)
   return PATTERNS.reduce((masked, pattern) => masked.replaceAll(pattern, MASKED), read)
 }
 
-/** Masks by the patterns, then as the job's own function says. When that fails, nothing of the text is kept. */
+/** Masks with the patterns, then with the job's own function. If that fails, the whole text is dropped. */
 export function createMask(redact: ((text: string) => string) | null | undefined): Mask {
   if (typeof redact !== 'function') return maskText
   return (text) => {
     try {
       const masked: unknown = redact(maskText(text))
       if (typeof masked === 'string') return readableText(masked.slice(0, MAX_READ))
-      // The rejection of an asynchronous function has no other listener.
+      // The rejection of an asynchronous function has no other handler.
       Promise.resolve(masked).catch(() => undefined)
     } catch {
       // Withheld below.

@@ -1,9 +1,9 @@
-/** Shorter names would match almost anything: `at` would be taken for `it`. */
+/** Shorter names would match almost anything: `at` would match `it`. */
 const MIN_LENGTH = 3
-/** Nobody mistypes a longer one, and comparing takes the product of both lengths. */
+/** Longer names are not compared: the time is proportional to the product of both lengths. */
 const MAX_LENGTH = 200
 
-/** The name that somebody most likely meant, or null when none is near. */
+/** The known name that the caller most likely meant. Null if none is similar. */
 export function findNearest(wanted: string, names: readonly string[]): string | null {
   if (wanted.length < MIN_LENGTH || wanted.length > MAX_LENGTH) return null
   const lower = wanted.toLowerCase()
@@ -14,7 +14,7 @@ export function findNearest(wanted: string, names: readonly string[]): string | 
   return best !== undefined && best.distance <= most ? best.name : null
 }
 
-/** How many letters have to be put in, taken out, replaced, or exchanged with their neighbour. */
+/** The number of letters to insert, delete, replace, or swap with their neighbour. */
 function distanceBetween(a: string, b: string): number {
   let before: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, nth) => nth)

@@ -1,4 +1,4 @@
-/** Reads a part of a foreign object. Where its getter throws, or it is a Proxy that does, that part is `instead`. */
+/** Reads a property of a foreign object. Returns `instead` if its getter or a Proxy throws. */
 export function readPart(foreign: object, part: string, instead?: unknown): unknown {
   try {
     return (foreign as Record<string, unknown>)[part]

@@ -1,14 +1,14 @@
 import { checkFunction } from './argument.ts'
 
 /**
- * What the engine needs of a schema: Standard Schema, version 1 (https://standardschema.dev). Schemas of zod from 3.24 on,
- * valibot and arktype have it.
+ * The part of a schema that the engine uses: Standard Schema, version 1 (https://standardschema.dev). Schemas of zod from 3.24
+ * on, valibot and arktype have it.
  */
 export interface StandardSchemaV1<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
-    /** It has to be synchronous, though the standard lets it answer with a promise. */
+    /** Must be synchronous, although the standard allows a promise. */
     readonly validate: (
       value: unknown,
     ) => StandardSchemaResult<Output> | Promise<StandardSchemaResult<Output>>
@@ -37,8 +37,8 @@ export function isStandardSchema(foreign: unknown): foreign is StandardSchemaV1 
 }
 
 /**
- * Makes a payload schema for a product without a schema library. `read` returns the payload for a stored value, or throws
- * an error whose message says why it refuses the value. It has to be synchronous.
+ * Creates a payload schema without a schema library. `read` returns the payload for a stored value, or throws an error with the
+ * reason of its refusal. It must be synchronous.
  */
 export function definePayload<Payload>(
   read: (value: unknown) => Payload,
@@ -53,7 +53,7 @@ export function definePayload<Payload>(
   })
 }
 
-/** It takes no key. */
+/** An object without keys. */
 const NOTHING = { type: 'object', properties: {}, additionalProperties: false }
 
 /** Accepts only an object without keys: the schema of a job that defines none. */
@@ -67,7 +67,7 @@ export const noPayload = createSchema<never>((value) => {
   return { issues: [{ message, code: 'unrecognized_keys', keys }] }
 }, NOTHING)
 
-/** Accepts any value as it is. */
+/** Accepts any value unchanged. */
 export const anyPayload = createSchema((value) => ({ value }))
 
 function createSchema<Output>(

@@ -2,14 +2,15 @@ import { types } from 'node:util'
 import type { JsonValue } from '../job/handler.ts'
 import { storableBigint, storableText } from './storableText.ts'
 
-/** What a foreign value became. */
+/** The result of converting a foreign value. */
 export type Storable =
   /**
-   * `value` is a copy that nobody else holds, or undefined where JSON has nothing for it. `bytes`: the length of its JSON.
+   * `value` is a copy without other references to it, or undefined if JSON has nothing for the value. `bytes`: the length of
+   * its JSON.
    */
   { kind: 'stored'; value: JsonValue | undefined; bytes: number } | { kind: 'tooLarge' }
 
-/** PostgreSQL's and JSON's own functions recurse, and fail a few thousand levels down. */
+/** PostgreSQL's and JSON's own functions are recursive, and fail at a few thousand levels. */
 export const MAX_LEVELS = 64
 
 const CIRCULAR = '[circular]'
@@ -17,28 +18,28 @@ const TOO_DEEP = '[too deep]'
 const UNREADABLE = '[unreadable]'
 
 /**
- * Converts whatever foreign code hands over into JSON that PostgreSQL's jsonb takes. It never throws, does not recurse,
- * calls each getter and `toJSON` once, and ends after at most about `maxBytes` steps.
+ * Converts any foreign value to JSON that PostgreSQL's jsonb accepts. It never throws, is not recursive, calls each getter and
+ * `toJSON` once, and ends after about `maxBytes` steps.
  *
- * As JSON.stringify does, it leaves out functions, symbols and undefined (null in an array), turns NaN and Infinity into
- * null, a Date into its text and a Map into an empty object. Beyond that, a bigint becomes a number, or its digits when a
- * number would not be exact; NUL and lone surrogates become U+FFFD, in keys too; a value that refers to itself, throws, or
- * lies more than 64 levels deep becomes a text that says so.
+ * Like JSON.stringify, it leaves out functions, symbols and undefined (null in an array), and converts NaN and Infinity to
+ * null, a Date to its text and a Map to an empty object. In addition, a bigint becomes a number, or its digits if a number
+ * would not be exact. NUL and lone surrogates become U+FFFD, in keys too. A value that refers to itself, throws, or is nested
+ * more than 64 levels deep becomes a text with the reason.
  */
 export function storable(foreign: unknown, maxBytes: number): Storable {
   return makeCopy(foreign, openCopy(maxBytes, undefined))
 }
 
-/** The first thing in a value that would not arrive as it is, and what the caller can do about it. */
+/** The first part of a value that would change on its way, and the remedy for the caller. */
 export interface Change {
   path: string[]
   problem: string
 }
 
 /**
- * Like storable, but instead of converting a value it returns the first thing that would change, or that JSON.stringify
- * would lose. As there, functions, symbols and undefined are left out of objects, and `toJSON` is called. `isPlain`: none
- * of that happened, so that the copy equals the value.
+ * Like storable, but instead of converting a value it returns the first part that would change, or that JSON.stringify would
+ * lose. As in JSON, functions, symbols and undefined are left out of objects, and `toJSON` is called. `isPlain`: none of that
+ * happened, so the copy equals the value.
  */
 export function storableUnchanged(
   foreign: unknown,
@@ -76,30 +77,30 @@ const NUL_OR_HALF =
 const LEFT_OUT =
   'is undefined, a function or a symbol, which JSON does not have; pass null, or leave it out'
 
-/** Notes the first change, when the caller asked for it. The copy is thrown away then. */
+/** Records the first change, if the caller asked for it. The copy is then discarded. */
 function tellChange(copy: Copy, problem: string): void {
   if (copy.change !== null) return
-  // The level whose first item was not read yet was opened for the value that this is about.
+  // A level without a read item was opened for the changed value itself.
   const path = copy.levels
     .filter(({ at }) => at > 0)
     .map(({ keys, at }) => storableText(keys === null ? at - 1 : keys[at - 1], 100))
   copy.change = { path, problem }
 }
 
-/** The state of one copy. An argument rather than a closure: every run makes several copies. */
+/** The state of one copy. An argument instead of a closure, since every run makes several copies. */
 interface Copy {
-  /** The objects and lists that are open, each inside the one before. */
+  /** The open objects and lists, each inside the one before. */
   levels: Level[]
-  /** Bytes that are left; below zero once the copy is too large. */
+  /** Remaining bytes; below zero once the copy is too large. */
   left: number
   stepsLeft: number
-  /** The first change, or null while there is none. Undefined when the caller did not ask. */
+  /** The first change, or null if there is none. Undefined if the caller did not ask for it. */
   change: Change | null | undefined
-  /** Whether all so far was plain JSON. */
+  /** Whether everything so far was plain JSON. */
   isPlain: boolean
 }
 
-/** Copies the next item of the object or array at hand. */
+/** Copies the next item of the current object or array. */
 function step(copy: Copy, level: Level): void {
   const at = level.at++
   const key = level.keys === null ? at : (level.keys[at] as string)
@@ -120,7 +121,7 @@ function step(copy: Copy, level: Level): void {
   else copy.left--
 }
 
-/** Converts an item: a leaf at once; an object is opened, and copied step by step later. */
+/** Converts an item: a leaf at once. An object is opened, and copied step by step later. */
 function take(copy: Copy, item: unknown, key: string | number): JsonValue | undefined {
   if (typeof item === 'bigint' ? copy.change === undefined : !isObject(item))
     return takeLeaf(copy, item)
@@ -150,7 +151,7 @@ function takeLeaf(copy: Copy, item: unknown): JsonValue | undefined {
     case 'string':
       return takeText(copy, item)
     case 'number':
-      // JSON has no -0: with it, what is stored would differ from what was given.
+      // JSON has no -0: with it, the stored value would differ from the given one.
       if (Number.isFinite(item)) return spend(copy, item + 0, String(item).length)
       tellChange(copy, 'is not a finite number, which JSON does not have; pass null, or text')
       return spend(copy, null, 4)
@@ -185,7 +186,7 @@ function open(copy: Copy, source: object): JsonValue {
     tellChange(copy, `is nested more than ${MAX_LEVELS} levels deep; make it flatter`)
     return takeText(copy, TOO_DEEP)
   }
-  // The names of its elements alone would take several times its memory.
+  // The names of its elements alone would use several times its memory.
   if (ArrayBuffer.isView(source) && source.byteLength > copy.left)
     return spend(copy, null, Infinity)
   const isArray = Array.isArray(source)
@@ -205,7 +206,7 @@ function open(copy: Copy, source: object): JsonValue {
 }
 
 function takeText(copy: Copy, text: string): string {
-  // No text has fewer bytes than UTF-16 units.
+  // A text has at least as many bytes as UTF-16 units.
   if (text.length > copy.left) return spend(copy, '', Infinity)
   if (PLAIN_TEXT.test(text)) return spend(copy, text, text.length + 2)
   const clean = storableText(text)
@@ -213,7 +214,7 @@ function takeText(copy: Copy, text: string): string {
   return spend(copy, clean, Buffer.byteLength(JSON.stringify(clean)))
 }
 
-/** Two keys that differ only in replaced characters both stay: the later one gets another U+FFFD. */
+/** If two keys differ only in replaced characters, both stay: the later one gets another U+FFFD. */
 function takeKey(copy: Copy, made: object, key: string): string {
   let name = takeText(copy, key)
   if (PLAIN_TEXT.test(name)) return name
@@ -256,7 +257,7 @@ function takeItem(copy: Copy, source: object, key: string | number): JsonValue |
   return take(copy, item, key)
 }
 
-/** Whether JSON would show nothing of what the object holds. */
+/** Whether the object has content that JSON would not contain. */
 function hidesContent(source: object): boolean {
   return (
     types.isMap(source) ||

@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util'
 
 /**
- * Makes text that PostgreSQL can hold, within JSON too: NUL and lone surrogates become U+FFFD. It cuts longer text between
- * characters and adds `…`. It turns anything else into text, and never throws.
+ * Returns a text that PostgreSQL can store, within JSON too: NUL and lone surrogates become U+FFFD. It cuts longer text between
+ * characters and adds `…`. It converts any other value to text, and never throws.
  */
 export function storableText(foreign: unknown, maxLength = Infinity): string {
   const text = typeof foreign === 'string' ? foreign : toText(foreign)
@@ -10,7 +10,7 @@ export function storableText(foreign: unknown, maxLength = Infinity): string {
   return cut.toWellFormed().replaceAll('\0', '\ufffd')
 }
 
-/** The same for people to read, on several lines at most: nothing in it steers a terminal. NUL is left to storableText. */
+/** The same for people to read, on several lines at most, and without terminal control sequences. storableText handles NUL. */
 export function readableText(foreign: unknown, maxLength = Infinity): string {
   return storableText(withoutControls(storableText(foreign)), maxLength)
 }
@@ -21,7 +21,7 @@ export function readableLine(foreign: unknown, maxLength = Infinity): string {
   return storableText(line, maxLength)
 }
 
-/** What colours text goes; of other control characters a sign is left. NUL and line breaks stay. */
+/** Removes colour codes, and replaces other control characters by a sign. NUL and line breaks stay. */
 function withoutControls(text: string): string {
   // oxlint-disable-next-line no-control-regex -- these are what is looked for
   if (!/[\u0001-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/.test(text)) return text
@@ -33,7 +33,7 @@ function withoutControls(text: string): string {
   )
 }
 
-/** Cuts to `maxLength` UTF-16 units or fewer, without half of a surrogate pair at the end. */
+/** Cuts to at most `maxLength` UTF-16 units, without half of a surrogate pair at the end. */
 function cutBetweenCharacters(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text
   const isPair = (text.codePointAt(maxLength - 1) ?? 0) > 0xffff
@@ -42,7 +42,7 @@ function cutBetweenCharacters(text: string, maxLength: number): string {
 
 const MOST_DIGITS = 10n ** 300n
 
-/** A number when that is exact, else its digits. Writing hundreds of digits takes long, and nobody reads them. */
+/** A number if it is exact, otherwise its digits. Hundreds of digits take long to write and are of no use. */
 export function storableBigint(value: bigint): number | string {
   const size = value < 0n ? -value : value
   if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value)
@@ -53,7 +53,7 @@ function toText(foreign: unknown): string {
   if (typeof foreign === 'bigint') return String(storableBigint(foreign))
   if (typeof foreign === 'function') return '[function]'
   try {
-    // String() would write out every item, however many there are.
+    // String() would write out every item of a long list.
     if (Array.isArray(foreign) || ArrayBuffer.isView(foreign)) return '[list]'
     return String(foreign)
   } catch {
