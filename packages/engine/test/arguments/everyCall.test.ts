@@ -519,7 +519,10 @@ const OF_CLIENT: Record<string, Call> = {
   signal: {
     args: () => [
       engine.defineSignal({ name: 'approved' }),
-      all<engine.SentSignal>('SentSignal', { key: 'k', id: 'i', payload: {} }),
+      all<engine.SentSignal>('SentSignal', {
+        ...{ key: 'k', id: 'i', payload: {} },
+        ...{ actor: 'ada', reason: 'she asked' },
+      }),
     ],
     call: (...args: [engine.Signal, engine.SentSignal]) =>
       inTransaction((tx) => jobsClient.signal(tx, ...args)),
@@ -699,6 +702,7 @@ const OF_DURABLE_JOBS: Record<string, Call> = {
         steps: {
           mail: all<engine.StepOptions>('StepOptions', {
             ...{ effect: 'once', result: z.object({}), was: ['letter'] },
+            signal: engine.defineSignal({ name: 'approved' }),
             retry: strict({ limit: 1, delayMs: 5, maxDelayMs: 5 }),
           }),
         },

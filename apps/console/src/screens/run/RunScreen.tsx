@@ -77,7 +77,11 @@ export function RunScreen(): ReactNode {
                 <StepsPanel
                   work={{
                     ...{ workId: data.workId, name: data.name, label: data.label },
-                    state: data.work.isDeadLetter ? 'deadLetter' : 'waiting',
+                    state: data.work.isDeadLetter
+                      ? 'deadLetter'
+                      : data.status === 'running'
+                        ? 'running'
+                        : 'other',
                   }}
                   losses={data.work.losses ?? 0}
                 />

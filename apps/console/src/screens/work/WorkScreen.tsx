@@ -50,7 +50,9 @@ export function WorkScreen(): ReactNode {
           <div className="columns">
             <div className="column">
               {found.state === 'waiting' ? <Reasons of={found} /> : <Ended of={found} />}
-              {found.name !== null && <StepsPanel work={{ ...found, name: found.name }} />}
+              {found.name !== null && (
+                <StepsPanel work={{ ...found, name: found.name, state: stateOf(found) }} />
+              )}
               {found.runId !== null && <Runs workId={id} />}
               {found.state === 'waiting' && found.name !== null && (
                 <FirstToStart name={found.name} of={found.key} />
@@ -66,6 +68,10 @@ export function WorkScreen(): ReactNode {
       </QueryView>
     </>
   )
+}
+
+function stateOf({ state }: WorkExplanation) {
+  return state === 'running' || state === 'deadLetter' ? state : 'other'
 }
 
 /** The actions on waiting work or on a dead letter. */
@@ -208,7 +214,8 @@ function Reasons({ of }: { of: WorkExplanation }) {
   )
 }
 
-function Facts({ of: { workId, name, label, key, state, since } }: { of: WorkExplanation }) {
+function Facts({ of }: { of: WorkExplanation }) {
+  const { workId, name, label, key, state, since, parent } = of
   return (
     <dl className="facts">
       {name !== null && (
@@ -225,6 +232,21 @@ function Facts({ of: { workId, name, label, key, state, since } }: { of: WorkExp
         <Fact name="Key" isWrapped>
           <Link to="/jobs/$name/keys" params={{ name }} search={{ key }}>
             {key}
+          </Link>
+        </Fact>
+      )}
+      {parent !== null && (
+        <Fact name="Part of" isWrapped>
+          <Link to="/waiting/$id" params={{ id: parent.workId }}>
+            work of {parent.name ?? 'another job'}
+          </Link>
+          ,{' '}
+          <Link
+            to="/waiting/$id/children"
+            params={{ id: parent.workId }}
+            search={{ step: parent.step, ...(parent.item !== '' && { item: parent.item }) }}
+          >
+            step {parent.step} {parent.item}
           </Link>
         </Fact>
       )}
