@@ -113,7 +113,7 @@ describe('the timeline of work', () => {
 
 describe('a signal', () => {
   it('is sent by hand, checked by its schema, on record, and once', async () => {
-    const workId = await begin({ kind: 'approval', states: 'register done, approval waiting' })
+    const workId = await begin({ kind: 'signal', states: 'register done, approval waiting' })
     await using first = await open(`/waiting/${workId}`)
     await using second = await open(`/waiting/${workId}`)
     const send = async ({ page }: Viewer, payload: string) => {
@@ -138,7 +138,7 @@ describe('a signal', () => {
       await stack.prisma.$queryRaw`
         select "name", "actor", "reason" from "JobAction" where "workId" = ${workId}::uuid`,
     ).toEqual([
-      { name: 'openShop', actor: ACTOR, reason: 'shopApproved of approval; They have paid' },
+      { name: 'openShop', actor: ACTOR, reason: 'shopApproved of signal; They have paid' },
     ])
   })
 })

@@ -22,7 +22,16 @@ export const importPage = defineJob({
 })
 
 /** What a shop does. */
-const KINDS = ['approval', 'trial', 'doubt', 'import', 'failure', 'cancelled', 'many'] as const
+const KINDS = [
+  'approval',
+  'signal',
+  'trial',
+  'doubt',
+  'import',
+  'failure',
+  'cancelled',
+  'many',
+] as const
 export type ShopKind = (typeof KINDS)[number]
 
 export const openShop = defineJob({

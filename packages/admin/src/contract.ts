@@ -628,6 +628,7 @@ export const stepChildrenSchema = z.object({
 /** GET /api/jobs/work/:workId/steps */
 export type WorkSteps = z.output<typeof workStepsSchema>
 export const workStepsSchema = z.object({
+  state: z.enum(EXPLAINED_STATES).describe('What has become of the work'),
   names: z
     .array(text)
     .describe('The steps of its job as it is now, in their order; empty for a job without steps'),

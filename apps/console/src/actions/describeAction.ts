@@ -103,8 +103,8 @@ function wordsOf(action: Action): Words {
     }
     case 'sendSignal':
       return {
-        title: `Send the signal ${action.signal}`,
-        explanation: `The work of ${action.name} that waits for ${action.signal} of ${action.key} continues at once. That cannot be undone.`,
+        title: `Send ${action.signal} to work of ${action.name}`,
+        explanation: `The oldest wait for ${action.signal} of ${action.key} ends, and its work continues at once. That cannot be undone.`,
         confirm: 'Send the signal',
         done: `The signal ${action.signal} is sent`,
         asksJson: {

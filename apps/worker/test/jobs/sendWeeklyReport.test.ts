@@ -193,7 +193,7 @@ describe('sendWeeklyReport', () => {
     await startWorker()
     await ask()
     const ended = await runs(1)
-    await waitFor(() => lines.join('').includes('job run finished'))
+    await waitFor(() => lines.join('').includes('job run suspended'))
 
     const seen = lines.join('') + JSON.stringify(ended)
     for (const secret of [CUSTOMER, 'Example Ltd']) expect(seen).not.toContain(secret)

@@ -46,6 +46,7 @@ export function stepRoutes({ client, jobs }: AdminParts): Route[] {
           throw new Problem(404, { detail: `There is no record of work ${workId}` })
         const job = jobs.find(({ name }) => name === found.name)
         return {
+          state: found.state,
           names: Object.keys(job?.steps ?? {}),
           steps: steps.map((step) => describeStep(step, payloads)),
         }

@@ -103,6 +103,7 @@ beforeEach(async () => {
 describe('GET /api/jobs/work/:workId/steps', () => {
   it('lists what has ended, then what is open, and names the steps to come', async () => {
     expect(await steps()).toEqual({
+      state: 'waiting',
       names: ['reserve', 'pause', 'charge', 'mail'],
       steps: [
         expect.objectContaining({

@@ -13,13 +13,9 @@ import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { formatExact } from '../../time/formatExact.ts'
 
 interface StepsPanelProps {
-  work: Pick<WorkExplanation, 'workId' | 'label'> & {
-    name: string
-    state: 'running' | 'deadLetter' | 'other'
-  }
+  work: Pick<WorkExplanation, 'workId' | 'label'> & { name: string }
   /** How many workers have died while they ran it. */
   losses?: number
 }
@@ -40,9 +36,10 @@ export function StepsPanel({ work, losses = 0 }: StepsPanelProps) {
   const [areAllShown, setAllShown] = useState(false)
   const maySeeContents = useShowPayload() !== null
   if (data === undefined || (data.names.length === 0 && data.steps.length === 0)) return null
-  const { names, steps } = data
+  const { names, steps, state } = data
   const hidden = areAllShown || steps.length <= MANY ? 0 : steps.length - SHOWN_OF_MANY
-  const isLetter = work.state === 'deadLetter'
+  const isLetter = state === 'deadLetter'
+  const isRunning = state === 'running'
   const ended = steps.filter(({ endedAt }) => endedAt !== null)
   const toCome = names.filter((name) => !steps.some((step) => step.name === name))
   const retryFrom = (first: 'beginning' | { step: string; item: string }, again: WorkStep[]) => ({
@@ -70,17 +67,15 @@ export function StepsPanel({ work, losses = 0 }: StepsPanelProps) {
               {step.name} {step.item !== '' && <span className="muted">{step.item}</span>}
             </span>
             {bar}
-            <Became step={step} isRunning={work.state === 'running'} />
+            <Became step={step} isRunning={isRunning} />
             <Notes step={step} work={work} />
             <Contents step={step} />
-            {step.state === 'inDoubt' && work.state !== 'running' && (
-              <Doubt step={step} work={work} />
-            )}
+            {step.state === 'inDoubt' && !isRunning && <Doubt step={step} work={work} />}
             {isLetter && step.endedAt !== null && (
               <span className="stepActs">
                 <ActButton
                   look="isQuiet"
-                  aria-label={`Retry from ${titleOf(step)}`}
+                  aria-label={`Retry from here: ${titleOf(step)}`}
                   action={retryFrom(
                     { step: step.name, item: step.item },
                     ended.slice(ended.indexOf(step)),
@@ -98,14 +93,15 @@ export function StepsPanel({ work, losses = 0 }: StepsPanelProps) {
           {toCome.map((name) => (
             <li key={name} className="stepLine isToCome">
               <span className="stepName isWrapped">{name}</span>
-              <span className="stepTrack" aria-hidden="true" />
-              <span className="muted">Not yet</span>
+              <span className="muted">
+                {isRunning || state === 'waiting' ? 'Not yet' : 'Not called'}
+              </span>
             </li>
           ))}
         </ol>
       )}
       {!maySeeContents && steps.length > 0 && (
-        <p className="muted small">
+        <p className="muted small stepHint">
           Results and messages of errors are shown to people who may see payloads.
         </p>
       )}
@@ -130,7 +126,7 @@ interface TimelineProps {
   children: (step: WorkStep, bar: ReactNode) => ReactNode
 }
 
-/** Lines with the bars of steps on one axis. Its ends have their times, and waits their durations, as it is not to scale. */
+/** Lines with the bars of steps on one axis. It is not to scale, so each line has its duration. */
 function Timeline({ steps, children }: TimelineProps) {
   const isOpen = steps.some(({ endedAt }) => endedAt === null)
   const now = useClock((at) => (isOpen ? Math.floor(at / 1_000) * 1_000 : 0))
@@ -144,14 +140,18 @@ function Timeline({ steps, children }: TimelineProps) {
     <>
       {first !== undefined && last !== undefined && (
         <p className="stepAxis muted small">
-          <span>{formatExact(new Date(first).toISOString()).local}</span>
-          <span>{isOpen ? 'now' : formatExact(new Date(last).toISOString()).local}</span>
+          <Moment at={new Date(first).toISOString()} />
+          {isOpen ? 'now' : <Moment at={new Date(last).toISOString()} />}
         </p>
       )}
       <ol className="stepLines" aria-label="Steps so far">
         {steps.map((step, at) => {
           const { from, to } = spans[at] as (typeof spans)[number]
-          const style = { left: `${place(from)}%`, width: `${place(to) - place(from)}%` }
+          const style = {
+            // As wide as a bar is at least, it stays within.
+            left: `calc((100% - 4px) * ${place(from) / 100})`,
+            width: `${place(to) - place(from)}%`,
+          }
           return children(
             step,
             <span className="stepTrack" aria-hidden="true">

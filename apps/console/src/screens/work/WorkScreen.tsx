@@ -1,6 +1,6 @@
 import type { RunDetail, WorkExplanation } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
-import { Link, Navigate, useLocation, useParams } from '@tanstack/react-router'
+import { Link, Navigate, useMatch, useParams } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { explanationQuery, runsQuery, workQuery } from '../../api/queries.ts'
@@ -27,7 +27,10 @@ import { WorkMenu } from './WaitingScreen.tsx'
 export function WorkScreen(): ReactNode {
   const { api } = useServices()
   const { id = '' } = useParams({ strict: false })
-  const isAmongWaiting = useLocation({ select: ({ pathname }) => pathname.includes('/waiting/') })
+  const isAmongWaiting = useMatch({
+    strict: false,
+    select: ({ routeId }) => routeId === '/waiting/$id',
+  })
   const explanation = useQuery({
     ...explanationQuery(api, id),
     // What keeps it changes without an event.
@@ -50,9 +53,7 @@ export function WorkScreen(): ReactNode {
           <div className="columns">
             <div className="column">
               {found.state === 'waiting' ? <Reasons of={found} /> : <Ended of={found} />}
-              {found.name !== null && (
-                <StepsPanel work={{ ...found, name: found.name, state: stateOf(found) }} />
-              )}
+              {found.name !== null && <StepsPanel work={{ ...found, name: found.name }} />}
               {found.runId !== null && <Runs workId={id} />}
               {found.state === 'waiting' && found.name !== null && (
                 <FirstToStart name={found.name} of={found.key} />
@@ -68,10 +69,6 @@ export function WorkScreen(): ReactNode {
       </QueryView>
     </>
   )
-}
-
-function stateOf({ state }: WorkExplanation) {
-  return state === 'running' || state === 'deadLetter' ? state : 'other'
 }
 
 /** The actions on waiting work or on a dead letter. */
