@@ -1,4 +1,5 @@
 import {
+  CHILD_STATES,
   EXPLAINED_STATES,
   GROUPED_BY,
   JOB_TRIGGERS,
@@ -111,7 +112,7 @@ export type ConsoleAction = z.output<typeof actionSchema>
 export const actionSchema = z.object({
   at,
   action: text.describe(
-    'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork, showPayload (somebody looked), reschedule or backfill',
+    'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork, answerDoubt, signal, showPayload (somebody looked), reschedule or backfill',
   ),
   actor: text,
   reason: textOrNull,
@@ -525,6 +526,15 @@ export const explanationSchema = z.object({
   text: text.describe('What keeps it most, or what became of it'),
   since: atOrNull.describe('Since when; of waiting work when it was enqueued'),
   runId: id.nullable().describe('Its last run'),
+  parent: z
+    .object({
+      workId: id,
+      name: textOrNull.describe('The job of the parent; null where no record of it is left'),
+      step: text,
+      item: text,
+    })
+    .nullable()
+    .describe('The step of other work that has enqueued it and waits for it'),
   reasons: z
     .array(
       z.object({
@@ -545,6 +555,13 @@ export const explanationSchema = z.object({
     )
     .describe('Of waiting work all that keeps it; none: a worker takes it next'),
 })
+
+const childCounts = {
+  job: text,
+  count,
+  failed: count.describe('How many have failed for good'),
+  left: count.describe('How many have not ended'),
+}
 
 /** One step of GET /api/jobs/work/:workId/steps. */
 export type WorkStep = z.output<typeof workStepSchema>
@@ -574,15 +591,44 @@ export const workStepSchema = z.object({
       'Its result as JSON; null for people who may not see payloads, and where it is longer than 1,000 characters',
     ),
   isResultCut: flag.describe('Whether its result is too long to be shown'),
-  answered: z
-    .object({ at, actor: text, reason: textOrNull, happened: flag })
+  answer: z
+    .object({
+      at,
+      actor: textOrNull.describe('Null where code has sent the signal and named nobody'),
+      reason: textOrNull,
+      happened: flag.nullable().describe('Whether the effect has happened; null of a signal'),
+    })
     .nullable()
-    .describe('Who said last whether its effect had happened; null where nobody was asked'),
+    .describe(
+      'Who has sent the signal of a wait, or said last whether an effect had happened; null where nobody has',
+    ),
+  children: z
+    .object(childCounts)
+    .nullable()
+    .describe('The pieces of work that it has enqueued and waits for, or has waited for'),
+})
+
+/** GET /api/jobs/work/:workId/steps/children */
+export type StepChildren = z.output<typeof stepChildrenSchema>
+export const stepChildrenSchema = z.object({
+  ...childCounts,
+  children: z.array(
+    z.object({
+      at: count.describe('Its place in the list, from 0'),
+      workId: id,
+      label: textOrNull,
+      state: z.enum(CHILD_STATES).describe('`left`: it has not ended. `failed`: for good'),
+      endedAt: atOrNull,
+      errorCode: textOrNull,
+    }),
+  ),
+  nextCursor: nextPageCursor,
 })
 
 /** GET /api/jobs/work/:workId/steps */
 export type WorkSteps = z.output<typeof workStepsSchema>
 export const workStepsSchema = z.object({
+  state: z.enum(EXPLAINED_STATES).describe('What has become of the work'),
   names: z
     .array(text)
     .describe('The steps of its job as it is now, in their order; empty for a job without steps'),

@@ -75,7 +75,8 @@ export {
   listDeadLetterCodes,
 } from './read/listDeadLetters.ts'
 export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
-export { findStepsDoneAgain } from './read/listSteps.ts'
+export { findSignal } from './job/signal.ts'
+export { CHILD_STATES, findStepsDoneAgain, listChildren } from './read/listSteps.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export {
   findFormerWorker,

@@ -125,6 +125,10 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/work/:workId/steps/answer': admin(404, {
     body: { ...reason, step: 'charge', happened: true },
   }),
+  'GET /api/jobs/work/:workId/steps/children': admin(404, {
+    url: `/api/jobs/work/${UNKNOWN_ID}/steps/children?step=parts`,
+  }),
+  'POST /api/jobs/signals': admin(200, { body: { ...reason, signal: 'approved', key: 'k' } }),
   'GET /api/jobs/limits': admin(200),
   'POST /api/jobs/limits/:name': admin(404, { body: { global: 1, reason: 'why' } }),
   'POST /api/jobs/named/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),

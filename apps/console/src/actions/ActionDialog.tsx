@@ -47,10 +47,10 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const perform = useMutation({
     mutationFn: async (input: ActionInput) => {
       const { method, path, body } = actionRequest(action, input)
-      return await api.change<{ earlier?: Earlier } | undefined>(method, path, body)
+      return await api.change<Done | undefined>(method, path, body)
     },
     onError: (error) => setProblems(payloadProblems(asApiError(error).issues) ?? {}),
-    onSuccess: (answer) => onDone(describeOutcome(words.done, answer?.earlier)),
+    onSuccess: (answer) => onDone(describeOutcome(words.done, answer ?? {})),
     // What was refused may have changed as well: somebody else was faster.
     onSettled: () => {
       isSent.current = false
@@ -82,7 +82,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       reason: readReason(form),
       payload: payload.kind === 'none' ? {} : read.payload,
       value: readNumber(form.get('value')),
-      result: text(form.get('result')),
+      json: text(form.get('json')),
     })
   }
 
@@ -101,7 +101,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           <PayloadForm fields={payload.fields} schema={payload.schema} problems={problems} />
         )}
         {words.asks !== undefined && <NumberField asks={words.asks} />}
-        {words.asksResult === true && <ResultField />}
+        {words.asksJson !== undefined && <JsonField {...words.asksJson} />}
         <ReasonField isNeeded={words.needsReason} />
         {words.warning !== undefined && (
           <label className="check">
@@ -146,12 +146,11 @@ function NumberField({ asks }: { asks: NonNullable<ActionWords['asks']> }) {
   )
 }
 
-function ResultField() {
+function JsonField(words: NonNullable<ActionWords['asksJson']>) {
   return (
     <InputField
-      label="Result, where the handler needs it"
-      hint='As JSON, such as {"receipt": "r1"}. Empty: null.'
-      name="result"
+      {...words}
+      name="json"
       onInput={({ currentTarget: input }) =>
         input.setCustomValidity(isJson(input.value) ? '' : 'This is not JSON')
       }
@@ -176,7 +175,14 @@ function isOver({ status, earlier }: ApiError): boolean {
   return earlier !== null || status === 404
 }
 
-function describeOutcome(done: string, earlier: Earlier | undefined): string {
+/** What an action may answer: who did it before, or whether a signal is a `duplicate`. */
+interface Done {
+  earlier?: Earlier
+  outcome?: string
+}
+
+function describeOutcome(done: string, { earlier, outcome }: Done): string {
+  if (outcome === 'duplicate') return 'Somebody has sent this signal before'
   return earlier === undefined
     ? done
     : `${done}. Before, ${earlier.actor} ${actionInWords(earlier.action)}`

@@ -12,6 +12,7 @@ import type {
   ConsoleLimit,
   ConsoleWorkers,
   WorkExplanation,
+  StepChildren,
   WorkSteps,
   DeadLetterCause,
   PieceGroups,
@@ -109,6 +110,24 @@ export function explanationQuery(api: Api, id: string) {
 /** The steps of a piece of work over all its runs. */
 export function stepsQuery(api: Api, id: string) {
   return ask<WorkSteps>(api, ['work', id, 'steps'], `/jobs/work/${encodeURIComponent(id)}/steps`)
+}
+
+export const CHILD_STATES = ['left', 'done', 'failed'] as const
+
+export interface ChildrenSearch {
+  step?: string | undefined
+  item?: string | undefined
+  state?: (typeof CHILD_STATES)[number] | undefined
+  cursor?: string | undefined
+}
+
+/** The pieces of work that a step has enqueued. */
+export function childrenQuery(api: Api, id: string, search: ChildrenSearch) {
+  const { step = '', ...more } = search
+  const query = new URLSearchParams({ step })
+  for (const [name, value] of Object.entries(more)) if (value !== undefined) query.set(name, value)
+  const path = `/jobs/work/${encodeURIComponent(id)}/steps/children?${query}`
+  return ask<StepChildren>(api, ['work', id, 'children', search], path)
 }
 
 export function limitsQuery(api: Api) {

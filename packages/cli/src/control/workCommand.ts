@@ -200,7 +200,10 @@ function formatWork(
 ): string[] {
   return work.flatMap((one) => {
     const { workId, name, label, key, startAfter, isDue, attempts, priority, expiresAt } = one
-    const head = `${startAfter.slice(0, 19).replace('T', ' ')}  ${!isDue ? 'not yet' : pauses.has(name) ? 'paused ' : 'due    '}  ${name}`
+    // What waits for a person or for other work has the last date there is.
+    const due =
+      startAfter >= '9999' ? 'when a step ends   ' : startAfter.slice(0, 19).replace('T', ' ')
+    const head = `${due}  ${!isDue ? 'not yet' : pauses.has(name) ? 'paused ' : 'due    '}  ${name}`
     const notes = told(
       attempts > 0 && `${attempts} tried`,
       key !== null && key !== '' && `key ${onOneLine(key)}`,

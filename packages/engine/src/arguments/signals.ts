@@ -1,12 +1,13 @@
 import type { Signal } from '../job/signal.ts'
+import type { Actor } from '../queue/recordActions.ts'
 import {
   ArgumentError,
   asItIs,
+  checkActor,
   checkOptions,
   checkParts,
   checkString,
   copyList,
-  madeElsewhere,
   namedAfter,
   oneOf,
   optional,
@@ -14,7 +15,8 @@ import {
   type Check,
 } from '../values/argument.ts'
 import { anyPayload } from '../values/standardSchema.ts'
-import { checkJob, checkName, checkSchema } from './jobs.ts'
+import { storableActor } from './actions.ts'
+import { checkJob, checkName, checkSchema, checkSignal } from './jobs.ts'
 import { checkSleep } from './steps.ts'
 
 /*
@@ -46,15 +48,15 @@ export function checkSignalOptions(options: unknown): Signal {
   })
 }
 
-const checkSignal = madeElsewhere<Signal>(
-  { name: checkName, payload: checkSchema },
-  'what defineSignal returns',
-)
-
-const SENT = { key: checkKey, id: checkKey, payload: asItIs }
+const SENT = {
+  ...{ key: checkKey, id: checkKey, payload: asItIs },
+  ...{ actor: optional(checkActor), reason: optional(checkString) },
+}
 
 export function checkSentSignal(signal: unknown, sent: unknown) {
-  return { signal: checkSignal('signal', signal), ...checkOptions('sent', sent, SENT) }
+  const { actor, reason, ...given } = checkOptions('sent', sent, SENT)
+  const by: Partial<Actor> = actor === undefined ? {} : storableActor({ actor, reason })
+  return { signal: checkSignal('signal', signal), ...given, by }
 }
 
 /** Each run loads a payload as a result of a step. */

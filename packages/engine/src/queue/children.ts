@@ -48,7 +48,7 @@ export const endChildrenSql = (from: string, id: string, code: string, result = 
     update "JobChild" child set "endedAt" = now(), "errorCode" = ${code}, "result" = ${result}, "isFresh" = true
     from ${from} where child."workId" = ${from}."${id}" and child."endedAt" is null`
 
-const OF_STEP = (one: string) =>
+export const OF_STEP = (one: string) =>
   `child."parentId" = ${one}."workId" and child."step" = ${one}."name" and child."item" = ${one}."item"`
 /** Whether no child of the step is open. */
 export const areEndedSql = (step: string) =>

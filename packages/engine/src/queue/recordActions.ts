@@ -17,6 +17,8 @@ export type JobActionKind =
   | 'prioritiseWork'
   /** Somebody has found out whether the effect of a step has happened. */
   | 'answerDoubt'
+  /** Somebody has sent a signal by hand. */
+  | 'signal'
   /** A limit is another from then on: by a worker, of its version, or by a person. */
   | 'setLimit'
   /** Somebody has set what counts for one key of a job. */

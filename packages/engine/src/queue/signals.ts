@@ -1,3 +1,4 @@
+import { MAX_REASON_LENGTH } from '../arguments/actions.ts'
 import { checkSentSignal, expectShort } from '../arguments/signals.ts'
 import { SIGNALS } from '../database/channels.ts'
 import type { Connection, PreparedStatement } from '../database/database.ts'
@@ -24,6 +25,8 @@ export const SIGNAL_TABLE_SQL = `
           "key" TEXT NOT NULL,
           "id" TEXT NOT NULL,
           "payload" JSONB NOT NULL,
+          -- Its \`actor\` and \`reason\`, where it has them.
+          "sender" JSONB NOT NULL DEFAULT '{}',
           -- The work whose wait it has ended.
           "takenBy" UUID,
           -- No statement has looked for its wait yet.
@@ -54,7 +57,8 @@ export async function sendSignal<Input>(
   const given = checkSentSignal(signal, sent)
   const { payload, bytes } = storablePayload(given.signal, given.payload ?? null)
   expectShort(bytes)
-  const values = [given.signal.name, given.key, given.id, JSON.stringify(payload)]
+  const { actor = null, reason = null } = given.by
+  const values = [given.signal.name, given.key, given.id, JSON.stringify(payload), actor, reason]
   const { rows } = await tx.query<{ transactionId: string }>(SEND_SIGNAL_SQL, values)
   const [stored] = rows
   if (stored === undefined) return 'duplicate'
@@ -62,12 +66,30 @@ export async function sendSignal<Input>(
   return 'stored'
 }
 
-/** Stores the signal `$1` with the key `$2`, the id `$3` and the payload `$4`. No row: there is one with this id. */
+const IS_OPEN = `step."endedAt" is null and step."signal" is not null`
+
+/**
+ * Stores the signal `$1` with the key `$2`, the id `$3` and the payload `$4`. No row: there is one with this id. Where somebody (`$5`)
+ * sends it, for the reason `$6`, that is on record, with the work that waits for it at this moment.
+ */
 const SEND_SIGNAL_SQL = `
-  insert into "JobSignal" ("name", "key", "id", "payload", "expiresAt")
-  values ($1::text, $2::text, $3::text, $4::text::jsonb, now() + interval '${DAYS_KEPT} days')
-  on conflict do nothing
-  returning pg_current_xact_id()::text as "transactionId"`
+  with sent as (
+    insert into "JobSignal" ("name", "key", "id", "payload", "sender", "expiresAt")
+    values ($1::text, $2::text, $3::text, $4::text::jsonb, jsonb_strip_nulls(jsonb_build_object('actor', $5::text, 'reason', $6::text)),
+      now() + interval '${DAYS_KEPT} days')
+    on conflict do nothing
+    returning "name"
+  ), recorded as (
+    insert into "JobAction" ("action", "name", "workId", "actor", "reason")
+    select 'signal', coalesce(waiting."name", ''), waiting."id", $5::text, left(concat_ws('; ', $1::text || ' of ' || $2::text, $6::text), ${MAX_REASON_LENGTH})
+    from sent left join lateral (
+      select work."name", work."id" from "JobStep" step join "JobWork" work on work."id" = step."workId"
+      where ${IS_OPEN} and step."signal" = $1::text and step."key" = $2::text and step."result" is null
+      order by step."startedAt" limit 1
+    ) waiting on true
+    where $5::text is not null
+  )
+  select pg_current_xact_id()::text as "transactionId" from sent`
 
 /** Whether there is something to look at for answerWaits. */
 export const HAS_FRESH = `exists (select from "JobSignal" where "isFresh") or exists (select from "JobStep" where "isFresh")
@@ -79,7 +101,6 @@ const MAX_LOOKED_AT = 1_000
 const RUNNING = `
           select coalesce(held."workId", held."runId") from "JobClaim" claim
             cross join unnest(claim."runIds", claim."workIds") as held("runId", "workId")`
-const IS_OPEN = `step."endedAt" is null and step."signal" is not null`
 
 /*
  *   fresh    What nobody has looked at.
@@ -122,19 +143,21 @@ const ANSWER_WAITS: PreparedStatement = {
     ) step
   ), sent as materialized (
     select signal.* from subject cross join lateral (
-      select signal."name", signal."key", signal."id", signal."payload", signal."createdAt", signal."expiresAt" from "JobSignal" signal
+      select signal."name", signal."key", signal."id", signal."payload", signal."sender", signal."createdAt", signal."expiresAt" from "JobSignal" signal
       where signal."takenBy" is null and signal."name" = subject."signal" and signal."key" = subject."key"
       order by signal."createdAt", signal."id" limit ${MAX_LOOKED_AT} for update skip locked
     ) signal
   ), pair as materialized (
-    select wait."workId", wait."name", wait."item", wait."signal", wait."key", signal."id", signal."payload" from (
+    select wait."workId", wait."name", wait."item", wait."signal", wait."key", signal."id", signal."payload",
+      signal."sender" || jsonb_build_object('at', signal."createdAt") as "answer" from (
       select held.*, row_number() over (partition by "signal", "key" order by "startedAt", "workId", "name", "item") as "nth"
       from held where not "isAnswered" and not "isOver"
     ) wait join (
       select sent.*, row_number() over (partition by "name", "key" order by "createdAt", "id") as "nth" from sent where "expiresAt" > now()
     ) signal on signal."name" = wait."signal" and signal."key" = wait."key" and signal."nth" = wait."nth"
   ), looked as (
-    update "JobStep" step set "isFresh" = false, "result" = coalesce(pair."payload", step."result")
+    update "JobStep" step set "isFresh" = false, "result" = coalesce(pair."payload", step."result"),
+      "answer" = coalesce(pair."answer", step."answer")
     from held left join pair using ("workId", "name", "item")
     where step."workId" = held."workId" and step."name" = held."name" and step."item" = held."item" and (
       pair."id" is not null or step."isFresh" and (held."isAnswered" or held."isOver" or not exists (

@@ -39,6 +39,8 @@ export const STEP_TABLE_SQL = `
           -- The signal that a wait is for, and its key.
           "signal" TEXT,
           "key" TEXT,
+          -- Who has sent the signal that ended a wait, or has ended a doubt, when and why.
+          "answer" JSONB,
           -- No statement has looked for what ends the wait yet.
           "isFresh" BOOLEAN NOT NULL DEFAULT false,
 
@@ -216,7 +218,8 @@ export const FAIL_WAIT_SQL = `
   select from marked`
 
 /**
- * Ends the doubt about the effect of the step `$2`, `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not.
+ * Ends the doubt about the effect of the step `$2`, `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not,
+ * as `$6` says for the reason `$7`.
  * Where a claim holds the work, its step may be under way.
  * Race: packages/engine/test/steps/doubt.test.ts "is answered once, whatever a worker does meanwhile"
  */
@@ -229,6 +232,7 @@ export const ANSWER_DOUBT_SQL = `
     select * from parked union all select * from given_up
   ), answered as (
     update "JobStep" step set "doubtSince" = null, "error" = null, "endedAt" = case when $4::text::boolean then now() end,
+      "answer" = jsonb_build_object('at', now(), 'actor', $6::text, 'reason', $7::text, 'happened', $4::text::boolean),
       "result" = case when $4::text::boolean then $5::text::jsonb end, "seq" = case when $4::text::boolean then (
         select coalesce(max(memo."seq"), 0) + 1 from "JobStep" memo where memo."workId" = step."workId"
       ) end

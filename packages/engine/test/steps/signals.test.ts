@@ -20,7 +20,7 @@ const order = defineJob({
   name: 'order',
   payload: z.strictObject({ id: z.string() }),
   retry: { limit: 0 },
-  steps: { approval: {}, second: {}, ship: {} },
+  steps: { approval: {}, second: {}, third: { signal: pinged }, ship: {} },
 })
 type Context = DurableContext<{ id: string }, PlainTransaction, StepsOf<typeof order>>
 
@@ -56,6 +56,50 @@ const signals = async () =>
   ).rows
 
 describe('a signal', () => {
+  it('says who has sent it, where somebody has, and that is on record with the work that waits', async () => {
+    const workId = await start()
+    await drain()
+    const by = { actor: 'ada@example.com', reason: 'they have paid' }
+    const sent = { key: 'o1', id: 's1', payload: { by: 'ada' } }
+    await test.signalNow(approved, { ...sent, ...by })
+    expect(await test.signalNow(approved, { ...sent, ...by })).toBe('duplicate')
+    await test.signalNow(approved, { ...sent, ...by, key: 'nobody waits' })
+    await drain()
+
+    const [approval] = await test.steps(workId)
+    expect(approval?.answer).toMatchObject({ ...by, happened: null })
+    const { rows } = await own.query(
+      'select "name", "workId"::text, "actor", "reason" from "JobAction" order by "at", "workId"',
+    )
+    expect(rows).toEqual([
+      { name: 'order', workId, actor: by.actor, reason: `approved of o1; ${by.reason}` },
+      {
+        ...{ name: '', workId: null, actor: by.actor },
+        reason: `approved of nobody waits; ${by.reason}`,
+      },
+    ])
+  })
+
+  it('that code has sent names nobody, and a time-out has no answer', async () => {
+    const first = await start()
+    await drain()
+    await send('s1')
+    await drain()
+    expect((await test.steps(first))[0]?.answer).toMatchObject({ actor: null, reason: null })
+    const second = await start('o2')
+    await drain()
+    await test.advance({ days: 7 })
+    await drain()
+    expect((await test.steps(second))[0]).toMatchObject({ state: 'done', answer: null })
+  })
+
+  it('of another kind than its step declares is refused', async () => {
+    handle = async ({ step }) => void (await step.waitFor('third', approved, { key: 'o1' }))
+    await start()
+    const [run] = await test.drain()
+    expect(run?.error?.message).toBe('signal is approved; step third declares pinged')
+  })
+
   it('ends a wait that began before it', async () => {
     const workId = await start()
     expect(await drain()).toEqual(['suspended'])
@@ -200,9 +244,14 @@ describe('a wait', () => {
       ])
       answers.push(`${one?.by} ${two?.by}`)
     }
-    await start('x')
+    const x = await start('x')
     await start('y')
     await drain()
+    const reasons = (await test.explain(x))?.reasons.map(({ text }) => text)
+    expect(reasons?.slice(1)).toEqual([
+      'step approval waits for the signal approved of x a',
+      'step second waits for the signal approved of x b',
+    ])
     await send('s1', '1', 'x b')
     await send('s2', '1', 'y a')
     expect(await drain()).toEqual(['suspended', 'suspended'])

@@ -75,10 +75,7 @@ export function RunScreen(): ReactNode {
               </Panel>
               {data.workId !== null && (
                 <StepsPanel
-                  work={{
-                    ...{ workId: data.workId, name: data.name, label: data.label },
-                    state: data.work.isDeadLetter ? 'deadLetter' : 'waiting',
-                  }}
+                  work={{ workId: data.workId, name: data.name, label: data.label }}
                   losses={data.work.losses ?? 0}
                 />
               )}
