@@ -6,7 +6,6 @@ import {
   checkParts,
   checkString,
   copyList,
-  madeElsewhere,
   namedAfter,
   oneOf,
   optional,
@@ -14,7 +13,7 @@ import {
   type Check,
 } from '../values/argument.ts'
 import { anyPayload } from '../values/standardSchema.ts'
-import { checkJob, checkName, checkSchema } from './jobs.ts'
+import { checkJob, checkName, checkSchema, checkSignal } from './jobs.ts'
 import { checkSleep } from './steps.ts'
 
 /*
@@ -45,11 +44,6 @@ export function checkSignalOptions(options: unknown): Signal {
     return { name, payload }
   })
 }
-
-const checkSignal = madeElsewhere<Signal>(
-  { name: checkName, payload: checkSchema },
-  'what defineSignal returns',
-)
 
 const SENT = { key: checkKey, id: checkKey, payload: asItIs }
 

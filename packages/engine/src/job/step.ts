@@ -23,6 +23,8 @@ export interface StepOptions<Result = unknown> {
   result?: StandardSchemaV1<unknown, Result>
   /** Retries of this step. Default: those of the job. */
   retry?: Partial<RetryPolicy>
+  /** The signal that it waits for, so that a person can send it from the console, and its payload is checked then. */
+  signal?: Signal
   /** Its earlier names, the oldest first. Memos under these names count for it. */
   was?: readonly string[]
 }
@@ -32,6 +34,7 @@ export interface StepDefinition {
   readonly effect: 'once' | null
   readonly result: StandardSchemaV1<unknown, unknown> | null
   readonly retry: RetryPolicy | null
+  readonly signal: Signal | null
   readonly was: readonly string[]
 }
 

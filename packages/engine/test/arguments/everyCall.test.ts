@@ -699,6 +699,7 @@ const OF_DURABLE_JOBS: Record<string, Call> = {
         steps: {
           mail: all<engine.StepOptions>('StepOptions', {
             ...{ effect: 'once', result: z.object({}), was: ['letter'] },
+            signal: engine.defineSignal({ name: 'approved' }),
             retry: strict({ limit: 1, delayMs: 5, maxDelayMs: 5 }),
           }),
         },
