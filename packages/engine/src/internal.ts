@@ -5,7 +5,7 @@
 export { CLIENT_PROTOCOL } from './client/createJobsClient.ts'
 export { MANY_KINDS, PASSED_REASONS } from './control/actOnMany.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
-export { payloadProblem } from './values/askSchema.ts'
+export { judge, payloadProblem, type PayloadIssue } from './values/askSchema.ts'
 export {
   asItIs,
   checkBoolean,
@@ -100,6 +100,14 @@ export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
 export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
 export { searchRuns } from './read/search.ts'
 export { searchWork } from './read/searchWork.ts'
+export {
+  listJobsInFlight,
+  listSignalsInFlight,
+  listStepsInFlight,
+  MAX_IN_FLIGHT,
+  readSignalPayloads,
+  readStepResults,
+} from './read/stepsInFlight.ts'
 export { listWorkerRuns } from './read/workerRuns.ts'
 export { connectionProblem } from './database/connectionProblem.ts'
 export {

@@ -158,12 +158,16 @@ export const FIND_MEMO_SQL = `
          step."until", step."doubtSince", step."generation"
   from (select) one left join "JobStep" step on step."workId" = $3::uuid and step."name" = $4 and step."item" = $5`
 
-/** Who wrote the memo: the version of the host's product, by the run `$1`. */
-export const FIND_WRITER_SQL = `
-  select coalesce(worker."version", former."version") as "version"
-  from "JobStep" step join "JobRun" run on run."id" = step."runId"
+/** The version of the host's product that wrote the row of `step`, and where it stands. */
+export const WRITER_VERSION = `coalesce(worker."version", former."version")`
+export const JOIN_WRITER = `
+    left join "JobRun" run on run."id" = step."runId"
     left join "JobWorker" worker on worker."id" = run."workerId"
-    left join "JobFormerWorker" former on former."id" = run."workerId"
+    left join "JobFormerWorker" former on former."id" = run."workerId"`
+
+/** Which version wrote the memo of the step `$2`, `$3` of the work `$1`. */
+export const FIND_WRITER_SQL = `
+  select ${WRITER_VERSION} as "version" from "JobStep" step ${JOIN_WRITER}
   where step."workId" = $1::uuid and step."name" = $2 and step."item" = $3`
 
 /**
