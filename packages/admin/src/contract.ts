@@ -329,6 +329,22 @@ export const runDetailSchema = runSchema.extend({
     .describe(
       'Runs of the job that failed within a day before or after with the same code, class and first frame; null when this one has not failed',
     ),
+  lastSuccess: z
+    .object({
+      id,
+      startedAt: at,
+      differences: z.array(
+        z.object({
+          of: text.describe('version, host, key, or payload. and a field that the job shows'),
+          was: textOrNull.describe('Null when it is not known, or was absent'),
+          is: textOrNull,
+        }),
+      ),
+    })
+    .nullable()
+    .describe(
+      'The last success of the job before the run, and in what the run differs; null when the run has not failed, or the job had not succeeded',
+    ),
   work: workOfRunSchema.describe('What the queue still holds of the work of the run'),
   key: textOrNull.describe(
     'The key of its work, by which its job divides it; null when it had none',

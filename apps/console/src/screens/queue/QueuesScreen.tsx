@@ -93,6 +93,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
     header: 'State',
     isPlain: true,
     isFull: true,
+    isWide: true,
     isEmpty: ({ backlog, queuePaused, isUntaken, isOrphaned }) =>
       backlog === null && queuePaused === null && !isUntaken && !isOrphaned,
     cell: (job) => (
