@@ -625,8 +625,8 @@ export const waitingWorkSchema = z.object({
   ),
 })
 
-export type ConsoleWorkerIdentity = z.output<typeof workerIdentity>
-const workerIdentity = z.object({
+export type ConsoleWorker = z.output<typeof worker>
+const worker = z.object({
   // Host, process, and a part that no restart repeats: `web-1:4711:0a1b2c3d`.
   id: text,
   startedAt: at,
@@ -636,10 +636,6 @@ const workerIdentity = z.object({
   isSilent: flag,
   // The version of the product that it runs; null when it does not say.
   version: textOrNull,
-})
-
-export type ConsoleWorker = z.output<typeof worker>
-const worker = workerIdentity.omit({ version: true }).extend({
   // One for each job of which it runs something.
   lanes: z.array(
     z.object({
@@ -853,11 +849,6 @@ const spanOfRuns = {
   stopped: count,
 }
 
-export type ConsoleRunPoint = z.output<typeof runPoint>
-const runPoint = runSchema
-  .pick({ id: true, label: true, outcome: true, errorCode: true, startedAt: true })
-  .extend({ status: z.enum(['success', 'failed']), durationMs: ms })
-
 const upcomingTick = z.object({
   at,
   local: text.describe('What the clocks of the schedule’s zone show then'),
@@ -955,9 +946,7 @@ export const jobDetailSchema = z.object({
   hours: z.array(z.object({ from: at, ...spanOfRuns })),
   // Null unless some of those before this instant are left out: the latest 50,000 are counted.
   cutBefore: atOrNull,
-  // Runs that ended within these hours, or within the last 60 days; when they are many, some from each part of that time.
-  sample: z.object({ runs: z.array(runPoint), isPart: flag }),
-  // Where the version of its workers changed within that time, by their first runs of the job, the oldest first: at most 20, among the
+  // Where the version of its workers changed within these days, by their first runs of the job, the oldest first: at most 20, among the
   // latest 20,000 runs.
   versions: z.array(versionStart),
   // Those of the last 60 ended runs that counted something, with their counts, the oldest first.
@@ -1008,30 +997,7 @@ export const queueSchema = z.object({
 export type ConsoleWorkers = z.output<typeof workersSchema>
 export const workersSchema = z.object({
   generatedAt: at,
-  workers: z.array(
-    workerIdentity.extend({
-      // By job, the one with the most runs first.
-      running: z.array(z.object({ name: text, count, oldestStartedAt: at })),
-    }),
-  ),
-})
-
-export type ConsoleWorkerRun = z.output<typeof workerRun>
-const workerRun = runBrief.extend(
-  runSchema.pick({ name: true, label: true, errorCode: true, createdAt: true }).shape,
-)
-
-/** GET /api/console/workers/:id, with `at` for a worker that has ended: an instant at which it ran something. */
-export type ConsoleWorkerDetail = z.output<typeof workerDetailSchema>
-export const workerDetailSchema = z.object({
-  generatedAt: at,
-  // Null for a worker that stopped, or was killed more than a day ago.
-  worker: workerIdentity.nullable(),
-  // What is kept of such a worker; null where it did not say its version.
-  former: z.object({ version: text, startedAt: at, endedAt: at }).nullable(),
-  // Its runs under way, and the latest 20 that ended of those that started after this instant; the oldest first.
-  runs: z.array(workerRun),
-  since: at,
+  workers: z.array(worker),
 })
 
 const runMatch = runSchema.pick({ id: true, name: true, outcome: true, startedAt: true })

@@ -78,8 +78,6 @@ export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './r
 export { findStepsDoneAgain } from './read/listSteps.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export {
-  findFormerWorker,
-  findWorker,
   isWorkerSilent,
   listVersionChanges,
   listVersionStarts,
@@ -96,10 +94,9 @@ export { listRecentRuns } from './read/recentRuns.ts'
 export { type LinkedRun, readRunLinks, type RunLinks } from './read/runLinks.ts'
 export { countKeyedSchedules } from './read/listKeyedSchedules.ts'
 export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
-export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
+export { listRunCounts } from './read/listRunCounts.ts'
 export { searchRuns } from './read/search.ts'
 export { searchWork } from './read/searchWork.ts'
-export { listWorkerRuns } from './read/workerRuns.ts'
 export { connectionProblem } from './database/connectionProblem.ts'
 export {
   connectionSettings,

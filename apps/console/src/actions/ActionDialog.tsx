@@ -47,10 +47,10 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const perform = useMutation({
     mutationFn: async (input: ActionInput) => {
       const { method, path, body } = actionRequest(action, input)
-      return await api.change<{ earlier?: Earlier } | undefined>(method, path, body)
+      return await api.change<Answer | undefined>(method, path, body)
     },
     onError: (error) => setProblems(payloadProblems(asApiError(error).issues) ?? {}),
-    onSuccess: (answer) => onDone(describeOutcome(words.done, answer?.earlier)),
+    onSuccess: (answer) => onDone(describeOutcome(words.done, answer)),
     // What was refused may have changed as well: somebody else was faster.
     onSettled: () => {
       isSent.current = false
@@ -176,7 +176,13 @@ function isOver({ status, earlier }: ApiError): boolean {
   return earlier !== null || status === 404
 }
 
-function describeOutcome(done: string, earlier: Earlier | undefined): string {
+interface Answer {
+  earlier?: Earlier
+  pausing?: true
+}
+
+function describeOutcome(done: string, { earlier, pausing }: Answer = {}): string {
+  if (pausing) return `${done}. A worker that is taking work may still start it`
   return earlier === undefined
     ? done
     : `${done}. Before, ${earlier.actor} ${actionInWords(earlier.action)}`

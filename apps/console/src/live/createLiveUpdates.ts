@@ -44,7 +44,6 @@ const UNTOLD = new Set<unknown>([
   'queue',
   'work',
   'workers',
-  'worker',
   'schedules',
 ])
 const PROBE_MS = 3_000
@@ -263,7 +262,6 @@ export function isTouched(queryKey: readonly unknown[], data: unknown, changes: 
     case 'jobs':
     case 'queue':
     case 'workers':
-    case 'worker':
       return true
     case 'job':
       return typeof about === 'string' && changes.names.has(about)

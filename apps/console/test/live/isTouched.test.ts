@@ -4,7 +4,7 @@ import { isTouched, readEvent } from '../../src/live/createLiveUpdates.ts'
 const CHANGES = { ids: new Set(['a']), names: new Set(['pruneJobRuns']) }
 
 describe('isTouched', () => {
-  it.each([[['overview']], [['jobs']], [['queue']], [['workers']], [['worker', 'w1']]])(
+  it.each([[['overview']], [['jobs']], [['queue']], [['workers']]])(
     'always touches %j',
     (key) => {
       expect(isTouched(key, undefined, CHANGES)).toBe(true)

@@ -438,11 +438,11 @@ describe('GET /api/jobs/runs/:id', () => {
   it('says in what a failed run differs from the last success before it', async () => {
     const at = (seconds: number) => new Date(NOON.getTime() + seconds * 1_000)
     const [, last, , failed, later] = await seed(
-      { startedAt: at(0), workerId: 'a:1:x' },
-      { startedAt: at(10), workerId: 'a:1:x' },
-      { startedAt: at(15), workerId: 'c:3:x', dryRun: true },
-      { startedAt: at(20), workerId: 'b:2:x', status: 'failed' },
-      { startedAt: at(30), workerId: 'd:4:x' },
+      { startedAt: at(0), workerId: 'a:1:0a' },
+      { startedAt: at(10), workerId: 'a:1:0a' },
+      { startedAt: at(15), workerId: 'c:3:0a', dryRun: true },
+      { startedAt: at(20), workerId: 'b:2:0a', status: 'failed' },
+      { startedAt: at(30), workerId: 'd:4:0a' },
     )
     await api.prisma.$executeRaw`
       update "JobRun" set "shown" = jsonb_build_object('currency', 'EUR', 'amount', case when "id" = ${failed}::uuid then 0 else 7 end)`

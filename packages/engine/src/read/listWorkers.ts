@@ -1,4 +1,3 @@
-import { checkText } from '../values/argument.ts'
 import { expectReader } from '../arguments/queries.ts'
 import { isAliveSql } from '../database/workerLock.ts'
 import { LAST_SIGN_OFF, SIGN_COUNTS_MS } from '../queue/lostClaims.ts'
@@ -45,36 +44,6 @@ export function isWorkerSilent(
   now: Date,
 ): boolean {
   return isAlive && now.getTime() - Date.parse(lastSignAt) > SILENT_AFTER_MS
-}
-
-/** Finds a worker; null when it stopped, or was killed more than a day ago. */
-export async function findWorker(reader: JobsReader, id: string): Promise<ListedWorker | null> {
-  const [worker] = await reader.rows<ListedWorker>({
-    text: `select ${WORKER} from "JobWorker" worker where worker."id" = $1`,
-    values: [checkText('id', id)],
-  })
-  return worker ?? null
-}
-
-/** A worker that has ended, or was killed more than a day ago, as long as runs are kept. Instants are ISO 8601 in UTC. */
-export interface FormerWorker {
-  version: string
-  startedAt: string
-  /** When it stopped, or gave its last sign. */
-  endedAt: string
-}
-
-/** Finds a former worker; null for one that did not say its version: nothing is kept of it. */
-export async function findFormerWorker(
-  reader: JobsReader,
-  id: string,
-): Promise<FormerWorker | null> {
-  const [worker] = await reader.rows<FormerWorker>({
-    text: `
-      select ${boundedText('"version"')} as "version", "startedAt", "endedAt" from "JobFormerWorker" where "id" = $1`,
-    values: [checkText('id', id)],
-  })
-  return worker ?? null
 }
 
 /** Whether any process lives that can execute work, including `pnpm worker:once` while it runs. */

@@ -382,7 +382,7 @@ function Facts({ run }: { run: RunDetail }) {
       {lateMs !== null && <Fact name="Started late by">{formatDuration(lateMs)}</Fact>}
       <Fact name="Attempt">{run.attempt}</Fact>
       <Fact name="Worker">
-        <Link to="/workers/$id" params={{ id: run.workerId }} search={{ at: run.startedAt }}>
+        <Link to="/runs" search={{ worker: run.workerId }}>
           <code className="isWrapped">{run.workerId}</code>
         </Link>{' '}
         <span className="muted">{describeClock(run)}</span>
