@@ -265,7 +265,7 @@ const DIALOGS: readonly Screen[] = [
     'greetCustomer',
     () => '/jobs/greetCustomer',
     'Run now',
-    'As JSON',
+    'What the job takes',
   ),
   {
     ...dialog(
@@ -277,14 +277,13 @@ const DIALOGS: readonly Screen[] = [
     ),
     open: async (page) => {
       await chooseAction(page, 'greetCustomer', 'Run now')
-      await page.getByRole('dialog').getByRole('button', { name: 'As JSON' }).click()
       await page.getByLabel('Payload, as JSON').fill('{')
       await page.getByRole('dialog').getByLabel('Reason').fill('To see what is wrong')
       await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
     },
   },
   {
-    ...dialog('a refusal', 'Jobs', () => '/jobs', 'Run now: greetCustomer', 'Required'),
+    ...dialog('a refusal', 'Jobs', () => '/jobs', 'Run now: greetCustomer', 'customer: '),
     open: async (page) => {
       await chooseAction(page, 'greetCustomer', 'Run now')
       await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')
