@@ -77,11 +77,7 @@ export {
 export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
 export { findStepsDoneAgain } from './read/listSteps.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
-export {
-  isWorkerSilent,
-  listVersionChanges,
-  listVersionStarts,
-} from './read/listWorkers.ts'
+export { isWorkerSilent, listVersionChanges, listVersionStarts } from './read/listWorkers.ts'
 export { countQueue } from './read/getQueueStats.ts'
 export {
   jobsWithoutWorker,

@@ -38,14 +38,7 @@ const POLL_MS = 5_000
 const RETRY_MS = 30_000
 /** How often to ask for what no event tells: signs of life, lateness, the age of the queue. */
 const UNTOLD_MS = 15_000
-const UNTOLD = new Set<unknown>([
-  'overview',
-  'job',
-  'queue',
-  'work',
-  'workers',
-  'schedules',
-])
+const UNTOLD = new Set<unknown>(['overview', 'job', 'queue', 'work', 'workers', 'schedules'])
 const PROBE_MS = 3_000
 
 /**

@@ -1,9 +1,4 @@
-import {
-  getJobRun,
-  listJobRuns,
-  type FoundJobRun,
-  type JobsReader,
-} from '@roundsman/engine/client'
+import { getJobRun, listJobRuns, type FoundJobRun, type JobsReader } from '@roundsman/engine/client'
 import type { RunDetail } from '../contract.ts'
 
 /** Dry runs among them are rehearsals, and no successes to compare with. */
@@ -40,7 +35,12 @@ export async function differsFromSuccess(
 /** What is not known of a run is missing. */
 function factsOf({ version, workerId, key, shown }: FoundJobRun): Map<string, string> {
   const payload = Object.entries(shown ?? {}).map(([path, value]) => [`payload.${path}`, value])
-  const facts = [['version', version], ['host', /^(.+):\d+:[0-9a-f]+$/.exec(workerId)?.[1]], ['key', key], ...payload]
+  const facts = [
+    ['version', version],
+    ['host', /^(.+):\d+:[0-9a-f]+$/.exec(workerId)?.[1]],
+    ['key', key],
+    ...payload,
+  ]
   return new Map(
     facts.flatMap(([name, value]) => (value == null ? [] : [[String(name), String(value)]])),
   )

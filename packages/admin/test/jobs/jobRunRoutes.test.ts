@@ -387,8 +387,14 @@ describe('GET /api/jobs/runs/:id', () => {
     )
     const response = await get(second!)
     expect(response.statusCode).toBe(200)
-    const { attempts, actions, enqueuedAt: _, lastSuccess: _last, batchMarks, ...run } =
-      response.json()
+    const {
+      attempts,
+      actions,
+      enqueuedAt: _,
+      lastSuccess: _last,
+      batchMarks,
+      ...run
+    } = response.json()
     expect([actions, batchMarks]).toEqual([[], []])
     const { shown, dueAt, logs, equalFailures, work, ...others } = run
     const { key, uniqueKey, enqueuedBy, traceId, links, waits, timeZone, ...listed } = others

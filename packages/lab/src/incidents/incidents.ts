@@ -616,7 +616,14 @@ export const INCIDENTS: readonly Incident[] = [
     name: 'wholeNight',
     about: 'Eight things are wrong, seven of them old or waiting.',
     async make(shop) {
-      const all = ['pausedQueue', 'pausedKey', 'pausedPoison', 'oldLetters', 'deadWorker', 'orphaned']
+      const all = [
+        'pausedQueue',
+        'pausedKey',
+        'pausedPoison',
+        'oldLetters',
+        'deadWorker',
+        'orphaned',
+      ]
       for (const one of INCIDENTS.filter(({ name }) => all.includes(name))) await one.make(shop)
       await wait(shop, 'askPartner', 20, '9 minutes')
     },

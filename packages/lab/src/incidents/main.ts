@@ -25,7 +25,8 @@ to find each? Without a name it makes each in a database of its own, and compare
 the number of items with what it expects. There are: ${names.join(', ')}.`,
   options: {},
   things: { name: 'name', known: names },
-  exits: '0 it was stopped, or all were as expected; 1 something was not, or could not be made; 2 usage',
+  exits:
+    '0 it was stopped, or all were as expected; 1 something was not, or could not be made; 2 usage',
 } as const
 
 await runCommand(command, async ({ things }, stop) => {

@@ -285,15 +285,15 @@ function Differences({ run: { lastSuccess } }: { run: RunDetail }) {
       , <Moment at={startedAt} />
     </>
   )
-  if (differences.length === 0)
-    return <p>Same version, host and shown payload as {success}</p>
+  if (differences.length === 0) return <p>Same version, host and shown payload as {success}</p>
   return (
     <>
       <p>Differs from {success}, by:</p>
       <ul className="causes">
         {differences.map(({ of, was, is }) => (
           <li key={of} className="isWrapped">
-            <code>{of}</code> {is ?? 'unknown'} <span className="muted">was {was ?? 'unknown'}</span>
+            <code>{of}</code> {is ?? 'unknown'}{' '}
+            <span className="muted">was {was ?? 'unknown'}</span>
           </li>
         ))}
       </ul>

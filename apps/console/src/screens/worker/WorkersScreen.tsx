@@ -14,7 +14,6 @@ import { useServices } from '../../services/useServices.ts'
 import { WorkerMark } from './WorkerMark.tsx'
 import { describeLane, readWorkerId, workerState, type WorkerState } from './workerIdentity.ts'
 
-
 /** The page of all workers, with those that were killed within a day. */
 export function WorkersScreen(): ReactNode {
   const { api } = useServices()
