@@ -267,7 +267,7 @@ describe('what the screens show is what is in the database', () => {
     const isItsRuns = ({ pathname, searchParams }: URL) =>
       pathname.endsWith('/runs') && searchParams.get('worker') === workerId
     await page.waitForURL(isItsRuns)
-    await page.getByText('partner_down').first().waitFor()
+    await expectSeen(page.getByText('partner_down').first())
     await page.goto('/console/workers')
     await page.getByRole('rowheader').getByRole('link').first().click()
     await page.waitForURL(isItsRuns)

@@ -2,7 +2,6 @@ import { Prisma, type JobRun } from '@roundsman/db'
 import {
   emptyTables,
   expectInvalid,
-  expectProblem,
   HOLD_RUNS_SQL,
   openForTests,
   QUEUE,

@@ -1,5 +1,4 @@
 import { Prisma } from '@roundsman/db'
-import { randomUUID } from 'node:crypto'
 import { beforeAll, expect, it } from 'vitest'
 import { countEqualFailures } from '../../src/read/countEqualFailures.ts'
 import {
@@ -76,7 +75,6 @@ it('leaves the pages of runs and of their index by time full, as runs come in th
 })
 
 /** 48 slots of the time in which all of these ran. */
-const ALL = { from: new Date('2026-01-01T00:00:00Z'), to: new Date('2026-01-01T13:54:00Z') }
 const NIL = '00000000-0000-0000-0000-000000000000'
 
 /** Whatever is asked about one job. */

@@ -2,19 +2,20 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { serveConsole } from '@roundsman/admin'
+import { listProblems } from '@roundsman/engine/client'
 import {
   buildConsole,
   createDatabase,
   makeServerFolder,
   NOT_DURABLE,
   openThrowawayPostgres,
+  waitFor,
 } from '@roundsman/testing'
 import { print, runCommand, tryRun, type RunContext } from '../runCommand.ts'
 import { WORKSPACE_ROOT } from '../startProcess.ts'
 import { catalogue } from './incidentJobs.ts'
-import { INCIDENTS } from './incidents.ts'
-import { openShop } from './openShop.ts'
-import { readFirstItem } from './readFirstItem.ts'
+import { INCIDENTS, type Incident } from './incidents.ts'
+import { openShop, type Shop } from './openShop.ts'
 
 const names = INCIDENTS.map(({ name }) => name)
 const command = {
@@ -66,6 +67,23 @@ async function compareEach(adminUrl: string, { signal, onProgress }: RunContext)
   }
   print(`${INCIDENTS.length - differing} of ${INCIDENTS.length} are as expected.`)
   return differing === 0
+}
+
+/** Reads what the judge says of an incident, as soon as that is what is expected, or after a minute. */
+async function readFirstItem({ client, host }: Shop, { first, items }: Incident) {
+  const read = async () => {
+    const { problems } = await listProblems(client.reader, catalogue, new Date())
+    const text = problems[0]?.text ?? null
+    const [row] =
+      first === null
+        ? []
+        : await host.$queryRawUnsafe<{ text: string }[]>(`select ${first.says} as text`)
+    const isFirst = row === undefined ? text === null : text?.startsWith(row.text) === true
+    return { isExpected: isFirst && problems.length === items, text, items: problems.length }
+  }
+  const isExpected = waitFor(async () => (await read()).isExpected, { timeoutMs: 60_000 })
+  await isExpected.catch(() => undefined)
+  return await read()
 }
 
 async function serveTogether(
