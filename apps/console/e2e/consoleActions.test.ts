@@ -920,7 +920,7 @@ async function failOnce() {
 /** Leaves the page at the run. */
 async function failGreeting(page: Page) {
   await chooseAction(page, 'greetCustomer', 'Run now')
-  await dialog(page).getByLabel('customer').fill('nobody')
+  await dialog(page).getByLabel('Payload, as JSON').fill('{"customer":"nobody"}')
   await confirm(page, 'Run now', 'They are rude')
   const failed = await endedRun('greetCustomer', { status: 'failed' })
   await page.goto(`/console/runs/${failed.id}`)

@@ -10,7 +10,7 @@ import { createWorker } from '@roundsman/engine/worker'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 
 /** The version that the worker reports. */
-export const VERSION = 'b1946ac92492'
+const VERSION = 'b1946ac92492'
 export const PASSWORD = 'correct horse battery staple'
 
 export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {

@@ -192,20 +192,8 @@ function createRoutes() {
       'WorkersScreen',
     ),
   })
-  const worker = createRoute({
-    getParentRoute: () => root,
-    path: '/workers/$id',
-    validateSearch: (search: Record<string, unknown>): { at?: string | undefined } => {
-      const { from: at } = parseRunSearch({ from: search['at'] })
-      return { at }
-    },
-    component: lazyRouteComponent(
-      () => import('./screens/worker/WorkerScreen.tsx'),
-      'WorkerScreen',
-    ),
-  })
   return root.addChildren([
-    ...[overview, jobs, job, runs, run, workers, worker],
+    ...[overview, jobs, job, runs, run, workers],
     ...[schedules, newSchedule, schedule, changedSchedule],
     ...[queues, waiting, work, children, deadLetters, deadLetter, limits, keys],
   ])

@@ -330,6 +330,22 @@ export const runDetailSchema = runSchema.extend({
     .describe(
       'Runs of the job that failed within a day before or after with the same code, class and first frame; null when this one has not failed',
     ),
+  lastSuccess: z
+    .object({
+      id,
+      startedAt: at,
+      differences: z.array(
+        z.object({
+          of: text.describe('version, host, key, or payload. and a field that the job shows'),
+          was: textOrNull.describe('Null when it is not known, or was absent'),
+          is: textOrNull,
+        }),
+      ),
+    })
+    .nullable()
+    .describe(
+      'The last success of the job before the run, and in what the run differs; null when the run has not failed, or the job had not succeeded',
+    ),
   work: workOfRunSchema.describe('What the queue still holds of the work of the run'),
   key: textOrNull.describe(
     'The key of its work, by which its job divides it; null when it had none',
@@ -655,9 +671,9 @@ export const waitingWorkSchema = z.object({
   ),
 })
 
-export type ConsoleWorkerIdentity = z.output<typeof workerIdentity>
-const workerIdentity = z.object({
-  // Host, process, and a part that is unique for each start: `web-1:4711:0a1b2c3d`.
+export type ConsoleWorker = z.output<typeof worker>
+const worker = z.object({
+  // Host, process, and a part that no restart repeats: `web-1:4711:0a1b2c3d`.
   id: text,
   startedAt: at,
   lastSignAt: at,
@@ -666,11 +682,7 @@ const workerIdentity = z.object({
   isSilent: flag,
   // The version of the product that it runs; null if not given.
   version: textOrNull,
-})
-
-export type ConsoleWorker = z.output<typeof worker>
-const worker = workerIdentity.omit({ version: true }).extend({
-  // One for each job with a run in this worker.
+  // One for each job of which it runs something.
   lanes: z.array(
     z.object({
       name: text,
@@ -883,11 +895,6 @@ const spanOfRuns = {
   stopped: count,
 }
 
-export type ConsoleRunPoint = z.output<typeof runPoint>
-const runPoint = runSchema
-  .pick({ id: true, label: true, outcome: true, errorCode: true, startedAt: true })
-  .extend({ status: z.enum(['success', 'failed']), durationMs: ms })
-
 const upcomingTick = z.object({
   at,
   local: text.describe('What the clocks of the schedule’s zone show then'),
@@ -985,9 +992,7 @@ export const jobDetailSchema = z.object({
   hours: z.array(z.object({ from: at, ...spanOfRuns })),
   // Null unless some runs before this instant are left out: the latest 50,000 are counted.
   cutBefore: atOrNull,
-  // Runs that ended within these hours, or within the last 60 days; if there are many, some from each part of that time.
-  sample: z.object({ runs: z.array(runPoint), isPart: flag }),
-  // New versions of its workers within that time, by their first runs of the job, the oldest first: at most 20, among the
+  // Where the version of its workers changed within these days, by their first runs of the job, the oldest first: at most 20, among the
   // latest 20,000 runs.
   versions: z.array(versionStart),
   // The last 60 ended runs with counts, the oldest first.
@@ -1038,30 +1043,7 @@ export const queueSchema = z.object({
 export type ConsoleWorkers = z.output<typeof workersSchema>
 export const workersSchema = z.object({
   generatedAt: at,
-  workers: z.array(
-    workerIdentity.extend({
-      // By job, the one with the most runs first.
-      running: z.array(z.object({ name: text, count, oldestStartedAt: at })),
-    }),
-  ),
-})
-
-export type ConsoleWorkerRun = z.output<typeof workerRun>
-const workerRun = runBrief.extend(
-  runSchema.pick({ name: true, label: true, errorCode: true, createdAt: true }).shape,
-)
-
-/** GET /api/console/workers/:id, with `at` for an ended worker: an instant at which it ran a job. */
-export type ConsoleWorkerDetail = z.output<typeof workerDetailSchema>
-export const workerDetailSchema = z.object({
-  generatedAt: at,
-  // Null for a worker that stopped, or was killed more than a day ago.
-  worker: workerIdentity.nullable(),
-  // The record of such a worker; null if it gave no version.
-  former: z.object({ version: text, startedAt: at, endedAt: at }).nullable(),
-  // Its runs under way, and the latest 20 ended ones of those that started after this instant; the oldest first.
-  runs: z.array(workerRun),
-  since: at,
+  workers: z.array(worker),
 })
 
 const runMatch = runSchema.pick({ id: true, name: true, outcome: true, startedAt: true })

@@ -78,13 +78,7 @@ export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './r
 export { findSignal } from './job/signal.ts'
 export { CHILD_STATES, findStepsDoneAgain, listChildren } from './read/listSteps.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
-export {
-  findFormerWorker,
-  findWorker,
-  isWorkerSilent,
-  listVersionChanges,
-  listVersionStarts,
-} from './read/listWorkers.ts'
+export { isWorkerSilent, listVersionChanges, listVersionStarts } from './read/listWorkers.ts'
 export { countQueue } from './read/getQueueStats.ts'
 export {
   jobsWithoutWorker,
@@ -97,7 +91,7 @@ export { listRecentRuns } from './read/recentRuns.ts'
 export { type LinkedRun, readRunLinks, type RunLinks } from './read/runLinks.ts'
 export { countKeyedSchedules } from './read/listKeyedSchedules.ts'
 export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
-export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
+export { listRunCounts } from './read/listRunCounts.ts'
 export { searchRuns } from './read/search.ts'
 export { searchWork } from './read/searchWork.ts'
 export {
@@ -108,7 +102,6 @@ export {
   readSignalPayloads,
   readStepResults,
 } from './read/stepsInFlight.ts'
-export { listWorkerRuns } from './read/workerRuns.ts'
 export { connectionProblem } from './database/connectionProblem.ts'
 export {
   connectionSettings,

@@ -157,7 +157,6 @@ const ROWS: Record<string, Row> = {
   }),
   'GET /api/console/queue': admin(200),
   'GET /api/console/workers': admin(200),
-  'GET /api/console/workers/:id': admin(404),
   'GET /api/console/search': admin(200, { url: '/api/console/search?q=sheep' }),
 
   // Tells nothing: the page asks whoever opens it to log in.

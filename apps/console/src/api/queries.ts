@@ -6,7 +6,6 @@ import type {
   ConsolePayload,
   ConsoleQueue,
   ConsoleSearch,
-  ConsoleWorkerDetail,
   ConsoleKey,
   ConsoleKeys,
   ConsoleLimit,
@@ -155,16 +154,6 @@ export function keyQuery(api: Api, name: string, key: string) {
 
 export function workersQuery(api: Api) {
   return ask<ConsoleWorkers>(api, ['workers'], '/console/workers')
-}
-
-/** `at`: an instant at which the worker ran something, to find one that is no longer on record. */
-export function workerQuery(api: Api, id: string, at: string | undefined) {
-  const query = at === undefined ? '' : `?at=${encodeURIComponent(at)}`
-  return ask<ConsoleWorkerDetail>(
-    api,
-    ['worker', id, at],
-    `/console/workers/${encodeURIComponent(id)}${query}`,
-  )
 }
 
 /** Which work is meant: `field` is one that its job shows; without `value` what has none there. */
