@@ -44,6 +44,8 @@ export interface RedriveOutcome extends LettersLeft {
   endedWorkers: number
   /** How many stay dead letters because somebody has cancelled them, and they have steps: see `from`. Those that `ids` names go on. */
   cancelled: number
+  /** Of those that went back, how many are children whose parents have gone on: no step gets their results. Absent: none. */
+  unawaited?: number
   /** How many stay dead letters because they are of none of the given jobs. */
   unknown: number
 }
@@ -59,7 +61,8 @@ export interface RedriveRequest extends ActionRequest {
   evenIfWorkersDied?: boolean | undefined
   /**
    * Which steps of durable work are done again: from the one that failed on (default), all (`beginning`), or a step and those that
-   * ended after it. Steps that are done again get new keys. Cancelled work is retried only if this is given or `ids` names the work,
+   * ended after it. Steps that are done again get new keys. Work that failed with its children (`child_failed`) goes on with the results
+   * of those that were retried; the others fail it again. From the step that enqueued them, all children begin anew. Cancelled work is retried only if this is given or `ids` names the work,
    * because its handler may have undone earlier steps.
    */
   from?: 'failure' | 'beginning' | { step: string; item?: string | undefined } | undefined
@@ -75,7 +78,7 @@ export async function redriveDeadLetters(
   const { letters, ...rest } = await choose(tx, which)
   const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
   const ids = known.map(({ id }) => id)
-  const { redriven, ...stay } = await redriveLetters(tx, ids, {
+  const { redriven, unawaited, ...stay } = await redriveLetters(tx, ids, {
     ...{ ...by, evenIfWorkersDied, from },
     evenIfCancelled: from !== undefined || (typeof which === 'object' && 'ids' in which),
   })
@@ -83,6 +86,7 @@ export async function redriveDeadLetters(
   return {
     redriven: redriven.length,
     ...stay,
+    ...(unawaited > 0 && { unawaited }),
     unknown: letters.length - known.length,
     ...rest,
   }
@@ -105,9 +109,9 @@ export async function redriveLetters(
   const values = [ids, actor, reason ?? null, evenIfWorkersDied, step, item, evenIfCancelled]
   const { rows } = await tx.query<Target & Stay>(REDRIVE_DEAD_LETTERS_SQL, values)
   // Every row carries the same counts, also the only one where nothing was redriven.
-  const { alreadyQueued = 0, endedWorkers = 0, cancelled = 0 } = rows[0] ?? {}
+  const { alreadyQueued = 0, endedWorkers = 0, cancelled = 0, unawaited = 0 } = rows[0] ?? {}
   const redriven = rows.filter(({ workId }) => workId !== null)
-  return { redriven, alreadyQueued, endedWorkers, cancelled }
+  return { redriven, alreadyQueued, endedWorkers, cancelled, unawaited }
 }
 
 /** Deletes dead letters for good, and records who did it. Their runs stay on record. */
@@ -129,7 +133,9 @@ interface Target {
   workId: string
 }
 
-type Stay = Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers' | 'cancelled'>
+type Stay = Required<
+  Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers' | 'cancelled' | 'unawaited'>
+>
 
 /** Chooses the dead letters of one call, from the latest to the oldest, and counts those beyond. */
 async function choose(
