@@ -52,7 +52,9 @@ it('waits take as long as they say though hosts are an hour off, and one is set 
   expect(work).toHaveLength(WORK)
   expect(Math.min(...took)).toBeGreaterThanOrEqual(1_000)
   expect(new Set(answers)).toEqual(new Set([null]))
-  expect(await runtime.column('select "errorCode" from "JobRun" where "status" = \'failed\'')).toEqual([])
+  expect(
+    await runtime.column('select "errorCode" from "JobRun" where "status" = \'failed\''),
+  ).toEqual([])
 })
 
 describe('where clocks are set back in autumn', () => {

@@ -114,10 +114,13 @@ async function timeOne(job: Job<string, Record<string, never>>): Promise<number>
   return performance.now() - startedAt
 }
 
-const countRuns = async (status: string) =>
-  Number(
-    (await pool.query(`select count(*) from "JobRun" where "status" = $1`, [status])).rows[0].count,
+async function countRuns(status: string): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*)::int as "count" from "JobRun" where "status" = $1`,
+    [status],
   )
+  return rows[0]?.count ?? 0
+}
 
 const MEASURES = {
   /** Steps a second of many runs at once, until their ends are stored. */
