@@ -176,6 +176,7 @@ export async function retryDeadLetter(id: string | undefined, { values, terminal
   return print(terminal, [
     `Work ${workId} is back in the queue.`,
     ...(again.length === 0 ? [] : [`Done again, with ${keys}: ${again.map(nameOf).join(', ')}.`]),
+    ...(outcome.unawaited ? ['Its parent has gone on: no step of it gets the result.'] : []),
   ])
 }
 

@@ -7,6 +7,8 @@ import { PLACE_SQL } from './place.ts'
  * Whatever takes a child out of the queue writes its end here by endChildrenSql: success, a dead letter, a cancellation, an expiry.
  * The row is then fresh, and so is the step of a parent that begins to wait. joinChildren looks at what is fresh, and wakes parents
  * none of whose children is open. The parent's next run makes the step a memo.
+ *
+ * A row that is fresh and has no end is of a child whose parent was cancelled: cancelAbandoned cancels it.
  */
 
 export const CHILD_TABLE_SQL = `
@@ -48,6 +50,48 @@ export const endChildrenSql = (from: string, id: string, code: string, result = 
     update "JobChild" child set "endedAt" = now(), "errorCode" = ${code}, "result" = ${result}, "isFresh" = true
     from ${from} where child."workId" = ${from}."${id}" and child."endedAt" is null`
 
+/** Leaves the open children of the pieces in `from`, which were cancelled, to cancelAbandoned. */
+export const abandonChildrenSql = (from: string, id: string) => `
+    update "JobChild" child set "isFresh" = true from ${from}
+    where child."parentId" = ${from}."${id}" and child."endedAt" is null and child."workId" not in (select "${id}" from ${from})`
+
+/** The same for those of the step `$2`, `$3` of the work `$1`. */
+export const ABANDON_CHILDREN_SQL = `
+  update "JobChild" set "isFresh" = true
+  where "parentId" = $1::uuid and "step" = $2 and "item" = $3 and "endedAt" is null`
+
+/**
+ * Reopens the children among the dead letters `free`, which go back into the queue, where the parent's step still waits. It also does where
+ * the parent is a dead letter because children of this step have failed: the step then waits again. Steps from `from` on begin anew.
+ */
+export const reopenChildrenSql = (from: string) => `, mine as materialized (
+    select child."parentId", child."step", child."item", child."at" from "JobChild" child
+    where child."workId" in (select "id" from free)
+  ), given_up as materialized (
+    select "id" from free where "errorCode" = 'child_failed' and ${from} is null
+    union all
+    select "id" from (
+      select letter."id" from "JobDeadLetter" letter
+      where letter."id" in (select "parentId" from mine except select "id" from free) and letter."errorCode" = 'child_failed'
+      for key share skip locked
+    ) letter
+  ), awaited as (
+    update "JobStep" step set "endedAt" = null, "seq" = null, "result" = null, "error" = null
+    where (step."workId", step."name", step."item") in (select "parentId", "step", "item" from mine) and ${IS_OF_CHILDREN('step')}
+      and (${from} is null or step."workId" not in (select "id" from free))
+      and (step."endedAt" is null or step."workId" in (select "id" from given_up) and step."seq" = (
+        select max(memo."seq") from "JobStep" memo
+        where memo."workId" = step."workId" and ${IS_OF_CHILDREN('memo')} and memo."result" ->> 'first' is not null
+      ))
+    returning step."workId", step."name", step."item"
+  ), reopened as (
+    update "JobChild" child set "endedAt" = null, "errorCode" = null, "result" = null, "isFresh" = false
+    from mine join awaited on awaited."workId" = mine."parentId" and awaited."name" = mine."step" and awaited."item" = mine."item"
+    where child."parentId" = mine."parentId" and child."step" = mine."step" and child."item" = mine."item" and child."at" = mine."at"
+    returning child."workId"
+  )`
+
+const IS_OF_CHILDREN = (step: string) => `${step}."kind" in ('map', 'invoke')`
 export const OF_STEP = (one: string) =>
   `child."parentId" = ${one}."workId" and child."step" = ${one}."name" and child."item" = ${one}."item"`
 /** Whether no child of the step is open. */
@@ -114,7 +158,8 @@ const JOIN_CHILDREN: PreparedStatement = {
   name: 'roundsman_join_children',
   text: `
   with fresh as materialized (
-    select "parentId", "step", "item", "at" from "JobChild" where "isFresh" limit ${MAX_LOOKED_AT} for update skip locked
+    select "parentId", "step", "item", "at" from "JobChild" where "isFresh" and "endedAt" is not null
+    limit ${MAX_LOOKED_AT} for update skip locked
   ), joined as materialized (
     select "parentId" as "workId", "step" as "name", "item" from fresh
     union

@@ -1,7 +1,7 @@
 import type { Details } from '../job/handler.ts'
 import type { Refusal } from '../job/rateLimited.ts'
 import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
-import { endChildrenSql } from './children.ts'
+import { abandonChildrenSql, endChildrenSql } from './children.ts'
 import type { Connection } from '../database/database.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
 import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from './heldRuns.ts'
@@ -118,7 +118,9 @@ async function endAny(
 ): Promise<Map<string, Details | null>> {
   const column = columnOf(ends)
   const goesOn = ends.some(
-    ({ next, isDurable }) => isDurable && (next.kind === 'suspend' || next.kind === 'again'),
+    ({ next, isDurable, error }) =>
+      isDurable &&
+      (next.kind === 'suspend' || next.kind === 'again' || error?.code === 'cancelled'),
   )
   const { rows } = await connection.query<{ id: string; details: Details | null }>(
     goesOn ? END_DURABLE : END_RUNS,
@@ -363,6 +365,9 @@ const END_DURABLE = endSql({
       || case when "cancelledAt" is null then '{}' else '{"cancelled": true}'::jsonb end end`,
   },
   waits: `, waits as (${INSERT_WAITS_SQL}
+  ), cancelled as materialized (
+    select "workId" from final where "code" = 'cancelled' and "isDurable" and "next" not in ('again', 'suspend')
+  ), abandoned as (${abandonChildrenSql('cancelled', 'workId')} and child."workId" not in (select "workId" from final)
   )`,
 })
 

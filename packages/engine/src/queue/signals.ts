@@ -7,6 +7,7 @@ import { storablePayload } from '../job/storablePayload.ts'
 import { IS_PARKED, joinChildren, type Looked } from './children.ts'
 import { PLACE_SQL } from './place.ts'
 import { isSomewhereSql } from './uniqueKeys.ts'
+import { cancelAbandoned } from './waitingSql.ts'
 
 /*
  * Signals, and what waits for them.
@@ -188,16 +189,24 @@ const ANSWER_WAITS: PreparedStatement = {
     returning work."name"
   )
   select (select coalesce(array_agg(distinct "name"), '{}') from woken) as "names", (select count(*) from subject) >= ${MAX_LOOKED_AT} as "isMore",
-    exists (select from "JobChild" where "isFresh") or exists (select from "JobStep" where "isFresh" and "kind" in ('map', 'invoke')) as "areChildren"`,
+    exists (select from "JobChild" where "isFresh") or exists (select from "JobStep" where "isFresh" and "kind" in ('map', 'invoke')) as "areChildren",
+    exists (select from "JobChild" where "isFresh" and "endedAt" is null) as "areAbandoned"`,
 }
 
 /**
- * Gives signals to the waits that are there for them, and wakes their work, and that whose children have ended.
+ * Gives signals to the waits that are there for them, and wakes their work, and that whose children have ended. It cancels children of
+ * work that was cancelled.
  */
 export async function answerWaits(connection: Connection): Promise<Looked> {
-  const { rows } = await connection.query<Looked & { areChildren: boolean }>(ANSWER_WAITS, [])
-  const [answered = { names: [], isMore: false, areChildren: false }] = rows
-  if (!answered.areChildren) return answered
-  const { names, isMore } = await joinChildren(connection)
-  return { names: [...answered.names, ...names], isMore: answered.isMore || isMore }
+  type Answered = Looked & { areChildren: boolean; areAbandoned: boolean }
+  const { rows } = await connection.query<Answered>(ANSWER_WAITS, [])
+  const [answered] = rows
+  if (answered === undefined) return { names: [], isMore: false }
+  const { areChildren, areAbandoned } = answered
+  const cancelled = areAbandoned ? await cancelAbandoned(connection) : []
+  const joined = areChildren ? await joinChildren(connection) : { names: [], isMore: false }
+  return {
+    names: [...answered.names, ...cancelled, ...joined.names],
+    isMore: answered.isMore || joined.isMore,
+  }
 }

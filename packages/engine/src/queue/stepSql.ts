@@ -81,18 +81,20 @@ export const LOAD_STEPS: PreparedStatement = {
   with claim as materialized (
     select from "JobClaim" where "id" = $2::uuid and "workerId" = $3 for key share
   ), step as materialized (
-    select * from "JobStep" where "workId" = $1::uuid
+    select *, xmin as "version" from "JobStep" where "workId" = $1::uuid
   ), over as (
     update "JobStep" slept set "endedAt" = least(slept."until", now()), "seq" = over."seq", "isFresh" = false,
       "result" = coalesce(over."joined", slept."result")
     from (
-      select "name", "item", case when "kind" in ('map', 'invoke') then ${joinedSql('step')} end as "joined",
+      select "name", "item", "version", case when "kind" in ('map', 'invoke') then ${joinedSql('step')} end as "joined",
         (select coalesce(max("seq"), 0) from step) + row_number() over (order by "until", "name", "item") as "seq"
       from step where "endedAt" is null and (
         "until" <= now() or "kind" = 'wait' and "result" is not null or "kind" in ('map', 'invoke') and ${areEndedSql('step')}
       ) and exists (select from claim)
     ) over
     where slept."workId" = $1::uuid and slept."name" = over."name" and slept."item" = over."item" and slept."endedAt" is null
+      -- A child of it was not reopened meanwhile.
+      and slept.xmin = over."version"
     returning slept."name", slept."item", slept."seq", slept."endedAt", slept."result"
   )
   select step."name", step."item", coalesce(over."seq", step."seq") as "seq", coalesce(over."endedAt", step."endedAt") as "endedAt",
@@ -262,7 +264,7 @@ export const goOnSql = (from: string) => `, retried as (
     )
   ), eased as (
     update "JobStep" step set "failures" = 0, "error" = case when step."error" ->> 'code' <> '${BESIDE_WAIT}' then step."error" end
-    from free where step."workId" = free."id" and step."endedAt" is null and ${from} is null
+    from free where step."workId" = free."id" and step."endedAt" is null and ${from} is null and (step."failures" > 0 or step."error" is not null)
   )`
 
 /** From the step that `name` and `item` name; from the first, where `name` is empty; null: from none. */

@@ -21,9 +21,13 @@ import {
   type StepItem,
   type StepTransaction,
 } from '../job/step.ts'
-import { BEGIN_CHILDREN_SQL, INSERT_CHILDREN_SQL, LIST_CHILDREN_SQL } from '../queue/children.ts'
+import {
+  ABANDON_CHILDREN_SQL,
+  BEGIN_CHILDREN_SQL,
+  INSERT_CHILDREN_SQL,
+  LIST_CHILDREN_SQL,
+} from '../queue/children.ts'
 import { enqueueWork, type Sender } from '../queue/enqueueWork.ts'
-import { CANCEL_CHILDREN_SQL } from '../queue/waitingSql.ts'
 import { classifyFailure } from '../run/settler.ts'
 import {
   BESIDE_WAIT,
@@ -228,7 +232,7 @@ export function createStep(
     }
   }
 
-  function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAt'>): void {
+  function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAt' | 'calledAtMs'>): void {
     const calledAt = now()
     if (taken.facts.cancelled) return pass.perform(slot, () => cancel(slot))
     // A stored wait goes on as it began.
@@ -248,12 +252,12 @@ export function createStep(
     return await pass.inOrder((seq) => keep(slot, { ...memo, seq, error }))
   }
 
+  /** Has the next look for signals cancel them, whether they wait or run. */
   async function cancelChildren(slot: Slot): Promise<void> {
     for (let tries = 1; !abort.isAborted; tries++) {
       try {
-        const values = [workId, slot.storedAs, slot.item]
-        const { rows } = await database.query<{ left: number }>(CANCEL_CHILDREN_SQL, values)
-        if (rows[0]?.left === 0) return
+        await database.query(ABANDON_CHILDREN_SQL, [workId, slot.storedAs, slot.item])
+        return
       } catch {
         // The database is away.
       }

@@ -38,6 +38,8 @@ export interface Wait {
   /** For a wait of this run, that has no row yet. */
   readonly ms?: number
   readonly calledAt: Date
+  /** The same by a clock that nobody sets. */
+  readonly calledAtMs: number
   /** What ends it beside an instant: a signal with a key, or the ends of children. Default: nothing. */
   readonly kind?: 'wait' | 'map' | 'invoke'
   readonly signal?: string
@@ -239,12 +241,12 @@ export function createPass(
 
   const isStill = () => !isOver && closing === null && inProcess === 0 && ready.length === 0
 
-  /** As INSERT_WAITS_SQL reads them: how long each still takes, by the clock that has seen it begin. */
+  /** As INSERT_WAITS_SQL reads them: how long each still takes. */
   function storableWaits() {
-    const at = execution.now().getTime()
-    return waits.map(({ slot, until, ms, calledAt, ...others }) => ({
+    const atMs = performance.now()
+    return waits.map(({ slot, until, ms, calledAt, calledAtMs, ...others }) => ({
       ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, ...others },
-      ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
+      ms: ms === undefined ? null : Math.max(0, ms - (atMs - calledAtMs)),
     }))
   }
 
@@ -290,8 +292,8 @@ export function createPass(
         })
         .catch(() => undefined)
     },
-    wait(wait: Wait): void {
-      waits.push(wait)
+    wait(wait: Omit<Wait, 'calledAtMs'>): void {
+      waits.push({ ...wait, calledAtMs: performance.now() })
       parkSoon()
     },
     /** Stores a memo at the next place, and holds later ones back meanwhile. */

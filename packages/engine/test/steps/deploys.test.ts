@@ -1,7 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { defineJob, type Job } from '../../src/index.ts'
+import { defineJob, type DurableContext, type Job } from '../../src/index.ts'
 import { listDeadLetters } from '../../src/client.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
@@ -103,6 +103,48 @@ it('a renamed step that has failed is called again under its first key', async (
   expect(keys).toHaveLength(2)
   expect(keys[1]).toBe(keys[0])
 })
+
+it('two versions beside each other do each step once, under one key, where one has renamed it', async () => {
+  const items = ['a', 'b', 'c', 'd', 'e', 'f']
+  const old = defineJob({ name: 'beside', steps: { nudge: {}, pause: {} } })
+  const renamed = defineJob({ name: 'beside', steps: { remind: { was: ['nudge'] }, pause: {} } })
+  const called: string[] = []
+  const begin = (job: Job<'beside', Record<string, never>, never, object>, name: string) =>
+    startTestWorker(runtime, {
+      jobs: [job],
+      concurrency: 2,
+      handlers: {
+        async beside({ step }: never) {
+          const { run, sleep } = step as DurableContext<
+            unknown,
+            unknown,
+            Record<string, unknown>
+          >['step']
+          for (const item of items) {
+            await run(name, ({ key }) => void called.push(`${key} ${name}`), { item })
+            await sleep('pause', 50, { item })
+          }
+        },
+      } as never,
+    })
+  await begin(old, 'nudge')
+  await begin(renamed, 'remind')
+  const work = await client.enqueueManyNow(
+    old,
+    Array.from({ length: 10 }, () => ({ payload: {} })),
+  )
+
+  const ended = () =>
+    runtime.value<number>(`select count(*)::int from "JobRun" where "status" = 'success'`)
+  await waitFor(async () => (await ended()) === work.length, { timeoutMs: 30_000 })
+  const keys = called.map((one) => one.split(' ')[0])
+  expect(called).toHaveLength(10 * items.length)
+  expect(new Set(keys).size).toBe(10 * items.length)
+  expect(new Set(called.map((one) => one.split(' ')[1]))).toEqual(new Set(['nudge', 'remind']))
+  expect(await runtime.column('select distinct "name" from "JobStep"')).toEqual(
+    expect.arrayContaining(['nudge', 'pause']),
+  )
+}, 40_000)
 
 it('a stored result that the schema of today refuses ends the work before any code, and names who wrote it', async () => {
   const workId = await runBefore(10)
