@@ -82,8 +82,8 @@ async function receive(message: ToChild): Promise<void> {
       opened.catch(() => undefined)
       return
     case 'run': {
-      const { token } = message
-      current = { token, abort: new Abort() }
+      const { token, taken, timeoutMs } = message
+      current = { token, abort: new Abort(taken.name, taken.id, timeoutMs) }
       const result = await perform(message, current.abort)
       current = null
       send({ kind: 'ended', token, result })

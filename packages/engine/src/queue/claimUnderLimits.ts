@@ -5,6 +5,7 @@ import {
   IS_WANTED,
   keepsPlan,
   rangeValues,
+  readAnswer,
   requestValues,
   toRanges,
   toTaken,
@@ -199,12 +200,12 @@ export async function claimUnderLimits(
       places: keys.map(({ behind }) => behind?.place ?? '0'),
     }),
   })
-  const answer = rows.pop()?.facts as (Partial<LimitState> & object) | null
-  const isKnown = answer != null && answer.known != null
+  const answer: (Partial<LimitState> & { tooMany: number | null }) | null = readAnswer(rows)
+  const isKnown = answer !== null && answer.known != null
   return {
     work: toTaken(rows, requests, startedAt),
     isAlive: answer !== null,
-    isCut: (rows[0]?.tooMany ?? 0) > rows.length,
+    isCut: (answer?.tooMany ?? 0) > rows.length,
     state: isKnown
       ? ({ ...answer, limits: byName(answer.limits), keys: byName(answer.keys) } as LimitState)
       : null,

@@ -2,10 +2,20 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { JobError } from '../job/jobError.ts'
 
 /**
- * Stops a run: an AbortController that costs nothing until somebody asks for its signal. It is a class because every run
- * has one, and an object with its own getters takes thirty times as long to make.
+ * Stops a run, and names it: an AbortController that costs nothing until somebody asks for its signal. It holds no payload, so
+ * what a handler leaves behind may keep it. It is a class because every run has one, and an object with its own getters takes
+ * thirty times as long to make.
  */
 export class Abort {
+  readonly name: string
+  readonly runId: string
+  readonly timeoutMs: number
+  /** The worker that calls the run's handler in this process. Null: none does so. */
+  worker: symbol | null = null
+  /** The handler has ended. */
+  isOver = false
+  /** How many errors the handler has left behind. */
+  strays = 0
   isAborted = false
   /** The worker's own reason. Handlers see a copy as `signal.reason`, which they may change. */
   reason: unknown = undefined
@@ -15,6 +25,12 @@ export class Abort {
   /** Calls listeners in the async context of the run that asked for the signal, so that it is blamed for what they throw. */
   #within: Within = callHere
   #listener: (() => void) | null = null
+
+  constructor(name: string, runId: string, timeoutMs: number) {
+    this.name = name
+    this.runId = runId
+    this.timeoutMs = timeoutMs
+  }
 
   get signal(): AbortSignal {
     if (this.#controller === null) {

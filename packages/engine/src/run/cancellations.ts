@@ -9,13 +9,15 @@ import type { WakeUps } from '../work/wakeUps.ts'
 export interface Cancellations {
   start(): Promise<void>
   /** Aborts the run when somebody cancels it or another worker has ended it, until `forget`. */
-  watch(runId: string, abort: Abort): void
+  watch(abort: Abort): void
   isWatched(runId: string): boolean
   /** Aborts a run of which the database has lost the claim. Resolves once its handler has ended. */
   lose(runId: string): Promise<void>
-  forget(runId: string): void
+  forget(abort: Abort): void
   /** The runs to look for. */
   watched(): string[]
+  /** The same, with what stops them. */
+  aborts(): Iterable<Abort>
   /** Aborts the runs of `asked` that `ownRunsSql` has found cancelled, or not found. */
   note(asked: readonly string[], found: readonly OwnRun[]): void
   check(): Promise<void>
@@ -76,8 +78,8 @@ export function createCancellations(options: {
       const hearer = { isWanted: (runId: string) => watched.has(runId), onCommitted: look }
       await session.listen(CANCEL_CHANNEL, (payload) => wakeUps.hear(payload, hearer), look)
     },
-    watch(runId, abort) {
-      watched.set(runId, abort)
+    watch(abort) {
+      watched.set(abort.runId, abort)
       if (ending) abort.abort(ending.reason)
     },
     isWatched: (runId) => watched.has(runId),
@@ -87,12 +89,15 @@ export function createCancellations(options: {
       forgotten.set(runId, over)
       await over.promise
     },
-    forget(runId) {
+    forget(abort) {
+      const { runId } = abort
+      abort.isOver = true
       watched.delete(runId)
       forgotten.get(runId)?.resolve()
       forgotten.delete(runId)
     },
     watched: () => [...watched.keys()],
+    aborts: () => watched.values(),
     note,
     check,
     abortAll(reason) {

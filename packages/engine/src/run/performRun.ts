@@ -140,7 +140,7 @@ async function carryOut(
   try {
     // The database has lost the claim of a run that has not ended here, and this worker has claimed the work again.
     while (cancellations.isWatched(taken.id)) await cancellations.lose(taken.id)
-    cancellations.watch(taken.id, execution.abort)
+    cancellations.watch(execution.abort)
     if (taken.facts.approvedRows !== undefined)
       execution.approvedRows = await findApprovedRows(services, taken)
     result = await (observation ? observation.within(() => execute(execution)) : execute(execution))
@@ -149,7 +149,7 @@ async function carryOut(
     const description = describeError(error, createMask(manner.job.redact))
     result = { status: 'failed', error: description, retryable: true, details: {} }
   } finally {
-    cancellations.forget(taken.id)
+    cancellations.forget(execution.abort)
   }
   return { end: toEnd(execution, result), observation }
 }
@@ -243,7 +243,7 @@ class OwnExecution implements OwnedExecution {
   readonly observation: Observation
   readonly isAlone: boolean
   readonly retriesLeft: number
-  readonly abort = new Abort()
+  readonly abort: Abort
   readonly job: Job
   readonly handler: Handler<never, never>
   readonly client: HostClient
@@ -267,6 +267,7 @@ class OwnExecution implements OwnedExecution {
     this.taken = taken
     this.observation = observation
     this.isAlone = isAlone
+    this.abort = new Abort(taken.name, taken.id, job.timeoutMs)
     this.retriesLeft = countRetriesLeft(taken, job)
     this.job = job
     this.handler = handler

@@ -137,6 +137,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     ...given,
     marginMs: waits.watchdogMarginMs,
     log,
+    cancellations,
     stopWorker: (how) => worker.stop(how),
   })
   const turns = createTurns({

@@ -7,7 +7,8 @@ import { complainOfObserver, findObserverLog } from '../run/combineObservers.ts'
 import { describeError, isJobError, toLoggedError } from '../run/describeError.ts'
 import { executeRun, type RunResult } from '../run/executeRun.ts'
 import type { Execute, OwnedExecution } from '../run/performRun.ts'
-import { createWatchdog, type RunHere } from '../run/watchdog.ts'
+import type { Cancellations } from '../run/cancellations.ts'
+import { createWatchdog } from '../run/watchdog.ts'
 import type { ContainedLog } from '../database/containedLog.ts'
 import { settlesWithin } from '../database/settlesWithin.ts'
 import type { WorkerOptions } from './workerOptions.ts'
@@ -33,15 +34,6 @@ export interface ProcessGuard {
   stop(): Promise<void>
 }
 
-interface TracedRun extends RunHere {
-  /** The worker that carries it out. */
-  readonly worker: symbol
-  readonly abort: Abort
-  isOver: boolean
-  /** How many errors its handler has left behind. */
-  strays: number
-}
-
 /** The code of a run whose handler left a stray error. */
 const HANDLER_CRASHED = 'handler_crashed'
 
@@ -53,7 +45,7 @@ const MAX_LINES_OF_A_RUN = 10
  * calls back in the context of whoever created it. One for all workers of a process, so that each can tell another's runs
  * from code that belongs to none.
  */
-const currentRun = new AsyncLocalStorage<TracedRun>()
+const currentRun = new AsyncLocalStorage<Abort>()
 
 /** How long runs may finish in a process that is in an unknown state. */
 const FATAL_DRAIN_MS = 5_000
@@ -72,22 +64,21 @@ export function guardProcess(
     /** Default 10 s. */
     marginMs?: number | undefined
     log: ContainedLog
+    cancellations: Pick<Cancellations, 'aborts'>
     stopWorker: (options: { drainTimeoutMs: number }) => Promise<void>
   },
 ): ProcessGuard {
-  const { log, marginMs = WATCHDOG_MARGIN_MS } = options
+  const { log, cancellations, marginMs = WATCHDOG_MARGIN_MS } = options
   const worker = Symbol('worker')
-  const runs = new Set<TracedRun>()
   let isFailing = false
   let others = 0
   const current = () => currentRun.getStore()
+  const running = () => [...cancellations.aborts()].filter((run) => run.worker === worker)
   const watchdog =
-    options.watchdog === false
-      ? null
-      : createWatchdog({ marginMs, log, current, running: () => runs })
+    options.watchdog === false ? null : createWatchdog({ marginMs, log, current, running })
 
   /** The names and ids of runs, for a log line. */
-  const listRuns = () => [...runs].map(({ name, runId }) => ({ name, runId }))
+  const listRuns = () => running().map(({ name, runId }) => ({ name, runId }))
 
   function handleStray(error: unknown): void {
     const observerLog = findObserverLog()
@@ -101,10 +92,10 @@ export function guardProcess(
     // Another worker of this process gets the error, too, and handles it.
     if (run.worker !== worker) return
     logStray(run, error)
-    if (!run.isOver) run.abort.abortAtOnce(toCrash(error))
+    if (!run.isOver) run.abortAtOnce(toCrash(error))
   }
 
-  function logStray(run: TracedRun, error: unknown): void {
+  function logStray(run: Abort, error: unknown): void {
     run.strays++
     if (run.strays > MAX_LINES_OF_A_RUN) return
     const line = run.isOver
@@ -134,7 +125,7 @@ export function guardProcess(
       if (code === 0) process.exitCode = 1
       const { name, runId } = exiting
       writeLastLine({ name, runId }, 'a handler ended the process', code)
-    } else if (runs.size > 0) {
+    } else if (running().length > 0) {
       writeLastLine({}, 'the process ends while runs are under way', code)
     }
   }
@@ -210,24 +201,11 @@ export function guardProcess(
   }
 
   return {
-    async execute(execution, perform = executeRun) {
-      const run: TracedRun = {
-        name: execution.taken.name,
-        runId: execution.taken.id,
-        timeoutMs: execution.job.timeoutMs,
-        worker,
-        abort: execution.abort,
-        isOver: false,
-        strays: 0,
-      }
-      runs.add(run)
-      watchdog?.watch(run)
-      try {
-        return await currentRun.run(run, perform, execution)
-      } finally {
-        run.isOver = true
-        runs.delete(run)
-      }
+    execute(execution, perform = executeRun) {
+      const { abort } = execution
+      abort.worker = worker
+      watchdog?.watch(abort)
+      return currentRun.run(abort, perform, execution)
     },
     isFailing: () => isFailing,
     start() {

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { Abort } from '../../src/run/abort.ts'
 
+const open = () => new Abort('a', 'run', 1_000)
+
 describe('Abort', () => {
   it('tells whoever holds its signal, also those who ask for it later', () => {
-    const abort = new Abort()
+    const abort = open()
     const early = abort.signal
     expect(early.aborted).toBe(false)
     expect(abort.signal).toBe(early)
@@ -14,7 +16,7 @@ describe('Abort', () => {
     expect(early.reason).toBe('first')
     expect([abort.isAborted, abort.reason]).toEqual([true, 'first'])
 
-    const late = new Abort()
+    const late = open()
     late.abort('first')
     expect(late.signal.aborted).toBe(true)
     expect(late.signal.reason).toBe('first')
@@ -22,7 +24,7 @@ describe('Abort', () => {
 
   it('calls its listener once, also one that comes too late, and none that has left', () => {
     const calls: string[] = []
-    const abort = new Abort()
+    const abort = open()
     abort.onAbort(() => calls.push('a'))
     abort.abort('x')
     abort.abort('y')
@@ -30,7 +32,7 @@ describe('Abort', () => {
     abort.onAbort(() => calls.push('b'))
     expect(calls).toEqual(['a', 'b'])
 
-    const other = new Abort()
+    const other = open()
     other.onAbort(() => calls.push('c'))
     other.onAbort(null)
     other.abort('x')

@@ -10,6 +10,8 @@ import { useSession } from '../useSession.ts'
 const runtime = useTestRuntime()
 const session = useSession(runtime)
 
+const openAbort = (runId: string) => new Abort('x', runId, 1_000)
+
 const open = () => {
   const { database } = runtime
   return createCancellations({
@@ -22,13 +24,13 @@ const open = () => {
 
 it('aborts all runs, also one that is handed on only then, and none that has ended', () => {
   const cancellations = open()
-  const [ended, running, late] = [new Abort(), new Abort(), new Abort()]
-  cancellations.watch('ended', ended)
-  cancellations.watch('running', running)
-  cancellations.forget('ended')
+  const [ended, running, late] = [openAbort('ended'), openAbort('running'), openAbort('late')]
+  cancellations.watch(ended)
+  cancellations.watch(running)
+  cancellations.forget(ended)
 
   cancellations.abortAll('shutting down')
-  cancellations.watch('late', late)
+  cancellations.watch(late)
   expect([ended.isAborted, running.reason, late.reason]).toEqual([
     false,
     'shutting down',
@@ -51,8 +53,8 @@ it('aborts what is recorded as cancelled, and what another worker has taken over
   const [lost] = (await holdRuns(runtime, { name: 'x', workerId: 'w2' })) as [string]
   await cancel(cancelled)
   const aborts = [cancelled, lost, goesOn].map((id) => {
-    const abort = new Abort()
-    cancellations.watch(id, abort)
+    const abort = openAbort(id)
+    cancellations.watch(abort)
     return abort
   })
   await cancellations.check()
@@ -67,8 +69,8 @@ it('looks for what it was not told of while its session was away', async () => {
   const cancellations = open()
   await cancellations.start()
   const [runId] = (await holdRuns(runtime, { name: 'x', workerId: 'w1' })) as [string]
-  const abort = new Abort()
-  cancellations.watch(runId, abort)
+  const abort = openAbort(runId)
+  cancellations.watch(abort)
   // Neither a notification nor a round tells of it.
   await cancel(runId)
   await runtime.rows(
