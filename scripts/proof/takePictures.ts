@@ -11,7 +11,7 @@ const PAGES = [
   { file: 'job', path: 'jobs/demoImportFeed', shows: 'Policies' },
   { file: 'runs', path: 'runs', shows: 'demoSyncOrder' },
   { file: 'queues', path: 'queues', shows: 'demoSyncOrder' },
-  { file: 'waiting', path: 'waiting', shows: 'demoSyncOrder' },
+  { file: 'waiting', path: 'waiting', shows: 'demoImportCatalogue' },
   { file: 'dead-letters', path: 'dead-letters', shows: 'demoSyncOrder' },
   { file: 'limits', path: 'limits', shows: 'demoFeedServer' },
   { file: 'keys', path: 'jobs/demoImportCatalogue/keys', shows: 'tenant-initech' },

@@ -1,5 +1,6 @@
 // `pnpm release`: versions by the waiting changesets, packs and checks. A person publishes the tarballs. `--dry-run`
-// changes nothing in the repository; `--pack <folder>` only packs what is there.
+// changes nothing in the repository; `--pack <folder>` only packs what is there. `--repository <url>` writes into the
+// manifests where they come from, which npm asks for before it takes a statement of provenance.
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -11,11 +12,17 @@ import { rehearseVersions, versionPackages } from './versionPackages.ts'
 
 const root = join(import.meta.dirname, '../..')
 const { values } = parseArgs({
-  options: { pack: { type: 'string' }, 'dry-run': { type: 'boolean' } },
+  options: {
+    pack: { type: 'string' },
+    repository: { type: 'string' },
+    'dry-run': { type: 'boolean' },
+  },
 })
+const { repository } = values
 
-if (values.pack !== undefined) show(await packPublished(root, resolve(values.pack)))
-else process.exitCode = await release(values['dry-run'] === true)
+if (values.pack !== undefined) {
+  show(await packPublished(root, resolve(values.pack), { repository }))
+} else process.exitCode = await release(values['dry-run'] === true)
 
 /** Versions, packs and checks all packages, and resolves to the exit code. */
 async function release(isDryRun: boolean): Promise<number> {
@@ -24,7 +31,7 @@ async function release(isDryRun: boolean): Promise<number> {
   await mkdir(target, { recursive: true })
   const changelogs = join(target, 'changelogs')
   const version = isDryRun ? await rehearseVersions(root, changelogs) : await versionPackages(root)
-  const packed = await packPublished(root, target, version)
+  const packed = await packPublished(root, target, { version })
   const problems = packed.flatMap(checkPacked)
   for (const one of packed) problems.push(...(await lint(one)))
   problems.push(...(await checkConsumers(root, packed)))
@@ -34,7 +41,9 @@ async function release(isDryRun: boolean): Promise<number> {
   const where = isDryRun ? changelogs : 'packages/*/CHANGELOG.md'
   process.stdout.write(`Version ${version}, nothing wrong. Changelogs: ${where}\n`)
   if (!isDryRun) {
-    process.stdout.write('Commit the versions, then publish each tarball: npm publish <file>\n')
+    process.stdout.write(
+      'Commit the versions, and push their tag: .github/workflows/release.yml publishes it\n',
+    )
   }
   return 0
 }

@@ -50,14 +50,20 @@ export interface PackedPackage {
   files: ReadonlyMap<string, Buffer>
 }
 
+interface AddedFields {
+  /** Instead of the packages' own. */
+  version?: string | undefined
+  /** The URL of the repository from which they are published. */
+  repository?: string | undefined
+}
+
 /**
- * Builds all published packages and packs them into a folder, as a registry would get them, in the given version or
- * their own. It builds in a folder of its own, so that no stale build is packed and nobody else's build is disturbed.
+ * Builds all published packages and packs them into a folder, as a registry would get them. It builds in a folder of its own, so that no stale build is packed and nobody else's build is disturbed.
  */
 export async function packPublished(
   root: string,
   target: string,
-  version?: string,
+  added: AddedFields = {},
 ): Promise<PackedPackage[]> {
   const built = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-release-')))
   try {
@@ -67,7 +73,7 @@ export async function packPublished(
     await mkdir(target, { recursive: true })
     const packed: PackedPackage[] = []
     for (const folder of PUBLISHED) {
-      packed.push(await pack(root, built, folder, target, version))
+      packed.push(await pack(root, built, folder, target, added))
     }
     return packed
   } finally {
@@ -141,11 +147,17 @@ async function pack(
   built: string,
   folder: string,
   target: string,
-  asVersion: string | undefined,
+  added: AddedFields,
 ): Promise<PackedPackage> {
   const path = (name: string) => join(built, folder, name)
   const own = JSON.parse(await readFile(path('package.json'), 'utf8')) as OwnManifest
-  const manifest = toPublishedManifest({ ...own, version: asVersion ?? own.version })
+  const { version: asVersion = own.version, repository: url } = added
+  const manifest = {
+    ...toPublishedManifest({ ...own, version: asVersion }),
+    ...(url !== undefined && {
+      repository: { type: 'git', url: `git+${url}.git`, directory: folder },
+    }),
+  }
   const files = new Map<string, Buffer>([
     ['package.json', Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)],
     ['LICENSE', await readFile(join(root, 'LICENSE'))],

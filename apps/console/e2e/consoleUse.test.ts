@@ -98,6 +98,16 @@ it('from the overview to where it was thrown takes one click', async () => {
   expect(await frames.evaluate((pre) => pre.scrollWidth - pre.clientWidth)).toBe(0)
 })
 
+it('shows a dead letter below Dead letters, also where its link is that of waiting work', async () => {
+  const [letter] = await stack.prisma.$queryRaw<{ id: string }[]>`
+    select "id"::text from "JobDeadLetter" limit 1`
+  await using viewer = await open(`/waiting/${letter?.id}`)
+  const { page } = viewer
+  await page.waitForURL(`**/dead-letters/${letter?.id}`)
+  const here = page.getByRole('navigation', { name: 'Main' }).locator('[aria-current=page]')
+  expect(await here.allInnerTexts()).toEqual(['Dead letters'])
+})
+
 describe('what the screens show is what is in the database', () => {
   it('overview: what is wrong, who works, what is next', async () => {
     await using viewer = await open('/')

@@ -138,6 +138,11 @@ function createRoutes() {
     path: '/waiting/$id',
     component: lazyRouteComponent(() => import('./screens/work/WorkScreen.tsx'), 'WorkScreen'),
   })
+  const deadLetter = createRoute({
+    getParentRoute: () => root,
+    path: '/dead-letters/$id',
+    component: lazyRouteComponent(() => import('./screens/work/WorkScreen.tsx'), 'WorkScreen'),
+  })
   const deadLetters = createRoute({
     getParentRoute: () => root,
     path: '/dead-letters',
@@ -188,7 +193,7 @@ function createRoutes() {
   return root.addChildren([
     ...[overview, jobs, job, runs, run, workers, worker],
     ...[schedules, newSchedule, schedule, changedSchedule],
-    ...[queues, waiting, work, deadLetters, limits, keys],
+    ...[queues, waiting, work, deadLetters, deadLetter, limits, keys],
   ])
 }
 

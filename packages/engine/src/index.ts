@@ -63,6 +63,13 @@ export {
   type SharedLimit,
   type SharedLimitOptions,
 } from './job/limits.ts'
+export {
+  defineSignal,
+  type SentSignal,
+  type Signal,
+  type SignalOptions,
+  type WaitOptions,
+} from './job/signal.ts'
 export type { HostLogger, Logger } from './job/logger.ts'
 export { RateLimited, type RateLimitedOptions } from './job/rateLimited.ts'
 export { definePayload, type StandardSchemaV1 } from './values/standardSchema.ts'

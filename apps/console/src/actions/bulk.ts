@@ -150,7 +150,8 @@ export function describeDone(
   const { done, passed } = result
   const progress = progressOf(result, count)
   const left = progress.total - progress.done
-  const { alreadyQueued = 0, endedWorkers = 0, unknown = 0, locked = 0, unchanged = 0 } = passed
+  const { alreadyQueued = 0, endedWorkers = 0, cancelled = 0 } = passed
+  const { unknown = 0, locked = 0, unchanged = 0 } = passed
   const gone = isAtMost === true ? 0 : (passed.gone ?? 0)
   const number = done.toLocaleString('en')
   const letters = done === 1 ? 'dead letter is' : 'dead letters are'
@@ -168,6 +169,8 @@ export function describeDone(
       `${alreadyQueued.toLocaleString('en')} stayed: other work has their unique key`,
     endedWorkers > 0 &&
       `${endedWorkers.toLocaleString('en')} stayed: workers died while they ran ${endedWorkers === 1 ? 'it, so retry it from its menu' : 'them, so retry each from its menu'}`,
+    cancelled > 0 &&
+      `${cancelled.toLocaleString('en')} stayed: somebody cancelled ${cancelled === 1 ? 'it, and its steps may be undone, so retry it from its menu' : 'them, and their steps may be undone, so retry each from its menu'}`,
     unknown > 0 && `${unknown.toLocaleString('en')} stayed: their job is not known here`,
     locked > 0 &&
       `${locked.toLocaleString('en')} passed over: another act or a worker had ${locked === 1 ? 'it' : 'them'} at that moment`,

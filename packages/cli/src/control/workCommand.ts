@@ -255,6 +255,7 @@ const PASSED = {
   alreadyQueued: 'already queued',
   unknown: 'of unknown jobs',
   endedWorkers: 'left, since workers died while they ran it',
+  cancelled: 'left, since they were cancelled, and their steps may be undone',
 } satisfies Record<PassedReason, string>
 
 /** Calls until nothing is left, and says how far it is. */

@@ -57,7 +57,7 @@ const DEFAULT_MEMORY_MB = 512
 const MIN_MEMORY_MB = 64
 const MAX_MEMORY_MB = 1_048_576
 
-const checkName: Check<string> = (argument, value) => {
+export const checkName: Check<string> = (argument, value) => {
   if (typeof value === 'string' && /^[a-z][A-Za-z0-9]{0,99}$/.test(value)) return value
   throw new ArgumentError(
     argument,
@@ -65,7 +65,7 @@ const checkName: Check<string> = (argument, value) => {
   )
 }
 
-const checkSchema: Check<StandardSchemaV1<unknown, never>> = (argument, value) => {
+export const checkSchema: Check<StandardSchemaV1<unknown, never>> = (argument, value) => {
   if (isStandardSchema(value)) return value as StandardSchemaV1<unknown, never>
   throw new ArgumentError(
     argument,

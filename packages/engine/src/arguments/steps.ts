@@ -41,9 +41,9 @@ export function toMs(by: number | Duration): number {
 /** Within a thousand years, so that the instant is one that PostgreSQL and JavaScript have. */
 const MAX_SLEEP_MS = 1_000 * 365 * 86_400_000
 
-export function checkSleep(duration: unknown): number {
-  const given = typeof duration === 'number' ? duration : checkDuration('duration', duration)
-  return numberWithin(0, MAX_SLEEP_MS)('duration', toMs(given))
+export function checkSleep(duration: unknown, argument = 'duration'): number {
+  const given = typeof duration === 'number' ? duration : checkDuration(argument, duration)
+  return numberWithin(0, MAX_SLEEP_MS)(argument, toMs(given))
 }
 
 export function checkSleepUntil(at: unknown): Date {

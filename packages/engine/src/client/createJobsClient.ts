@@ -9,6 +9,7 @@ import type {
 import type { HostTransaction } from '../job/hostTypes.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { PayloadOf, ResultOf } from '../job/handler.ts'
+import type { SentSignal, Signal } from '../job/signal.ts'
 import {
   AGAIN_REQUEST,
   checkActionOptions,
@@ -76,6 +77,7 @@ import {
 } from '../control/previewSchedule.ts'
 import { upsertSchedules, type UpsertedSchedule } from '../control/upsertSchedules.ts'
 import { createLoadLimit } from '../tick/scheduleLoad.ts'
+import { sendSignal } from '../queue/signals.ts'
 import { answerDoubt, type DoubtAnswer, type DoubtfulStep } from '../control/answerDoubt.ts'
 import { showPayload, type ShownPayload, type WhosePayload } from '../control/showPayload.ts'
 import {
@@ -182,6 +184,21 @@ export interface JobsClient {
    * itself: if one fails, the work of those before it stays.
    */
   enqueueManyNow<J extends Job>(job: J, items: readonly WorkItem<J>[]): Promise<EnqueueResult[]>
+  /**
+   * Sends a signal in the given transaction: it counts if and only if that commits. It ends one wait with its name and key, the oldest,
+   * also one that begins within 30 days. `duplicate`: one with this id was sent within 30 days.
+   * @throws JobError `payload_invalid`, before it writes anything, when the signal's schema refuses the payload
+   */
+  signal<Input>(
+    tx: HostTransaction,
+    signal: Signal<unknown, Input>,
+    sent: SentSignal<NoInfer<Input>>,
+  ): Promise<'stored' | 'duplicate'>
+  /** Sends a signal without a transaction. Once it resolves, the signal is committed. */
+  signalNow<Input>(
+    signal: Signal<unknown, Input>,
+    sent: SentSignal<NoInfer<Input>>,
+  ): Promise<'stored' | 'duplicate'>
   /**
    * Enqueues a run that a person wants. Where the overlap of the job's schedule is not `allow`, it waits for the run
    * under way. Returns the work's id.
@@ -459,6 +476,7 @@ const POOL_SIZE = 5
 const OR = {
   many: 'call enqueueManyNow(job, items) to enqueue without one',
   act: 'leave { tx } out',
+  signal: 'call signalNow(signal, sent) to send it without one',
   schedule: 'pass null',
 }
 
@@ -630,6 +648,9 @@ export function jobsClientIn(
     },
     enqueueMany: (tx, ...work) => putMany(() => asTransaction(tx, schema, OR.many), ...work),
     enqueueManyNow: (...work) => putMany(() => longOf(openPool(enqueuing)), ...work),
+    signal: (tx, ...of) => sendSignal(asTransaction(tx, schema, OR.signal), waker.wake, ...of),
+    signalNow: (...of) =>
+      sendSignal(openPool(enqueuing), (subject) => waker.wake(subject, null), ...of),
     requestRun: (job, request, options) =>
       within(options, (tx) => {
         const { payload = {}, ...wanted } = checkRequest(request, RUN_REQUEST)

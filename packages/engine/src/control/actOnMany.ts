@@ -30,6 +30,7 @@ export const PASSED_REASONS = [
   'alreadyQueued',
   'unknown',
   'endedWorkers',
+  'cancelled',
 ] as const
 
 /**
@@ -40,6 +41,7 @@ export const PASSED_REASONS = [
  *   alreadyQueued  Other work has its unique key.
  *   unknown        It is of none of the given jobs.
  *   endedWorkers   Two or more workers have died while they ran it. `redriveDeadLetters` can retry it by itself.
+ *   cancelled      It has steps, and somebody has cancelled it: what it had done may be undone. `redriveDeadLetters` can retry it by itself.
  */
 export type PassedReason = (typeof PASSED_REASONS)[number]
 

@@ -42,6 +42,8 @@ export interface RedriveOutcome extends LettersLeft {
   alreadyQueued: number
   /** How many stay dead letters because two or more workers have died while they ran them: see `evenIfWorkersDied`. */
   endedWorkers: number
+  /** How many stay dead letters because somebody has cancelled them, and they have steps: see `from`. Those that `ids` names go on. */
+  cancelled: number
   /** How many stay dead letters because they are of none of the given jobs. */
   unknown: number
 }
@@ -57,7 +59,8 @@ export interface RedriveRequest extends ActionRequest {
   evenIfWorkersDied?: boolean | undefined
   /**
    * Which steps of durable work are done again: from the one that failed on (default), all (`beginning`), or a step and those that
-   * ended after it. What is done again gets other keys.
+   * ended after it. What is done again gets other keys. Work that somebody has cancelled goes on only where this is given, or `ids`
+   * names it: the steps that it had done may be undone.
    */
   from?: 'failure' | 'beginning' | { step: string; item?: string } | undefined
 }
@@ -72,7 +75,10 @@ export async function redriveDeadLetters(
   const { letters, ...rest } = await choose(tx, which)
   const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
   const ids = known.map(({ id }) => id)
-  const { redriven, ...stay } = await redriveLetters(tx, ids, { ...by, evenIfWorkersDied, from })
+  const { redriven, ...stay } = await redriveLetters(tx, ids, {
+    ...{ ...by, evenIfWorkersDied, from },
+    evenIfCancelled: from !== undefined || (typeof which === 'object' && 'ids' in which),
+  })
   await recordActions(tx, 'redrive', redriven, by)
   return {
     redriven: redriven.length,
@@ -90,16 +96,18 @@ export async function redriveLetters(
     actor,
     reason,
     evenIfWorkersDied = false,
+    evenIfCancelled = false,
     from = 'failure',
-  }: Actor & Pick<RedriveRequest, 'evenIfWorkersDied' | 'from'>,
+  }: Actor & Pick<RedriveRequest, 'evenIfWorkersDied' | 'from'> & { evenIfCancelled?: boolean },
 ): Promise<Stay & { redriven: readonly Target[] }> {
   const of = { failure: [null, null], beginning: ['', ''] }
   const [step, item] = typeof from === 'object' ? [from.step, from.item ?? ''] : of[from]
-  const values = [ids, actor, reason ?? null, evenIfWorkersDied, step, item]
+  const values = [ids, actor, reason ?? null, evenIfWorkersDied, step, item, evenIfCancelled]
   const { rows } = await tx.query<Target & Stay>(REDRIVE_DEAD_LETTERS_SQL, values)
   // Every row carries the same counts, also the only one where nothing was redriven.
-  const { alreadyQueued = 0, endedWorkers = 0 } = rows[0] ?? {}
-  return { redriven: rows.filter(({ workId }) => workId !== null), alreadyQueued, endedWorkers }
+  const { alreadyQueued = 0, endedWorkers = 0, cancelled = 0 } = rows[0] ?? {}
+  const redriven = rows.filter(({ workId }) => workId !== null)
+  return { redriven, alreadyQueued, endedWorkers, cancelled }
 }
 
 /** Deletes dead letters for good, and records who did it. Their runs stay on record. */
@@ -121,7 +129,7 @@ interface Target {
   workId: string
 }
 
-type Stay = Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers'>
+type Stay = Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers' | 'cancelled'>
 
 /** Chooses the dead letters of one call, from the latest to the oldest, and counts those beyond. */
 async function choose(

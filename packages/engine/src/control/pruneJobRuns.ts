@@ -182,6 +182,9 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
       runDays,
       `"status" = 'suspended' and ${isOverSql('"JobRun"."workId"')}`,
     ),
+    // An id counts as sent for as long.
+    rows('signals', 'JobSignal', 'expiresAt', 0, '"takenBy" is not null'),
+    rows('unreadSignals', 'JobSignal', 'expiresAt', 0, '"takenBy" is null'),
     // A run reads its version here, and failed runs are kept for longer.
     rows('workers', 'JobFormerWorker', 'endedAt', Math.max(runDays, failedDays), IS_NOT_FIRST),
   ] as const

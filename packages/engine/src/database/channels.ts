@@ -10,6 +10,9 @@ import type { Connection } from './database.ts'
 /** Payload: a WakeUp, of the name of a job that may have work. */
 export const WORK_CHANNEL = 'roundsman_work'
 
+/** The subject of a wake-up about signals: a job's name has no slash. */
+export const SIGNALS = 'signals/'
+
 /** Payload: a WakeUp, of the id of a run that somebody wants to stop. */
 export const CANCEL_CHANNEL = 'roundsman_cancel'
 

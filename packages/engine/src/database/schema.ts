@@ -65,7 +65,16 @@ const OWN = [
   ...['JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
   ...['JobPayload', 'JobPlace', 'JobQueue'],
   ...['JobRun', 'JobRunAll', 'JobRunStatus'],
-  ...['JobSchedule', 'JobThrottle', 'JobStep', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
+  ...[
+    'JobSchedule',
+    'JobSignal',
+    'JobThrottle',
+    'JobStep',
+    'JobTick',
+    'JobTrigger',
+    'JobUnique',
+    'JobWaiting',
+  ],
   ...['JobWork', 'JobWorker', 'TickOutcome'],
 ].join('|')
 

@@ -2,6 +2,7 @@ import type { Counts, PayloadOf } from './handler.ts'
 import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
 import type { Job, RetryPolicy } from './defineJob.ts'
 import { JobError } from './jobError.ts'
+import type { Signal, WaitOptions } from './signal.ts'
 import type { StandardSchemaV1 } from '../values/standardSchema.ts'
 
 /*
@@ -122,6 +123,15 @@ export interface Step<Tx, Results> {
   ): Promise<void>
   /** The same until an instant. */
   sleepUntil(name: keyof Results & string, at: Date, options?: StepItem): Promise<void>
+  /**
+   * Suspends the work until the signal is sent with this key, before or after this call. A signal ends one wait, the oldest.
+   * Returns the signal's payload, or null after the time-out.
+   */
+  waitFor<Payload>(
+    name: keyof Results & string,
+    signal: Signal<Payload>,
+    options: WaitOptions,
+  ): Promise<Payload | null>
 }
 
 /** A step has used up its retries, or cannot be retried. Each pass throws it alike. */

@@ -13,6 +13,8 @@ const LISTED_FROM_MS = 5_000
 /** Work that could start is too much once the oldest has waited for so long, and would take so long. */
 const MIN_WAIT_MS = 5 * MINUTE_MS
 const MAX_CATCH_UP_MS = HOUR_MS
+/** Work that waits for a service is told once its oldest has waited for so long. */
+const MIN_PARKED_MS = 15 * MINUTE_MS
 
 /** What is known of what keeps work from starting. */
 export interface Blockers {
@@ -73,7 +75,7 @@ const WHY = { paused: 'paused key', parked: 'key', deadLetter: 'a dead letter of
 const nameLimit = ({ name }: StoppedLimit) =>
   name.startsWith('job:') ? 'its limit' : `limit ${name}`
 
-/** Finds queues, keys and limits that hold up work for an hour, and queues that are paused for a day. */
+/** Finds queues and keys that hold up work for an hour, services that do for a quarter of one, and pauses of a day. */
 export function findPaused(
   backlog: readonly Backlog[],
   { pauses, keys, limits }: Blockers,
@@ -99,7 +101,7 @@ export function findPaused(
     ({ name, why, since, oldestAt }) =>
       why !== 'deadLetter' &&
       !pauses.has(name) &&
-      (ageMs(oldestAt) >= HOUR_MS || ageMs(since) >= DAY_MS),
+      (ageMs(oldestAt) >= (why === 'parked' ? MIN_PARKED_MS : HOUR_MS) || ageMs(since) >= DAY_MS),
   )
   const ofKeys = [...Map.groupBy(paused, ({ name }) => name)].map(([name, its]): Found => {
     const [main] = its as [BlockedKey]
@@ -129,7 +131,7 @@ export function findPaused(
   const parked = limits.flatMap(({ name, jobs, parkedUntil, parkedAt, reason }): Found[] => {
     const waiting = oldestOf(jobs).filter((row) => row.ready > 0 && !pauses.has(row.name))
     const oldestMs = Math.max(0, ...waiting.map((row) => row.oldestMs))
-    if (parkedUntil === null || oldestMs < HOUR_MS) return []
+    if (parkedUntil === null || oldestMs < MIN_PARKED_MS) return []
     const count = waiting.reduce((sum, { ready }) => sum + ready, 0)
     const isCut = waiting.some((row) => row.isReadyCut)
     const names = waiting.map((row) => row.name)
@@ -159,6 +161,19 @@ export function findPaused(
 
 const sayReason = (reason: string | null, what: string) =>
   reason === null ? what : `Reason: ${reason}. ${what}`
+
+/** Says what holds up the work of a job, where nobody is told of that yet. Null: nothing does. */
+export function describeHold(name: string, { pauses, keys, limits }: Blockers): string | null {
+  const pause = pauses.get(name)
+  if (pause !== undefined)
+    return `${pause.pausedBy} has paused the queue: work expires until somebody resumes it.`
+  if (limits.some(({ jobs, parkedUntil }) => parkedUntil !== null && jobs.includes(name)))
+    return 'It waits for a service that has refused more.'
+  const key = keys.find((one) => one.name === name)
+  return key === undefined
+    ? null
+    : `${waits(key.waiting, key.isCut)} for ${WHY[key.why]} ${key.key}.`
+}
 
 /** Finds the jobs of which work waits behind a dead letter of its key. */
 export function findKeyBlocked(

@@ -15,6 +15,7 @@ import { findBlocked, findExceeded, findLockWaits, findRefused } from './findLos
 import { findLate, findNoWorker, findSilent, findUntaken, listOrphans } from './findStopped.ts'
 import {
   describeBacklog,
+  describeHold,
   findBehind,
   findKeyBlocked,
   findPaused,
@@ -154,7 +155,7 @@ export async function judgeJobs(
     kind === 'deadLetters' &&
     its.length === 1 &&
     keyBlocked.some((one) => one.jobs[0] === its[0] && one.count >= count)
-  found.push(...withoutWait(expired, found))
+  found.push(...withoutWait(expired, found, blockers))
   return {
     problems: inOrder(found.filter((one) => !isBehindLetter(one))),
     workers,
@@ -185,12 +186,17 @@ function withoutCause(letters: readonly Found[], causes: readonly Found[]): Foun
 }
 
 /** Work expires because it waits, where that is a problem of its own. It is lost then. */
-function withoutWait(expired: readonly Found[], found: readonly Found[]): Found[] {
+function withoutWait(
+  expired: readonly Found[],
+  found: readonly Found[],
+  blockers: Blockers,
+): Found[] {
   const waits: readonly ProblemKind[] = ['noWorker', 'silent', 'backlog', 'paused', 'keyBlocked']
   return expired.filter((one) => {
+    const [name] = one.jobs as [string]
+    one.note = describeHold(name, blockers) ?? one.note
     const cause = found.find(
-      ({ kind, jobs }) =>
-        waits.includes(kind) && (jobs.length === 0 || jobs.includes(one.jobs[0] as string)),
+      ({ kind, jobs }) => waits.includes(kind) && (jobs.length === 0 || jobs.includes(name)),
     )
     if (cause === undefined) return true
     if (cause.stage === 'waiting' && one.stage === 'losing') cause.stage = 'losing'

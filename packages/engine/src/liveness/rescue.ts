@@ -22,6 +22,8 @@ interface LostRun extends Pick<
   workerId: string
   /** Whether it has stored a memo of a step. */
   hasNewMemo: boolean
+  /** Whether its work has begun a step, or somebody has cancelled the run: what has steps is cancelled then, though its worker died. */
+  isDurable: boolean
   /** Nothing else ran in its worker's process. */
   wasAlone: boolean
   hasProgress: boolean
@@ -55,7 +57,8 @@ const LOST_RUNS_SQL = `
          exists (
            select from "JobStep" step
            where step."workId" = held."workId" and step."runId" = held."runId" and step."endedAt" is not null
-         ) as "hasNewMemo"
+         ) as "hasNewMemo", exists (select from "JobStep" step where step."workId" = held."workId")
+           or exists (select from "JobCancel" cancel where cancel."runId" = held."runId") as "isDurable"
   from held left join written on written."id" = held."runId"
   where written."id" is null or written."id" in (select "id" from free)
   limit ${MAX_RESCUES}`
@@ -299,6 +302,7 @@ async function endClaims(
       // Its worker may have written it at any moment.
       hasRow: true,
       isPlain: false,
+      isDurable: run.isDurable,
       unstorable: 'over',
       ...decideNext(
         { ...run, facts, ...(run.hasNewMemo && NO_FAILURES) },

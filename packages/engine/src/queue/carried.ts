@@ -34,7 +34,7 @@ export const CARRIED: readonly Carried[] = [
   number('lossesAlone', 'lossesAlone', 'INTEGER', 0),
   // What a worker has to understand to take it.
   number('needs', 'needs', 'SMALLINT', 0),
-  // How often a step of it has waited; 0: it has only memos. Null: it has none.
+  // 1: its last run was suspended, so the next is no start. 0: it has memos. Null: it has none.
   optional('resumptions', 'resumptions', 'INTEGER'),
   optional('uniqueKey', 'uniqueKeys', 'TEXT'),
   optional('key', 'keys', 'TEXT'),

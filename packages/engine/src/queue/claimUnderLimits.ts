@@ -67,6 +67,9 @@ export interface ClaimedUnderLimits extends Claimed {
 const msUntil = (instant: string) =>
   `case when ${instant} > now() then extract(epoch from least(${instant}, now() + interval '1 day') - clock_timestamp())::float8 * 1000 end`
 
+/** Whether a piece pays for its start: work that goes on after a wait has paid. */
+const IS_START = `taken."resumptions" is distinct from 1`
+
 /** What a claim under limits does beside the rest. `state` locks and counts, so all that follows depends on it. */
 const UNDER = {
   state: `, state as materialized (
@@ -76,12 +79,12 @@ const UNDER = {
   limit: `case when exists (select from state) then greatest(0, least(wanted."limit", (select min("free") from state where "limit" is not null))) else 0 end`,
   charged: `, charged as (
     insert into "JobThrottle" ("name", "freeAt")
-    select ${throttleOf('state."limit"')}, max(state."from" + (select count(*) from taken) * state."startMs" * interval '1 millisecond')
+    select ${throttleOf('state."limit"')}, max(state."from" + (select count(*) from taken where ${IS_START}) * state."startMs" * interval '1 millisecond')
     from state where state."limit" is not null and state."startMs" is not null and exists (select from taken) group by 1
     on conflict ("name") do update set "freeAt" = excluded."freeAt"
   ), charged_keys as (
     insert into "JobKey" ("name", "key", "freeAt")
-    select (:names::text[])[1], state."key", state."from" + count(*) * state."startMs" * interval '1 millisecond'
+    select (:names::text[])[1], state."key", state."from" + count(*) filter (where ${IS_START}) * state."startMs" * interval '1 millisecond'
     from state join taken on taken."key" = state."key"
     where state."startMs" is not null group by state."key", state."from", state."startMs"
     on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"

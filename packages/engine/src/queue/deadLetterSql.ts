@@ -111,19 +111,29 @@ const FROM = seqOfSql('$5::text', '$6::text')
 /** An approval has ended with the work that it was for, and whoever has the work done again wants it now. */
 const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled']`
 
+const STAYS_CANCELLED = `(
+      not $7::boolean and "errorCode" = 'cancelled' and exists (select from "JobStep" step where step."workId" = "JobDeadLetter"."id")
+    )`
+
+/** The next run is a start. */
+const RESUMPTIONS = `"resumptions" * 0`
+
 /**
  * Gives the dead letters `$1` back to the queue, as `$2` wants for the reason `$3`, except what others have locked. What has
- * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`.
+ * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`, and so does
+ * durable work that somebody has cancelled, unless `$7`.
  * Of durable work, steps from `$5`, `$6` on are done again, with other keys: services would take them for what was done before.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 export const REDRIVE_DEAD_LETTERS_SQL = `
   with chosen as materialized (
-    select * from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) for update skip locked
+    select * from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) and not ${STAYS_CANCELLED}
+    for update skip locked
   ), ${takeKeysSql(FROM)}, redriven as (
     insert into "JobWork" ("id", "name", ${CARRIED_COLUMNS})
     select "id", "name", ${carriedValues({
       ...{ attempt: '"attempt" + 1', failures: '0', lossesAlone: '0' },
+      resumptions: RESUMPTIONS,
       facts: `${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text) || case
         when $5::text is null then '{}' else jsonb_build_object('generation', coalesce(("facts" ->> 'generation')::int, 0) + 1) end`,
     })}
@@ -131,11 +141,13 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
     returning "name", "id"
   )
   select redriven."name", redriven."id"::text as "workId", held.count::int as "alreadyQueued",
-         held."endedWorkers"::int as "endedWorkers"
+         held."endedWorkers"::int as "endedWorkers", held."cancelled"::int as "cancelled"
   from (
     select (select count(*) from chosen) - (select count(*) from free) as count, (
       select count(*) from "JobDeadLetter" where "id" = any($1::uuid[]) and not $4::boolean and "losses" >= 2
-    ) as "endedWorkers"
+    ) as "endedWorkers", (
+      select count(*) from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) and ${STAYS_CANCELLED}
+    ) as "cancelled"
   ) held left join redriven on true`
 
 /** A dead letter as a claim of the origin `deadLetter` lists it: the next attempt. */
@@ -167,6 +179,7 @@ export const TAKE_DEAD_LETTER_SQL = `
   ), ${takeKeysSql('null::int')}
   select "id"::text as "id", "name", ${carriedValues({
     attempt: '"attempt" + 1 as "attempt"',
+    resumptions: `${RESUMPTIONS} as "resumptions"`,
     facts: `nullif(${FACTS} - 'trigger', '{}') as "facts"`,
   })}
   from free`

@@ -14,7 +14,7 @@ import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
 /**
  * What becomes of a run's work.
  *   done   It has succeeded.
- *   again  It is tried again after `delayMs`; at once where that is 0. `isCancelled`: so that durable work can undo what it has done.
+ *   again  It is tried again after `delayMs`; at once where that is 0. Of durable work, `waits` are open meanwhile.
  *   suspend  It waits, and goes on then. The next run is no further attempt.
  *   dead   It is given up, and becomes a dead letter.
  *   over   It is given up, and nobody is to be asked about it.
@@ -23,7 +23,7 @@ import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
  */
 export type Next =
   | { kind: 'done' | 'dead' | 'over' | 'keep' }
-  | { kind: 'again'; delayMs: number; isCancelled?: true }
+  | { kind: 'again'; delayMs: number; waits?: string | undefined }
   | ({ kind: 'suspend' } & Suspension)
 
 /** What the work of a suspended run waits for. */
@@ -53,6 +53,8 @@ export interface End {
   readonly hasRow: boolean
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
   readonly isPlain: boolean
+  /** Whether its work has steps. Default false. */
+  readonly isDurable?: boolean
   readonly next: Next
   /**
    * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone; and how many attempts in a row a
@@ -112,14 +114,11 @@ async function endAny(
   over: readonly string[],
 ): Promise<Map<string, Details | null>> {
   const column = columnOf(ends)
-  const isDurable = ends.some(
-    ({ next, forgives }) =>
-      next.kind === 'suspend' ||
-      forgives !== undefined ||
-      (next.kind === 'again' && next.isCancelled),
+  const goesOn = ends.some(
+    ({ next, isDurable }) => isDurable && (next.kind === 'suspend' || next.kind === 'again'),
   )
   const { rows } = await connection.query<{ id: string; details: Details | null }>(
-    isDurable ? END_DURABLE : END_RUNS,
+    goesOn ? END_DURABLE : END_RUNS,
     [
       workerId,
       [...new Set(ends.map(({ claim }) => claim.id))],
@@ -143,11 +142,12 @@ async function endAny(
       ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
       column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
       column(({ claim }) => claim.id),
-      ...(isDurable
+      ...(goesOn
         ? [
-            column(({ next }) => (next.kind === 'suspend' ? next.waits : null)),
+            column(({ next }) => ('waits' in next ? (next.waits ?? null) : null)),
             column(({ next }) => (next.kind === 'suspend' ? next.until : null)),
             column(({ forgives }) => forgives !== undefined),
+            column(({ isDurable = false }) => isDurable),
           ]
         : []),
     ],
@@ -332,21 +332,21 @@ const END_RUNS = endSql({
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
-/** Somebody has asked to cancel a run whose work goes on: it goes on at once, to undo what it has done. */
-const IS_CANCELLED = `("cancelledAt" is not null and ("next" = 'suspend' or "next" = 'again' and "code" = 'cancelled'))`
+/** Somebody has asked to cancel a run whose work goes on, whatever has ended the run: it goes on at once, to undo what it has done. */
+const IS_CANCELLED = `("cancelledAt" is not null and "isDurable")`
 const WHEN_OVER = `case when ${IS_CANCELLED} then now() else coalesce(least("until", ${AFTER_DELAY}), ${NEVER_DUE}) end`
 const END_DURABLE = endSql({
   record: {
     ...RECORD,
     status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
   },
-  columns: ', $20::text[], $21::timestamptz[], $22::bool[]',
-  names: ', "waits", "until", "hasMemo"',
+  columns: ', $20::text[], $21::timestamptz[], $22::bool[], $23::bool[]',
+  names: ', "waits", "until", "hasMemo", "isDurable"',
   again: `'again', 'suspend'`,
   due: { isNow: `${WHEN_OVER} <= now()`, at: WHEN_OVER },
   carried: {
     attempt: `"attempt" + case when "next" = 'again' then 1 else 0 end`,
-    resumptions: `case when "next" = 'suspend' then coalesce("resumptions", 0) + 1 when "hasMemo" then coalesce("resumptions", 0) else "resumptions" end`,
+    resumptions: `case when "next" = 'suspend' then 1 when "hasMemo" or "resumptions" is not null then 0 end`,
     facts: `case when ${IS_CANCELLED} then coalesce("facts", '{}') || '{"cancelled": true}' else ${FACTS_AGAIN} end`,
   },
   waits: `, waits as (${INSERT_WAITS_SQL}

@@ -34,7 +34,7 @@ export interface Sender {
 
 /** The parts of a job that enqueueing needs. */
 export type EnqueuedJob = Pick<Job, 'name' | 'payload'> &
-  Partial<Pick<Job, 'label' | 'show' | 'partition'>>
+  Partial<Pick<Job, 'label' | 'show' | 'partition' | 'steps'>>
 
 export interface NewWork {
   envelope: Envelope
@@ -132,6 +132,7 @@ interface Call {
 /** New work, with copies of its payload and options that nobody else holds. */
 interface Piece extends WorkToInsert {
   replaces: boolean
+  isDurable: boolean
   maxWaitMs: number | undefined
 }
 
@@ -163,7 +164,8 @@ function toPiece(
     ...(enqueuedBy !== undefined && { enqueuedBy }),
   }
   const of = { id: uuid(), name: job.name, envelope: whole, bytes, key, ...given }
-  return { ...of, startAfter, priority, uniqueKey, replaces: onConflict === 'replace', maxWaitMs }
+  const replaces = onConflict === 'replace'
+  return { ...of, startAfter, priority, uniqueKey, replaces, isDurable: !!job.steps, maxWaitMs }
 }
 
 /** Names in an error which item of a list it is about. */

@@ -1,6 +1,7 @@
 import { CARRIED } from './carried.ts'
 import { originOf } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
+import { SIGNAL_TABLE_SQL } from './signals.ts'
 import { STEP_TABLE_SQL } from './stepSql.ts'
 
 /*
@@ -11,6 +12,7 @@ import { STEP_TABLE_SQL } from './stepSql.ts'
  *                  worker deletes it once the last of its runs has ended; a round of another one does when the worker is lost.
  *   JobRun         What has ended, and what has had something to say before: a batch, progress.
  *   JobStep        Steps of durable work: memos, and what is open. It stays with the runs of the work.
+ *   JobSignal      What programs and people have signalled, for 30 days.
  *   JobDeadLetter  What was given up. People retry or discard it.
  *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end. A row has an id of its own and is
  *                  never updated. The work, claim, dead letter or blocked run that has the payload names it as `payloadId`.
@@ -139,7 +141,8 @@ export const QUEUE_TABLES_SQL = `
       CREATE UNIQUE INDEX "JobClaim_exclusiveKey_key" ON "JobClaim"("exclusiveKey");
       CREATE INDEX "JobClaim_workerId_idx" ON "JobClaim"("workerId");
       CREATE INDEX "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;
-${STEP_TABLE_SQL}`
+${STEP_TABLE_SQL}
+${SIGNAL_TABLE_SQL}`
 
 /**
  * Fails a claim of an exclusive job whose queue was paused while the claim waited for another one. It is a function, since its

@@ -8,13 +8,15 @@ import {
   toJson,
   type WorkToInsert,
 } from './insertWork.ts'
-import { isSomewhereSql } from './uniqueKeys.ts'
+import { isSomewhereSql, runningKeyedSql } from './uniqueKeys.ts'
 
 /** Work with a unique key, of which a statement has each key once. */
 export interface ReplacingWork extends WorkToInsert {
   uniqueKey: string
   /** Whether it replaces work that waits with its key. Work that does not leaves that alone. */
   replaces: boolean
+  /** Whether its job has steps. Such work is not replaced while it is under way: what it has done would be left half done. */
+  isDurable: boolean
   /** It is due at most so long after the first that it replaces was enqueued. */
   maxWaitMs?: number | undefined
 }
@@ -26,7 +28,7 @@ export interface Met {
   ranBefore: string | null
   /** Whether it can be taken now; false when other work has the key. */
   isDue: boolean
-  /** The work with its key has memos of steps, so this does not replace it. */
+  /** The work with its key has rows of steps, or is durable and under way, so this does not replace it. */
   isKept: boolean
   transactionId: string
 }
@@ -50,11 +52,14 @@ export async function replaceWork(
 const dueOf = (since: string) =>
   `least(greatest(found."startAfter", now()), ${since} + found."maxWaitMs" * interval '1 millisecond')`
 
-/** Its payload stays: its memos belong to that. */
+/** Its payload stays: its steps belong to that. */
 const hasStepsSql = (workId: string) =>
   `coalesce((select true from "JobStep" step where step."workId" = ${workId} limit 1), false)`
 
-const WORK_SQL = listSql(', "replaces" bool, "maxWaitMs" float8', ', "replaces", "maxWaitMs"')
+const WORK_SQL = listSql(
+  ', "replaces" bool, "isDurable" bool, "maxWaitMs" float8',
+  ', "replaces", "isDurable", "maxWaitMs"',
+)
 
 /*
  * `met` locks the keys, in their order, and sees who has each at that moment. All else sees the tables as they were when the
@@ -68,7 +73,9 @@ const REPLACE_SQL = `
   with work as materialized (
     select work.*, case when "replaces" then (
         select held."workId" from "JobUnique" held where held."name" = work."name" and held."key" = work."uniqueKey"
-          and (select true from "JobWork" waiting where waiting."id" = held."workId") is null and not ${hasStepsSql('held."workId"')}
+          and (select true from "JobWork" waiting where waiting."id" = held."workId") is null
+          and not (("isDurable" or ${hasStepsSql('held."workId"')}) and held."workId" in (${runningKeyedSql()}
+          ))
       ) end as "ranBefore"
     from ${WORK_SQL}
   ), met as (
@@ -120,4 +127,6 @@ const REPLACE_SQL = `
          "replaces" and "holderId" not in (select "id" from put) as "isKept", pg_current_xact_id()::text as "transactionId"
   from found where case when "replaces" then "holderId" in (select "id" from put)
       or (${hasStepsSql('"holderId"')} and ${isSomewhereSql('"holderId"')})
+      or ("isDurable" and "holderId" in (${runningKeyedSql()}
+      ))
     else "holderId" = "id" or ${isSomewhereSql('"holderId"')} end`

@@ -17,7 +17,7 @@ export const STEP_TABLE_SQL = `
           "name" TEXT NOT NULL,
           -- Tells calls of one step apart.
           "item" TEXT NOT NULL DEFAULT '',
-          -- run, tx or sleep.
+          -- run, tx, sleep or wait.
           "kind" TEXT NOT NULL,
           -- The order in which memos were written.
           "seq" INTEGER,
@@ -33,6 +33,13 @@ export const STEP_TABLE_SQL = `
           "until" TIMESTAMPTZ(3),
           -- Since when an effect may have happened that must not happen twice.
           "doubtSince" TIMESTAMPTZ(3),
+          -- The generation in whose key its effect was called.
+          "generation" INTEGER,
+          -- The signal that a wait is for, and its key.
+          "signal" TEXT,
+          "key" TEXT,
+          -- No statement has looked for what ends the wait yet.
+          "isFresh" BOOLEAN NOT NULL DEFAULT false,
 
           CONSTRAINT "JobStep_pkey" PRIMARY KEY ("workId", "name", "item")
       );
@@ -55,10 +62,11 @@ export interface StepRow {
   failures: number
   until: Date | null
   doubtSince: Date | null
+  generation: number | null
 }
 
 /**
- * All rows of the work `$1`. Sleeps that are over by the database's clock become memos, unless the claim `$2` of the worker `$3` is
+ * All rows of the work `$1`. Sleeps that are over by the database's clock, and waits that have a signal, become memos, unless the claim `$2` of the worker `$3` is
  * gone: the run that has the work now gives memos their places.
  * Race: packages/engine/test/steps/steps.test.ts "is ended by no run whose claim is gone"
  */
@@ -70,17 +78,17 @@ export const LOAD_STEPS: PreparedStatement = {
   ), step as materialized (
     select * from "JobStep" where "workId" = $1::uuid
   ), over as (
-    update "JobStep" slept set "endedAt" = slept."until", "seq" = over."seq"
+    update "JobStep" slept set "endedAt" = least(slept."until", now()), "seq" = over."seq", "isFresh" = false
     from (
       select "name", "item",
         (select coalesce(max("seq"), 0) from step) + row_number() over (order by "until", "name", "item") as "seq"
-      from step where "endedAt" is null and "until" <= now() and exists (select from claim)
+      from step where "endedAt" is null and ("until" <= now() or "kind" = 'wait' and "result" is not null) and exists (select from claim)
     ) over
     where slept."workId" = $1::uuid and slept."name" = over."name" and slept."item" = over."item" and slept."endedAt" is null
     returning slept."name", slept."item", slept."seq", slept."endedAt"
   )
   select step."name", step."item", coalesce(over."seq", step."seq") as "seq", coalesce(over."endedAt", step."endedAt") as "endedAt",
-         step."result"::text as "result", step."error", step."failures", step."until", step."doubtSince"
+         step."result"::text as "result", step."error", step."failures", step."until", step."doubtSince", step."generation"
   from step left join over using ("name", "item")
   order by 3 nulls last`,
 }
@@ -99,6 +107,7 @@ export const MEMO_COLUMNS = {
   error: 'text',
   failures: 'int',
   doubtSince: 'timestamptz',
+  generation: 'int',
 } as const
 
 const NAMES = Object.keys(MEMO_COLUMNS)
@@ -137,7 +146,7 @@ export const KEEP_MEMOS: PreparedStatement = {
 export const FIND_MEMO_SQL = `
   select (select true from "JobClaim" where "id" = $2::uuid and "workerId" = $1) is not null as "isHeld",
          step."name", step."item", step."seq", step."endedAt", step."result"::text as "result", step."error", step."failures",
-         step."until", step."doubtSince"
+         step."until", step."doubtSince", step."generation"
   from (select) one left join "JobStep" step on step."workId" = $3::uuid and step."name" = $4 and step."item" = $5`
 
 /** Who wrote the memo: the version of the host's product, by the run `$1`. */
@@ -167,15 +176,15 @@ export const keepInTransactionSql = (counted: string, first: number) => {
   returning step."name"`
 }
 
-/** The open waits of suspended runs, of `final`, whose column `waits` lists them. */
+/** The open waits of runs whose work goes on, of `final`, whose column `waits` lists them. */
 export const INSERT_WAITS_SQL = `
-    insert into "JobStep" ("workId", "name", "item", "kind", "runId", "startedAt", "until")
-    select final."workId", wait."name", wait."item", 'sleep', final."runId", wait."startedAt",
-      coalesce(wait."until", now() + wait."ms" * interval '1 millisecond')
+    insert into "JobStep" as step ("workId", "name", "item", "kind", "runId", "startedAt", "until", "signal", "key", "isFresh")
+    select final."workId", wait."name", wait."item", case when wait."signal" is null then 'sleep' else 'wait' end, final."runId",
+      wait."startedAt", coalesce(wait."until", now() + wait."ms" * interval '1 millisecond'), wait."signal", wait."key", wait."signal" is not null
     from final cross join lateral jsonb_to_recordset(final."waits"::jsonb)
-      as wait("name" text, "item" text, "startedAt" timestamptz, "until" timestamptz, "ms" float8)
-    where final."next" = 'suspend' and (wait."until" is not null or wait."ms" is not null)
-    on conflict ("workId", "name", "item") do nothing`
+      as wait("name" text, "item" text, "startedAt" timestamptz, "until" timestamptz, "ms" float8, "signal" text, "key" text)
+    where final."next" in ('suspend', 'again') and (wait."until" is not null or wait."ms" is not null or wait."signal" is not null)
+    on conflict ("workId", "name", "item") do update set "isFresh" = true, "runId" = excluded."runId" where step."endedAt" is null and step."signal" is not null`
 
 /** The code of work whose handler has called a step while the work waited. */
 export const BESIDE_WAIT = 'await_beside_wait'
@@ -225,11 +234,12 @@ export const ANSWER_DOUBT_SQL = `
 
 /**
  * The step whose failure has made a dead letter of `free` is tried again, with all its retries; what a cancellation has ended waits
- * again. Other memos stay, but for those from the place `from` on, where that is not null.
+ * again. Other memos stay, but for those from the place `from` on, where that is not null. An effect in doubt stays in doubt: it
+ * keeps its row, and the key with which it was called.
  */
 export const goOnSql = (from: string) => `, retried as (
     delete from "JobStep" step using free
-    where step."workId" = free."id" and (
+    where step."workId" = free."id" and step."doubtSince" is null and (
       step."error" ->> 'code' = 'cancelled' or coalesce(step."seq", 'infinity'::float8) >= ${from} or free."errorCode" = 'step_failed' and step."seq" = (
         select max(failed."seq") from "JobStep" failed
         where failed."workId" = free."id" and failed."error" is not null

@@ -43,8 +43,14 @@ const changedBy = (statement: string) => `changed as (
     returning ${CHANGED}
   )`
 
-/** Durable work that has done steps is woken once instead, so that it can undo them. A second cancellation ends it. */
-const COMPENSATES = `(work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true')`
+/**
+ * Durable work that has done steps, or may have, is woken once instead, so that it can undo them. A second cancellation ends it.
+ * What a run has stored is older than the row by which its work waits again, so the snapshot has it.
+ */
+const COMPENSATES = `(work."facts" -> 'cancelled' is distinct from 'true' and (
+      work."resumptions" is not null
+      or exists (select from "JobStep" step where step."workId" = work."id" and step."doubtSince" is not null)
+    ))`
 const CANCEL: Change = {
   isWanted: () => 'true',
   changed: () => `ended as (

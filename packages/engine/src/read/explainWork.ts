@@ -206,7 +206,7 @@ const EXPLAIN_SQL = `
               when run."id" is not null then 'failed' end as "state",
          work."enqueuedAt", work."attempt", work."losses", work."dueAt", work."place" is null and work."dueAt" > now() as "isLater",
          work."needs" > ${UNDERSTANDS} as "needsLater", case when run."status" = 'suspended' then (
-           select jsonb_build_object('name', step."name", 'doubtSince', ${jsonInstant('step."doubtSince"')})
+           select jsonb_build_object('name', step."name", 'signal', step."signal", 'key', step."key", 'doubtSince', ${jsonInstant('step."doubtSince"')})
            from "JobStep" step where step."workId" = $1::uuid and step."endedAt" is null
            order by step."doubtSince" is null, step."until" limit 1
          ) end as "openStep",
@@ -242,7 +242,12 @@ interface Row {
   isLater: boolean
   needsLater: boolean
   /** What a suspended run waits for: first what is in doubt, then what is over first. */
-  openStep: { name: string; doubtSince: string | null } | null
+  openStep: {
+    name: string
+    signal: string | null
+    key: string | null
+    doubtSince: string | null
+  } | null
   pausedBy: string | null
   pauseReason: string | null
   pausedAt: string | null
@@ -377,9 +382,11 @@ function listReasons(row: Row): WaitReason[] {
   if (row.needsLater) add('needsLater', 'only workers of a later version can take it')
   const { openStep } = row
   if (row.isLater && openStep !== null) {
-    const { name, doubtSince: since } = openStep
+    const { name, signal, key, doubtSince: since } = openStep
+    const waits = signal === null ? 'sleeps' : `waits for the signal ${signal} of ${key}`
+    const until = row.dueAt === FOR_EVER ? null : row.dueAt
     const text = `step ${name} may have happened: somebody has to say whether it has`
-    if (since === null) add('step', `step ${name} sleeps`, { until: row.dueAt })
+    if (since === null) add('step', `step ${name} ${waits}`, { until })
     else add('inDoubt', text, { since })
   } else if (row.isLater) {
     const isRetry = row.attempt > 1

@@ -7,9 +7,9 @@ import type { JobsReader } from './reader.ts'
 export interface ListedStep {
   name: string
   item: string
-  kind: 'run' | 'tx' | 'sleep'
+  kind: 'run' | 'tx' | 'sleep' | 'wait'
   /**
-   * `done` and `failed` have a memo. `waiting`: a sleep that is not over. `inDoubt`: its effect may have happened, and is under way or
+   * `done` and `failed` have a memo. `waiting`: a sleep or a wait that is not over. `inDoubt`: its effect may have happened, and is under way or
    * waits for an answer. `retrying`: it has failed, and is tried again.
    */
   state: 'done' | 'failed' | 'waiting' | 'inDoubt' | 'retrying'
@@ -17,8 +17,11 @@ export interface ListedStep {
   runId: string
   startedAt: string
   endedAt: string | null
-  /** When a sleep is over. */
+  /** When a sleep is over, or a wait times out. */
   until: string | null
+  /** The signal that a wait is for, and its key. */
+  signal: string | null
+  key: string | null
   failures: number
   error: { code: string; message: string } | null
   result: JsonValue
@@ -34,9 +37,10 @@ export async function listSteps(reader: JobsReader, workId: string): Promise<Lis
     text: `
       select "name", "item", "kind", case
           when "endedAt" is not null then case when "error" is null then 'done' else 'failed' end
-          when "doubtSince" is not null then 'inDoubt' when "until" is not null then 'waiting' else 'retrying'
+          when "doubtSince" is not null then 'inDoubt' when "until" is not null or "signal" is not null then 'waiting' else 'retrying'
         end as "state", "runId"::text as "runId", ${jsonInstant('"startedAt"')} as "startedAt",
-        ${jsonInstant('"endedAt"')} as "endedAt", ${jsonInstant('"until"')} as "until", "failures", "error", "result"
+        ${jsonInstant('"endedAt"')} as "endedAt", ${jsonInstant('"until"')} as "until", "signal", "key", "failures", "error",
+        "result"
       from "JobStep" where "workId" = $1::uuid
       order by "seq" nulls last, "startedAt", "name", "item" limit ${MAX_LISTED}`,
     values: [id],

@@ -25,6 +25,8 @@ export class Abort {
   /** Calls listeners in the async context of the run that asked for the signal, so that it is blamed for what they throw. */
   #within: Within = callHere
   #listener: (() => void) | null = null
+  #endSoonReason: JobError | null = null
+  #endSoonListener: ((reason: JobError) => void) | null = null
 
   constructor(name: string, runId: string, timeoutMs: number) {
     this.name = name
@@ -55,6 +57,17 @@ export class Abort {
   abortAtOnce(reason: unknown): void {
     this.isAtOnce ||= !this.isAborted
     this.abort(reason)
+  }
+
+  /** Has a durable run end once its steps in process have: its work goes on elsewhere. Other runs go on. */
+  endSoon(reason: JobError): void {
+    this.#endSoonReason = reason
+    this.#endSoonListener?.(reason)
+  }
+
+  onEndSoon(listener: (reason: JobError) => void): void {
+    this.#endSoonListener = listener
+    if (this.#endSoonReason) listener(this.#endSoonReason)
   }
 
   /** Calls back when it is aborted, or at once if it is already. A new listener replaces the one before. */

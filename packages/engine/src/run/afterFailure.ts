@@ -7,7 +7,6 @@ import type { Taken } from '../queue/taken.ts'
  * What follows a run that failed.
  *   retry      another attempt after the job's back-off, unless this was the last
  *   redeliver  another attempt at once, which costs none of the job's retries: the job is not to blame
- *   compensate as redeliver, for durable work that somebody has cancelled
  *   refused    another attempt once the service that has refused takes more, at no cost; after 20 such attempts as retry, no sooner
  *   stepFailed another attempt after the back-off of the step that failed, which counts its own failures
  *   lost       as redeliver, and the loss of its worker counts: after two losses the work waits ever longer, and runs alone
@@ -19,7 +18,6 @@ import type { Taken } from '../queue/taken.ts'
 export type AfterFailure =
   | 'retry'
   | 'redeliver'
-  | 'compensate'
   | 'refused'
   | 'stepFailed'
   | 'lost'
@@ -84,8 +82,6 @@ export function decideNext(
     }
     case 'stepFailed':
       return { next: { kind: 'again', delayMs: work.retryAfterMs ?? 0 } }
-    case 'compensate':
-      return { next: { kind: 'again', delayMs: 0, isCancelled: true } }
     case 'redeliver':
       return { next: { kind: 'again', delayMs: 0 } }
     case 'lost':

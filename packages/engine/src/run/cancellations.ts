@@ -21,6 +21,8 @@ export interface Cancellations {
   /** Aborts the runs of `asked` that `ownRunsSql` has found cancelled, or not found. */
   note(asked: readonly string[], found: readonly OwnRun[]): void
   check(): Promise<void>
+  /** Has durable runs that are watched now or later end after their steps in process. */
+  endSoon(reason: JobError): void
   /** Aborts all runs that are watched now or later. */
   abortAll(reason: unknown): void
 }
@@ -49,6 +51,7 @@ export function createCancellations(options: {
   /** Those for which somebody waits. */
   const forgotten = new Map<string, PromiseWithResolvers<void>>()
   let ending: { reason: unknown } | null = null
+  let endingSoon: JobError | null = null
 
   async function check(): Promise<void> {
     if (watched.size === 0) return
@@ -80,6 +83,7 @@ export function createCancellations(options: {
     },
     watch(abort) {
       watched.set(abort.runId, abort)
+      if (endingSoon) abort.endSoon(endingSoon)
       if (ending) abort.abort(ending.reason)
     },
     isWatched: (runId) => watched.has(runId),
@@ -100,6 +104,10 @@ export function createCancellations(options: {
     aborts: () => watched.values(),
     note,
     check,
+    endSoon(reason) {
+      endingSoon = reason
+      for (const abort of watched.values()) abort.endSoon(reason)
+    },
     abortAll(reason) {
       ending ??= { reason }
       for (const abort of watched.values()) abort.abort(reason)

@@ -80,6 +80,8 @@ export type EndResult =
       retryAfterMs?: number
       /** The run has stored a memo: what failed before it no longer counts. */
       hasNewMemo?: boolean
+      /** Open waits beside the step that has failed, as JSON: where the work is tried again, they go on. Absent: none. */
+      waits?: string
     }
 
 /** The same of a durable handler. */

@@ -359,7 +359,7 @@ function afterFailure(
   const code = isAborted && isJobError(reason) && error.code === reason.code ? reason.code : null
   if (code === DRAINED) return 'redeliver'
   if (code === WORKER_LOST) return isAlone ? 'lostAlone' : 'lost'
-  if (code === 'cancelled' && job.steps !== null && !taken.facts.cancelled) return 'compensate'
+  if (code === 'cancelled' && job.steps !== null && !taken.facts.cancelled) return 'redeliver'
   if (refusal !== undefined) return 'refused'
   if (retryAfterMs !== undefined) return 'stepFailed'
   return retryable ? 'retry' : 'giveUp'
@@ -382,6 +382,7 @@ function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailu
     result: null,
     hasRow,
     isPlain,
+    isDurable: execution.job.steps !== null,
     next: DONE,
     unstorable: giveUp(taken, 'details_unstorable'),
   }
@@ -411,14 +412,26 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
     ...{ ...taken, hasProgress, retryAfterMs: refusal?.retryAfterMs ?? result.retryAfterMs },
     ...(result.hasNewMemo === true && NO_FAILURES),
   }
+  const { next, costs } = decideNext(failed, job.retry, after, code, services.random)
+  const goesOn = next.kind === 'again'
+  // Whatever has ended it: the work was cancelled, and what it has done may not be undone.
+  const error: ErrorDescription =
+    taken.facts.cancelled && job.steps !== null && !goesOn && code !== 'cancelled'
+      ? { ...result.error, code: 'cancelled', message: describeUndone(`${code}: ${message}`) }
+      : result.error
   return {
     // The queue's rows get no stack: the run has it.
-    error: { code, message },
-    details: toText({ ...result.details, error: result.error }),
-    ...decideNext(failed, job.retry, after, code, services.random),
+    error: { code: error.code, message: error.message },
+    details: toText({ ...result.details, error }),
+    next: goesOn && result.waits !== undefined ? { ...next, waits: result.waits } : next,
+    ...(costs && { costs }),
     ...(refusal && { refusal }),
   }
 }
+
+/** What is said of cancelled work that failed to undo what it had done. */
+export const describeUndone = (why: string) =>
+  `Somebody cancelled the work. What it has done may not be undone: ${why}`
 
 function toText(details: Details): string | null {
   return Object.keys(details).length === 0 ? null : JSON.stringify(details)

@@ -2,12 +2,14 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import { recogniseHost } from '../database/callersTransaction.ts'
 import type { Database } from '../database/database.ts'
+import { checkWait } from '../arguments/signals.ts'
 import { checkSleep, checkSleepUntil } from '../arguments/steps.ts'
 import type { Counts, PayloadOf } from '../job/handler.ts'
 import type { EnqueueOptions } from '../job/enqueue.ts'
 import type { Job, RetryPolicy } from '../job/defineJob.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
 import { JobError } from '../job/jobError.ts'
+import type { Signal, WaitOptions } from '../job/signal.ts'
 import { readRefusal } from '../job/rateLimited.ts'
 import type { Duration, VerifiedStep, StepCall, StepItem, StepTransaction } from '../job/step.ts'
 import {
@@ -26,9 +28,10 @@ import type { OwnedExecution } from '../run/performRun.ts'
 import { ADD_COUNTS_SQL, countBatch } from '../run/runs.ts'
 import { storableResult, type StorableResult } from '../run/storableResult.ts'
 import { storableCounts } from '../run/storableValues.ts'
+import { judge } from '../values/askSchema.ts'
 import { createMask } from '../values/maskText.ts'
 import type { Memo, MemoWriter } from './memoWriter.ts'
-import type { Pass, Slot } from './pass.ts'
+import type { Pass, Slot, Wait } from './pass.ts'
 
 /** A result has at most so many bytes as JSON. */
 const MAX_RESULT_BYTES = 2 ** 20
@@ -67,8 +70,8 @@ export function createStep(
   pass.noteLate((name) => void failWork(name))
   const call = <Value>(name: string, { item = '' }: StepItem, begin: (slot: Slot) => void) =>
     pass.call<Value>(name, item, within.getStore() === pass, (slot) =>
-      taken.facts.cancelled && !pass.isToldOfCancel() && !slot.row?.doubtSince
-        ? cancel(slot)
+      isCancelled(slot) && !slot.row?.doubtSince
+        ? pass.perform(slot, () => cancel(slot))
         : begin(slot),
     )
 
@@ -91,24 +94,46 @@ export function createStep(
       const until = checkSleepUntil(at)
       await call<void>(name, options, (slot) => wait(slot, { until }))
     },
+    async waitFor(name: string, signal: Signal, options: WaitOptions) {
+      const { ms, key, item = '' } = checkWait(signal, options)
+      const value = await call(name, { item }, (slot) =>
+        wait(slot, { until: null, ...(ms !== undefined && { ms }), signal: signal.name, key }),
+      )
+      if (value === null || value === undefined) return null
+      const judged = judge(signal.payload, value)
+      if (judged.kind === 'accepted') return judged.value
+      const message = `The schema of the signal ${signal.name} refuses what step "${name}" has got`
+      pass.refuse('step_result_invalid', message)
+      return await new Promise(() => undefined)
+    },
   }
 
-  function wait(slot: Slot, how: { until: Date | null; ms?: number }): void {
+  function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAt'>): void {
     const calledAt = now()
-    if (taken.facts.cancelled) return cancel(slot)
-    pass.wait({ slot, calledAt, ...(slot.row?.until ? { until: slot.row.until } : how) })
+    if (taken.facts.cancelled) return pass.perform(slot, () => cancel(slot))
+    // A stored wait goes on as it began.
+    const { until, ms: _, ...others } = { ...how, until: slot.row?.until ?? null }
+    pass.wait({ slot, calledAt, ...(until ? { ...others, until } : how) })
   }
 
   /** Of cancelled work, what is open and all waits throw, so that the handler undoes what it has done by further steps. */
-  function cancel(slot: Slot): void {
-    const memo = { startedAt: now(), endedAt: now() }
-    const error = JSON.stringify({ code: 'cancelled', message: 'Somebody cancelled the work' })
-    pass.perform(slot, () => pass.inOrder((seq) => keep(slot, { ...memo, seq, error })))
+  function isCancelled({ isAfterCancel }: Slot): boolean {
+    return taken.facts.cancelled === true && !isAfterCancel
   }
 
-  function describeCall({ name, item, definition }: Slot): StepCall {
-    const { generation = 0 } = taken.facts
-    const parts = [workId, generation, definition.was[0] ?? name, item]
+  async function cancel(slot: Slot): Promise<StepRow | null> {
+    const memo = { startedAt: now(), endedAt: now() }
+    const error = JSON.stringify({ code: 'cancelled', message: 'Somebody cancelled the work' })
+    return await pass.inOrder((seq) => keep(slot, { ...memo, seq, error }))
+  }
+
+  function generationOf({ row }: Slot): number {
+    return row?.generation ?? taken.facts.generation ?? 0
+  }
+
+  function describeCall(slot: Slot): StepCall {
+    const { name, item, definition } = slot
+    const parts = [workId, generationOf(slot), definition.was[0] ?? name, item]
     const key = createHash('sha256').update(parts.join('\0')).digest('base64url').slice(0, 32)
     return {
       key,
@@ -167,8 +192,8 @@ export function createStep(
         : 'unknown'
       if (answer === 'absent') {
         if (error !== null) return await failed(slot, error, since)
-        slot.row = slot.row && { ...slot.row, doubtSince: null }
-        return await callOnce(slot, work, verifier)
+        slot.row = slot.row && { ...slot.row, doubtSince: null, generation: null }
+        return isCancelled(slot) ? await cancel(slot) : await callOnce(slot, work, verifier)
       }
       if (typeof answer === 'object') {
         const stored = toStorable(slot, answer.done)
@@ -235,6 +260,7 @@ export function createStep(
       ...{ claimId: taken.claim.id, workId, name: slot.storedAs, item: slot.item, kind: 'run' },
       ...{ runId: taken.id, seq: null, startedAt: now(), endedAt: null, result: null, error: null },
       ...{ failures: slot.row?.failures ?? 0, doubtSince: null },
+      ...{ generation: part.doubtSince ? generationOf(slot) : null },
       ...part,
     }
     const kept = await memos.keep(memo)
@@ -243,9 +269,11 @@ export function createStep(
       pass.refuse('step_unstorable', `PostgreSQL cannot store the end of step "${slot.name}"`)
       return null
     }
-    const { name, item, seq, endedAt, result, failures, doubtSince } = memo
+    const { name, item, seq, endedAt, result, failures, doubtSince, generation } = memo
     const error = memo.error === null ? null : (JSON.parse(memo.error) as StepRow['error'])
-    slot.row = { name, item, seq, endedAt, result, error, failures, until: null, doubtSince }
+    slot.row = {
+      ...{ name, item, seq, endedAt, result, error, failures, until: null, doubtSince, generation },
+    }
     return slot.row
   }
 
@@ -331,7 +359,7 @@ export function createStep(
       for (const name of Object.keys(counts)) names.add(name)
       const { storedAs: name, item } = slot
       const ended = { seq, endedAt, result: stored.json, error: null, failures: 0 }
-      row = { name, item, ...ended, until: null, doubtSince: null }
+      row = { name, item, ...ended, until: null, doubtSince: null, generation: null }
     })
     return row as unknown as StepRow
   }

@@ -14,7 +14,7 @@ import {
 } from '../run/executeRun.ts'
 import { JobError } from '../job/jobError.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
-import type { Execute, OwnedExecution } from '../run/performRun.ts'
+import { describeUndone, type Execute, type OwnedExecution } from '../run/performRun.ts'
 import { classifyFailure } from '../run/settler.ts'
 import { describeIssues, judge } from '../values/askSchema.ts'
 import { createMask } from '../values/maskText.ts'
@@ -45,10 +45,7 @@ async function executeSteps(services: StepServices, execution: OwnedExecution): 
         hasNewMemo = true
         continue
       }
-      const isFinal =
-        result.status === 'success' || (result.status === 'failed' && !result.retryable)
-      const ended =
-        isFinal && execution.taken.facts.cancelled ? { ...result, ...CANCELLED } : result
+      const ended = execution.taken.facts.cancelled ? asCancelled(result, pass.undone()) : result
       return hasNewMemo ? { ...ended, hasNewMemo } : ended
     }
   } catch (error) {
@@ -78,12 +75,17 @@ async function callHandler(
   }
 }
 
-/** Whatever the handler has returned or thrown. */
-const CANCELLED = {
-  status: 'failed',
-  error: { code: 'cancelled', message: 'Somebody cancelled the work' },
-  retryable: false,
-} as const
+/** Cancelled work whose handler has returned, or thrown on what it got, is cancelled. `undone`: which step has failed that was to undo something. */
+function asCancelled(result: RunResult, undone: string | null): RunResult {
+  const isOver =
+    result.status === 'success' ||
+    (result.status === 'failed' && result.error.code === 'handler_cancelled')
+  if (!isOver) return result
+  const message = undone === null ? 'Somebody cancelled the work' : describeUndone(undone)
+  const { details } = result
+  return { status: 'failed', details, error: { code: 'cancelled', message }, retryable: false }
+}
+
 function refuse(): never {
   throw new JobError('step_only', 'A durable handler changes rows and enqueues work in step.tx', {
     retryable: false,

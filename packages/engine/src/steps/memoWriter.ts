@@ -20,6 +20,7 @@ export interface Memo {
   readonly error: string | null
   readonly failures: number
   readonly doubtSince: Date | null
+  readonly generation: number | null
 }
 
 /**

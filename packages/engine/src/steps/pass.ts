@@ -10,7 +10,7 @@ import { judge } from '../values/askSchema.ts'
  *
  *   in process  Its function runs, or its memo is being stored.
  *   ready       It has a memo. The handler gets it in its turn: one memo a turn of the event loop, in the order in which they were written.
- *   waiting     A sleep, or an effect in doubt. Nothing in this run ends it.
+ *   waiting     A sleep, a wait for a signal, or an effect in doubt. Nothing in this run ends it.
  *
  * The pass is over when the handler has ended; when only waiting steps are left (it parks); when a step has failed that is tried again;
  * or when the run is aborted. In all but the first case the promises of open steps never settle, so no code of the handler can
@@ -21,21 +21,26 @@ import { judge } from '../values/askSchema.ts'
 export interface Slot {
   readonly name: string
   readonly item: string
-  /** Under which name its row is: an earlier one where it was renamed. */
+  /** Under which name its row is: where the step was renamed, the oldest, since a worker of an older version looks there, too. */
   readonly storedAs: string
   readonly definition: StepDefinition
+  /** Whether the handler had heard of the cancellation of its work when it called this step. */
+  readonly isAfterCancel: boolean
   row: StepRow | null
   resolve(value: unknown): void
   reject(error: unknown): void
 }
 
-/** What a parked run waits for. Without an instant: for a person. */
+/** What a parked run waits for. Without an instant: for a person, or a signal. */
 export interface Wait {
   readonly slot: Slot
   readonly until: Date | null
   /** For a wait of this run, that has no row yet. */
   readonly ms?: number
   readonly calledAt: Date
+  /** The signal that ends it, and its key. Default: none does. */
+  readonly signal?: string
+  readonly key?: string
 }
 
 /** At most so many rows of one piece of work, and so many bytes of results. Each run loads them all. */
@@ -71,15 +76,26 @@ export function createPass(
   let turn: NodeJS.Immediate | undefined
   let isParking = false
   let closing: RunResult | 'again' | null = null
+  /** What closes the pass where the worker shuts down: it gives way to each other end. */
+  let leaving: { by: RunResult; reason: JobError } | null = null
   let hasReturned = false
   let isOver = false
   let isParked = false
   let hasNewMemo = false
   let isToldOfCancel = false
+  /** The first failure of a step after that. */
+  let undone: string | null = null
   let onLate: ((name: string) => void) | null = null
   let grace: NodeJS.Timeout | undefined
 
+  abort.onEndSoon((reason) => {
+    const { code, message } = reason
+    const by = { status: 'failed', details: {}, error: { code, message }, retryable: true } as const
+    leaving = { by, reason }
+    close(by)
+  })
   abort.onAbort(() => {
+    if (closing === leaving?.by) closing = null
     close(fail(execution, known, abort.reason))
     grace = setTimeout(() => finish(), abort.isAtOnce ? 0 : ABORT_GRACE_MS)
   })
@@ -96,7 +112,11 @@ export function createPass(
     isOver = true
     clearTimeout(grace)
     abort.onAbort(null)
-    resolve(closing === 'again' ? closing : { ...closing, hasNewMemo })
+    if (leaving !== null && closing === leaving.by) abort.abort(leaving.reason)
+    if (closing === 'again') return resolve(closing)
+    // They go on while what has failed is tried again.
+    const isWaiting = closing.status === 'failed' && waits.length > 0
+    resolve({ ...closing, hasNewMemo, ...(isWaiting && { waits: JSON.stringify(storableWaits()) }) })
   }
 
   /** Ends the work at once: code that calls steps in this way would do so again, and a step that calls another waits for it. */
@@ -116,7 +136,7 @@ export function createPass(
       open++
       changes++
       if (isParked) onLate?.(name)
-      if (isOver || closing !== null) return
+      if (closing !== null) return close(closing)
       const problem = findProblem(name, item, isNested)
       if (problem !== null) return refuse(...problem)
       called.add(idOf(name, item))
@@ -124,7 +144,8 @@ export function createPass(
       const found = [name, ...definition.was].flatMap((one) => byId.get(idOf(one, item)) ?? [])
       const [row = null] = found
       const slot: Slot = {
-        ...{ name, item, definition, row, resolve: give, reject, storedAs: row?.name ?? name },
+        ...{ name, item, definition, row, resolve: give, reject, isAfterCancel: isToldOfCancel },
+        storedAs: row?.name ?? definition.was[0] ?? name,
       }
       if (row !== null && row.endedAt !== null) settleSoon(slot, row)
       else begin(slot)
@@ -185,7 +206,11 @@ export function createPass(
     isToldOfCancel ||= row.error?.code === 'cancelled'
     if (row.error?.code === 'cancelled')
       return reject(new JobError('cancelled', row.error.message, { retryable: false }))
-    if (row.error !== null) return reject(new StepFailed(name, item, row.error))
+    if (row.error !== null) {
+      const failure = new StepFailed(name, item, row.error)
+      if (isToldOfCancel) undone ??= failure.message
+      return reject(failure)
+    }
     const value = row.result === null ? undefined : (JSON.parse(row.result) as unknown)
     const judged = definition.result && row.result !== null ? judge(definition.result, value) : null
     if (judged?.kind === 'refused')
@@ -209,17 +234,22 @@ export function createPass(
 
   const isStill = () => !isOver && closing === null && inProcess === 0 && ready.length === 0
 
+  /** As INSERT_WAITS_SQL reads them: how long each still takes, by the clock that has seen it begin. */
+  function storableWaits() {
+    const at = execution.now().getTime()
+    return waits.map(({ slot, until, ms, calledAt, signal, key }) => ({
+      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, signal, key },
+      ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
+    }))
+  }
+
   function park(): void {
     if (taken.origin !== 'queue')
       return refuse(
         'wait_by_hand',
         'A run that was started by hand cannot wait: enqueue the work instead',
       )
-    const at = execution.now().getTime()
-    const stored = waits.map(({ slot, until, ms, calledAt }) => ({
-      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until },
-      ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
-    }))
+    const stored = storableWaits()
     const instants = stored.flatMap(({ until }) => until?.getTime() ?? [])
     const pauses = stored.flatMap(({ ms }) => ms ?? [])
     isParked = true
@@ -279,11 +309,12 @@ export function createPass(
     /** The handler has ended. */
     returned(by: RunResult): void {
       hasReturned = true
+      if (closing === leaving?.by) closing = null
       close(by)
     },
     /** Has it called with the name of each step that the handler calls after the run has parked. */
     noteLate: (listener: (name: string) => void) => void (onLate = listener),
-    isToldOfCancel: () => isToldOfCancel,
+    undone: () => undone,
     isClosing: () => closing !== null,
     now: () => new Date(now),
   }

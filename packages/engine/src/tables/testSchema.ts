@@ -82,6 +82,7 @@ export const EMPTY_SQL = `${[
   'JobDeadLetter',
   'JobClaim',
   'JobStep',
+  'JobSignal',
   'JobRun',
   'JobTick',
   'JobAction',

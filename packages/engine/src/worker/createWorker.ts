@@ -7,6 +7,7 @@ import { isEngineJob } from '../job/engineJobs.ts'
 import { findHandler, type Handler } from '../job/handler.ts'
 import { JobError } from '../job/jobError.ts'
 import type { HostClient } from '../job/hostTypes.ts'
+import type { Logger } from '../job/logger.ts'
 import { checkRetention, checkStopOptions, checkWorkerOptions } from '../arguments/worker.ts'
 import { expectSession } from '../database/findPooler.ts'
 import { createRounds } from './rounds.ts'
@@ -21,12 +22,13 @@ import {
 } from '../run/performRun.ts'
 import { createSettler } from '../run/settler.ts'
 import { recogniseHost } from '../database/callersTransaction.ts'
-import { WORK_CHANNEL } from '../database/channels.ts'
+import { SIGNALS, WORK_CHANNEL } from '../database/channels.ts'
 import { containedLog } from '../database/containedLog.ts'
 import { GIVING_WAY } from '../database/giveWay.ts'
-import { LONG } from '../database/database.ts'
+import { LONG, type Database } from '../database/database.ts'
 import { readRules } from '../queue/limitSql.ts'
 import { mendPlaces } from '../queue/mendPlaces.ts'
+import { answerWaits } from '../queue/signals.ts'
 import { createSchema } from '../database/schema.ts'
 import { settlesWithin } from '../database/settlesWithin.ts'
 import { checkTables } from '../tables/tablesState.ts'
@@ -167,6 +169,13 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   })
   const ownManner = retention === false ? null : openRetention(retention, jobs, database)
 
+  const answers = createAnswers({
+    database,
+    log,
+    onWork(name) {
+      if (!lanes.wake(name)) waker.wake(name, null)
+    },
+  })
   const floors = createFloors()
   const limits = createLimits()
   const room = createRoom({ workerId, waker, limits, onRoom: (name) => lanes.wake(name) })
@@ -208,6 +217,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     onSuspect: lanes.wakeSuspect,
     scheduled: jobs,
     onTicks: scheduler.note,
+    onFresh: answers.look,
     settleLimits: () => settleLimits(database, registering),
     onEnded: (run) => announcer.run(run),
   })
@@ -265,9 +275,13 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       database.transaction((tx) => registerLimits(tx, registering), GIVING_WAY),
     )
     const hearer = {
-      isWanted: (subject: string) => lanes.has(subject) || room.isWanted(subject),
-      onCommitted: (subject: string) =>
-        lanes.has(subject) ? lanes.wake(subject) : room.hear(subject),
+      isWanted: (subject: string) =>
+        lanes.has(subject) || subject === SIGNALS || room.isWanted(subject),
+      onCommitted(subject: string) {
+        if (subject === SIGNALS) answers.look()
+        else if (lanes.has(subject)) lanes.wake(subject)
+        else room.hear(subject)
+      },
     }
     await session.listen(
       WORK_CHANNEL,
@@ -324,6 +338,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function drain(drainTimeoutMs: number): Promise<void> {
     claimer.stop()
     turns.stop()
+    if (!guard.isFailing()) cancellations.endSoon(drained())
     const parts = [scheduler, rounds, lanes]
     const takesNothing = Promise.all(parts.map(async (part) => await part.stop()))
     const isIdle = takesNothing.then(() => lanes.idle())
@@ -338,7 +353,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     cancellations.abortAll(
       guard.isFailing()
         ? new JobError(WORKER_LOST, 'The worker stopped because of an error that belongs to no run')
-        : new JobError(DRAINED, 'The worker is shutting down; the work is given back'),
+        : drained(),
     )
   }
 
@@ -364,7 +379,11 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       handler: own?.handler ?? handlerOf(job),
       execute: job.isolate === null ? (run) => guard.execute(run, perform) : isolation.execute,
     }
-    return (work: Taken) => performRun(its, work, manner)
+    return (work: Taken) =>
+      performRun(its, work, manner).finally(() => {
+        // It may wait for a signal that is there.
+        if (job.steps !== null) answers.look()
+      })
   }
 
   /** A host may load its handlers when they are read. Read at the call, so that where that fails the run does, and no other. */
@@ -376,6 +395,45 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     }
   }
 }
+
+/** Gives signals to waits: once at a time, and once more where somebody asks meanwhile. */
+function createAnswers({
+  database,
+  log,
+  onWork,
+}: {
+  database: Database
+  log: Pick<Logger, 'warn'>
+  onWork: (name: string) => void
+}) {
+  let isLooking = false
+  let isAsked = false
+
+  async function lookAll(): Promise<void> {
+    while (isAsked) {
+      isAsked = false
+      try {
+        const { names, isMore } = await answerWaits(database)
+        names.forEach(onWork)
+        isAsked ||= isMore && names.length > 0
+      } catch (err) {
+        log.warn({ err }, 'signals could not be given to waits, the next round tries again')
+      }
+    }
+    isLooking = false
+  }
+
+  return {
+    look(): void {
+      isAsked = true
+      if (isLooking) return
+      isLooking = true
+      void lookAll()
+    },
+  }
+}
+
+const drained = () => new JobError(DRAINED, 'The worker is shutting down; the work is given back')
 
 function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`

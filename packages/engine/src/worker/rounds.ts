@@ -25,6 +25,7 @@ import {
   rescueClaims,
 } from '../liveness/rescue.ts'
 import { BEAT_SQL, type Session } from '../liveness/session.ts'
+import { HAS_FRESH } from '../queue/signals.ts'
 import { ticksSql, toDefinitions, type TicksSeen } from '../tick/defineSchedules.ts'
 import { LOST_CLAIMS_SQL, type LostClaim } from '../queue/lostClaims.ts'
 
@@ -71,6 +72,8 @@ export function createRounds(options: {
   /** Gives the rows of limits what the living workers define. */
   settleLimits: () => Promise<void>
   onTicks: (seen: TicksSeen) => void
+  /** Called when signals or waits may have met. */
+  onFresh: () => void
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
@@ -100,6 +103,7 @@ export function createRounds(options: {
     const runIds = options.cancellations.watched()
     const seen = await read([workerId, requests, options.scheduled, runIds])
     if (seen.ticks) options.onTicks(seen.ticks)
+    if (seen.hasFresh) options.onFresh()
     if (seen.runs) options.cancellations.note(runIds, seen.runs)
     if (seen.rules) options.limits.note(seen.rules)
     if (seen.isIdle) hasStrays = false
@@ -241,6 +245,8 @@ type Asked = [
 /** What a round has to do. */
 interface Round extends Work {
   ticks: TicksSeen
+  /** Whether signals or waits were not looked at yet. */
+  hasFresh: boolean
   /** Of the jobs under limits. */
   rules: RulesByJob
   /** Claims whose workers seem to be dead. */
@@ -266,6 +272,7 @@ const hasWork = (seen: Partial<Round>): seen is Partial<Round> & Work => seen.re
 const COLUMNS = {
   ticks: `${ticksSql('$8')} as "ticks"`,
   work: SEEN,
+  signals: `${HAS_FRESH} as "hasFresh"`,
   limits: `${rulesSql('$2')} as "rules"`,
   'lost claims': `(select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
     not exists (select from "JobClaim") as "isIdle", exists (select from "JobWorker" where "id" = $1) as "isListed"`,

@@ -8,6 +8,7 @@ import * as prometheus from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import * as alerts from '../../src/alerts.ts'
+import { checkWait } from '../../src/arguments/signals.ts'
 import * as client from '../../src/client.ts'
 import type { KeyedTickQuery } from '../../src/client.ts'
 import * as engine from '../../src/index.ts'
@@ -177,6 +178,12 @@ const INDEX: Record<string, Call> = {
       }),
     ],
     call: engine.defineLimit,
+  },
+  defineSignal: {
+    args: () => [
+      all<engine.SignalOptions>('SignalOptions', { name: 'approved', payload: z.object({}) }),
+    ],
+    call: engine.defineSignal,
   },
   definePayload: { args: () => [(value: unknown) => value], call: engine.definePayload },
   isEngineJob: { args: () => [letter], call: engine.isEngineJob },
@@ -508,6 +515,21 @@ const OF_CLIENT: Record<string, Call> = {
     args: () => [letter, [strict({ payload: {}, options: strict({ priority: 1 }) })]],
     call: (...args: [typeof letter, never]) => jobsClient.enqueueManyNow(...args),
   },
+  signal: {
+    args: () => [
+      engine.defineSignal({ name: 'approved' }),
+      all<engine.SentSignal>('SentSignal', { key: 'k', id: 'i', payload: {} }),
+    ],
+    call: (...args: [engine.Signal, engine.SentSignal]) =>
+      inTransaction((tx) => jobsClient.signal(tx, ...args)),
+  },
+  signalNow: {
+    args: () => [
+      engine.defineSignal({ name: 'approved' }),
+      strict({ key: 'k', id: 'i', payload: {} }),
+    ],
+    call: (...args: [engine.Signal, engine.SentSignal]) => jobsClient.signalNow(...args),
+  },
   readerIn: {
     args: () => [{}],
     call: (tx: never) => void jobsClient.readerIn(tx),
@@ -685,7 +707,19 @@ const OF_DURABLE_JOBS: Record<string, Call> = {
   },
 }
 
+/** What \`step.waitFor\` takes behind the name of the step. */
+const OF_HANDLERS: Record<string, Call> = {
+  waitFor: {
+    args: () => [
+      engine.defineSignal({ name: 'approved' }),
+      all<engine.WaitOptions>('WaitOptions', { key: 'k', timeout: 5, item: 'i' }),
+    ],
+    call: (...args: [unknown, unknown]) => void checkWait(...args),
+  },
+}
+
 const METHODS = {
+  'of durable handlers': OF_HANDLERS,
   'of durable jobs': OF_DURABLE_JOBS,
   'of a client': OF_CLIENT,
   'of schedules': OF_SCHEDULES,
@@ -791,6 +825,7 @@ const namesOf = (args: unknown[], call: string): Set<string> =>
     ...['which', 'ids', 'settings', 'request', 'query', 'whose', 'name', 'names', 'now', 'workIds'],
     ...['uniqueKey', 'failedSince', 'by', 'payload', 'expected', 'items', 'schedules', 'of'],
     ...['target', 'worker', 'problem', 'schedule', 'after', 'cron', 'setBy', 'read', 'open'],
+    ...['signal', 'sent'],
     ...[
       'code',
       'message',

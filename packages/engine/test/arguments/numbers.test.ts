@@ -223,7 +223,7 @@ const drawn = fc.constantFrom(...settings).chain(({ name, option, range }) =>
 /** Whose numbers are parts of what a client is called with: everyCall.test.ts tries those. What a service says is taken as it can be: rateLimited.test.ts. */
 const OF_CLIENTS = `
   EnqueueOptions AwaitResultOptions ReaderOptions JobsClientOptions ListJobRunsOptions ListJobTicksOptions RecentRunsOptions
-  WorkerRunsOptions DeadLetterQuery WaitingWorkQuery PreviewQuery RateLimitedOptions`
+  WorkerRunsOptions WaitOptions DeadLetterQuery WaitingWorkQuery PreviewQuery RateLimitedOptions`
 /** A type as the reference has it, with the rows of its parts. */
 const INTERFACE = /^\| \*\*`(\w+)((?:(?!^\| \*\*|^#).)*)/gms
 

@@ -106,17 +106,6 @@ describe('work that has used up its attempts', () => {
   })
 })
 
-describe('what is no dead letter', () => {
-  it('a run that a person asked for, and that only rehearsed', async () => {
-    await runtime.prisma.$transaction((tx) =>
-      client.requestRun(rounds, { ...by, dryRun: true }, { tx }),
-    )
-    await waitFor(async () => (await runs())[0]?.status === 'failed')
-
-    expect(await list()).toEqual([])
-  })
-})
-
 describe('a payload that its job does not take any more', () => {
   it('ends there at once, with a code that says so', async () => {
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, oldParcel, { weight: 1 }))

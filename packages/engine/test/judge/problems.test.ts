@@ -373,6 +373,21 @@ const NIGHTS: Night[] = [
     says: `(select count(*) || ' pieces of work of pay expired before they started, in the last hour.' from "JobRun" where "name" = 'pay' and "errorCode" = 'expired')`,
   },
   {
+    is: 'work expires, since somebody has paused its queue some minutes ago',
+    put: async () => {
+      await worker('w1')
+      await sql(
+        `insert into "JobQueue" ("name", "pausedAt", "pausedBy") values ('pay', now() - interval '20 minutes', 'max@example.com')`,
+      )
+      await runs('pay', 30, '5 minutes', EXPIRED)
+      await work('pay', 3, '10 minutes')
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `(select count(*) || ' pieces of work of pay expired before they started, in the last hour.' from "JobRun")`,
+    note: `(select "pausedBy" || ' has paused the queue: work expires until somebody resumes it.' from "JobQueue")`,
+  },
+  {
     is: 'work expires since a partner never answers, which loses other work later',
     put: async () => {
       await worker('w1')
@@ -613,17 +628,17 @@ const NIGHTS: Night[] = [
       || (select cardinality("runIds") || ' runs are under way, the oldest for ' || ${min('"startedAt"')} || '.' from "JobClaim") from "JobWork")`,
   },
   {
-    is: 'a service has refused more for over an hour',
+    is: 'a service has refused more for a quarter of an hour',
     put: async () => {
       await worker('w1')
       await sql(
-        `insert into "JobLimit" ("name", "parkedUntil", "parkedAt", "parkReason") values ('job:pay', now() + interval '20 minutes', now() - interval '2 hours', '429')`,
+        `insert into "JobLimit" ("name", "parkedUntil", "parkedAt", "parkReason") values ('job:pay', now() + interval '20 minutes', now() - interval '16 minutes', '429')`,
       )
-      await work('pay', 3, '90 minutes')
+      await work('pay', 3, '16 minutes')
     },
     kind: 'paused',
     stage: 'waiting',
-    says: `(select 'pay: ' || count(*) || ' pieces of work wait for a service that has refused more, the oldest for 1 h.' from "JobWork")`,
+    says: `(select 'pay: ' || count(*) || ' pieces of work wait for a service that has refused more, the oldest for 16 min.' from "JobWork")`,
   },
   {
     is: 'the schema of a job refuses the payloads of schedules',

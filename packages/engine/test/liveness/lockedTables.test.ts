@@ -106,6 +106,7 @@ const NEEDED_BY: Readonly<Record<string, readonly Part[]>> = {
   JobQueue: ['work'],
   JobRun: ['cancellation', 'rescue'],
   JobSchedule: ['tick'],
+  JobSignal: [],
   JobStep: ['rescue'],
   JobThrottle: [],
   JobTick: ['tick'],

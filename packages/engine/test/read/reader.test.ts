@@ -145,7 +145,7 @@ it('does what a person asks for in a transaction of its own, all of it or nothin
   expect(await client.resumeSchedule('letter', by)).toBe('resumed')
   expect(await client.cancelRun(crypto.randomUUID(), by)).toBe('notFound')
   expect(await client.approveRun(crypto.randomUUID(), by)).toEqual({ kind: 'notFound' })
-  const none = { redriven: 0, alreadyQueued: 0, endedWorkers: 0, unknown: 0, left: 0 }
+  const none = { redriven: 0, alreadyQueued: 0, endedWorkers: 0, cancelled: 0, unknown: 0, left: 0 }
   expect(await client.redriveDeadLetters('all', by)).toEqual(none)
   const discard = client.discardDeadLetters({ ids: [workId] }, by)
   expect(await discard).toEqual({ discarded: 0, left: 0 })

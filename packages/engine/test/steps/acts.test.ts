@@ -1,22 +1,32 @@
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { defineJob, JobError, type DurableContext, type StepsOf } from '../../src/index.ts'
+import {
+  defineJob,
+  JobError,
+  type DurableContext,
+  type StepsOf,
+} from '../../src/index.ts'
 import { getWork, listDeadLetters } from '../../src/client.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { useOwnDatabase } from '../useOwnDatabase.ts'
 import { usePlainClient } from '../usePlainClient.ts'
 
 const by = { actor: 'olga@example.com', reason: 'because of the test' }
 const book = defineJob({
   name: 'book',
   retry: { limit: 1, delayMs: 5_000 },
+  timeoutMs: 500,
   steps: { reserve: {}, wait: {}, pay: { retry: { limit: 0 } }, release: {} },
 })
 type Context = DurableContext<Record<string, never>, PlainTransaction, StepsOf<typeof book>>
 
 const { database, client } = usePlainClient()
 let payFails = false
-let inPay: (context: Context) => Promise<void> | void = () => undefined
+type Hook = (context: Context) => Promise<void> | void
+let inReserve: Hook = () => undefined
+let inPay: Hook = () => undefined
+let inRelease: Hook = () => undefined
 const calls: string[] = []
 const keys: string[] = []
 const test = openForTests(() =>
@@ -31,7 +41,10 @@ const test = openForTests(() =>
           calls.push(what)
           keys.push(call.key)
         }
-        await step.run('reserve', did('reserve'))
+        await step.run('reserve', async (call) => {
+          did('reserve')(call)
+          await inReserve(context)
+        })
         try {
           await step.sleep('wait', { hours: 1 })
           await step.run('pay', async (call) => {
@@ -40,7 +53,10 @@ const test = openForTests(() =>
             if (payFails) throw new JobError('declined', 'No money', { retryable: false })
           })
         } catch (error) {
-          await step.run('release', did('release'))
+          await step.run('release', async (call) => {
+            did('release')(call)
+            await inRelease(context)
+          })
           throw error
         }
       },
@@ -48,13 +64,17 @@ const test = openForTests(() =>
   }),
 )
 
+const own = useOwnDatabase(database, test)
+
 let workId = ''
 beforeEach(async () => {
   await test.reset()
   calls.length = 0
   keys.length = 0
   payFails = false
+  inReserve = () => undefined
   inPay = () => undefined
+  inRelease = () => undefined
   workId = (await client.$transaction((tx) => test.enqueue(tx, book, {}))).workId
 })
 
@@ -93,6 +113,54 @@ describe('work that waits in a step, and that somebody cancels', () => {
     expect(await drain()).toEqual(['success'])
     expect(calls).toEqual(['reserve', 'release', 'pay'])
   })
+
+  it('stays a dead letter where somebody redrives all, unless they say from where', async () => {
+    await drain()
+    await test.cancelWork(which(), by)
+    await drain()
+
+    expect(await test.redriveDeadLetters('all', by)).toMatchObject({ redriven: 0, cancelled: 1 })
+    expect(await test.actOnMany({ ...by, kind: 'redrive', which: 'all' })).toMatchObject({
+      done: 0,
+      passed: { cancelled: 1 },
+    })
+    expect(await test.redriveDeadLetters('all', { ...by, from: 'failure' })).toMatchObject({
+      redriven: 1,
+    })
+  })
+
+  it('says which step has failed that was to undo something, and why', async () => {
+    await drain()
+    await test.cancelWork(which(), by)
+    inRelease = () => {
+      throw new JobError('gone', 'No such booking', { retryable: false })
+    }
+
+    expect(await drain()).toEqual(['cancelled'])
+    expect(await letters()).toMatchObject([
+      {
+        error: {
+          code: 'cancelled',
+          message: expect.stringMatching(/not be undone.*"release" failed with gone/) as string,
+        },
+      },
+    ])
+  })
+
+  it('says so where its retries are used up, too', async () => {
+    await drain()
+    await test.cancelWork(which(), by)
+    inRelease = ({ signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    // It takes longer than a run may.
+    for (let runs = 0; runs < 2; runs++) {
+      expect(await drain()).toEqual([runs === 0 ? 'timeout' : 'cancelled'])
+      await test.advance({ minutes: 1 })
+    }
+    expect(await letters()).toMatchObject([
+      { error: { code: 'cancelled', message: expect.stringContaining('timeout') as string } },
+    ])
+  })
 })
 
 it('a run that somebody cancels in a step is followed by one that undoes what it has done', async () => {
@@ -105,6 +173,19 @@ it('a run that somebody cancels in a step is followed by one that undoes what it
 
   expect(await drain()).toEqual(['cancelled', 'cancelled'])
   expect(calls).toEqual(['reserve', 'pay', 'release'])
+})
+
+it('a cancellation counts whatever ends the run that it met', async () => {
+  inReserve = async ({ run }) => {
+    await own.query(
+      `insert into "JobCancel" ("runId", "name", "requestedBy", "reason") values ($1, 'book', $2, 'x')`,
+      [run.id, by.actor],
+    )
+    throw new Error('down')
+  }
+
+  expect(await drain()).toEqual(['handler_failed', 'cancelled'])
+  expect(calls).toEqual(['reserve'])
 })
 
 describe('a dead letter of durable work', () => {
@@ -148,6 +229,20 @@ describe('a dead letter of durable work', () => {
     expect(await drain()).toEqual(['success'])
     expect(calls).toEqual(['pay'])
   })
+})
+
+it('work that does its first step keeps its key where other work would replace it', async () => {
+  await test.reset()
+  const options = { uniqueKey: 'a', onConflict: 'replace' } as const
+  const add = () => client.$transaction((tx) => test.enqueue(tx, book, {}, options))
+  await add()
+  inReserve = async () => expect(await add()).toMatchObject({ kind: 'alreadyQueued' })
+
+  expect(await drain()).toEqual(['suspended'])
+  await test.advance({ hours: 1 })
+  expect(await drain()).toEqual(['success'])
+  expect(calls).toEqual(['reserve', 'pay'])
+  expect(await add()).toMatchObject({ kind: 'enqueued' })
 })
 
 it('work that has done a step keeps its payload where other work would replace it', async () => {

@@ -196,6 +196,56 @@ describe('an effect that may have happened', () => {
     expect(charges).toBe(2)
   })
 
+  describe('of work that somebody cancels', () => {
+    const cancel = () => test.cancelWork({ job: pay, ids: [workId] }, by)
+
+    it('is not called again where verify finds that it did not happen', async () => {
+      charge = isDown
+      await drain()
+      await cancel()
+      verify = () => 'absent'
+
+      expect(await drain()).toEqual(['cancelled'])
+      expect(charges).toBe(1)
+    })
+
+    it('is looked up before the work ends, though no step of it has a memo', async () => {
+      charge = isDown
+      await drain()
+      // As after the death of its worker, of which the row of the effect alone is left.
+      await own.query('update "JobWork" set "resumptions" = null, "attempt" = 2')
+      await cancel()
+
+      expect(await drain()).toEqual(['suspended'])
+      expect(await steps()).toEqual(['charge inDoubt'])
+    })
+  })
+
+  it.each(['beginning', { step: 'mail' }, undefined] as const)(
+    'stays in doubt where a dead letter goes on from %j, under the key with which it was called',
+    async (from) => {
+      const keys: string[] = []
+      charge = ({ key }) => {
+        keys.push(key)
+        return isDown()
+      }
+      await drain()
+      await own.query(`
+        with gone as (delete from "JobWork" returning *)
+        insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", "bytes", "payload", "resumptions", "enqueuedAt")
+        select "id", "name", 'worker_lost', 'x', "bytes", "payload", "resumptions", "enqueuedAt" from gone`)
+      verify = ({ key }) => {
+        keys.push(key)
+        return { done: { id: 'r1' } }
+      }
+
+      await test.redriveDeadLetters({ ids: [workId] }, { ...by, ...(from && { from }) })
+      expect(await drain()).toEqual(['success'])
+      expect(charges).toBe(1)
+      expect(keys[1]).toBe(keys[0])
+    },
+  )
+
   it('is answered once, whatever a worker does meanwhile', async () => {
     charge = isDown
     await drain()

@@ -51,3 +51,18 @@ it('steps go with the last run of their work, and work that waits or was given u
   expect(await left('JobStep')).toEqual([id(2), id(3), id(4)])
   expect(await left('JobRun')).toEqual([id(2), id(3), id(4)])
 })
+
+it('signals and their ids are kept for 30 days, and what nobody has read is on record', async () => {
+  const add = (key: string, days: number, takenBy: string | null) =>
+    runtime.rows(
+      `insert into "JobSignal" ("name", "key", "id", "payload", "takenBy", "isFresh", "expiresAt")
+       values ('approved', $1, 'a', '{}', $2, false, now() + $3 * interval '1 day')`,
+      [key, takenBy, days],
+    )
+  await add('taken', -1, id(1))
+  await add('unread', -1, null)
+  await add('young', 1, null)
+
+  expect(await prune()).toMatchObject({ run: { details: { signals: 1, unreadSignals: 1 } } })
+  expect(await runtime.column('select "key" from "JobSignal"')).toEqual(['young'])
+})

@@ -414,6 +414,27 @@ describe('step.sleep', () => {
     ])
   })
 
+  it('that is open while a step beside it fails ends when it would have ended', async () => {
+    await enqueue()
+    let isBroken = true
+    const seen: unknown[] = []
+    const work: Handle = async ({ step }) => {
+      const timeout = step.sleep('trial', { seconds: 90 }).then(() => 'over')
+      const charged = step.run('charge', () => {
+        if (isBroken) throw new Error('down')
+        return { amount: 1 }
+      })
+      seen.push(await Promise.race([timeout, charged]))
+    }
+
+    expect(await run(work)).toEqual(['handler_failed'])
+    await test.advance({ seconds: 60 })
+    await test.advance({ seconds: 31 })
+    isBroken = false
+    expect(await run(work)).toEqual(['success'])
+    expect(seen.at(-1)).toBe('over')
+  })
+
   it('runs no code after it, neither catch nor finally, and no race takes it', async () => {
     await enqueue()
     const ran: string[] = []

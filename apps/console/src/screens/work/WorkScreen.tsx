@@ -1,6 +1,6 @@
 import type { RunDetail, WorkExplanation } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link } from '@tanstack/react-router'
+import { Link, Navigate, useLocation, useParams } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { explanationQuery, runsQuery, workQuery } from '../../api/queries.ts'
@@ -22,18 +22,20 @@ import { RunTable } from '../runs/RunTable.tsx'
 import { WAITING } from './pieceColumns.tsx'
 import { WorkMenu } from './WaitingScreen.tsx'
 
-const route = getRouteApi('/waiting/$id')
-
 /** Why a piece of work waits, or what became of it, and what can be done about it. */
 export function WorkScreen(): ReactNode {
   const { api } = useServices()
-  const { id } = route.useParams()
+  const { id = '' } = useParams({ strict: false })
+  const isAmongWaiting = useLocation({ select: ({ pathname }) => pathname.includes('/waiting/') })
   const explanation = useQuery({
     ...explanationQuery(api, id),
     // What keeps it changes without an event.
     refetchInterval: ({ state }) => (state.data?.state === 'waiting' ? 5_000 : false),
   })
   const { data } = explanation
+  // So that the header shows where it is now.
+  if (data?.state === 'deadLetter' && isAmongWaiting)
+    return <Navigate to="/dead-letters/$id" params={{ id }} replace />
   return (
     <>
       <ScreenHeader

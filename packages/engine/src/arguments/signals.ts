@@ -1,0 +1,75 @@
+import type { Signal } from '../job/signal.ts'
+import {
+  ArgumentError,
+  asItIs,
+  checkOptions,
+  checkParts,
+  checkString,
+  madeElsewhere,
+  namedAfter,
+  optional,
+  tell,
+  type Check,
+} from '../values/argument.ts'
+import { anyPayload } from '../values/standardSchema.ts'
+import { checkName, checkSchema } from './jobs.ts'
+import { checkSleep } from './steps.ts'
+
+/*
+ * Arguments of signals: their definitions, what is sent, and waits.
+ */
+
+const MAX_TEXT_BYTES = 200
+
+const checkKey: Check<string> = (argument, value) => {
+  if (
+    typeof value === 'string' &&
+    /^[^\0\p{Surrogate}]+$/su.test(value) &&
+    Buffer.byteLength(value) <= MAX_TEXT_BYTES
+  )
+    return value
+  throw new ArgumentError(
+    argument,
+    `must be a text of 1 to ${MAX_TEXT_BYTES} bytes that PostgreSQL can store, not ${tell(value)}`,
+  )
+}
+
+const SIGNAL = { name: checkName, payload: optional(checkSchema) }
+
+export function checkSignalOptions(options: unknown): Signal {
+  const { name: given } = checkParts('options', options, { name: asItIs })
+  return namedAfter(`Signal ${tell(given)}`, () => {
+    const { name, payload = anyPayload } = checkOptions('options', options, SIGNAL)
+    return { name, payload }
+  })
+}
+
+const checkSignal = madeElsewhere<Signal>(
+  { name: checkName, payload: checkSchema },
+  'what defineSignal returns',
+)
+
+const SENT = { key: checkKey, id: checkKey, payload: asItIs }
+
+export function checkSentSignal(signal: unknown, sent: unknown) {
+  return { signal: checkSignal('signal', signal), ...checkOptions('sent', sent, SENT) }
+}
+
+/** Each run loads a payload as a result of a step. */
+const MAX_PAYLOAD_BYTES = 2 ** 20
+
+export function expectShort(bytes: number): void {
+  if (bytes > MAX_PAYLOAD_BYTES)
+    throw new ArgumentError('payload', 'is larger than 1 MB as JSON; store it, and send its id')
+}
+
+const WAIT = {
+  key: checkKey,
+  timeout: optional((argument, value) => checkSleep(value, argument)),
+  item: optional(checkString),
+}
+
+export function checkWait(signal: unknown, options: unknown) {
+  const { timeout, key, item } = checkOptions('options', options, WAIT)
+  return { signal: checkSignal('signal', signal), key, ms: timeout, item }
+}
