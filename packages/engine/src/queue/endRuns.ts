@@ -2,6 +2,7 @@ import type { Details } from '../job/handler.ts'
 import type { Refusal } from '../job/rateLimited.ts'
 import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
 import type { Connection } from '../database/database.ts'
+import { bind, prepared } from '../database/prepared.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
 import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
@@ -102,58 +103,85 @@ export async function endRuns(
 const hasOnlyDetails = ({ isPlain, hasRow, error, logs, result }: End) =>
   isPlain && !hasRow && (error ?? logs ?? result) === null
 
-const columnOf =
-  (ends: readonly End[]) =>
-  <Value extends string | number | boolean | Date | null>(of: (end: End) => Value) =>
-    toColumn(ends.map(of))
-
 async function endAny(
   connection: Connection,
   workerId: string,
   ends: readonly End[],
   over: readonly string[],
 ): Promise<Map<string, Details | null>> {
-  const column = columnOf(ends)
   const goesOn = ends.some(
     ({ next, isDurable }) => isDurable && (next.kind === 'suspend' || next.kind === 'again'),
   )
+  const statement = goesOn ? END_DURABLE : END_RUNS
+  const columns = Object.entries(goesOn ? OF_DURABLE : OF_EACH).map(([name, { value }]) => [
+    name,
+    toColumn(ends.map(value)),
+  ])
+  const values = bind(statement, {
+    ...Object.fromEntries(columns),
+    workerId,
+    claims: [...new Set(ends.map(({ claim }) => claim.id))],
+    over,
+    // Their payloads are needed only where the work goes on, or somebody may want it to.
+    needsPayloads: ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
+  })
+  // Not by its name: PostgreSQL plans it for the ends that it gets.
   const { rows } = await connection.query<{ id: string; details: Details | null }>(
-    goesOn ? END_DURABLE : END_RUNS,
-    [
-      workerId,
-      [...new Set(ends.map(({ claim }) => claim.id))],
-      column(({ runId }) => runId),
-      column(({ endedAt }) => endedAt.getTime()),
-      column(({ error }) => error?.code ?? null),
-      column(({ error }) => error?.message ?? null),
-      column(({ details }) => details),
-      column(({ logs }) => logs),
-      column(({ result }) => result),
-      column(({ hasRow }) => hasRow),
-      column(({ next }) => next.kind),
-      column(({ next }) => (next.kind === 'again' || next.kind === 'suspend' ? next.delayMs : 0)),
-      column(({ costs, forgives }) => Number(costs?.failure ?? false) - (forgives?.failures ?? 0)),
-      column(({ costs, forgives }) => Number(costs?.loss ?? false) - (forgives?.losses ?? 0)),
-      column(
-        ({ costs, forgives }) => Number(costs?.lossAlone ?? false) - (forgives?.lossesAlone ?? 0),
-      ),
-      over,
-      // Their payloads are needed only where the work goes on, or somebody may want it to.
-      ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
-      column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
-      column(({ claim }) => claim.id),
-      ...(goesOn
-        ? [
-            column(({ next }) => ('waits' in next ? (next.waits ?? null) : null)),
-            column(({ next }) => (next.kind === 'suspend' ? next.until : null)),
-            column(({ forgives }) => forgives !== undefined),
-            column(({ isDurable = false }) => isDurable),
-          ]
-        : []),
-    ],
+    statement.text,
+    values,
   )
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
+
+/** What the statement gets of each end. */
+type OfEnd = Readonly<
+  Record<string, { type: string; value: (end: End) => string | number | boolean | Date | null }>
+>
+
+const OF_EACH = {
+  runId: { type: 'uuid', value: ({ runId }) => runId },
+  claimId: { type: 'uuid', value: ({ claim }) => claim.id },
+  atMs: { type: 'float8', value: ({ endedAt }) => endedAt.getTime() },
+  code: { type: 'text', value: ({ error }) => error?.code ?? null },
+  message: { type: 'text', value: ({ error }) => error?.message ?? null },
+  details: { type: 'jsonb', value: ({ details }) => details },
+  logs: { type: 'jsonb', value: ({ logs }) => logs },
+  result: { type: 'jsonb', value: ({ result }) => result },
+  hasRow: { type: 'bool', value: ({ hasRow }) => hasRow },
+  next: { type: 'text', value: ({ next }) => next.kind },
+  delayMs: {
+    type: 'float8',
+    value: ({ next }) => (next.kind === 'again' || next.kind === 'suspend' ? next.delayMs : 0),
+  },
+  failure: {
+    type: 'int',
+    value: ({ costs, forgives }) => Number(costs?.failure ?? false) - (forgives?.failures ?? 0),
+  },
+  loss: {
+    type: 'int',
+    value: ({ costs, forgives }) => Number(costs?.loss ?? false) - (forgives?.losses ?? 0),
+  },
+  lossAlone: {
+    type: 'int',
+    value: ({ costs, forgives }) =>
+      Number(costs?.lossAlone ?? false) - (forgives?.lossesAlone ?? 0),
+  },
+  inARow: {
+    type: 'jsonb',
+    value: ({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null),
+  },
+} satisfies OfEnd
+
+const OF_DURABLE = {
+  ...OF_EACH,
+  waits: { type: 'text', value: ({ next }) => ('waits' in next ? (next.waits ?? null) : null) },
+  until: {
+    type: 'timestamptz',
+    value: ({ next }) => (next.kind === 'suspend' ? next.until : null),
+  },
+  hasMemo: { type: 'bool', value: ({ forgives }) => forgives !== undefined },
+  isDurable: { type: 'bool', value: ({ isDurable = false }) => isDurable },
+} satisfies OfEnd
 
 /**
  * Most runs of a product with very many: for these it takes half as long.
@@ -167,20 +195,22 @@ async function writePlain(
 ): Promise<Map<string, Details | null> | null> {
   const claims = [...new Set(ends.map(({ claim }) => claim.id))]
   const placeOf = new Map(claims.map((id, at) => [id, at + 1]))
-  const column = columnOf(ends)
   const { rows } = await connection.query<{
     isAsked: boolean
     ended: string[] | null
     details: Record<string, Details> | null
-  }>(WRITE_PLAIN, [
-    workerId,
-    claims,
-    column(({ runId }) => runId),
-    column(({ endedAt }) => endedAt.getTime()),
-    column(({ details }) => details),
-    column(({ claim }) => placeOf.get(claim.id) ?? null),
-    over,
-  ])
+  }>(
+    WRITE_PLAIN.text,
+    bind(WRITE_PLAIN, {
+      workerId,
+      claims,
+      runIds: toColumn(ends.map(({ runId }) => runId)),
+      endedAtMs: toColumn(ends.map(({ endedAt }) => endedAt.getTime())),
+      details: toColumn(ends.map(({ details }) => details)),
+      places: toColumn(ends.map(({ claim }) => placeOf.get(claim.id) ?? null)),
+      over,
+    }),
+  )
   const [{ isAsked, ended, details } = { isAsked: false, ended: [], details: null }] = rows
   if (isAsked) return null
   const ids = ended ?? ends.map(({ runId }) => runId)
@@ -188,32 +218,35 @@ async function writePlain(
 }
 
 /**
- * As END_RUNS, of which it has the first parameters. It answers with the ids of the runs, or null when it has ended all; and whether
+ * It answers with the ids of the runs, or null when it has ended all; and whether
  * somebody has asked to stop one of them: then it does nothing. To ask once costs less than to look for each.
  * Race: packages/engine/test/control/control.test.ts "in a transaction that stays open does not hold up the end of a run, %s; the first request counts"
  */
-const WRITE_PLAIN = `
+const WRITE_PLAIN = prepared(
+  'roundsman_write_plain',
+  `
   with asked as materialized (
-    select exists (select from "JobCancel" where "runId" = any($3::uuid[])) as "isAsked"
+    select exists (select from "JobCancel" where "runId" = any(:runIds::uuid[])) as "isAsked"
   ), claim as materialized (
     select "id", "name", "startedAt", "createdAt", "keys", case when "keys" is not null then "runIds" end as "keyed" from "JobClaim"
-    where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY} and not (select "isAsked" from asked)
+    where "id" = any(:claims::uuid[]) and "workerId" = :workerId and ${GIVES_WAY} and not (select "isAsked" from asked)
     order by "id" for key share
   ), ended as (
     insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId", "createdAt", "key")
     select "end".id, claim."name", 'success', 'queue', 1, claim."startedAt",
-           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, $1, claim."createdAt",
+           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, :workerId, claim."createdAt",
            nullif(claim."keys"[array_position(claim."keyed", "end".id)], '')
-    from unnest($3::uuid[], $4::float8[], $5::text[], $6::int[]) as "end"(id, "atMs", details, claim)
-      join claim on claim."id" = ($2::uuid[])["end".claim]
+    from unnest(:runIds::uuid[], :endedAtMs::float8[], :details::text[], :places::int[]) as "end"(id, "atMs", details, claim)
+      join claim on claim."id" = (:claims::uuid[])["end".claim]
     returning "id", "details"
   ), let_go as (
-    delete from "JobClaim" where "id" = any($7::uuid[]) and "workerId" = $1 and not (select "isAsked" from asked)
+    delete from "JobClaim" where "id" = any(:over::uuid[]) and "workerId" = :workerId and not (select "isAsked" from asked)
   )
   select (select "isAsked" from asked) as "isAsked",
-         case when count(*) <> cardinality($3::uuid[]) then coalesce(array_agg("id"::text), '{}') end as "ended",
+         case when count(*) <> cardinality(:runIds::uuid[]) then coalesce(array_agg("id"::text), '{}') end as "ended",
          jsonb_object_agg("id", "details") filter (where "details" is not null) as "details"
-  from ended`
+  from ended`,
+)
 
 /** Columns that the end updates when the run's row exists. */
 const RECORDED_AT_END = {
@@ -255,21 +288,22 @@ const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesc
  *   let_go     The claims without a run under way go.
  * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
  */
-const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts) => `
+const endSql = (name: string, { record, of, again, due, carried, waits }: EndParts) =>
+  prepared(
+    name,
+    `
   with claim as materialized (
-    select * from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
+    select * from "JobClaim" where "id" = any(:claims::uuid[]) and "workerId" = :workerId and ${GIVES_WAY}
     order by "id" for key share
   ), ended as materialized (
     select ended.*, case when "next" = 'keep' then coalesce("payloadId", case when "payload" is not null then gen_random_uuid() end) end as "keptId"
-    from (select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
-      "end"."result"::jsonb as "result", "end"."hasRow", "end"."delayMs",
-      "end"."failure", "end"."loss", "end"."lossAlone", "end"."inARow"::jsonb as "inARow"${names}, cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
+    from (select work.*, ${listEnd(of)}, cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
       case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
-    from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
-      join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
-                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[], $19::uuid[]${columns})
-        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasRow", "next", "delayMs", "failure", "loss", "lossAlone", "inARow", "claimId"${names})
+    from (select ${HELD_COLUMNS} from claim ${heldSql('case when :needsPayloads::bool then claim."payloads" end')}) work
+      join unnest(${Object.entries(of)
+        .map(([name, { type }]) => `:${name}::${type}[]`)
+        .join(', ')}) as "end"(${listColumns(Object.keys(of))})
         -- Where the database has lost a claim, a later one may hold the same run. PostgreSQL expects one row of an equality here,
         -- and would then compare each run with each.
         on "end"."runId" = work."runId" and case when "end"."claimId" = work."claimId" then true end
@@ -309,16 +343,22 @@ const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts
   ), obeyed as (
     delete from "JobCancel" where "runId" in (select "runId" from final where "cancelledAt" is not null)
   ), let_go as (
-    delete from "JobClaim" where "id" = any($16::uuid[]) and "workerId" = $1
+    delete from "JobClaim" where "id" = any(:over::uuid[]) and "workerId" = :workerId
   )
-  select "id"::text as "id", "details" from recorded`
+  select "id"::text as "id", "details" from recorded`,
+  )
+
+/** The columns of an end, but for those that `work` has, and `next`, which may change. */
+const listEnd = (of: OfEnd) =>
+  Object.keys(of)
+    .filter((name) => !['runId', 'claimId', 'next'].includes(name))
+    .map((name) => `"end"."${name}"`)
+    .join(', ')
 
 /** The parts by which ends of durable runs differ. */
 interface EndParts {
   record: Values
-  /** More parameters, and their names. */
-  columns: string
-  names: string
+  of: OfEnd
   /** What becomes of work that goes on. */
   again: string
   due: { isNow: string; at: string }
@@ -327,21 +367,20 @@ interface EndParts {
 }
 
 const AFTER_DELAY = `now() + "delayMs" * interval '1 millisecond'`
-const END_RUNS = endSql({
-  ...{ record: RECORD, columns: '', names: '', again: `'again'`, waits: '' },
+const END_RUNS = endSql('roundsman_end_runs', {
+  ...{ record: RECORD, of: OF_EACH, again: `'again'`, waits: '' },
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
 /** Somebody has asked to cancel a run whose work goes on, whatever has ended the run: it goes on at once, to undo what it has done. */
 const IS_CANCELLED = `("cancelledAt" is not null and "isDurable")`
 const WHEN_OVER = `case when ${IS_CANCELLED} then now() else coalesce(least("until", ${AFTER_DELAY}), ${NEVER_DUE}) end`
-const END_DURABLE = endSql({
+const END_DURABLE = endSql('roundsman_end_durable', {
   record: {
     ...RECORD,
     status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
   },
-  columns: ', $20::text[], $21::timestamptz[], $22::bool[], $23::bool[]',
-  names: ', "waits", "until", "hasMemo", "isDurable"',
+  of: OF_DURABLE,
   again: `'again', 'suspend'`,
   due: { isNow: `${WHEN_OVER} <= now()`, at: WHEN_OVER },
   carried: {
