@@ -45,7 +45,7 @@ export interface Session {
    */
   doubt(askedAt: number): void
   /**
-   * Runs the round's statement, which contains BEAT_SQL: one that comes through postpones the session's own beat, and one
+   * Runs the round's statement, which contains beatSql(): one that comes through postpones the session's own beat, and one
    * that does not shows that the connection is lost.
    */
   query<Row extends pg.QueryResultRow>(
@@ -94,17 +94,18 @@ const LOCK_TIMEOUT_MS = 800
 /** Shorter than an answer may take: a statement that is slow must not look like a lost connection either. */
 const STATEMENT_TIMEOUT_MS = 8_000
 
-/** The row of worker `$1`, unless somebody has locked it: a beat that waits would keep the round from going on. */
-const FREE_ROW = 'select "id" from "JobWorker" where "id" = $1 for no key update skip locked'
+/** The row of a worker, unless somebody has locked it: a beat that waits would keep the round from going on. */
+const freeRow = (workerId: string) =>
+  `select "id" from "JobWorker" where "id" = ${workerId} for no key update skip locked`
 
-/** Writes the heartbeat of worker `$1` when the last one is 5 s old. */
-export const BEAT_SQL = `
+/** Writes the heartbeat of a worker when the last one is 5 s old. */
+export const beatSql = (workerId: string) => `
   update "JobWorker" set "heartbeatAt" = statement_timestamp()
-  where "id" in (${FREE_ROW}) and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'`
+  where "id" in (${freeRow(workerId)}) and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'`
 
 const SIGN_UP_SQL = `
   with beat as (
-    update "JobWorker" set "heartbeatAt" = statement_timestamp() where "id" in (${FREE_ROW})
+    update "JobWorker" set "heartbeatAt" = statement_timestamp() where "id" in (${freeRow('$1')})
   )
   insert into "JobWorker" ("id", "startedAt", "version", "lanes", "jobs")
   values ($1, $2, $3, $4::jsonb, $5::text[])

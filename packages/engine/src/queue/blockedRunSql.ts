@@ -49,7 +49,7 @@ export const FIND_PAYLOAD_OF_WORK_SQL = `
     select "name", "id", "id", 2147483647, 'queue', null, null from "JobDeadLetter" where "id" = $1::uuid
   ) run`
 
-/** Whoever asks about another run locks nothing of it: its end may be under way. */
+/** A statement about another run locks nothing of it: its end may be under way. */
 const IS_BLOCKED = `run."id" = $1::uuid and run."errorCode" = 'guard_blocked'`
 
 /**

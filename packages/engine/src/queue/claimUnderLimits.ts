@@ -22,7 +22,7 @@ import type { Behind } from './taken.ts'
 
 /** What a worker knows of the claims under the limits of a job. */
 export interface KnownClaims {
-  /** When the server was started that said so. Another one may have lost claims, and places. */
+  /** When the server that answered was started. Another server may have lost claims and places. */
   server: string
   /** It has seen all claims up to this place, and of those at `living` runs go on. */
   seen: string
@@ -169,7 +169,7 @@ const SUSPECT_KEYS = `
   ) first where "key" is not null`
 
 /**
- * Takes work of one job under its limits, in one statement: so whoever stands still or vanishes holds nobody up. It waits for claims
+ * Takes work of one job under its limits, in one statement: so a worker that stops or vanishes midway delays no other. It waits for claims
  * under the same limits, for half a second at most.
  * @throws ClaimConflict
  */

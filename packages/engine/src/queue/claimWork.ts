@@ -237,7 +237,7 @@ export interface ClaimOptions {
   /** At most one of each job. */
   requests: readonly ClaimRequest[]
   startedAt: Date
-  /** Takes only what has lost several workers, and says whether nothing else runs in this process. Default: only what has not. */
+  /** Takes only work that has lost several workers. `isAlone`: nothing else runs in this process. Default: takes only other work. */
   suspects?: { isAlone: boolean } | undefined
 }
 
@@ -439,7 +439,7 @@ const LEAST_ENDED = 0.1
 const COMPACTED = [...LISTS.map(([list]) => list), 'payloads']
 
 /**
- * Takes the runs that have ended out of this worker's claims, which the slowest keep: whoever looks for what runs reads them all.
+ * Takes the runs that have ended out of this worker's claims, which the slowest keep: a search for what runs reads them all.
  * It waits for nobody, and nobody's end waits for it.
  */
 export async function compactClaims(connection: Connection, workerId: string): Promise<void> {

@@ -108,7 +108,7 @@ const takeKeysSql = (from: string) => `
 
 /** The first step that is done again. */
 const FROM = seqOfSql('$5::text', '$6::text')
-/** An approval has ended with the work that it was for, and whoever has the work done again wants it now. */
+/** An approval ends with its work, so work that is done again starts without one, and at once. */
 const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled']`
 
 const STAYS_CANCELLED = `(

@@ -39,7 +39,7 @@ export type EnqueuedJob = Pick<Job, 'name' | 'payload'> &
 export interface NewWork {
   envelope: Envelope
   options?: EnqueueOptions | undefined
-  /** Of work that takes the place of other. Default: as the job says. */
+  /** Applies to work that replaces other work. Default: the job's own setting. */
   key?: string | undefined
 }
 
@@ -136,7 +136,7 @@ interface Piece extends WorkToInsert {
   maxWaitMs: number | undefined
 }
 
-/** Says of each piece what became of it. */
+/** Returns what became of each piece. */
 async function putPieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
   return pieces.some(({ replaces }) => replaces)
     ? await replacePieces(call, pieces)
@@ -325,7 +325,7 @@ function choosePiece(same: readonly Piece[]): Piece {
 
 /**
  * What would have become of pieces with the same key, had they come one after the other. Those that take the key are `sentId`
- * in the end, which met what `met` says.
+ * in the end. `met` lists what it met.
  */
 function resultsInTurn(
   same: readonly Piece[],
@@ -346,7 +346,7 @@ function resultsInTurn(
 const MAX_STATEMENT_BYTES = 32 * 2 ** 20
 /** In a transaction all parts are one: smaller ones hold up the caller's event loop for a tenth of a second at most. */
 const MAX_PART_BYTES = 4 * 2 ** 20
-/** What a statement says of a piece beside its payload, and what that takes in memory. */
+/** Bytes in memory of a piece beside its payload. */
 const OTHER_BYTES = 500
 
 /** Divides pieces into statements. Those of a pool commit one by one. */

@@ -152,7 +152,7 @@ export const LIMIT_STATE_SQL = `
                array(SELECT DISTINCT held."place" FROM held);
       END $$;`
 
-/** Removes rows of keys of which nobody has set anything, and whose rate and park are over. */
+/** Removes rows of keys without a setting, once their rate and park are over. */
 export async function dropUnsetKeys(connection: Connection): Promise<void> {
   await connection.query(`
     delete from "JobKey" where ("name", "key") in (
@@ -201,7 +201,7 @@ export async function giveEmptyKeys(
 
 /** A limit that has no room for one more run. */
 export interface FullLimit {
-  /** The job whose own it is, or the name of a shared limit. */
+  /** The job that has the limit, or the name of a shared limit. */
   name: string
   /** The key that has no room; empty: that of work without one. Null: none of the limit's work has room. */
   key: string | null

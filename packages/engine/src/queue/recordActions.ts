@@ -27,7 +27,7 @@ export type JobActionKind =
   | 'reschedule'
   | 'backfill'
 
-/** Who wants something done, and why. */
+/** The person who acts, and the reason. */
 export interface Actor {
   actor: string
   reason?: string

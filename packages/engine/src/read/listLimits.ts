@@ -14,7 +14,7 @@ export interface SlotHolder {
 
 /** A limit over all workers: of one job, or shared. */
 export interface ListedLimit {
-  /** The job whose own it is, or the name of a shared limit. */
+  /** The job that has the limit, or the name of a shared limit. */
   name: string
   /** The jobs that share it; null: it is a job's own. */
   jobs: string[] | null

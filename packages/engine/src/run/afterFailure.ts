@@ -13,7 +13,7 @@ import type { Taken } from '../queue/taken.ts'
  *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
  *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
  *   payloadMissing  another attempt after five seconds, at no cost; after the third such attempt in a row, as giveUp
- *   drop       nothing, and no dead letter: nobody wants the work any more
+ *   drop       nothing, and no dead letter: the work is no longer needed
  */
 export type AfterFailure =
   | 'retry'

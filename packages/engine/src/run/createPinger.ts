@@ -102,7 +102,7 @@ export function createPingerWithin(limits: Partial<typeof LIMITS>, options: Ping
       const result = await post(url, text)
       if (result.kind === 'sent') return onOutcome?.(name, event, 'sent')
       if (result.isFinal || attempt >= attempts || closing.signal.aborted) {
-        // Do not log the address: whoever knows it can report that all is well.
+        // Do not log the address: it lets anybody report that all is well.
         log.warn({ name, runId, event, reason: result.reason }, 'ping failed')
         return onOutcome?.(name, event, 'failed')
       }
@@ -144,7 +144,7 @@ export function createPingerWithin(limits: Partial<typeof LIMITS>, options: Ping
     observer: {
       runStarted({ id: runId, name, attempt, dryRun }) {
         const base = urls.get(name)
-        // A dry run says nothing about the real runs.
+        // A dry run is no sign that real runs succeed.
         if (dryRun || base === undefined) return undefined
         const text = `attempt ${attempt}`
         const started = ping({ name, base, event: 'start', runId, text })

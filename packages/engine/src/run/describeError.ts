@@ -100,7 +100,7 @@ function readError(error: unknown): KnownError {
   const stack = readPart(error, 'stack')
   const code = readPart(error, 'code')
   const wrapped = readWrapped(error)
-  // Of raw SQL, Prisma says nothing that PostgreSQL has not said.
+  // For raw SQL, Prisma's message only repeats PostgreSQL's.
   const told = code === RAW_SQL_FAILED && wrapped !== undefined ? wrapped : error
   return {
     isOurs: isJobError(error),
@@ -116,7 +116,7 @@ function readError(error: unknown): KnownError {
 const OF_PRISMA = /^P[1-9]\d{3}$/
 const RAW_SQL_FAILED = 'P2010'
 
-/** What the database has said, where Prisma puts it: since 7 what its adapter threw, before it `meta` itself. */
+/** The database's error in an error of Prisma: since version 7 the adapter's error, before it `meta` itself. */
 function readWrapped(error: object): object | undefined {
   const meta = readPart(error, 'meta')
   if (!isObject(meta)) return undefined
@@ -141,7 +141,7 @@ function readMessage(error: object): string {
 
 const MAX_CODE_LENGTH = 64
 
-/** The code of a JobError: on one line, because it stands in subjects, filters and lists. Undefined where it says nothing. */
+/** The code of a JobError: on one line, because it stands in subjects, filters and lists. Undefined where it is empty. */
 function describeOwnCode(code: unknown): string | undefined {
   return typeof code === 'string' ? readableLine(code, MAX_CODE_LENGTH) || undefined : undefined
 }
@@ -166,7 +166,7 @@ function describeMessage({ isOurs, message }: KnownError, mask: Mask): string {
   return storableText(mask(reason), MAX_MESSAGE_LENGTH)
 }
 
-/** `ECONNREFUSED`, `40P01`: lower case are the engine's, such as guard_blocked, by which people tell what became of a run. */
+/** `ECONNREFUSED`, `40P01`: codes in lower case are the engine's, such as guard_blocked, and name what became of a run. */
 const OF_A_SYSTEM = /^[A-Z\d_]+$/
 
 type Causes = Pick<CauseDescription, 'cause' | 'errors'>

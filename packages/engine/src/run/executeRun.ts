@@ -115,7 +115,7 @@ export async function executeRun(execution: Execution): Promise<EndResult> {
   }
 }
 
-/** Whoever asked had another version of the definition. */
+/** The version of the definition that asked for the dry run allows it, and this one does not. */
 export function refuseDryRun({ name }: Job): EndResult {
   const message = `The definition of ${name} has no dryRun: true, so nothing was done`
   const error = { code: 'dry_run_refused', message }
@@ -203,7 +203,7 @@ export function fail(
   const { job, abort } = execution
   const description = describeError(error, createMask(job.redact))
   const { code } = description
-  // Such a code says by what the engine has ended it: a handler's own "cancelled" is a failure like any other.
+  // Such a code names why the engine has ended the run: a handler's own "cancelled" is a failure like any other.
   const isOwn = error === abort.reason || (isBlocked && code === 'guard_blocked')
   if (isOutcomeCode(code) && !isOwn) description.code = `handler_${code}`
   if (!isJobError(error)) {
@@ -457,7 +457,7 @@ function untilAborted(
     }
     const onThrown = (error: unknown) => {
       leave()
-      // A handler that stops because of the abort usually throws an error of its own. The reason says more.
+      // A handler that stops because of the abort usually throws an error of its own. The reason is more exact.
       reject(abort.isAborted ? abort.reason : error)
     }
     try {

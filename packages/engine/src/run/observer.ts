@@ -28,7 +28,7 @@ export interface ObservedRun extends Omit<RunInfo, 'schedule'> {
   readonly trace: TraceContext | null
 }
 
-/** What an observer wants to do with one run. */
+/** What an observer does with one run. */
 export interface RunObservation {
   /** Fields that the worker adds to every log line of the run. */
   logFields?: Readonly<Record<string, string>>

@@ -105,7 +105,7 @@ export function performRun(
   return carryOut(services, taken, manner).then((ended) => settleRun(services, run, ended))
 }
 
-/** Tells observers and the log that the run begins. */
+/** Calls the observers and writes a log line: the run begins. */
 function observe({ observers, log }: RunServices, taken: Taken, { job }: RunManner): Observation {
   const { workId, startedAt, facts, label } = taken
   const observation = observers?.runStarted({
@@ -122,7 +122,7 @@ function observe({ observers, log }: RunServices, taken: Taken, { job }: RunMann
   return observation
 }
 
-/** Calls the handler, unless nobody wants that any more, and decides what is to be recorded. */
+/** Calls the handler, unless its work is no longer needed, and decides what to record. */
 async function carryOut(
   services: RunServices,
   taken: Taken,
@@ -191,7 +191,7 @@ async function settleRun(
   return ending
 }
 
-/** Before the end, which makes room for what is to wait. Where the database is away, the work itself waits all the same. */
+/** Called before the end, which makes room for other work of the limit. If the database is away, only this work waits. */
 async function park(
   { database, log }: RunServices,
   run: NamedRun,
@@ -314,7 +314,7 @@ async function findApprovedRows(
   { database, now }: RunServices,
   { workId, attempt, facts: { approvedRows, approvedUntil } }: Taken,
 ): Promise<number | null> {
-  // A client of an older version says no end.
+  // A client of an older version gives an approval no end.
   if (typeof approvedRows !== 'number' || Date.parse(approvedUntil ?? '') < now().getTime())
     return null
   if (attempt === 1) return approvedRows

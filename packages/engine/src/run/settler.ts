@@ -242,7 +242,7 @@ export function createSettler(options: {
       )
       const missing = again.flatMap(({ end }) => (recorded.has(end.runId) ? [] : [end]))
       if (missing.length > 0) {
-        // Of an earlier try that was committed, whose answer was lost.
+        // An earlier try was committed, and its answer was lost.
         const found = await findEnded(database, workerId, missing)
         for (const [id, details] of found) recorded.set(id, details)
       }

@@ -59,7 +59,7 @@ import type { Worker, WorkerOptions } from './workerOptions.ts'
  *   running    It schedules and takes work. stop() ends it, or an error that belongs to no run (guardProcess.ts).
  *   draining   It takes nothing new, and its runs go on. Ends when the last run has ended, after `drainTimeoutMs`, or when
  *              stop() is called again.
- *   aborting   Its runs are told to end. Ends when all have been settled, or after SETTLE_TIMEOUT_MS.
+ *   aborting   It aborts its runs. Ends when all have been settled, or after SETTLE_TIMEOUT_MS.
  *   closed     Nothing of it is open any more. The rescue ends the runs that it could not settle.
  */
 

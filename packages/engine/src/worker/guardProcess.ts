@@ -20,7 +20,7 @@ import type { WorkerOptions } from './workerOptions.ts'
  *   its handler's run is under way   That run ends as failed with HANDLER_CRASHED, and the others go on.
  *   its handler's run has ended      It is logged.
  *   an observer left it              It is logged. No run ends.
- *   neither can be told              The process is in an unknown state: the worker stops, and the process ends.
+ *   neither is known                 The process is in an unknown state: the worker stops, and the process ends.
  */
 
 /** Keeps a run from ending the process with all other runs, and ends the process where nobody can say what state it is in. */
@@ -42,8 +42,8 @@ const MAX_LINES_OF_A_RUN = 10
 
 /**
  * The run whose handler has led to the code that runs now. It follows promises, timers and streams; an emitter or a pool
- * calls back in the context of whoever created it. One for all workers of a process, so that each can tell another's runs
- * from code that belongs to none.
+ * calls back in the context of the code that created it. One for all workers of a process, so that each can distinguish another's
+ * runs from code that belongs to none.
  */
 const currentRun = new AsyncLocalStorage<Abort>()
 
@@ -121,7 +121,7 @@ export function guardProcess(
     if (exiting !== undefined) {
       // Another worker of this process reports it.
       if (exiting.worker !== worker) return
-      // A handler that exits with 0 would tell the supervisor that all is well.
+      // After an exit with 0 the supervisor would take the handler's exit for a success.
       if (code === 0) process.exitCode = 1
       const { name, runId } = exiting
       writeLastLine({ name, runId }, 'a handler ended the process', code)
@@ -228,7 +228,7 @@ function isAnybodyListening(): boolean {
 }
 
 /**
- * Whoever read a standard stream is gone. As an uncaught error this would end the run that has written the line, and each
+ * The reader of a standard stream is gone. As an uncaught error this would end the run that has written the line, and each
  * line about that would be the next error.
  */
 function loseLine(): void {}

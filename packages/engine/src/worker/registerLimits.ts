@@ -11,8 +11,8 @@ import { PLACE_SQL } from '../queue/place.ts'
 /*
  * The definitions of limits become rows of JobLimit, and the row alone binds. Each worker's row of JobWorker has what its code
  * defines. A worker that starts adds its jobs, and its numbers where they are stricter. A round gives a row the strictest of what the
- * living workers define: so numbers loosen and jobs leave once no living worker says otherwise. Where no living worker has the job,
- * the row stays.
+ * living workers define: so numbers loosen and jobs leave once no living worker defines them otherwise. Where no living worker has
+ * the job, the row stays.
  */
 
 interface Numbers {

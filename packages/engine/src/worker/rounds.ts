@@ -3,13 +3,9 @@ import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { ownRunsSql, type Cancellations, type OwnRun } from '../run/cancellations.ts'
 import { compactClaims, dropClosedClaims } from '../queue/claimWork.ts'
-import {
-  LONG,
-  type Connection,
-  type Database,
-  type PreparedStatement,
-} from '../database/database.ts'
+import { LONG, type Connection, type Database } from '../database/database.ts'
 import { mendPlaces } from '../queue/mendPlaces.ts'
+import { bind, prepared, type NamedStatement } from '../database/prepared.ts'
 import { hasSqlState, LOCK_NOT_AVAILABLE } from '../database/sqlState.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../queue/looks.ts'
 import { dropUnsetKeys, giveEmptyKeys, rulesSql, type RulesByJob } from '../queue/limitSql.ts'
@@ -24,10 +20,10 @@ import {
   RESCUE_GRACE_MS,
   rescueClaims,
 } from '../liveness/rescue.ts'
-import { BEAT_SQL, type Session } from '../liveness/session.ts'
+import { beatSql, type Session } from '../liveness/session.ts'
 import { HAS_FRESH } from '../queue/signals.ts'
 import { ticksSql, toDefinitions, type TicksSeen } from '../tick/defineSchedules.ts'
-import { LOST_CLAIMS_SQL, type LostClaim } from '../queue/lostClaims.ts'
+import { lostClaimsSql, type LostClaim } from '../queue/lostClaims.ts'
 
 export interface Rounds {
   start(): void
@@ -39,7 +35,7 @@ export interface Rounds {
 const ROUND_MS = 1_000
 /** How long a part waits for a table that another session has locked. */
 const PART_LOCK_TIMEOUT_MS = 100
-/** Every tenth round looks for what is rare: strays, claims that have expired, or whose workers left no trace, and keys of nobody's. */
+/** Every tenth round looks for what is rare: strays, claims that have expired or whose workers left no trace, keys without an owner. */
 const ROUNDS_PER_SEARCH = 10
 /** After a deploy, limits loosen within so many rounds. */
 const ROUNDS_PER_SETTLING = 3
@@ -136,7 +132,7 @@ export function createRounds(options: {
     const seen: Partial<Round> = {}
     for (const part of PARTS) {
       try {
-        const ask = (tx: Connection) => readColumns(tx, partSql(part), ...asked)
+        const ask = (tx: Connection) => readColumns(tx, partOf(part), ...asked)
         Object.assign(
           seen,
           await database.transaction(ask, { lockTimeoutMs: PART_LOCK_TIMEOUT_MS }),
@@ -268,29 +264,29 @@ interface Work extends Omit<Seen, 'firsts' | 'paused'> {
 
 const hasWork = (seen: Partial<Round>): seen is Partial<Round> & Work => seen.ready !== undefined
 
-/** The columns of a round by what they are for. `$1` is the worker's id, `$8` the jobs that it knows, `$9` its runs. */
+/** The columns of a round by what they are for. */
 const COLUMNS = {
-  ticks: `${ticksSql('$8')} as "ticks"`,
+  ticks: `${ticksSql(':definitions')} as "ticks"`,
   work: SEEN,
   signals: `${HAS_FRESH} as "hasFresh"`,
-  limits: `${rulesSql('$2')} as "rules"`,
-  'lost claims': `(select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
-    not exists (select from "JobClaim") as "isIdle", exists (select from "JobWorker" where "id" = $1) as "isListed"`,
-  cancellations: `case when cardinality($9::uuid[]) > 0 then ${ownRunsSql('$1', '$9')} end as "runs"`,
+  limits: `${rulesSql(':names')} as "rules"`,
+  'lost claims': `(select coalesce(jsonb_agg(lost), '[]') from (${lostClaimsSql(':workerId')}) lost) as "lost",
+    not exists (select from "JobClaim") as "isIdle", exists (select from "JobWorker" where "id" = :workerId) as "isListed"`,
+  cancellations: `case when cardinality(:runIds::uuid[]) > 0 then ${ownRunsSql(':workerId', ':runIds')} end as "runs"`,
 }
 type Part = keyof typeof COLUMNS
 const PARTS = Object.keys(COLUMNS) as Part[]
 
-/** PostgreSQL needs the types of all parameters, also of those that a part does not use. */
-const TYPES =
-  'asked as (select $1::text, $2::text[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::int, $8::text, $9::uuid[])'
 /** One statement, the only one that an idle worker sends each second. It writes the worker's heartbeat. */
-const ROUND: PreparedStatement = {
-  name: 'roundsman_round',
-  text: `with beat as (${BEAT_SQL}), ${placeDueSql('$2')} select ${Object.values(COLUMNS).join(', ')}`,
-}
-const partSql = (part: Part) =>
-  `with ${part === 'work' ? `${TYPES}, ${placeDueSql('$2')}` : TYPES} select ${COLUMNS[part]}`
+const ROUND = prepared(
+  'roundsman_round',
+  `with beat as (${beatSql(':workerId')}), ${placeDueSql(':names')} select ${Object.values(COLUMNS).join(', ')}`,
+)
+const partOf = (part: Part) =>
+  prepared(
+    `roundsman_round_${part}`,
+    `${part === 'work' ? `with ${placeDueSql(':names')}` : ''} select ${COLUMNS[part]}`,
+  )
 
 /** Reads what a round has to do, and gives places to what is due, in one statement. */
 export async function readRound(
@@ -302,12 +298,15 @@ export async function readRound(
 
 async function readColumns(
   connection: Pick<Session, 'query'>,
-  statement: string | PreparedStatement,
+  statement: NamedStatement,
   ...[workerId, requests, scheduled, runIds = []]: Asked
 ): Promise<Partial<Round>> {
   const { values, ranges } = lookValues(requests)
-  const all = [workerId, ...values, toDefinitions(scheduled), runIds]
-  const { rows } = await connection.query<Partial<Omit<Round, keyof Work> & Seen>>(statement, all)
+  const definitions = toDefinitions(scheduled)
+  const { rows } = await connection.query<Partial<Omit<Round, keyof Work> & Seen>>(
+    statement,
+    bind(statement, { ...values, workerId, definitions, runIds }),
+  )
   // A statement without a table answers with one row.
   const { firsts: places, ...row } = rows[0] ?? {}
   if (places === undefined) return row

@@ -75,7 +75,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   keepLogs?: boolean
   /** Observers of what the worker does. Default: none, at no cost. */
   observers?: readonly WorkerObserver[]
-  /** Whom to tell when something is wrong, and when. Default: nobody. */
+  /** Who gets a message when something is wrong, and when. Default: nobody. */
   alerts?: AlertOptions | undefined
   /** Traces what the handlers enqueue. Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
