@@ -5,7 +5,6 @@ import {
   IS_WANTED,
   keepsPlan,
   rangeValues,
-  readAnswer,
   requestValues,
   toRanges,
   toTaken,
@@ -188,7 +187,7 @@ export async function claimUnderLimits(
     : keys === null
       ? CLAIM_AS_IT_COMES
       : CLAIM_BY_KEYS
-  const rows = await askForWork(connection, statement, {
+  const { rows, said } = await askForWork(connection, statement, {
     ...requestValues({ workerId, requests, startedAt, suspects }),
     ...rangeValues(requests.flatMap(toRanges)),
     limits,
@@ -203,7 +202,7 @@ export async function claimUnderLimits(
       places: keys.map(({ behind }) => behind?.place ?? '0'),
     }),
   })
-  const answer: (Partial<LimitState> & { tooMany: number | null }) | null = readAnswer(rows)
+  const answer: (Partial<LimitState> & NonNullable<typeof said>) | null = said
   const isKnown = answer !== null && answer.known != null
   return {
     work: toTaken(rows, requests, startedAt),

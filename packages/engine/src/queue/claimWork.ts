@@ -254,16 +254,15 @@ export async function claimWork(
 ): Promise<Claimed> {
   const isOfMuch = requests.length > 1 || requests[0]?.hasBacklog === true
   const statement = suspects ? CLAIM_SUSPECT : isOfMuch ? CLAIM : CLAIM_FEW
-  const rows = await askForWork(connection, statement, {
+  const { rows, said } = await askForWork(connection, statement, {
     ...requestValues({ workerId, requests, startedAt, suspects }),
     ...rangeValues(requests.flatMap(toRanges)),
     limits: null,
   })
-  const answer = readAnswer(rows)
   return {
     work: toTaken(rows, requests, startedAt),
-    isAlive: answer !== null,
-    isCut: (answer?.tooMany ?? 0) > rows.length,
+    isAlive: said !== null,
+    isCut: (said?.tooMany ?? 0) > rows.length,
   }
 }
 
@@ -287,28 +286,28 @@ export const rangeValues = (ranges: readonly RankRange[]) => ({
   ends: ranges.map(({ end }) => end),
 })
 
-/** @throws ClaimConflict */
+/** What the last row of a claim's answer has. */
+interface ClaimSaid {
+  /** How many pieces were found, where some may have been left behind by their bytes. */
+  tooMany: number | null
+}
+
+/**
+ * Returns a row for each piece that the claim took, and `said`: null where the worker does not live.
+ * @throws ClaimConflict
+ */
 export async function askForWork(
   connection: Connection,
   statement: NamedStatement,
   values: Readonly<Record<string, unknown>>,
-): Promise<TakenRow[]> {
+): Promise<{ rows: TakenRow[]; said: ClaimSaid | null }> {
   const asked = connection.query<TakenRow>(statement, bind(statement, values))
   const { rows } = await asked.catch((error: unknown) => {
     const { constraint } = error instanceof pg.DatabaseError ? error : {}
     throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
   })
-  return rows
-}
-
-/** Takes the last row from the rows of an answer. Returns null where the worker does not live. */
-export function readAnswer(rows: TakenRow[]): Answer | null {
-  return (rows.pop()?.more ?? null) as Answer | null
-}
-
-interface Answer {
-  /** How many pieces were found, where some may have been left behind by their bytes. */
-  tooMany: number | null
+  const said = rows.pop()?.more ?? null
+  return { rows, said: said as ClaimSaid | null }
 }
 
 /** Ranks in which to look for the work of a request, and the rank and place behind which to begin. */
