@@ -112,11 +112,10 @@ async function endAny(
   const goesOn = ends.some(
     ({ next, isDurable }) => isDurable && (next.kind === 'suspend' || next.kind === 'again'),
   )
-  const statement = goesOn ? END_DURABLE : END_RUNS
-  const columns = Object.entries(goesOn ? OF_DURABLE : OF_EACH).map(([name, { value }]) => [
-    name,
-    toColumn(ends.map(value)),
-  ])
+  const [statement, of] = goesOn ? [END_DURABLE, OF_DURABLE] : [END_RUNS, OF_EACH]
+  const columns = Object.entries(of).map(
+    ([name, { value }]) => [name, toColumn(ends.map(value))] as const,
+  )
   const values = bind(statement, {
     ...Object.fromEntries(columns),
     workerId,
@@ -138,7 +137,7 @@ type OfEnd = Readonly<
   Record<string, { type: string; value: (end: End) => string | number | boolean | Date | null }>
 >
 
-const OF_EACH = {
+const OF_EACH: OfEnd = {
   runId: { type: 'uuid', value: ({ runId }) => runId },
   claimId: { type: 'uuid', value: ({ claim }) => claim.id },
   atMs: { type: 'float8', value: ({ endedAt }) => endedAt.getTime() },
@@ -170,9 +169,9 @@ const OF_EACH = {
     type: 'jsonb',
     value: ({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null),
   },
-} satisfies OfEnd
+}
 
-const OF_DURABLE = {
+const OF_DURABLE: OfEnd = {
   ...OF_EACH,
   waits: { type: 'text', value: ({ next }) => ('waits' in next ? (next.waits ?? null) : null) },
   until: {
@@ -181,7 +180,7 @@ const OF_DURABLE = {
   },
   hasMemo: { type: 'bool', value: ({ forgives }) => forgives !== undefined },
   isDurable: { type: 'bool', value: ({ isDurable = false }) => isDurable },
-} satisfies OfEnd
+}
 
 /**
  * Most runs of a product with very many: for these it takes half as long.
