@@ -100,7 +100,7 @@ const TESTS_MAY_IMPORT = [
 
 /** The same for one room: tests of what is shown need workers to look at. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  admin: ['engine/worker'],
+  admin: ['engine/testing', 'engine/worker'],
   api: ['engine/alerts', 'engine/worker', 'admin/contract'],
   fastify: ['engine/worker'],
   // The black-box cases use all that users have.
@@ -187,6 +187,7 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 /** Files that may import by a computed name, and what they import. */
 const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
+  'packages/cli/src/dev/localDatabase.ts': "the PostgreSQL among the product's devDependencies",
   'packages/engine/src/isolation/childProcess.ts': 'the handlers that the worker names',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }

@@ -15,6 +15,7 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
   'packages/admin/src/console/embeddedFiles.ts': 'is written anew where it is packed',
   'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLint.ts': 'main.ts runs when it is imported, and a test needs this alone',
+  'packages/cli/src/mcp/addMcpServer.ts': 'a test needs this alone',
   'scripts/hosts/readSteps.ts': 'tests of the documents need this alone',
   'scripts/enableCompileCache.ts': 'is also loaded by its path, before a program',
 }

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { cp, writeFile } from 'node:fs/promises'
+import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runCommand, stopGroup } from './runCommand.ts'
 
@@ -24,8 +24,8 @@ export interface Host {
 export async function openHost(options: {
   /** The name of the copy's folder. */
   name: string
-  /** The folder to copy. */
-  source: string
+  /** The folder to copy. Without it, the product is empty. */
+  source?: string
   folder: string
   env: NodeJS.ProcessEnv
   signal: AbortSignal
@@ -33,7 +33,8 @@ export async function openHost(options: {
   const { name, source, folder, signal } = options
   const env = { ...options.env }
   const root = join(folder, name)
-  await cp(source, root, { recursive: true })
+  if (source === undefined) await mkdir(root)
+  else await cp(source, root, { recursive: true })
   const started: ChildProcess[] = []
   let output = ''
   const run = (command: string) => runCommand(command, { cwd: root, env, signal })

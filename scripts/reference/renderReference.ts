@@ -67,11 +67,22 @@ async function renderPackage(
     const own = exports.filter(({ origin }) => !told.has(origin))
     const again = exports.filter(({ origin }) => told.has(origin))
     for (const { origin } of own) told.set(origin, name)
-    sections.push(`## \`${name}\`\n`, renderTable(own))
+    sections.push(`## \`${name}\`\n`, renderEntry(own))
     if (again.length > 0) sections.push(renderAgain(again, told))
   }
   if (sections.length === 0) return null
   return `# \`${manifest.name}\`: reference\n\nWritten by \`pnpm docs:reference\` from the docstrings. A row with a dot is a part of the one above it.\n\n${sections.join('\n')}`
+}
+
+/** What readers come for. Each of these has a heading of its own, before all others. */
+const FIRST = ['defineJob', 'Enqueue', 'Step', 'createJobsClient', 'createWorker', 'run']
+
+function renderEntry(exports: readonly Exported[]): string {
+  const first = FIRST.flatMap((name) => exports.find((one) => one.name === name) ?? [])
+  const rest = exports.filter((one) => !first.includes(one))
+  const headed = first.map((one) => `### \`${one.name}\`\n\n${renderTable([one])}`)
+  const more = headed.length > 0 && rest.length > 0 ? ['### More\n'] : []
+  return [...headed, ...more, ...(rest.length > 0 ? [renderTable(rest)] : [])].join('\n')
 }
 
 /** One table: values, then types, each followed by its members that have something to say. */

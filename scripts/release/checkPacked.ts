@@ -15,7 +15,6 @@ export function checkPacked(packed: PackedPackage): string[] {
     ...targetsOf(packed)
       .filter((path) => !has(path))
       .map((path) => `names ${path}, which is not in it`),
-    ...[...files].flatMap(([path, text]) => checkMap(path, text, has)),
     ...checkSideEffects(packed),
     ...checkTypes(packed),
   ]
@@ -44,19 +43,6 @@ function targetsOf({ manifest }: PackedPackage): string[] {
     typeof target === 'string' ? [target] : Object.values(target),
   )
   return [...targets, ...Object.values(bin)]
-}
-
-/** Checks that debuggers and "go to definition" find the sources. */
-function checkMap(path: string, text: Buffer, has: (path: string) => boolean): string[] {
-  if (path.startsWith('dist/') && /\.(js|d\.ts)$/.test(path) && !has(`${path}.map`)) {
-    return [`${path} has no map`]
-  }
-  if (!/\.(js|d\.ts)\.map$/.test(path)) return []
-  const { sources } = JSON.parse(text.toString()) as { sources: string[] }
-  return sources
-    .map((source) => posix.join(posix.dirname(path), source))
-    .filter((source) => !has(source))
-    .map((source) => `${path} names ${source}, which is not in it`)
 }
 
 /** Checks that `sideEffects`, where a manifest has it, names exactly the modules that act when they are imported. */

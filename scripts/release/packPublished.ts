@@ -13,9 +13,11 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, sep } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { build as esbuild, transform, type PluginBuild } from 'esbuild'
 import { captureTool } from '../check/runTool.ts'
 import { createTarball } from './createTarball.ts'
 import {
+  INLINED,
   toPublishedManifest,
   type OwnManifest,
   type PublishedManifest,
@@ -70,6 +72,14 @@ export async function packPublished(
     await checkOut(root, built)
     await build(built)
     await buildConsole(root, join(built, CONSOLE_HOST))
+    await inlinePackages(built)
+    await cp(join(root, 'docs'), join(built, 'packages/cli/docs'), {
+      recursive: true,
+      filter: (path) =>
+        !/\/docs\/(adr|reference|(architecture|environment|guarantees|mail|releasing)\.md|[^/]+\.(json|yaml))$/.test(
+          path,
+        ),
+    })
     await mkdir(target, { recursive: true })
     const packed: PackedPackage[] = []
     for (const folder of PUBLISHED) {
@@ -118,7 +128,8 @@ export async function listModules(folder: string): Promise<string[]> {
 async function build(root: string): Promise<void> {
   const { exitCode, output } = await captureTool(root, 'tsc', [
     '-b',
-    '--declarationMap',
+    '--sourceMap',
+    'false',
     ...PUBLISHED,
   ])
   if (exitCode !== 0) throw new Error(`The packages do not build:\n${output}`)
@@ -139,6 +150,45 @@ async function buildConsole(root: string, target: string): Promise<void> {
   const text = `export const embeddedFiles = ${JSON.stringify(files, null, 2)}\n`
   await writeFile(join(target, EMBEDDED), text)
   await rm(folder, { recursive: true })
+}
+
+/** Bundles into each module what it imports from these packages. Products then do not install the unused parts. */
+async function inlinePackages(built: string): Promise<void> {
+  for (const folder of PUBLISHED) {
+    for (const file of await listAll(join(built, folder, 'dist'))) {
+      const text = file.endsWith('.js') ? await readFile(file, 'utf8') : ''
+      const named = INLINED.filter((name) => text.includes(`from '${name}`))
+      if (named.length === 0) continue
+      const licences = named.map((name) => readLicence(join(built, folder, 'node_modules', name)))
+      await esbuild({
+        entryPoints: [file],
+        outfile: file,
+        allowOverwrite: true,
+        bundle: true,
+        platform: 'node',
+        format: 'esm',
+        // A stack trace of the engine or the console is to name lines.
+        minify: folder === 'packages/cli',
+        legalComments: 'inline',
+        banner: { js: `/*! ${(await Promise.all(licences)).join('\n')} */` },
+        plugins: [{ name: 'inlined', setup: keepOthersOutside }],
+      })
+    }
+  }
+}
+
+async function readLicence(folder: string): Promise<string> {
+  const name = (await readdir(folder)).find((one) => /^licen[cs]e/i.test(one)) ?? 'LICENSE'
+  return await readFile(join(folder, name), 'utf8')
+}
+
+function keepOthersOutside({ onResolve }: PluginBuild): void {
+  onResolve({ filter: /.*/ }, ({ path, importer, kind }) => {
+    const isInlined = INLINED.some((name) => path === name || path.startsWith(`${name}/`))
+    const isOfInlined =
+      importer.includes('/node_modules/') && path !== 'zod' && !path.startsWith('zod/')
+    return kind === 'entry-point' || isInlined || isOfInlined ? null : { path, external: true }
+  })
 }
 
 /** Packs one built package into a tarball. */
@@ -166,7 +216,7 @@ async function pack(
     for (const file of await listAll(path(part))) {
       if (file.endsWith('.tsbuildinfo')) continue
       const name = relative(path('.'), file).split(sep).join('/')
-      files.set(name, toPublishedText(name, await readFile(file)))
+      files.set(name, await toPublishedText(name, await readFile(file)))
     }
   }
   const { name, version } = manifest
@@ -197,8 +247,15 @@ async function listAll(path: string): Promise<string[]> {
     .toSorted()
 }
 
-/** Changes .ts to .js in the declarations' imports: older TypeScript and checkers take .ts for an error. */
-function toPublishedText(name: string, text: Buffer): Buffer {
+/**
+ * Leaves comments to the declarations, which editors show. In declarations it changes .ts to .js in imports: older TypeScript
+ * and checkers take .ts for an error.
+ */
+async function toPublishedText(name: string, text: Buffer): Promise<Buffer> {
+  if (name.endsWith('.js')) {
+    const { code } = await transform(text.toString(), { legalComments: 'inline', charset: 'utf8' })
+    return Buffer.from(code)
+  }
   if (!name.endsWith('.d.ts')) return text
   return Buffer.from(text.toString().replaceAll(/(?<=['"]\.{1,2}\/[^'"\n]*\.)ts(?=['"])/g, 'js'))
 }

@@ -8,6 +8,7 @@ export interface OwnManifest extends Manifest {
   files?: string[]
   bin?: Record<string, string>
   exports: Record<string, string | Record<string, string>>
+  optionalDependencies?: Record<string, string>
   /** The modules that bundlers keep although nothing is imported from them. Absent: all. */
   sideEffects?: false | string[]
 }
@@ -20,6 +21,14 @@ export interface PublishedManifest extends OwnManifest {
   typesVersions?: Record<string, Record<string, string[]>>
 }
 
+/** Packages of which the packed modules have a copy of what they import. zod is not among them: products have it anyway. */
+export const INLINED = [
+  '@modelcontextprotocol/server',
+  'croner',
+  'cronstrue',
+  'get-tsconfig',
+  'node-cron',
+]
 /** Fields that concern this repository only. */
 const OWN = ['private', 'scripts', 'devDependencies', 'publishConfig']
 const SOURCE = '@roundsman/source'
@@ -36,7 +45,7 @@ export function toPublishedManifest(own: OwnManifest): PublishedManifest {
   const { '.': index, ...others } = exports
   return {
     ...(kept as unknown as OwnManifest),
-    files: [...new Set([...(own.files ?? ['dist']), 'src'])].filter((one) => !one.startsWith('!')),
+    files: (own.files ?? ['dist']).filter((one) => !one.startsWith('!')),
     exports: { ...exports, './package.json': './package.json' },
     ...(typeof index === 'object' && { main: index['default'] ?? '', types: index['types'] ?? '' }),
     ...(Object.keys(others).length > 0 && { typesVersions: { '*': typesOf(others) } }),
@@ -66,7 +75,7 @@ function withVersions(
   kind: 'dependencies' | 'peerDependencies',
   range: string,
 ): Partial<Manifest> {
-  const entries = Object.entries(own[kind] ?? {})
+  const entries = Object.entries(own[kind] ?? {}).filter(([name]) => !INLINED.includes(name))
   if (entries.length === 0) return {}
   return {
     [kind]: Object.fromEntries(

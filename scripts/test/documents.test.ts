@@ -120,7 +120,7 @@ test('the runbook has each kind of problem, by the word by which the console say
   const [list] = await readAll(['apps/console/src/screens/overview/AttentionList.tsx'])
   const labels = (list?.text ?? '').matchAll(/^ {2}(\w+): '([A-Z].+)',$/gm)
   const said = [...labels].map(([, kind, word]) => `**${word}** \`${kind}\``)
-  expect(said).toHaveLength(14)
+  expect(said).toHaveLength(15)
   const table = section(runbook(), '## What needs attention')
   expect(said.filter((one) => !table.includes(one))).toEqual([])
 })

@@ -112,6 +112,23 @@ describe('a payload', () => {
     await page.getByRole('link', { name: 'Dead letters' }).click()
     await chooseOf(letters(page).first(), 'Show payload')
     await dialog(page).getByText('"customer": "nobody"').waitFor()
+
+    await dialog(page).getByRole('button', { name: 'Copy with changes' }).click()
+    const copied = dialog(page).getByLabel('Payload, as JSON')
+    await copied.fill('{"customer":7}')
+    await dialog(page).getByRole('textbox', { name: 'Reason' }).fill('They have moved')
+    await dialog(page).getByRole('button', { name: 'Enqueue the copy' }).click()
+    await dialog(page).getByText('customer: ').waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await copied.fill('{"customer":"Ada"}')
+    await dialog(page).getByRole('button', { name: 'Enqueue the copy' }).click()
+    await page.getByText('A copy of', { exact: false }).waitFor()
+    expect(await actions()).toContainEqual({
+      action: 'run',
+      name: 'greetCustomer',
+      actor: 'owner@example.com',
+      reason: 'They have moved',
+    })
   })
 })
 

@@ -44,7 +44,8 @@ export async function admit(ask: Ask, may: Route['may']): Promise<Access> {
   })
 }
 
-const REFUSED = {
+/** What is answered where somebody may not do something. */
+export const REFUSED = {
   view: 'You don’t have access to the jobs',
   act: 'You may look at the jobs but not change them',
   payloads: 'You may look at the jobs but not at payloads',

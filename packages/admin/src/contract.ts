@@ -546,6 +546,51 @@ export const explanationSchema = z.object({
     .describe('Of waiting work all that keeps it; none: a worker takes it next'),
 })
 
+/** One step of GET /api/jobs/work/:workId/steps. */
+export type WorkStep = z.output<typeof workStepSchema>
+export const workStepSchema = z.object({
+  name: text,
+  item: text.describe('Tells calls of one step apart; empty where it is called once'),
+  kind: z.enum(['run', 'tx', 'sleep', 'wait', 'map', 'invoke']),
+  state: z
+    .enum(['done', 'failed', 'waiting', 'inDoubt', 'retrying'])
+    .describe(
+      '`done` and `failed` do not change. `waiting`: a sleep or a wait that is not over. `inDoubt`: its effect may have happened, and is under way or waits for an answer. `retrying`: it has failed, and is tried again',
+    ),
+  attempts: count.describe('How often it was called, without calls that ended with their worker'),
+  runId: id.describe('The run that wrote it last'),
+  startedAt: at,
+  endedAt: atOrNull,
+  until: atOrNull.describe('When a sleep is over, or a wait times out'),
+  signal: textOrNull.describe('The signal that a wait is for; key: the key of that signal'),
+  key: textOrNull,
+  error: z
+    .object({ code: text, message: textOrNull })
+    .nullable()
+    .describe('Its message is null for people who may not see payloads'),
+  result: z
+    .unknown()
+    .describe(
+      'Its result as JSON; null for people who may not see payloads, and where it is longer than 1,000 characters',
+    ),
+  isResultCut: flag.describe('Whether its result is too long to be shown'),
+  answered: z
+    .object({ at, actor: text, reason: textOrNull, happened: flag })
+    .nullable()
+    .describe('Who said last whether its effect had happened; null where nobody was asked'),
+})
+
+/** GET /api/jobs/work/:workId/steps */
+export type WorkSteps = z.output<typeof workStepsSchema>
+export const workStepsSchema = z.object({
+  names: z
+    .array(text)
+    .describe('The steps of its job as it is now, in their order; empty for a job without steps'),
+  steps: z
+    .array(workStepSchema)
+    .describe('Over all runs of the work: what has ended, in this order, then what is open'),
+})
+
 /** One of GET /api/jobs/work. */
 export type WaitingWork = z.output<typeof waitingWorkSchema>
 export const waitingWorkSchema = z.object({

@@ -19,6 +19,7 @@ import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
 import { scheduleRoutes } from './jobs/scheduleRoutes.ts'
 import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
 import { limitRoutes } from './jobs/limitRoutes.ts'
+import { stepRoutes } from './jobs/stepRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
 import { asPrefix, describeEnvironment, type AdminOptions } from './options.ts'
 import { findRoute, withShortAddress, type Route, type RouteLog } from './route.ts'
@@ -97,6 +98,7 @@ export function createAdmin(options: CheckedOptions): Admin {
     ...deadLetterRoutes(parts),
     ...payloadRoutes(parts),
     ...actOnManyRoutes(parts),
+    ...stepRoutes(parts),
     ...workRoutes(parts),
     ...limitRoutes(parts),
     ...consoleRoutes({

@@ -35,32 +35,32 @@ export interface AdminOptions {
   /** The console's path, below `basePath`; null for no console. Default `/console`. */
   consolePath?: string | null
   /**
-   * How browsers see the handler's `basePath`, or the plugin's prefix, where something in front takes a part off: a proxy, or
-   * Next.js with a `basePath` of its own. Default: as the server sees it.
+   * The path at which browsers see the handler, if it differs from `basePath` or the plugin's prefix. It differs behind a proxy
+   * that removes a part of the path, and in Next.js with a `basePath` of its own. Default: the path that the server sees.
    */
   publicPath?: string
-  /** Where the console sends somebody who has to log in. Default: it only says so. */
+  /** The page to which the console sends people who are not logged in. Default: the console shows a message only. */
   loginUrl?: string
   /**
-   * Where a trace is shown: an address of http or https with `{traceId}` in it, such as
-   * `https://jaeger.example.com/trace/{traceId}`. The page of a run links there. Default: it shows the trace's id alone.
+   * The address of a trace, with `{traceId}` in it: `https://jaeger.example.com/trace/{traceId}`. The page of a run links to it.
+   * Only http and https are allowed. Default: the page shows the trace's id without a link.
    */
   traceUrl?: string
   /**
-   * The host has `<apiPrefix>/console/session`, by which the console logs in and out with its own form: see
+   * Whether the host serves `<apiPrefix>/console/session`, with which the console logs people in and out by its own form. See
    * `ConsoleSession` of `@roundsman/admin/contract`. Default: false.
    */
   hasSessions?: boolean
   /**
-   * What the console's header calls the place, red where that is production. Default: what NODE_ENV says, or
+   * The name of the environment in the console's header, which is red in production. Default: the value of NODE_ENV, or
    * `production` in a deployment on Replit.
    */
   environment?: string | { name: string; isProduction: boolean }
   /** The product's version, for the console's header. Default: none. */
   version?: string
-  /** How often the server pings those who follow the events. Default 10,000 ms. */
+  /** How often the server pings browsers that follow the events. Default: 10,000 ms. */
   pingIntervalMs?: number
-  /** How often the server checks that those who follow the events still may. Default 15,000 ms. */
+  /** How often the server calls `authorize` again for browsers that follow the events. Default: 15,000 ms. */
   recheckMs?: number
   /** The directory of the console's build. Default: in this package. */
   consoleDir?: string | undefined

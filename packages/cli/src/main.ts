@@ -16,7 +16,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
   init          add jobs to your product
   migrate       create the tables
-  dev           run a worker that starts anew when your files change
+  dev           migrate, run a worker that reloads, and serve the console, on this machine
   worker        run a worker
   build         write the worker as one file, for production
   import        take over what waits in a queue that the product had before
@@ -34,6 +34,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   keys          list the keys of a job, and pause or limit one
   schedules     list and change schedules that are kept as data
   console       serve the console on this machine
+  mcp           serve a coding agent, as the console serves people
 
 Commands look for roundsman.config.ts in this folder and those above in its repository; without one, up to the first
 package.json. They work in the folder where they find it. They read DATABASE_URL, and a .env file with --env-file .env or when the configuration loads it. Each command has --help.`

@@ -43,8 +43,12 @@ export {
 } from './job/handler.ts'
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
 export {
+  ChildFailed,
+  type ChildResult,
   type Duration,
   type Jsonify,
+  type Mapped,
+  type MapOptions,
   type VerifiedStep,
   type Step,
   type StepCall,

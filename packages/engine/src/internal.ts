@@ -48,6 +48,7 @@ export {
   type SpanOfRuns,
   tallyRunsByHour,
 } from './read/countRuns.ts'
+export { readAddress } from './database/connectionProblem.ts'
 export { findPooler, knownPooler, PoolerError } from './database/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
@@ -74,6 +75,7 @@ export {
   listDeadLetterCodes,
 } from './read/listDeadLetters.ts'
 export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
+export { findStepsDoneAgain } from './read/listSteps.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export {
   findFormerWorker,

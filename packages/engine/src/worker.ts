@@ -10,6 +10,7 @@ export type {
   ObservedTick,
   RescuedRun,
   RunEnding,
+  ObservedStep,
   RunObservation,
   WorkerObserver,
 } from './run/observer.ts'

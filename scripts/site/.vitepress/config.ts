@@ -12,7 +12,9 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
   group('Start', [
     page('README', 'What it is'),
     page('docs/quickStart'),
+    page('docs/questions'),
     page('docs/recipes/nextjs'),
+    page('docs/frameworks/nuxt'),
     page('docs/frameworks/fastify'),
     page('docs/frameworks/express'),
     page('docs/frameworks/nest'),
@@ -50,7 +52,7 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
     page('docs/recipes/tenants', 'Many tenants'),
     page('docs/recipes/customerSchedules', 'Customers’ schedules'),
     page('docs/recipes/serverless', 'Serverless functions'),
-    page('docs/frameworks/vercel', 'Vercel, Neon, Supabase'),
+    page('docs/frameworks/vercel', 'Vercel and Cloudflare'),
     page('docs/frameworks/instrumentation', 'Worker in Next.js'),
     page('docs/frameworks/otherOrms'),
   ]),
@@ -63,6 +65,8 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
   group('Running it', [
     page('docs/upgrading'),
     page('docs/observability'),
+    page('docs/frameworks/sentry'),
+    page('docs/frameworks/openTelemetry'),
     page('docs/runbook'),
     page('docs/scaling'),
     page('docs/timeZones'),
@@ -114,7 +118,7 @@ export default defineConfig({
   cacheDir: '../../node_modules/.cache/vitepress',
   lang: 'en',
   title: 'Roundsman',
-  description: 'Background jobs for TypeScript products on one PostgreSQL.',
+  description: 'A job queue, cron scheduler and durable steps in your PostgreSQL, with a console.',
   head: [
     ['link', { rel: 'icon', href: iconUrl() }],
     ['style', {}, readFileSync(join(import.meta.dirname, 'site.css'), 'utf8')],
@@ -142,16 +146,29 @@ export default defineConfig({
     ],
   },
   themeConfig: {
+    nav: [{ text: 'Get started', link: '/docs/quickStart' }],
     search: {
       provider: 'local',
       options: {
+        detailedView: true,
         miniSearch: {
+          options: {
+            // Sent to the browser as text, so the words stand in it.
+            processTerm: (term: string) =>
+              /^(a|an|and|are|at|be|by|do|does|for|how|i|in|is|it|my|of|on|or|the|to|what|when|with)$/i.test(
+                term,
+              )
+                ? null
+                : term.toLowerCase(),
+          },
           searchOptions: {
             // Sent to the browser as text. First what users ask for, last what those ask who work on it.
             boostDocument: (id: string) =>
               /concepts/.test(id)
                 ? 6
-                : /recipes|frameworks|adopting|testing|timeZones|runbook|observability/.test(id)
+                : /recipes|frameworks|adopting|questions|testing|timeZones|runbook|observability/.test(
+                      id,
+                    )
                   ? 3
                   : /reports|adr|[A-Z]{8}|guarantees|architecture|agents|docs\/commands/.test(id)
                     ? 0.2

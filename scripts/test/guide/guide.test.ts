@@ -32,7 +32,9 @@ const FIND_SOURCES = new URL('findSources.ts', import.meta.url).href
 let guide: Guide
 beforeAll(async () => {
   const pages = [...RECIPES, ...CONCEPTS, ...COMING_FROM].map(({ path }) => path)
-  const frameworks = ['express', 'nest', 'node'].map((name) => `docs/frameworks/${name}.md`)
+  const frameworks = ['express', 'nest', 'node', 'openTelemetry', 'sentry'].map(
+    (name) => `docs/frameworks/${name}.md`,
+  )
   guide = await openGuide(['README.md', 'docs/quickStart.md', ...frameworks, ...pages])
 })
 afterAll(() => guide.close())
@@ -125,15 +127,13 @@ test('the worker of drain stops when it is told to', async (context) => {
   expect(exit).toEqual({ code: 0, signal: null })
 })
 
-test('the program of the first page makes its tables, and runs its job', async ({
-  onTestFinished,
-}) => {
+test('the program in one file makes its tables, and runs its job', async ({ onTestFinished }) => {
   const { url, drop } = await createTestDatabase({ migrated: false })
   onTestFinished(drop)
   const pool = new pg.Pool({ connectionString: url, max: 1 })
   pool.on('error', () => undefined)
   onTestFinished(() => pool.end())
-  const exit = await runUntil('README/hello.mts', url, async () => {
+  const exit = await runUntil('node/hello.mts', url, async () => {
     const { rows } = await pool.query(`select to_regclass('roundsman."JobRun"') as made`)
     if (rows[0]?.['made'] === null) return false
     const text = `select from roundsman."JobRun" where "name" = 'hello' and "status" = 'success'`

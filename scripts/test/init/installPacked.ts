@@ -60,6 +60,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     for (const dependency of Object.keys({
       ...manifest.dependencies,
       ...manifest.peerDependencies,
+      ...manifest.optionalDependencies,
     })) {
       const target = theirs.get(dependency)
       if (packed.some((one) => one.name === dependency) || target === undefined) continue

@@ -158,9 +158,9 @@ it('build leaves out what it is told to, and fails for what it cannot resolve', 
 
 it('dev starts the worker anew with each change, and lets what runs finish', async () => {
   const { root, url, roundsman } = await openShop()
-  await roundsman('migrate').exited
   await writeFile(join(root, 'jobs/word.ts'), `export const word: string = 'slowly'\n`)
   const dev = roundsman('dev')
+  await dev.waitForLine('The tables are made')
   await dev.waitForLine('greets slowly')
 
   await writeFile(join(root, 'jobs/word.ts'), `export const word: string = 'second'\n`)
@@ -181,34 +181,102 @@ it('dev starts the worker anew with each change, and lets what runs finish', asy
   expect(await query(url, `select from roundsman."JobRun" where status <> 'success'`)).toEqual([])
 })
 
-it('dev starts a worker without tables again until they are there, and says so once', async () => {
-  const { roundsman } = await openShop()
+const OPENS_LATER = `import { existsSync } from 'node:fs'
+
+if (!existsSync('open')) throw new Error('closed')
+`
+
+it('dev starts a worker that ended again until it works, and says so once', async () => {
+  const { root, url, roundsman } = await openShop()
+  const handlers = join(root, 'jobs/handlers.ts')
+  await writeFile(handlers, `${OPENS_LATER}${await readFile(handlers, 'utf8')}`)
   const dev = roundsman('dev')
-  const isMissing = (line: string) => line.includes('run npx roundsman migrate')
-  await waitFor(() => dev.stderr.filter(isMissing).length === 2, { message: 'The second worker' })
-  await roundsman('migrate').exited
-  await dev.waitForLine('greeted first')
+  const isClosed = (line: string) => /^Error: closed|\bclosed$/.test(line)
+  await waitFor(() => dev.stderr.filter(isClosed).length >= 2, { message: 'The second worker' })
+  await writeFile(join(root, 'open'), '')
+  // One each second, so that another 5 s are over.
+  const isGreeting = (line: string) => line.includes('greeted first')
+  await waitFor(() => dev.stdout.filter(isGreeting).length > 6, { message: 'Seven greetings' })
   const said = 'roundsman dev: the worker ended with 1; starts again in 5 s, or when a file changes'
   expect(dev.stderr.filter((line) => line.startsWith('roundsman dev:'))).toEqual([said])
-  expect(await dev.kill('SIGTERM')).toEqual({ code: 0, signal: null })
-})
-
-it('dev starts one worker where a file changes while it waits to start one again', async () => {
-  const { root, url, roundsman } = await openShop()
-  const dev = roundsman('dev')
-  await waitFor(() => dev.stderr.some((line) => line.includes('starts again in 5 s')))
-  await roundsman('migrate').exited
-  await writeFile(join(root, 'jobs/word.ts'), `export const word: string = 'second'\n`)
-  // One each second, so that the 5 s are over.
-  const isGreeting = (line: string) => line.includes('greeted second')
-  await waitFor(() => dev.stdout.filter(isGreeting).length > 6, { message: 'Seven greetings' })
   expect(await query(url, `select from roundsman."JobWorker"`)).toHaveLength(1)
   expect(await dev.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 })
 
+it('dev serves the console, and enqueues the first job of init unless it ran before', async () => {
+  const { root, url, roundsman } = await openShop()
+  const index = join(root, 'jobs/index.ts')
+  await writeFile(
+    index,
+    (await readFile(index, 'utf8'))
+      .replaceAll('greet', 'measureDatabase')
+      .replace(/, schedule: .*\} \}/, ' }'),
+  )
+  const handlers = join(root, 'jobs/handlers.ts')
+  await writeFile(
+    handlers,
+    (await readFile(handlers, 'utf8')).replace('greet(', 'measureDatabase('),
+  )
+  for (const isFirst of [true, false]) {
+    const dev = roundsman('dev')
+    await dev.waitForLine('The console: ')
+    const [, address = ''] = /The console: (\S+)/.exec(dev.stdout.join('\n')) ?? []
+    const opened = await fetch(address, { redirect: 'manual' })
+    const cookie = opened.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+    const listRuns = async () => {
+      const response = await fetch(new URL('/api/jobs/runs', address), { headers: { cookie } })
+      return ((await response.json()) as { runs: { status: string }[] }).runs
+    }
+    await waitFor(async () => (await listRuns()).some(({ status }) => status === 'success'), {
+      message: 'The first run, in the console',
+    })
+    expect(dev.stdout.some((line) => line.includes('is enqueued'))).toBe(isFirst)
+    expect(await dev.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  }
+  expect(await query(url, `select from roundsman."JobRun"`)).toHaveLength(1)
+})
+
+it('dev uses a database elsewhere only where somebody says so, and never in production', async () => {
+  const { env, roundsman } = await openShop()
+  env.DATABASE_URL = 'postgres://shop:secret@db.example.invalid:5433/orders'
+  const dev = roundsman('dev')
+  expect(await dev.exited).toEqual({ code: 1, signal: null })
+  expect(dev.stdout.join(' ')).toMatch(/"orders" at db\.example\.invalid:5433.*roundsman dev --yes/)
+  expect(dev.stdout.join(' ')).not.toContain('secret')
+
+  const told = roundsman('dev', '--yes')
+  expect(await told.exited).toEqual({ code: 1, signal: null })
+  expect(told.stderr.join(' ')).toContain('db.example.invalid')
+
+  Object.assign(env, { NODE_ENV: 'production' })
+  const refused = roundsman('dev', '--yes')
+  expect(await refused.exited).toEqual({ code: 1, signal: null })
+  expect(refused.stderr).toEqual([expect.stringContaining('NODE_ENV is production')])
+})
+
+it('dev starts the embedded PostgreSQL, and keeps its address in .env', async () => {
+  const { root, env, roundsman } = await openShop()
+  await link(
+    packages.folders['@roundsman/local-postgres']!,
+    join(root, 'node_modules/@roundsman/local-postgres'),
+  )
+  Object.assign(env, { DATABASE_URL: undefined })
+  await writeFile(join(root, '.env'), 'SECRET=mine')
+  let written: string | null = null
+  for (let time = 0; time < 2; time += 1) {
+    const dev = roundsman('dev')
+    await dev.waitForLine('greeted first')
+    const text = await readFile(join(root, '.env'), 'utf8')
+    expect(text).toMatch(
+      /^SECRET=mine\nDATABASE_URL=postgresql:\/\/roundsman:\w+@127\.0\.0\.1:\d+\/roundsman\n$/,
+    )
+    expect(text).toBe((written ??= text))
+    expect(await dev.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  }
+})
+
 it('dev that is killed takes its worker along', async () => {
   const { url, roundsman } = await openShop()
-  await roundsman('migrate').exited
   const dev = roundsman('dev')
   await dev.waitForLine('greeted first')
   expect(await query(url, `select from roundsman."JobWorker"`)).toHaveLength(1)

@@ -94,6 +94,7 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/runs/:id/approve': admin(404, { body: reason }),
   'POST /api/jobs/runs/:id/payload': owner(404),
   'POST /api/jobs/work/:workId/payload': owner(404),
+  'POST /api/jobs/work/:workId/run-again': admin(404, { body: reason }),
   'GET /api/jobs/events': admin(200),
   'GET /api/jobs/named/:name/ticks': admin(200),
   'POST /api/jobs/named/:name/run': admin(202, { body: reason }),
@@ -120,6 +121,10 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/work': admin(200),
   'GET /api/jobs/work/groups': admin(200),
   'GET /api/jobs/work/:workId/explain': admin(404),
+  'GET /api/jobs/work/:workId/steps': admin(404),
+  'POST /api/jobs/work/:workId/steps/answer': admin(404, {
+    body: { ...reason, step: 'charge', happened: true },
+  }),
   'GET /api/jobs/limits': admin(200),
   'POST /api/jobs/limits/:name': admin(404, { body: { global: 1, reason: 'why' } }),
   'POST /api/jobs/named/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),

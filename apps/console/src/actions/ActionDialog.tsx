@@ -15,6 +15,7 @@ import { actionRequest, type ActionInput } from './actionRequest.ts'
 import { describeAction, type ActionWords } from './describeAction.ts'
 import { FIELD, PayloadForm, WHOLE } from './PayloadForm.tsx'
 import {
+  parsePayload,
   payloadFields,
   payloadProblems,
   readPayload,
@@ -81,6 +82,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       reason: readReason(form),
       payload: payload.kind === 'none' ? {} : read.payload,
       value: readNumber(form.get('value')),
+      result: text(form.get('result')),
     })
   }
 
@@ -99,6 +101,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           <PayloadForm fields={payload.fields} schema={payload.schema} problems={problems} />
         )}
         {words.asks !== undefined && <NumberField asks={words.asks} />}
+        {words.asksResult === true && <ResultField />}
         <ReasonField isNeeded={words.needsReason} />
         {words.warning !== undefined && (
           <label className="check">
@@ -141,6 +144,27 @@ function NumberField({ asks }: { asks: NonNullable<ActionWords['asks']> }) {
       defaultValue={now ?? ''}
     />
   )
+}
+
+function ResultField() {
+  return (
+    <InputField
+      label="Result, where the handler needs it"
+      hint='As JSON, such as {"receipt": "r1"}. Empty: null.'
+      name="result"
+      onInput={({ currentTarget: input }) =>
+        input.setCustomValidity(isJson(input.value) ? '' : 'This is not JSON')
+      }
+    />
+  )
+}
+
+function isJson(typed: string): boolean {
+  try {
+    return typed.trim() === '' || JSON.parse(typed) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function readNumber(value: FormDataEntryValue | null): number | null {
@@ -207,20 +231,4 @@ export function readForm(form: FormData, fields: readonly PayloadField[] | null)
 
 function text(value: FormDataEntryValue | null): string {
   return typeof value === 'string' ? value : ''
-}
-
-/** Reads what was typed as a payload, or says what is wrong with it. An empty text is an empty object. */
-export function parsePayload(
-  typed: string,
-): { payload: Record<string, unknown> } | { problem: string } {
-  if (typed.trim() === '') return { payload: {} }
-  try {
-    const value: unknown = JSON.parse(typed)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return { payload: value as Record<string, unknown> }
-    }
-    return { problem: 'A payload is an object, such as {"invoiceId": "…"}.' }
-  } catch (error) {
-    return { problem: `This is not JSON: ${(error as Error).message}` }
-  }
 }

@@ -20,7 +20,16 @@ export function ActionProvider(props: { isAllowed: boolean; children: ReactNode 
       <BulkContext value={isAllowed ? setBulk : null}>
         <PayloadContext value={setPayload}>{children}</PayloadContext>
       </BulkContext>
-      {payload !== null && <PayloadDialog whose={payload} onClose={() => setPayload(null)} />}
+      {payload !== null && (
+        <PayloadDialog
+          whose={payload}
+          onClose={() => setPayload(null)}
+          onDone={(text) => {
+            setPayload(null)
+            setDone({ text })
+          }}
+        />
+      )}
       {bulk !== null && (
         <BulkDialog
           bulk={bulk}

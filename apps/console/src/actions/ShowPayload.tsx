@@ -1,12 +1,17 @@
 import type { ConsoleAccess, HeldPayload } from '@roundsman/admin/contract'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { createContext, useContext, useEffect, useRef } from 'react'
+import { createContext, useContext, useEffect, useRef, useState } from 'react'
 import { Button } from '../parts/Button.tsx'
 import { Dialog } from '../parts/Dialog.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { Skeleton } from '../parts/Skeleton.tsx'
 import { useServices } from '../services/useServices.ts'
 import { isBesideSession } from '../session/sessionQuery.ts'
+import { asApiError } from '../api/apiError.ts'
+import { Field } from '../parts/Field.tsx'
+import { parsePayload, payloadProblems } from './payloadFields.ts'
+import { readReason, ReasonField } from './ReasonField.tsx'
+import { useAction } from './useAction.ts'
 
 export interface Whose {
   /** Where the API has what the payload is of, below `/jobs`. */
@@ -33,7 +38,17 @@ export function useShowPayload(): ((whose: Whose) => void) | null {
 }
 
 /** Asks for the payload once, however often it renders: each look is on record. */
-export function PayloadDialog({ whose, onClose }: { whose: Whose; onClose: () => void }) {
+export function PayloadDialog({
+  whose,
+  onClose,
+  onDone,
+}: {
+  whose: Whose
+  onClose: () => void
+  onDone: (text: string) => void
+}) {
+  const mayAct = useAction() !== null
+  const [isCopying, setIsCopying] = useState(false)
   const { api } = useServices()
   const queries = useQueryClient()
   const isAsked = useRef(false)
@@ -50,6 +65,8 @@ export function PayloadDialog({ whose, onClose }: { whose: Whose; onClose: () =>
     isAsked.current = true
     mutate()
   }, [mutate])
+  if (isCopying && data !== undefined)
+    return <CopyDialog whose={whose} payload={data.payload} onClose={onClose} onDone={onDone} />
   return (
     <Dialog title={`Payload of ${whose.name}`} onClose={onClose}>
       <div className="dialogForm">
@@ -67,9 +84,81 @@ export function PayloadDialog({ whose, onClose }: { whose: Whose; onClose: () =>
           </>
         )}
         <div className="dialogActions">
+          {mayAct && data !== undefined && (
+            <Button onClick={() => setIsCopying(true)}>Copy with changes</Button>
+          )}
           <Button onClick={onClose}>Close</Button>
         </div>
       </div>
+    </Dialog>
+  )
+}
+
+/** Enqueues the same work once more, with a payload that somebody has changed. */
+function CopyDialog({
+  whose,
+  payload,
+  onClose,
+  onDone,
+}: {
+  whose: Whose
+  payload: HeldPayload['payload']
+  onClose: () => void
+  onDone: (text: string) => void
+}) {
+  const { api } = useServices()
+  const queries = useQueryClient()
+  const [said, setSaid] = useState('')
+  const { mutate, error, isPending } = useMutation({
+    mutationFn: (body: { reason: string; payload: Record<string, unknown> }) =>
+      api.change('POST', `/jobs/${whose.of}/run-again`, body),
+    onError: (refused) => {
+      const problems = Object.entries(payloadProblems(asApiError(refused).issues) ?? {})
+      setSaid(problems.map(([name, text]) => (name === '' ? text : `${name}: ${text}`)).join('; '))
+    },
+    onSuccess: () => onDone(`A copy of ${whose.name} was enqueued`),
+    onSettled: () => void queries.invalidateQueries({ predicate: isBesideSession }),
+  })
+  return (
+    <Dialog title={`Copy of ${whose.name}`} onClose={onClose}>
+      <form
+        className="dialogForm"
+        onSubmit={(event) => {
+          event.preventDefault()
+          const form = new FormData(event.currentTarget)
+          const typed = form.get('payload')
+          const read = parsePayload(typeof typed === 'string' ? typed : '')
+          setSaid('problem' in read ? read.problem : '')
+          if (!isPending && 'payload' in read)
+            mutate({ reason: readReason(form), payload: read.payload })
+        }}
+      >
+        <p>A worker runs it as new work. The work that you copy stays as it is.</p>
+        <Field
+          label="Payload, as JSON"
+          hint={said === '' ? 'What you leave as it is shown stays what it was.' : said}
+          isWrong={said !== ''}
+        >
+          {(control) => (
+            <textarea
+              {...control}
+              name="payload"
+              rows={10}
+              spellCheck={false}
+              className="code"
+              defaultValue={JSON.stringify(payload, null, 2)}
+            />
+          )}
+        </Field>
+        <ReasonField />
+        {error !== null && said === '' && <Problem error={error} />}
+        <div className="dialogActions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" look="isPrimary" disabled={isPending}>
+            {isPending ? 'Sending…' : 'Enqueue the copy'}
+          </Button>
+        </div>
+      </form>
     </Dialog>
   )
 }

@@ -7,7 +7,24 @@ export type Action =
   | { kind: 'cancel'; name: string; runId: string }
   | { kind: 'approve'; name: string; runId: string; due: number }
   /** `losses`: how many workers have died while they ran it. */
-  | { kind: 'redrive'; name: string; workId: string; label: string | null; losses: number }
+  | {
+      kind: 'redrive'
+      name: string
+      workId: string
+      label: string | null
+      losses: number
+      /** Of durable work: which steps are done again, and how people call them. Default: the one that failed. */
+      from?: { first: 'beginning' | { step: string; item: string }; again: readonly string[] }
+    }
+  /** Whether the effect of a step has happened. */
+  | {
+      kind: 'answerDoubt'
+      name: string
+      workId: string
+      step: string
+      item: string
+      happened: boolean
+    }
   | { kind: 'discard'; name: string; workId: string }
   | { kind: 'pauseQueue'; name: string }
   | { kind: 'resumeQueue'; name: string }

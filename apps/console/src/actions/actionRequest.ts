@@ -12,11 +12,13 @@ export interface ActionInput {
   payload: Record<string, unknown> | null
   /** The number to set; null: the limit in the code. */
   value?: number | null
+  /** The result of a step, as JSON; empty: it has none. */
+  result?: string
 }
 
 /** Makes the request that does an action. */
 export function actionRequest(action: Action, input: ActionInput): ActionRequest {
-  const { reason, payload, value = null } = input
+  const { reason, payload, value = null, result = '' } = input
   switch (action.kind) {
     case 'run':
       return payload === null
@@ -36,8 +38,15 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
     case 'redrive':
       return post(`/jobs/dead-letters/${encode(action.workId)}/redrive`, {
         reason,
+        ...(action.from && { from: action.from.first }),
         ...(action.losses >= DANGEROUS_LOSSES && { evenIfWorkersDied: true }),
       })
+    case 'answerDoubt': {
+      const { step, item, happened } = action
+      const answer = result.trim() === '' ? {} : { result: JSON.parse(result) as unknown }
+      const path = `/jobs/work/${encode(action.workId)}/steps/answer`
+      return post(path, { step, item, happened, ...answer, reason })
+    }
     case 'discard':
       return {
         method: 'DELETE',

@@ -20,6 +20,8 @@ interface Words {
   /** The text of the box that a person has to check. */
   warning?: string
   /** The number that it asks for, and what it is now; without one the code decides. */
+  /** Whether it asks for a step's result. */
+  asksResult?: boolean
   asks?: { label: string; min: number; max: number; step: number; now: number | null }
 }
 
@@ -72,12 +74,30 @@ function wordsOf(action: Action): Words {
           warning: `${action.label ?? 'This work'} has ended ${action.losses.toLocaleString('en')} workers, and I want it tried again although it may end another.`,
         }),
         title: `Retry a dead letter of ${action.name}`,
-        explanation:
-          'The same work goes back into the queue with its payload, key and label, and as many attempts as new work. It is no dead letter any more.',
+        explanation: `The same work goes back into the queue with its payload, key and label, and as many attempts as new work. It is no dead letter any more.${describeAgain(action)}`,
         confirm: 'Retry',
         done: 'It is back in the queue',
         isDangerous: action.losses >= DANGEROUS_LOSSES,
       }
+    case 'answerDoubt': {
+      const step = action.item === '' ? action.step : `${action.step} ${action.item}`
+      return action.happened
+        ? {
+            title: `${step} has happened`,
+            explanation: 'The work continues at once and does not call the step again.',
+            confirm: 'It did happen',
+            done: `The work goes on after ${step}`,
+            asksResult: true,
+          }
+        : {
+            title: `${step} has not happened`,
+            explanation:
+              'The work continues at once and calls the step again. If its effect has happened after all, it happens twice.',
+            confirm: 'It did not happen',
+            done: `${step} is called again`,
+            isDangerous: true,
+          }
+    }
     case 'discard':
       return {
         title: `Discard a dead letter of ${action.name}`,
@@ -205,4 +225,10 @@ function describeRun({ name, dryRun, runId }: Action & { kind: 'run' }): Words {
 
 function rows(count: number): string {
   return count === 1 ? '1 row' : `${count.toLocaleString('en')} rows`
+}
+
+/** Which steps a retry from a step or from the beginning does again. */
+function describeAgain({ from }: Action & { kind: 'redrive' }): string {
+  if (from === undefined) return ''
+  return ` These steps are done again, and services get other keys for them: ${from.again.join(', ')}.`
 }

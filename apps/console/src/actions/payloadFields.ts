@@ -201,3 +201,19 @@ export function payloadProblems(
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+/** Reads what was typed as a payload, or says what is wrong with it. An empty text is an empty object. */
+export function parsePayload(
+  typed: string,
+): { payload: Record<string, unknown> } | { problem: string } {
+  if (typed.trim() === '') return { payload: {} }
+  try {
+    const value: unknown = JSON.parse(typed)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return { payload: value as Record<string, unknown> }
+    }
+    return { problem: 'A payload is an object, such as {"invoiceId": "…"}.' }
+  } catch (error) {
+    return { problem: `This is not JSON: ${(error as Error).message}` }
+  }
+}

@@ -12,6 +12,7 @@ const WORDS: Readonly<Record<string, string>> = {
   cancelWork: 'cancelled it before it started',
   postponeWork: 'postponed it',
   prioritiseWork: 'changed its priority',
+  answerDoubt: 'said whether a step had happened',
   setLimit: 'changed a limit',
   setKey: 'changed a key',
   showPayload: 'looked at the payload',
@@ -34,6 +35,7 @@ const ALREADY: Readonly<Record<string, string>> = {
   approve: 'approved',
   redrive: 'retried',
   discard: 'discarded',
+  answerDoubt: 'answered',
 }
 
 /** Returns `Already retried by admin@example.com`. */

@@ -12,6 +12,7 @@ import type {
   ConsoleLimit,
   ConsoleWorkers,
   WorkExplanation,
+  WorkSteps,
   DeadLetterCause,
   PieceGroups,
   KeyedScheduleDetail,
@@ -103,6 +104,11 @@ export function queueQuery(api: Api) {
 /** Why a piece of work waits, or what became of it. */
 export function explanationQuery(api: Api, id: string) {
   return ask<WorkExplanation>(api, ['work', id], `/jobs/work/${encodeURIComponent(id)}/explain`)
+}
+
+/** The steps of a piece of work over all its runs. */
+export function stepsQuery(api: Api, id: string) {
+  return ask<WorkSteps>(api, ['work', id, 'steps'], `/jobs/work/${encodeURIComponent(id)}/steps`)
 }
 
 export function limitsQuery(api: Api) {

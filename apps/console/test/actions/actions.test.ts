@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { parsePayload } from '../../src/actions/ActionDialog.tsx'
 import type { Action } from '../../src/actions/action.ts'
 import { actionRequest } from '../../src/actions/actionRequest.ts'
 import { describeAction } from '../../src/actions/describeAction.ts'
+import { parsePayload } from '../../src/actions/payloadFields.ts'
 
 const INPUT = { reason: 'because', payload: { a: 1 } }
 

@@ -1,6 +1,7 @@
 import {
   countLettersOfRuns,
   findDeadLetterName,
+  findStepsDoneAgain,
   groupDeadLetters,
   listDeadLetterCodes,
   MAX_COUNTED_LETTERS,
@@ -14,6 +15,7 @@ import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { Problem } from '../http/problem.ts'
 import { refuseDeadLetter, refuseUnknownJob } from './refuse.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
+import { stepFields } from './stepRoutes.ts'
 import { pageLimit, storableText } from '../http/fields.ts'
 import {
   jobName,
@@ -49,6 +51,13 @@ const evenIfWorkersDied = z
   .optional()
   .describe(
     'Retry also what two or more workers have died of, or beside: it may end another one. Default: false',
+  )
+
+const from = z
+  .union([z.enum(['failure', 'beginning']), z.strictObject(stepFields)])
+  .optional()
+  .describe(
+    'Which steps of durable work are done again. `failure`, the default: the one that failed. `beginning`: all. A step: it and those that ended after it. With the last two, what is done again gets other keys',
   )
 
 /** Dead letters: work that was given up and waits until somebody retries or discards it. */
@@ -114,15 +123,28 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       description:
         'The work gets as many attempts as new work. What two or more workers have died of is refused with 409 and the code ended_workers, unless evenIfWorkersDied.',
       params: workParams,
-      body: z.strictObject({ reason: requestReason, evenIfWorkersDied }),
-      answer: { 200: z.object({ redriven: z.literal(1) }) },
+      body: z.strictObject({ reason: requestReason, evenIfWorkersDied, from }),
+      answer: {
+        200: z.object({
+          redriven: z.literal(1),
+          again: z
+            .array(z.object({ name: z.string(), item: z.string() }))
+            .describe('The steps that had ended and will be done again'),
+        }),
+      },
       refuses: [404, 409],
-      handle: async ({ params: { workId }, body: { evenIfWorkersDied: even }, by, logAct }) => {
+      handle: async ({ params: { workId }, body, by, logAct }) => {
         const name = await findDeadLetterName(client.reader, workId)
         if (name === null) throw await refuseDeadLetter(client.reader, workId)
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw refuseUnknownJob(name)
-        const request = { ...by, jobs: [job], evenIfWorkersDied: even }
+        const before = await client.steps(workId)
+        const { step, item = '' } = typeof body.from === 'object' ? body.from : {}
+        const isMemo = (one: (typeof before)[number]) =>
+          one.name === step && one.item === item && one.endedAt !== null
+        if (step !== undefined && !before.some(isMemo))
+          throw new Problem(409, { detail: `No step ${step} of this work has ended` })
+        const request = { ...by, jobs: [job], ...body }
         const outcome = await client.redriveDeadLetters({ ids: [workId] }, request)
         if (outcome.alreadyQueued > 0) {
           throw new Problem(409, {
@@ -140,7 +162,8 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         // Somebody else was faster.
         if (outcome.redriven === 0) throw await refuseDeadLetter(client.reader, workId)
         logAct({ name, workId, redriven: 1 }, 'dead letters retried')
-        return { redriven: 1 as const }
+        const again = findStepsDoneAgain(before, await client.steps(workId))
+        return { redriven: 1 as const, again }
       },
     }),
 

@@ -2,13 +2,13 @@ import { getJobRun, type JobsReader } from '@roundsman/engine/client'
 import { listJobTicks, listRecentRuns, listRunActions } from '@roundsman/engine/internal'
 import { JobError, nextTick, type Job } from '@roundsman/engine'
 import { z } from 'zod'
-import type { Access } from '../access.ts'
+import { REFUSED, type Access } from '../access.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { earlierSchema, keyedTickSchema, listedJobSchema, type ListedJob } from '../contract.ts'
 import { describeSchedules } from '../console/describeSchedules.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { Problem, toRequestErrors } from '../http/problem.ts'
-import { refusePause, refuseRun, refuseUnknownJob, tellEarlier } from './refuse.ts'
+import { refusePause, refusePayload, refuseRun, refuseUnknownJob, tellEarlier } from './refuse.ts'
 import { pageLimit } from '../http/fields.ts'
 import {
   dryRunFlag,
@@ -17,11 +17,29 @@ import {
   optionalReasonBody,
   reasonBody,
   requestReason,
+  workParams,
 } from './requestParts.ts'
 
 export const requestedSchema = z.object({
   workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
 })
+
+const againBody = z.strictObject({
+  reason: requestReason,
+  dryRun: dryRunFlag,
+  payload: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe(
+      'The payload as it was shown, with changes, for whom `authorize` says `payloads: true`. What is still as it was shown stays what it was, also where it was masked',
+    ),
+})
+
+/** A caller who may not see a payload does not write over parts of it. */
+function expectPayloads(payload: object | undefined, { payloads }: Pick<Access, 'payloads'>): void {
+  if (payload !== undefined && payloads !== true)
+    throw new Problem(403, { detail: REFUSED.payloads })
+}
 
 const tickSchema = keyedTickSchema
   .omit({ version: true, run: true })
@@ -90,12 +108,9 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
     route('POST /jobs/runs/:id/run-again', {
       summary: 'Request a new run with the payload of an earlier one',
       description:
-        'Nobody sees the payload. The queue holds it while the work waits for a retry or is a dead letter; a run that a schedule started needs none.',
+        'The queue holds it while the work waits for a retry or is a dead letter; a run that a schedule started needs none.',
       params: idParams,
-      body: z.strictObject({
-        reason: requestReason,
-        dryRun: dryRunFlag,
-      }),
+      body: againBody,
       answer: {
         202: requestedSchema.extend({
           earlier: earlierSchema.describe(
@@ -104,7 +119,8 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         }),
       },
       refuses: [404, 409],
-      handle: async ({ params: { id }, body: { dryRun }, by, access, logAct }) => {
+      handle: async ({ params: { id }, body: { dryRun, payload }, by, access, logAct }) => {
+        expectPayloads(payload, access)
         const run = await getJobRun(client.reader, id)
         const job = jobs.find(({ name }) => name === run?.name)
         if (run === null) throw await refuseRun(client.reader, id, 'notFound')
@@ -113,7 +129,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           ({ action }) => action === (dryRun ? 'dryRun' : 'run'),
         )
         const outcome = await client
-          .runAgain(job, id, { ...by, dryRun })
+          .runAgain(job, id, { ...by, dryRun, payload })
           .catch((error: unknown) => {
             throw refusedPayload(job, error, access)
           })
@@ -121,6 +137,31 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const { workId } = outcome
         logAct({ name: job.name, runId: id, workId, dryRun }, 'job run requested')
         return { workId, ...tellEarlier(earlier ?? null) }
+      },
+    }),
+
+    route('POST /jobs/work/:workId/run-again', {
+      summary: 'Request a new run with the payload of work that waits or is a dead letter',
+      description: 'The work itself does not change.',
+      params: workParams,
+      body: againBody,
+      answer: { 202: requestedSchema },
+      refuses: [404, 409],
+      handle: async ({ params: { workId: of }, body: { dryRun, payload }, by, access, logAct }) => {
+        expectPayloads(payload, access)
+        const { name } = (await client.explain(of)) ?? {}
+        const job = jobs.find((one) => one.name === name)
+        if (name == null) throw refusePayload({ kind: 'notFound' })
+        if (!job) throw refuseUnknownJob(name)
+        const outcome = await client
+          .runAgain(job, { workId: of }, { ...by, dryRun, payload })
+          .catch((error: unknown) => {
+            throw refusedPayload(job, error, access)
+          })
+        if (outcome.kind !== 'requested') throw refusePayload(outcome)
+        const { workId } = outcome
+        logAct({ name, of, workId, dryRun }, 'job run requested')
+        return { workId }
       },
     }),
 

@@ -133,7 +133,7 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
   it('gives it back to the queue, with who wanted it and why', async () => {
     const [id, other] = await giveUpEmails(2)
     const response = await redrive(id!)
-    expect([response.statusCode, response.json()]).toEqual([200, { redriven: 1 }])
+    expect([response.statusCode, response.json()]).toEqual([200, { redriven: 1, again: [] }])
     const queue = await listQueue(api.prisma)
     expect(queue.find((work) => work.id === id)).toMatchObject({
       state: 'retry',
@@ -185,7 +185,7 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
       { workId: id, losses: 2 },
     ])
     const response = await redrive(id!, { reason: 'why', evenIfWorkersDied: true })
-    expect([response.statusCode, response.json()]).toEqual([200, { redriven: 1 }])
+    expect([response.statusCode, response.json()]).toEqual([200, { redriven: 1, again: [] }])
     expect(await listIds()).toEqual([other])
   })
 })

@@ -52,6 +52,29 @@ describe('a payload', () => {
     })
   })
 
+  it.each(['runs', 'work'])('is copied with changes, for new work: %s', async (kind) => {
+    const workId = await enqueue()
+    const of = kind === 'work' ? `work/${workId}` : `runs/${await fail(workId)}`
+    const copy = (payload: object, user: 'admin' | 'owner' = 'owner') =>
+      api.as(user, {
+        method: 'POST',
+        url: `/api/jobs/${of}/run-again`,
+        payload: { reason: 'Another one', payload },
+      })
+    const other = crypto.randomUUID()
+    const made = await copy({ emailId: other })
+    expect(made.statusCode).toBe(202)
+    const found = await api.prisma.$queryRaw<{ id: string; payload: unknown }[]>`
+      select "id"::text, "payload" from "JobWork" where "id" <> ${workId}::uuid`
+    expect(found).toEqual([{ id: made.json().workId, payload: { emailId: other } }])
+    expect(await actions()).toMatchObject([{ action: 'run', actor: 'owner@example.com' }])
+
+    const refused = expectProblem(await copy({ emailId: 7 }), 400)
+    expect(refused).toMatchObject({ errors: [{ path: 'body.payload.emailId' }] })
+    expectProblem(await copy({ emailId: other }, 'admin'), 403)
+    expect(await actions()).toHaveLength(1)
+  })
+
   it.each(['runs', 'work'])('is refused to all others, and nobody has looked: %s', async (kind) => {
     const workId = await enqueue()
     const problem = expectProblem(await look(`${kind}/${workId}`, 'admin'), 403)

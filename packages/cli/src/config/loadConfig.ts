@@ -20,7 +20,7 @@ export interface LoadedConfig {
  * @throws ForeseenError when it cannot be loaded, or is no configuration
  */
 export async function loadConfig(from: string): Promise<LoadedConfig | null> {
-  const path = await findConfig(await listFolders(from))
+  const path = await findConfig(from)
   if (path === null) return null
   process.chdir(dirname(path))
   const exported = await importConfig(path)
@@ -46,8 +46,9 @@ async function listFolders(from: string): Promise<string[]> {
   return folders.slice(0, product)
 }
 
-async function findConfig(folders: readonly string[]): Promise<string | null> {
-  for (const folder of folders) {
+/** The path of the configuration of the product to which a folder belongs. */
+export async function findConfig(from: string): Promise<string | null> {
+  for (const folder of await listFolders(from)) {
     for (const name of CONFIG_NAMES) {
       const path = join(folder, name)
       if (await exists(path)) return path

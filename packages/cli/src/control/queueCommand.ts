@@ -72,7 +72,7 @@ function readArguments(args: string[]) {
     json: { type: 'boolean' },
   })
   const [action, name, ...rest] = positionals
-  if (action !== 'pause' && action !== 'resume') throw new UsageError('Say pause or resume')
+  if (action !== 'pause' && action !== 'resume') throw new UsageError('Expected pause or resume')
   if (name === undefined) throw new UsageError('Which job? Give its name')
   if (rest.length > 0) throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
   const { reason, json: asJson = false } = values

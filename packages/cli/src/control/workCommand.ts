@@ -25,18 +25,22 @@ import { UsageError, type Command, type Terminal } from '../command/runCommand.t
 import { describePause } from '../list/formatJobs.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
 import { told } from '../command/told.ts'
+import { answerForStep, listWorkSteps } from './stepCommands.ts'
 import { formatPosition, parsePosition, UUID } from '../runs/pages.ts'
 
 const usage = (
   call: string,
 ) => `Usage: ${call} list [<job>] [--label TEXT] [--key KEY] [--limit N] [--after POSITION] [--json]
        ${call} explain <id> [--json]
+       ${call} steps <id> [--messages] [--json]
+       ${call} answer <id> --step NAME [--item ITEM] (--happened [--result JSON] | --absent) --reason TEXT [--json]
        ${call} cancel <job> (--id ID | --label TEXT | --key KEY | --all) --reason TEXT [--json]
        ${call} postpone <job> (--id ID | --label TEXT | --key KEY | --all) (--until DATE | --for DURATION | --now) --reason TEXT [--json]
        ${call} prioritise <job> (--id ID | --label TEXT | --key KEY | --all) --priority N --reason TEXT [--json]
 
-Lists waiting work, retries included, in the order in which it starts, explains why a piece waits or what became of it, and
-changes work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that
+Lists waiting work, retries included, in the order in which it starts, explains why a piece waits or what became of it,
+lists the steps of durable work over all its runs, says whether the effect of a step in doubt has happened, and changes
+work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that
 moment is changed, a thousand pieces at a time. When this command is interrupted, the rest does not change.
 
   --id ID            this piece of work; may be given several times
@@ -47,6 +51,10 @@ moment is changed, a thousand pieces at a time. When this command is interrupted
   --for DURATION     the earliest start, from now on: 90s, 15min, 2h, 3d
   --now              make it due now, retries and delayed work included
   --priority N       a whole number; workers take a higher one first. New work has 0
+  --step NAME        the step in doubt; --item ITEM where it is called more than once
+  --happened         its effect has happened: the work goes on with --result, or null
+  --absent           its effect has not happened: the step is called again
+  --messages         show results, and messages of errors, which may hold parts of a payload
   --reason TEXT      why, for the record
   --limit N          how many to list, 1 to 1000; default 20
   --after POSITION   continue after this position, which the page before printed
@@ -63,6 +71,12 @@ const OPTIONS = {
   for: { type: 'string' },
   now: { type: 'boolean' },
   priority: { type: 'string' },
+  step: { type: 'string' },
+  item: { type: 'string' },
+  happened: { type: 'boolean' },
+  absent: { type: 'boolean' },
+  result: { type: 'string' },
+  messages: { type: 'boolean' },
   reason: { type: 'string' },
   limit: { type: 'string' },
   after: { type: 'string' },
@@ -73,6 +87,8 @@ const CHANGE = ['id', 'label', 'key', 'all', 'reason', 'json'] as const
 const OPTIONS_OF = {
   list: ['label', 'key', 'limit', 'after', 'json'],
   explain: ['json'],
+  steps: ['messages', 'json'],
+  answer: ['step', 'item', 'happened', 'absent', 'result', 'reason', 'json'],
   cancel: CHANGE,
   postpone: [...CHANGE, 'until', 'for', 'now'],
   prioritise: [...CHANGE, 'priority'],
@@ -96,6 +112,8 @@ export function createWorkCommand(source: ProductSource): Command {
       const call = { values, terminal, source }
       if (action === 'list') return await list(name, call)
       if (action === 'explain') return await explain(name, call)
+      if (action === 'steps') return await listWorkSteps(name, call)
+      if (action === 'answer') return await answerForStep(name, call)
       if (name === undefined) throw new UsageError('Which job? Give its name')
       return await change(action, name, call)
     },
@@ -199,7 +217,7 @@ function formatWork(
 }
 
 async function change(
-  action: Exclude<keyof typeof OPTIONS_OF, 'list' | 'explain'>,
+  action: Exclude<keyof typeof OPTIONS_OF, 'list' | 'explain' | 'steps' | 'answer'>,
   name: string,
   { values, terminal, source }: Call,
 ) {

@@ -10,7 +10,7 @@ export interface Places {
   /** Null where `roundsman dev` and `build` run the configuration instead. */
   worker: string | null
   config: string
-  /** The route of the console, in a product on Next.js. */
+  /** The file that serves the console, in a product on Next.js or Nuxt. */
   console: { route: string; basePath: string } | null
 }
 

@@ -6,41 +6,44 @@ import type { InitPlan } from './planInit.ts'
 import { aliasedImport, relativeImport } from './clientCode.ts'
 import { VM_MODULES } from './writeFiles.ts'
 
-/** What to do next, in at most three commands, and what to know before the first deployment. */
+export interface InitOutcome {
+  /** The command that takes it back. Null without git. */
+  undo: string | null
+  isInstalled: boolean
+  hasLocalPostgres: boolean
+}
+
+/** What to do next, and what to know before the first deployment. */
 export function describeNext(
   facts: ProductFacts,
   plan: InitPlan,
-  undo: string | null,
+  { undo, isInstalled, hasLocalPostgres }: InitOutcome,
   { paint, width }: Layout,
 ): string {
   const { scripts } = plan
-  const needsBuild = facts.build?.by === 'tsc' && !/\b(tsx|ts-node)\b/.test(workerOf(plan))
+  const { packageManager: manager, databaseVariable, hasDatabaseUrl } = facts
+  const needsUrl = hasLocalPostgres || hasDatabaseUrl ? '' : `, with ${databaseVariable} set`
   const commands = [
-    `${facts.packageManager} install`,
-    scripts.migrate,
-    needsBuild ? `${runBuild(facts.packageManager)} && ${scripts.worker}` : scripts.worker,
+    ...(isInstalled ? [] : [`${manager} install`]),
+    nearestCommand(manager, 'roundsman dev'),
   ]
-  const has = facts.envFile === null ? `, with ${facts.databaseVariable} set` : ''
+  const build = scripts.build ?? (facts.build?.by === 'tsc' ? runBuild(manager) : null)
   const parts = [
     `${paint('green', 'Written.')} ${undo === null ? 'There is no git repository here: undo it by hand.' : `To take it back: ${undo}`}`,
-    [`Run now${has}:`, ...commands.map((command) => `  ${paint('bold', command)}`)].join('\n'),
+    [`Run now${needsUrl}:`, ...commands.map((command) => `  ${paint('bold', command)}`)].join('\n'),
     wrap(
-      `Then ${plan.places.console ? `${plan.places.console.basePath} of your product` : nearestCommand(facts.packageManager, 'roundsman console')} shows what runs: measureDatabase each minute, and at once by ${nearestCommand(facts.packageManager, 'roundsman once measureDatabase')}.`,
+      `It ${hasLocalPostgres ? 'starts PostgreSQL, ' : ''}creates the tables, runs measureDatabase, and prints the address of the console. Your dev server runs beside it.`,
       width,
     ),
     describeEnqueue(facts, plan, width),
     ...describeJavaScript(facts, plan, width),
     [
-      wrap(
-        scripts.build === null
-          ? `In production, start the worker by`
-          : `In production, build the worker and start the file that this writes, in which all packages are:`,
-        width,
-      ),
-      ...(scripts.build === null ? [] : [`  ${paint('bold', scripts.build)}`]),
+      'In production:',
+      ...(build === null ? [] : [`  ${paint('bold', build)}`]),
+      `  ${paint('bold', scripts.migration)}`,
       `  ${paint('bold', scripts.production)}`,
       wrap(
-        `and not by ${facts.packageManager} run, which passes no SIGTERM on, so that nothing that runs could finish. A deployment first runs ${nearestCommand(facts.packageManager, 'roundsman migrate')}${scripts.build === null ? '' : `, or ${scripts.production} migrate`}.`,
+        `Start the worker by node itself: ${manager} run does not pass SIGTERM on, and running work could not finish.`,
         width,
       ),
     ].join('\n'),
@@ -48,12 +51,6 @@ export function describeNext(
     ...describePlugin(facts, plan, width),
   ]
   return `\n${parts.join('\n\n')}\n`
-}
-
-function workerOf({ manifest, scripts }: InitPlan): string {
-  const name = scripts.worker.split(' ').at(-1) ?? ''
-  const parsed = JSON.parse(manifest ?? '{}') as { scripts?: Record<string, string> }
-  return parsed.scripts?.[name] ?? ''
 }
 
 function describeEnqueue(facts: ProductFacts, { places }: InitPlan, width: number): string {
@@ -86,7 +83,7 @@ function describeJavaScript(facts: ProductFacts, { places }: InitPlan, width: nu
 /** The path under which a file in the source folder imports it. */
 function fromServer(facts: ProductFacts, path: string): string {
   const server = `${facts.sourceFolder || '.'}/server.ts`
-  return facts.framework === 'next'
+  return facts.framework === 'next' || facts.framework === 'nuxt'
     ? aliasedImport(facts, server, path)
     : relativeImport(server, path, facts.importExtension)
 }
@@ -94,11 +91,14 @@ function fromServer(facts: ProductFacts, path: string): string {
 /** How to add the console and its API to the product's own server. */
 function describePlugin(facts: ProductFacts, { places }: InitPlan, width: number): string[] {
   const { framework } = facts
-  if (framework === null) return []
-  if (framework === 'next') {
+  if (framework === 'next' || framework === 'nuxt') {
     const text = places.console
-      ? `In development the console is yours. In production it refuses everybody until authorize in ${places.console.route} asks your log-in.`
+      ? `Your own server has the console too, at ${places.console.basePath}. In production it refuses everybody until authorize in ${places.console.route} asks your log-in.`
       : `The places for the console's route are taken: docs/recipes/nextjs.md shows it.`
+    return [wrap(text, width)]
+  }
+  if (framework === null) {
+    const text = `For the console in your own server, behind your own log-in: createNodeHandler of @roundsman/admin for a server on node:http, createFetchHandler for one that answers a Request by a Response.`
     return [wrap(text, width)]
   }
   const lead = 'For the console in your own server, behind your own log-in, add to it:'
@@ -136,7 +136,7 @@ const NODE_HANDLER = {
 }
 
 const PLUGIN: Record<
-  Exclude<Framework, 'next'>,
+  Exclude<Framework, 'next' | 'nuxt'>,
   { imported: string[]; registered: string[]; at: string }
 > = {
   fastify: {
@@ -146,6 +146,23 @@ const PLUGIN: Record<
   },
   express: NODE_HANDLER,
   nest: NODE_HANDLER,
+  koa: {
+    imported: [
+      `import { createServer } from 'node:http'`,
+      `import { createNodeHandler } from '@roundsman/admin'`,
+    ],
+    registered: [
+      'const handle = createNodeHandler({',
+      ...OPTIONS,
+      '})',
+      '// In the place of app.listen. The console answers its own addresses, and Koa all others.',
+      'const answer = app.callback()',
+      'createServer((request, response) =>',
+      '  handle(request, response, () => void answer(request, response)),',
+      ').listen(Number(process.env.PORT ?? 3000))',
+    ],
+    at: '/console',
+  },
   hono: {
     imported: [`import { createFetchHandler } from '@roundsman/admin'`],
     registered: [

@@ -15,7 +15,14 @@ export async function findDatabase(
 ): Promise<
   Pick<
     ProductFacts,
-    'database' | 'driver' | 'client' | 'prismaClient' | 'databaseVariable' | 'pooler' | 'envFile'
+    | 'database'
+    | 'driver'
+    | 'client'
+    | 'prismaClient'
+    | 'databaseVariable'
+    | 'hasDatabaseUrl'
+    | 'pooler'
+    | 'envFile'
   >
 > {
   const dependencies = dependenciesOf(manifest)
@@ -23,14 +30,16 @@ export async function findDatabase(
   const shared = own === null ? await findSharedClient(root, dependencies) : null
   const database = own ?? shared?.database ?? null
   const databaseVariable = await findDatabaseVariable(root, texts)
+  const urls = await readUrls(root, databaseVariable)
   return {
     database,
     driver: 'postgres' in dependencies && !('pg' in dependencies) ? 'postgres' : 'pg',
     client: own === null ? (shared?.client ?? null) : findClient(texts, own),
     prismaClient: database?.startsWith('prisma') ? await findPrismaClient(root) : null,
     databaseVariable,
-    pooler: await findKnownPooler(root, databaseVariable),
-    envFile: await findEnvFile(root, manifest, database),
+    hasDatabaseUrl: urls.length > 0,
+    pooler: urls.flatMap((url) => (URL.canParse(url) ? knownPooler(url) : null) ?? [])[0] ?? null,
+    envFile: await findEnvFile(root, manifest),
   }
 }
 
@@ -142,28 +151,20 @@ async function findDatabaseVariable(
   return most
 }
 
-/** Looks at the URL in the product's own files. */
-async function findKnownPooler(root: string, variable: string): Promise<string | null> {
-  for (const path of ['.env', '.env.local']) {
-    const line = new RegExp(`^\\s*(?:export\\s+)?${variable}\\s*=\\s*["']?([^"'\\s]+)`, 'm')
-    const [, url] = line.exec(await readOr('', join(root, path))) ?? []
-    if (url === undefined || !URL.canParse(url)) continue
-    const pooler = knownPooler(url)
-    if (pooler !== null) return pooler
-  }
-  return null
+/** The database's URLs in the product's own files. */
+async function readUrls(root: string, variable: string): Promise<string[]> {
+  const line = new RegExp(`^\\s*(?:export\\s+)?${variable}\\s*=\\s*["']?([^"'\\s]+)`, 'm')
+  const texts = ['.env', '.env.local'].map((path) => readOr('', join(root, path)))
+  return (await Promise.all(texts)).flatMap((text) => line.exec(text)?.[1] ?? [])
 }
 
 /** How the product reads its `.env`. */
 async function findEnvFile(
   root: string,
-  { dependencies = {}, devDependencies = {}, scripts = {} }: Manifest,
-  database: Database | null,
+  { dependencies = {}, scripts = {} }: Manifest,
 ): Promise<ProductFacts['envFile']> {
   if ('next' in dependencies) return 'next'
   if ('dotenv' in dependencies) return 'dotenv'
   if (Object.values(scripts).some((script) => script.includes('--env-file'))) return 'node'
-  // Prisma 6's client reads .env when it is loaded. A worker in production cannot import what only development has.
-  const isRead = database === 'prisma6' || 'dotenv' in devDependencies
-  return isRead && (await exists(join(root, '.env'))) ? 'node' : null
+  return (await exists(join(root, '.env'))) ? 'node' : null
 }

@@ -39,7 +39,11 @@ export async function findTooling(
     schemaLibrary: findSchemaLibrary(dependencies),
     testRunner:
       findTestRunner(dependencies, manifest) ?? ((await hasVitestAbove(root)) ? 'vitest' : null),
-    importExtension: findImportExtension(texts, isModule, compilerOptions),
+    // Nuxt bundles the server, and writes imports without endings.
+    importExtension:
+      findFramework(dependencies) === 'nuxt'
+        ? ''
+        : findImportExtension(texts, isModule, compilerOptions),
     build: findBuild(manifest, compilerOptions, sourceFolder),
     versionPrefix: findVersionPrefix(manifest),
   }
@@ -82,8 +86,10 @@ export async function callOf(command: string, folder = process.cwd()): Promise<s
 
 function findFramework(dependencies: Record<string, string>): Framework | null {
   if ('next' in dependencies) return 'next'
+  if ('nuxt' in dependencies) return 'nuxt'
   if ('@nestjs/core' in dependencies) return 'nest'
-  for (const name of ['fastify', 'express', 'hono'] as const) if (name in dependencies) return name
+  for (const name of ['fastify', 'express', 'hono', 'koa'] as const)
+    if (name in dependencies) return name
   return null
 }
 
@@ -156,7 +162,7 @@ function findBuild(
 ): Build {
   const build = scripts['build'] ?? ''
   if (
-    /\b(next|tsup|tsdown|esbuild|rollup|vite|webpack|ncc|unbuild|rolldown|parcel|bun build)\b/.test(
+    /\b(next|nuxt|tsup|tsdown|esbuild|rollup|vite|webpack|ncc|unbuild|rolldown|parcel|bun build)\b/.test(
       build,
     )
   ) {

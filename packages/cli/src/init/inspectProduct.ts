@@ -12,7 +12,7 @@ import { findStyle, type Style } from './style.ts'
 
 export type PackageManager = 'npm' | 'pnpm' | 'yarn' | 'bun'
 export type Database = 'prisma6' | 'prisma7' | 'drizzle' | 'kysely' | 'knex' | 'pg' | 'postgres'
-export type Framework = 'next' | 'fastify' | 'nest' | 'express' | 'hono'
+export type Framework = 'next' | 'nuxt' | 'fastify' | 'nest' | 'express' | 'hono' | 'koa'
 export type SchemaLibrary = 'zod' | 'valibot' | 'arktype'
 export type TestRunner = 'vitest' | 'jest' | 'node:test'
 /** What turns the sources into what production runs. Null: nothing. A bundler must be told about a second entry. */
@@ -49,6 +49,8 @@ export interface ProductFacts {
   build: Build
   /** The variable with the database's URL. */
   databaseVariable: string
+  /** Whether a `.env` file of the product sets that variable. */
+  hasDatabaseUrl: boolean
   /** What a worker needs instead of that URL, where it is a transaction pooler's. Null: nothing, or it is not known. */
   pooler: string | null
   /** How the product reads its `.env`: with the package, a flag of Node's, or by Next.js. Null: it does not. */
@@ -72,9 +74,7 @@ export async function inspectProduct(from: string): Promise<ProductFacts> {
   const hasTypeScript = tsconfig !== null
   await refuseWorkspaceRoot(root, manifest, hasTypeScript)
   const compilerOptions = tsconfig?.compilerOptions ?? {}
-  const sourceFolder = isNext(manifest)
-    ? await findNextFolder(root)
-    : await findSourceFolder(root, compilerOptions)
+  const sourceFolder = await findSources(root, manifest, compilerOptions)
   const files = await listSources(root)
   const texts = await readTexts(root, files)
   const isModule = manifest.type === 'module'
@@ -144,8 +144,16 @@ function includesRoot({ include, files }: TsConfigJsonResolved): boolean {
   })
 }
 
-function isNext(manifest: Manifest): boolean {
-  return 'next' in dependenciesOf(manifest)
+async function findSources(
+  root: string,
+  manifest: Manifest,
+  options: ProductFacts['compilerOptions'],
+): Promise<string> {
+  const dependencies = dependenciesOf(manifest)
+  if ('next' in dependencies) return await findNextFolder(root)
+  // Nuxt builds `app` for browsers and `server` for Node.
+  if ('nuxt' in dependencies) return 'server'
+  return await findSourceFolder(root, options)
 }
 
 /** Where a product on Next.js keeps what is no page: `src`, `lib`, or the root. */

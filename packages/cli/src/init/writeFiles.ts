@@ -20,7 +20,7 @@ export interface WrittenFile {
 }
 
 /** The first job: it changes nothing, and shows the transaction that handlers get. */
-const JOB = 'measureDatabase'
+export const FIRST_JOB = 'measureDatabase'
 
 /** All files that a product needs to run a worker with a first job. */
 export function writeFiles(facts: ProductFacts, places: Places): WrittenFile[] {
@@ -75,15 +75,15 @@ function definitions({ schemaLibrary }: ProductFacts): string {
   const payload = schemaLibrary === null ? null : PAYLOADS[schemaLibrary]
   return `import { defineJob } from '@roundsman/engine';
 ${payload?.imported ?? ''}
-export const ${JOB} = defineJob({
-  name: '${JOB}',
+export const ${FIRST_JOB} = defineJob({
+  name: '${FIRST_JOB}',
   description: 'Records how large the database is.',
   schedule: { cron: '* * * * *' },
   timeoutMs: 30_000,
 ${payload ? `  payload: ${payload.text},\n` : ''}});
 
 /** Whatever enqueues or reads jobs may import this file: it loads no handler. */
-export const jobs = [${JOB}] as const;
+export const jobs = [${FIRST_JOB}] as const;
 `
 }
 
@@ -101,7 +101,7 @@ function handlers({ schemaLibrary }: ProductFacts, code: ClientCode): string {
  * and keeps to itself makes its run a success: throw it on.
  */
 export const handlers: HandlersFor<typeof jobs, TransactionOf<${code.type}>> = {
-  async ${JOB}(${context}) {
+  async ${FIRST_JOB}(${context}) {
     // What happens in batch commits together with the counts that it returns, or not at all.
     const { megabytes } = await batch(async (tx) => {
 ${indented(code.query, 6)}
@@ -113,7 +113,7 @@ ${indented(code.query, 6)}
 }
 
 function jobsClient(facts: ProductFacts): string {
-  if (facts.framework === 'next') return jobsClientOfNext(facts)
+  if (facts.framework === 'next' || facts.framework === 'nuxt') return keptJobsClient(facts)
   const { first, imported, reading } = readEnvFile(facts)
   return `${first}${imported}import { createJobsClient } from '@roundsman/engine/client';
 ${reading}
@@ -123,7 +123,7 @@ export const jobsClient = createJobsClient({ databaseUrl: ${environmentVariable(
 }
 
 /** Each reload in development loads this file again, and would leave the connections of the one before open. */
-function jobsClientOfNext(facts: ProductFacts): string {
+function keptJobsClient(facts: ProductFacts): string {
   return `import { createJobsClient, type JobsClient } from '@roundsman/engine/client';
 
 // A reload in development takes over the client from before, with its connections.
@@ -136,11 +136,35 @@ export const jobsClient = (kept.jobsClient ??= createJobsClient({
 `
 }
 
-/** The console and its API in a product on Next.js: one route for all of their addresses. */
+/** The console and its API in a product on Next.js or Nuxt: one file for all of their addresses. */
 function writeRoute(facts: ProductFacts, places: Places): WrittenFile[] {
   if (places.console === null) return []
   const { route, basePath } = places.console
+  const what = 'the console, for your log-in to let people in'
   const from = (path: string) => aliasedImport(facts, route, path)
+  if (facts.framework === 'nuxt') {
+    const text = `${sorted([
+      `import { createNodeHandler } from '@roundsman/admin';`,
+      `import { withEngineJobs } from '@roundsman/engine';`,
+      `import { jobs } from '${from(`${places.jobs}/index`)}';`,
+      `import { jobsClient } from '${from(places.jobsClient.replace(/\.ts$/, ''))}';`,
+    ])}
+
+export default fromNodeMiddleware(
+  createNodeHandler({
+    client: jobsClient,
+    jobs: withEngineJobs(jobs),
+    basePath: '${basePath}',
+    consolePath: '/',
+    log: console,
+    // In production nobody gets in until you ask your log-in here: who it is, and what they may. Null is nobody.
+    authorize: () =>
+      import.meta.dev ? { actor: 'developer', view: true, act: true } : null,
+  }),
+);
+`
+    return [{ path: route, what, text }]
+  }
   const text = `${sorted([
     `import { createFetchHandler } from '@roundsman/admin';`,
     `import { withEngineJobs } from '@roundsman/engine';`,
@@ -167,7 +191,7 @@ export {
   handle as PUT,
 };
 `
-  return [{ path: route, what: 'the console, for your log-in to let people in', text }]
+  return [{ path: route, what, text }]
 }
 
 function worker(facts: ProductFacts, places: Places, path: string, code: ClientCode): string {
@@ -252,7 +276,7 @@ function plainTest(facts: ProductFacts, places: Places, code: ClientCode): strin
       : [`import assert from 'node:assert/strict';`, `import { after, it } from 'node:test';`]),
     code.clientImport(path),
     `import { handlers } from '${from(`${places.jobs}/handlers`)}';`,
-    `import { ${JOB}, jobs } from '${from(`${places.jobs}/index`)}';`,
+    `import { ${FIRST_JOB}, jobs } from '${from(`${places.jobs}/index`)}';`,
   ]
   return `${sorted(imports)}
 
@@ -286,7 +310,7 @@ afterAll(() => ${code.close});
 itWhereTold('measures the database', async () => {
   const { openTestJobs } = await import('@roundsman/engine/testing');
   const { handlers } = await import('${from(`${places.jobs}/handlers`)}');
-  const { ${JOB}, jobs } = await import('${from(`${places.jobs}/index`)}');
+  const { ${FIRST_JOB}, jobs } = await import('${from(`${places.jobs}/index`)}');
 ${measuring(facts, code, `expect(status).toBe('success');`)}});
 `
 }
@@ -300,7 +324,7 @@ function measuring({ schemaLibrary }: ProductFacts, code: ClientCode, assertion:
   const payload = schemaLibrary === null ? '{}' : `{ note: 'by a test' }`
   return `  const testJobs = await openTestJobs({ databaseUrl, client: ${code.name}, jobs, handlers });
   try {
-    const { status } = await testJobs.run(${JOB}, ${payload});
+    const { status } = await testJobs.run(${FIRST_JOB}, ${payload});
     ${assertion}
   } finally {
     await testJobs.close();
@@ -321,7 +345,7 @@ export function hasJestGlobals({ manifest, compilerOptions: { types } }: Product
 function testPath({ testFiles, sourceFolder }: ProductFacts, { jobs }: Places): string {
   const most = (of: RegExp) =>
     testFiles.filter((path) => of.test(path)).length * 2 > testFiles.length
-  const name = `${JOB}.${most(/\.spec\.[cm]?ts$/) ? 'spec' : 'test'}.ts`
+  const name = `${FIRST_JOB}.${most(/\.spec\.[cm]?ts$/) ? 'spec' : 'test'}.ts`
   for (const folder of ['test', 'tests', '__tests__']) {
     if (!most(new RegExp(`^${folder}/`))) continue
     return `${folder}/${sourceFolder === '' ? jobs : jobs.slice(sourceFolder.length + 1)}/${name}`

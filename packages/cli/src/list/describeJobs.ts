@@ -44,6 +44,8 @@ export interface ListedJob {
   queuePaused: Pause | null
   schedule: ListedSchedule | null
   timeoutMs: number
+  /** How long work with steps may take in all. Null: there is no limit. */
+  deadlineMs: number | null
   retry: RetryPolicy
   /** Runs at once in one worker. Null: as many as WORKER_CONCURRENCY says. */
   concurrency: number | null
@@ -89,7 +91,7 @@ export interface DescribeJobsOptions extends Pick<
 export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
   const { jobs, catalogue, states, pausedQueues, isEnabled } = options
   return jobs.map((job, index) => {
-    const { name, description, timeoutMs, retry, concurrency, isExclusive } = job
+    const { name, description, timeoutMs, deadlineMs, retry, concurrency, isExclusive } = job
     const { globalConcurrency, concurrencyPerKey, partition, limits } = job
     const { rateLimit, isolate, isDestructive, guard, unguarded } = job
     const recorded = states?.find((state) => state.name === name)
@@ -108,6 +110,7 @@ export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
       queuePaused,
       schedule: describeSchedule(job, catalogue[index], recorded, options),
       timeoutMs,
+      deadlineMs,
       retry,
       concurrency,
       isExclusive,

@@ -41,6 +41,7 @@ function formatJob(job: ListedJob, layout: Layout): string {
     ...(job.queuePaused ? [['queue', `paused ${describePause(job.queuePaused)}`]] : []),
     ...(job.schedule ? scheduleFacts(job.schedule) : [['schedule', 'none: runs when enqueued']]),
     ['time-out', describeDuration(job.timeoutMs)],
+    ...(job.deadlineMs === null ? [] : [['deadline', describeDuration(job.deadlineMs)]]),
     ['retries', describeRetry(job.retry)],
     ['at once', describeConcurrency(job)],
     ['rate limit', describeRateLimit(job)],

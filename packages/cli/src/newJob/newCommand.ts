@@ -6,8 +6,8 @@ import { requireConfig } from '../config/openProduct.ts'
 import { callOf } from '../init/findTooling.ts'
 import { findStyle, inStyle, type Style } from '../init/style.ts'
 import { listSources } from '../init/listSources.ts'
+import { needRolldown } from '../program/needRolldown.ts'
 import { checkRequest, type NewJobRequest } from './checkRequest.ts'
-import { addDefinition, addHandler, topLevelNames } from './editModule.ts'
 
 const USAGE = `Usage: roundsman new <name> [--schedule "<cron>"]
 
@@ -22,6 +22,10 @@ export const newCommand: Command = { usage: USAGE, run: writeJob }
 
 async function writeJob(args: string[], terminal: Terminal): Promise<number> {
   const request = readRequest(args)
+  const { addDefinition, addHandler, topLevelNames } = await needRolldown(
+    'new',
+    () => import('./editModule.ts'),
+  )
   const { config } = await requireConfig()
   const root = process.cwd()
   const definitions = await findModule(root, /^export const jobs\b/m)

@@ -1,6 +1,6 @@
 import { isBuiltin } from 'node:module'
-import { dirname, isAbsolute } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { OutputOptions, Plugin, RolldownOptions } from 'rolldown'
 
 /** Where `roundsman build` writes unless it is told, relative to the configuration's folder. */
@@ -14,8 +14,8 @@ export interface BundleOptions {
   config: string
   /** The file to write. */
   file: string
-  /** Names of packages that are loaded where it runs, or `all`. */
-  external: readonly string[] | 'all'
+  /** Names of packages that are loaded where it runs. */
+  external: readonly string[]
 }
 
 /** How to make one file of a worker: the configuration and all that it imports, as the product's own bundler would resolve it. */
@@ -60,7 +60,7 @@ function externalPlugin(external: BundleOptions['external']): Plugin {
     name: 'roundsman-external',
     async resolveId(source, importer, { kind }) {
       if (importer === undefined || source === ENTRY || isBuiltin(source)) return null
-      if (external !== 'all' && external.some((name) => `${source}/`.startsWith(`${name}/`))) {
+      if (external.some((name) => `${source}/`.startsWith(`${name}/`))) {
         return { id: source, external: true }
       }
       const found = await this.resolve(source, importer, { kind, skipSelf: true })
@@ -68,10 +68,7 @@ function externalPlugin(external: BundleOptions['external']): Plugin {
       if (!found && kind === 'import-statement') {
         throw new Error(`${importer} imports ${source}, which is not installed`)
       }
-      if (external !== 'all' || !found || found.external || !isAbsolute(found.id)) return found
-      if (!/[\\/]node_modules[\\/]/.test(found.id)) return found
-      // By its file, since it may be a dependency of another package of the workspace.
-      return { id: pathToFileURL(found.id).href, external: true }
+      return found
     },
   }
 }

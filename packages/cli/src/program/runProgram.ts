@@ -6,11 +6,14 @@ import type { RoundsmanConfig } from '../config/config.ts'
 import { migrateInWords } from '../migrate/migrateInWords.ts'
 
 /**
- * Runs a worker with what the configuration opens, until a signal or the end of `parent`. What `roundsman build` writes calls it,
- * so it loads no command.
+ * Runs a worker with what the configuration opens, until a signal. What `roundsman build` writes calls it, so it loads no
+ * command.
  * @throws ForeseenError when the configuration lacks what a worker needs, or the database
  */
-export async function runWorker(config: RoundsmanConfig, parent?: NodeJS.Process): Promise<void> {
+export async function runWorker(
+  config: RoundsmanConfig,
+  onOpened: (state: { isReady: true }) => void = () => undefined,
+): Promise<void> {
   const { jobs, schema } = config
   const databaseUrl = databaseUrlOf(config)
   if (!config.open) {
@@ -18,10 +21,8 @@ export async function runWorker(config: RoundsmanConfig, parent?: NodeJS.Process
       'roundsman.config.ts has no `open`, which opens what handlers need: have it return { client, handlers, close }',
     )
   }
-  // A parent that was killed sends no signal.
-  parent?.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
-  parent?.channel?.unref()
   const { client, handlers, worker, close } = await config.open()
+  onOpened({ isReady: true })
   try {
     await asForeseen(() =>
       run({
@@ -49,7 +50,7 @@ export async function runProgram(config: RoundsmanConfig): Promise<never> {
       const said = await asForeseen(() => migrateInWords({ databaseUrl, schema }))
       process.stdout.write(`${said}\n`)
     } else if (command === undefined) {
-      await runWorker(config, process.channel ? process : undefined)
+      await runWorker(config)
     } else {
       throw new ForeseenError(
         `There is no command "${process.argv.slice(2).join(' ')}": none, or migrate`,

@@ -1,8 +1,9 @@
 import { listDeadLetters, type DeadLetter } from '@roundsman/engine/client'
 import { onOneLine, wrap, type Layout } from '../command/layout.ts'
-import { parseOptions } from '../command/parseOptions.ts'
+import { parseCommandLine, parseOptions } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
-import type { Command, Terminal } from '../command/runCommand.ts'
+import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { retryDeadLetter } from '../control/stepCommands.ts'
 import { LIST_OPTIONS, showList } from './pages.ts'
 
 const usage = (
@@ -10,9 +11,10 @@ const usage = (
   once: string,
 ) => `Usage: ${call} [--job NAME] [--key KEY] [--error CODE] [--limit N]
                                 [--after POSITION] [--messages] [--json]
+       ${call} retry <id> [--from failure|beginning|STEP [--item ITEM]] [--even-if-workers-died] --reason TEXT [--json]
 
 Lists work that was given up, the latest first, with the error code of its last attempt. It stays until somebody retries
-or discards it in the console; ${once} <job> --dead-letter ID makes one more attempt here and now.
+or discards it. retry gives it back to the queue; ${once} <job> --dead-letter ID makes one more attempt here and now.
 
   --job NAME         of this job only
   --key KEY          with this key only, by which its job divides its work
@@ -20,15 +22,34 @@ or discards it in the console; ${once} <job> --dead-letter ID makes one more att
   --limit N          how many to show, 1 to 1000; default 20
   --messages         show the messages of errors, which may hold parts of a payload
   --after POSITION   go on after this position, which the page before printed
+  --from             which steps of durable work are done again: the one that failed (failure, if you leave it out), all
+                     (beginning), or STEP and those that ended after it; the last two with other keys
+  --even-if-workers-died  also what two or more workers have died of
+  --reason TEXT      why, for the record
   --json             print one JSON object
 
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
+
+const RETRY_OPTIONS = {
+  from: { type: 'string' },
+  item: { type: 'string' },
+  'even-if-workers-died': { type: 'boolean' },
+  reason: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
 
 /** `once`: the command that runs a job, named in the output. */
 export function createDeadLettersCommand(source: ProductSource & { once: string }): Command {
   return {
     usage: usage(source.call, source.once),
-    run: (args, terminal) => showDeadLetters(args, terminal, source),
+    async run(args, terminal) {
+      if (args[0] !== 'retry') return await showDeadLetters(args, terminal, source)
+      const { values, positionals } = parseCommandLine(args.slice(1), RETRY_OPTIONS)
+      const [id, ...rest] = positionals
+      if (rest.length > 0)
+        throw new UsageError(`One dead letter at a time; "${rest.join(' ')}" is too much`)
+      return await retryDeadLetter(id, { values, terminal, source })
+    },
   }
 }
 

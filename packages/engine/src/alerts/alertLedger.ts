@@ -117,6 +117,7 @@ const OF_QUEUE: readonly AlertKind[] = [
   'paused',
   'endedWorkers',
   'schedulesRefused',
+  'inDoubt',
 ]
 
 type OpenRow = AlertRow & { isForgotten: boolean }

@@ -63,7 +63,7 @@ const MAX_ERROR_LENGTH = 200
  * executes, so it can run beside an API as well as beside workers. Run it in both: a process cannot report that it is gone
  * itself. Of the watchers with the same jobs and limits one looks. Of all watchers on one database one sends to each channel
  * name, so give the channels of two programs different names. Nothing that a channel does disturbs anything else.
- * @throws ArgumentError when an option cannot be meant: when two channels have the same name, for instance
+ * @throws ArgumentError when an option is invalid: when two channels have the same name, for instance
  */
 export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
   const given = checkWatcherOptions(options)

@@ -132,7 +132,6 @@ export function checkRequest(request: unknown, more = {}): { by: Actor } {
 }
 
 export const RUN_REQUEST = { dryRun: optional(checkBoolean), payload: asItIs }
-export const AGAIN_REQUEST = { dryRun: optional(checkBoolean) }
 export const POSTPONE_REQUEST = { startAfter: checkDate }
 export const PRIORITISE_REQUEST = { priority: checkPriority }
 const FROM_STEP = { step: checkText, item: optional(checkText) }

@@ -341,6 +341,9 @@ const checkSteps: Check<Record<string, StepDefinition>> = (argument, value) => {
   )
 }
 
+/** A century: a longer one may be no instant of PostgreSQL's. */
+const MAX_DEADLINE_MS = 100 * 365 * 86_400_000
+
 const JOB = {
   name: checkName,
   description: optional(checkText),
@@ -352,6 +355,7 @@ const JOB = {
       ' (a day, less two minutes); divide the work, and have each run enqueue the next',
     ),
   ),
+  deadlineMs: optional(positive(MAX_DEADLINE_MS)),
   retry: optional(checkRetry),
   concurrency: optional(checkConcurrencyOptions),
   partition: optional(checkPartition),
@@ -408,6 +412,8 @@ export function checkJobOptions(options: unknown): Job<string, never, never> {
       ] as const)
         if (isSet)
           throw new ArgumentError(option, 'does not go with steps yet; leave one of them out')
+    if (steps === null && checked.deadlineMs !== undefined)
+      throw new ArgumentError('deadlineMs', 'is for jobs with steps; set timeoutMs, or name steps')
     const { perWorker = null, global = null, perKey = null } = concurrency
     if (partition === null && perKey !== null) throw needsPartition('concurrency.perKey')
     if (partition === null && rateLimit?.by === 'key') throw needsPartition('rateLimit.by')
@@ -422,6 +428,7 @@ export function checkJobOptions(options: unknown): Job<string, never, never> {
       payload: checked.payload ?? noPayload,
       schedule,
       timeoutMs: checked.timeoutMs ?? 15 * 60_000,
+      deadlineMs: checked.deadlineMs ?? null,
       retry: checked.retry ?? checkRetry('retry', {}),
       concurrency: perWorker,
       globalConcurrency: global,

@@ -5,18 +5,20 @@ import {
   checkOptions,
   checkParts,
   checkString,
+  copyList,
   madeElsewhere,
   namedAfter,
+  oneOf,
   optional,
   tell,
   type Check,
 } from '../values/argument.ts'
 import { anyPayload } from '../values/standardSchema.ts'
-import { checkName, checkSchema } from './jobs.ts'
+import { checkJob, checkName, checkSchema } from './jobs.ts'
 import { checkSleep } from './steps.ts'
 
 /*
- * Arguments of signals: their definitions, what is sent, and waits.
+ * Arguments of signals, and of the steps that wait for them and for children.
  */
 
 const MAX_TEXT_BYTES = 200
@@ -67,6 +69,18 @@ const WAIT = {
   key: checkKey,
   timeout: optional((argument, value) => checkSleep(value, argument)),
   item: optional(checkString),
+}
+
+const MAX_CHILDREN = 10_000
+const MAP = {
+  onFailure: optional(oneOf(['fail', 'collect'] as const)),
+  item: optional(checkString),
+}
+
+export function checkMap(job: unknown, payloads: unknown, options: unknown) {
+  checkJob('job', job)
+  const { onFailure = 'fail', item = '' } = checkOptions('options', options, MAP)
+  return { onFailure, item, list: copyList('payloads', payloads, MAX_CHILDREN) }
 }
 
 export function checkWait(signal: unknown, options: unknown) {

@@ -11,15 +11,16 @@ import type { Job } from '../job/defineJob.ts'
 import type { PayloadOf, ResultOf } from '../job/handler.ts'
 import type { SentSignal, Signal } from '../job/signal.ts'
 import {
-  AGAIN_REQUEST,
   checkActionOptions,
   checkClientOptions,
   checkItem,
   checkRequest,
   checkWatchOptions,
+  checkWhose,
   copyItems,
   RUN_REQUEST,
 } from '../arguments/actions.ts'
+import { checkId } from '../values/argument.ts'
 import { anyPayload } from '../values/standardSchema.ts'
 import type { Envelope } from '../queue/envelope.ts'
 import { LONG, longOf, openDatabase, type Connection, type Database } from '../database/database.ts'
@@ -79,7 +80,12 @@ import { upsertSchedules, type UpsertedSchedule } from '../control/upsertSchedul
 import { createLoadLimit } from '../tick/scheduleLoad.ts'
 import { sendSignal } from '../queue/signals.ts'
 import { answerDoubt, type DoubtAnswer, type DoubtfulStep } from '../control/answerDoubt.ts'
-import { showPayload, type ShownPayload, type WhosePayload } from '../control/showPayload.ts'
+import {
+  restoreHidden,
+  showPayload,
+  type ShownPayload,
+  type WhosePayload,
+} from '../control/showPayload.ts'
 import {
   cancelWork,
   postponeWork,
@@ -209,13 +215,15 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<string>
   /**
-   * Requests a run with the payload of an earlier run, without showing it. The queue keeps a payload while its work is
-   * to be retried or a dead letter; after that the answer is `payloadGone`.
+   * Requests a run with the payload of an earlier run, or of work that waits or is a dead letter, without showing it. The queue
+   * keeps a payload while its work is to be retried or a dead letter; after that the answer is `payloadGone`. `payload`: what
+   * `showPayload` has shown, with changes; parts that are as they were shown stay what they were.
+   * @throws JobError `payload_invalid` when the job's schema refuses it, or a part of it is still masked
    */
   runAgain(
     job: Job,
-    runId: string,
-    request: ActionRequest & { dryRun?: boolean },
+    whose: string | WhosePayload,
+    request: ActionRequest & { dryRun?: boolean; payload?: unknown },
     options?: ActionOptions,
   ): Promise<RunAgainOutcome>
   /**
@@ -345,7 +353,7 @@ export interface JobsClient {
     by: Actor,
     options?: ActionOptions,
   ): Promise<DiscardOutcome>
-  /** Schedules that are data, such as one for each customer, in his zone. */
+  /** Schedules that are data, such as one for each customer, in their zone. */
   readonly schedules: KeyedSchedules
   /** How much may run at once, over all workers. */
   readonly limits: Limits
@@ -657,13 +665,19 @@ export function jobsClientIn(
         expectDryRun(job, wanted.dryRun)
         return sendRun(tx, job, wanted, payload)
       }),
-    runAgain: (job, runId, request, options) =>
+    runAgain: (job, whose, request, options) =>
       within<RunAgainOutcome>(options, async (tx) => {
-        const wanted = checkRequest(request, AGAIN_REQUEST)
+        const { payload: edited, ...wanted } = checkRequest(request, RUN_REQUEST)
         expectDryRun(job, wanted.dryRun)
-        const found = await findPayload(tx, job, runId)
+        const of =
+          typeof whose === 'string'
+            ? { runId: whose, id: checkId('runId', whose) }
+            : checkWhose(whose)
+        const found = await findPayload(tx, job, of)
         if (found.kind !== 'found') return found
-        const workId = await sendRun(tx, job, wanted, found.payload, runId)
+        const payload =
+          edited === undefined ? found.payload : restoreHidden(edited, found.payload, job.show)
+        const workId = await sendRun(tx, job, wanted, payload, of.runId)
         return { kind: 'requested', workId }
       }),
     showPayload: (whose, request, options) =>

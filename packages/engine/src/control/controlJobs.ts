@@ -4,6 +4,7 @@ import { checkId, checkJobName } from '../values/argument.ts'
 import type { Connection } from '../database/database.ts'
 import {
   APPROVE_RUN_SQL,
+  FIND_PAYLOAD_OF_WORK_SQL,
   FIND_PAYLOAD_SQL,
   KNOWS_RUN_SQL,
   LOCK_BLOCKED_RUN_SQL,
@@ -57,16 +58,17 @@ export type FoundPayload =
   | { kind: 'found'; payload: unknown }
   | { kind: 'payloadGone' | 'notFound' }
 
-/** Finds the payload of a run of this job. */
+/** Finds the payload of a run of this job, or of work of it. */
 export async function findPayload(
   tx: Connection,
   job: Pick<Job, 'name'>,
-  runId: string,
+  { runId, id }: { runId: string | undefined; id: string },
 ): Promise<FoundPayload> {
   const name = checkJobName('job', job)
-  const { rows } = await tx.query<{ name: string; payload: string | null }>(FIND_PAYLOAD_SQL, [
-    checkId('runId', runId),
-  ])
+  const { rows } = await tx.query<{ name: string; payload: string | null }>(
+    runId === undefined ? FIND_PAYLOAD_OF_WORK_SQL : FIND_PAYLOAD_SQL,
+    [id],
+  )
   const [run] = rows
   if (run?.name !== name) return { kind: 'notFound' }
   if (run.payload === null) return { kind: 'payloadGone' }

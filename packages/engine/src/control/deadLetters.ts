@@ -59,10 +59,10 @@ export interface RedriveRequest extends ActionRequest {
   evenIfWorkersDied?: boolean | undefined
   /**
    * Which steps of durable work are done again: from the one that failed on (default), all (`beginning`), or a step and those that
-   * ended after it. What is done again gets other keys. Work that somebody has cancelled goes on only where this is given, or `ids`
-   * names it: the steps that it had done may be undone.
+   * ended after it. Steps that are done again get new keys. Cancelled work is retried only if this is given or `ids` names the work,
+   * because its handler may have undone earlier steps.
    */
-  from?: 'failure' | 'beginning' | { step: string; item?: string } | undefined
+  from?: 'failure' | 'beginning' | { step: string; item?: string | undefined } | undefined
 }
 
 /** Gives dead letters back to the queue with new attempts, and records who did it and why. */

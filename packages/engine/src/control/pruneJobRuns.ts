@@ -214,7 +214,9 @@ const STEPS_OF_REMOVED = `, steps as (
       delete from "JobStep" step using (select distinct "workId" from removed) gone
       where step."workId" = gone."workId" and ${isOverSql('step."workId"')} and not exists (
         select from "JobRun" run where run."workId" = step."workId" and run."id" not in (select "id" from removed)
-      )
+      ) returning step."workId"
+    ), children as (
+      delete from "JobChild" child using (select distinct "workId" from steps) gone where child."parentId" = gone."workId"
     )`
 
 async function countOld(tx: Transaction, all: readonly OldRows[], limit: number): Promise<number> {

@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Job } from '../job/defineJob.ts'
+import { JobError } from '../job/jobError.ts'
 import type { JsonValue } from '../job/handler.ts'
 import { checkRequest, checkWhose, SHOW_REQUEST } from '../arguments/actions.ts'
 import { MASKED, maskText, MAX_READ } from '../values/maskText.ts'
@@ -48,6 +50,40 @@ export async function showPayload(
   const show = jobs.find((job) => job.name === name)?.show ?? []
   return { kind: 'shown', payload: withoutSecrets(payload, show) }
 }
+
+/**
+ * Makes the payload of a copy from what somebody has made of a shown one: what they have left as it was shown is what it was,
+ * also where it was masked.
+ * @throws JobError `payload_invalid` where a mask would become a part of the copy
+ */
+export function restoreHidden(edited: unknown, payload: unknown, show: readonly string[]): unknown {
+  return restore(edited, withoutSecrets(JSON.stringify(payload), show), payload, [])
+}
+
+function restore(edited: unknown, shown: unknown, payload: unknown, path: string[]): unknown {
+  if (isDeepStrictEqual(edited, shown)) return payload
+  if (isPart(edited) && isPart(shown) && isPart(payload) && hasSameItems(edited, shown)) {
+    const parts = Object.entries(edited).map(([name, part]) => [
+      name,
+      restore(part, shown[name], payload[name], [...path, name]),
+    ])
+    return Array.isArray(edited) ? parts.map(([, part]) => part) : Object.fromEntries(parts)
+  }
+  const text = JSON.stringify(edited)
+  if (text === undefined || !text.includes(MASKED)) return edited
+  const message = `has ${MASKED} in it: write what belongs there`
+  throw new JobError('payload_invalid', `${path.join('.') || 'payload'}: ${message}`, {
+    retryable: false,
+    details: { issues: [{ path, message }] },
+  })
+}
+
+type Part = { readonly [name: string]: unknown }
+const isPart = (value: unknown): value is Part => typeof value === 'object' && value !== null
+/** In a list that has got longer or shorter nobody knows which item is which. */
+const hasSameItems = (one: Part, other: Part) =>
+  Array.isArray(one) === Array.isArray(other) &&
+  (!Array.isArray(one) || one.length === (other as unknown as unknown[]).length)
 
 /** A part whose name has such words is a credential, whatever it holds. */
 const SECRET_WORDS = new RegExp(

@@ -2,6 +2,12 @@ import pg from 'pg'
 import { isConnectionLoss } from './isConnectionLoss.ts'
 import { INSUFFICIENT_PRIVILEGE, READ_ONLY } from './sqlState.ts'
 
+/** The server and the database to which a URL leads, as the driver reads it. */
+export function readAddress(url: string): { host: string; port: number; database: string } {
+  const { host, port, database = '' } = new pg.Client({ connectionString: url })
+  return { host, port, database }
+}
+
 /**
  * Says in one line why a database cannot be connected to or used, and what to do: with the host, the port, and the role or the
  * database, and never with the password. Null for an error of another kind.

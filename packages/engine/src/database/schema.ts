@@ -60,7 +60,15 @@ export const SEND_PLAIN_MARK = '/* roundsman_send_plain */'
 
 /** All tables, views, sequences and types. No column and no alias has a name of these. */
 const OWN = [
-  ...['JobAction', 'JobAlert', 'JobAlertDelivery', 'JobCancel', 'JobClaim'],
+  ...[
+    'JobAction',
+    'JobAlert',
+    'JobAlertDelivery',
+    'JobCancel',
+    'JobChild',
+    'JobChildLost',
+    'JobClaim',
+  ],
   ...['JobDeadLetter', 'JobFormerWorker', 'JobKey'],
   ...['JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
   ...['JobPayload', 'JobPlace', 'JobQueue'],

@@ -27,6 +27,8 @@ export interface Job<
   readonly payload: StandardSchemaV1<unknown, Payload>
   readonly schedule: Schedule | null
   readonly timeoutMs: number
+  /** How long its work may take from its first start, with all waits and retries; null: as long as it does. */
+  readonly deadlineMs: number | null
   readonly retry: RetryPolicy
   readonly concurrency: number | null
   /** Runs at once over all workers, and (`concurrencyPerKey`) of one key; null: no such limit. */
@@ -78,7 +80,7 @@ export interface Schedule {
   readonly missed: MissedPolicy
   readonly catchUpMs: number
   readonly overlap: OverlapPolicy
-  /** By what an operator has set the expression, such as `SEND_DIGEST_CRON`; for the record of its change. */
+  /** The name of the setting with which an operator changed the expression, such as `SEND_DIGEST_CRON`. The record of the change shows it. */
   readonly setBy?: string
 }
 
@@ -89,17 +91,17 @@ export interface Schedule {
 export interface RateLimit {
   readonly limit: number
   readonly perMs: number
-  /** Whether the job (default) or each of its keys may start so many. Keys need a `partition`. */
+  /** `job` (default): the limit is for all runs of the job. `key`: each key has its own. Keys need a `partition`. */
   readonly by?: 'job' | 'key'
 }
 
-/** How much one run may change before somebody has to approve it. Of `maxRows` and `maxShare` the lower counts. */
+/** How many rows one run may change before a person has to approve it. If both maximums are given, the lower one applies. */
 export interface Guard {
   readonly maxRows?: number
   /** The share of all rows that a run may change, from 0 to 1. */
   readonly maxShare?: number
   /**
-   * Up to so many rows may change whatever their share: in a small table a large share is nothing unusual. Default 0.
+   * A run may change up to this many rows, whatever their share. In a small table a large share is normal. Default 0.
    */
   readonly minRows?: number
 }
@@ -125,16 +127,16 @@ export interface ScheduleOptions {
   /** Default `UTC`. */
   timeZone?: string
   /**
-   * What workers do with ticks that were due while none of them lived. `once` (default): one run makes up for all of them.
-   * `all`: each gets a run. `skip`: none does.
+   * What happens to ticks that were due while no worker was running. `once` (default): one run makes up for all of them.
+   * `all`: each tick gets a run. `skip`: no tick gets a run.
    */
   missed?: MissedPolicy
-  /** Ticks that were due longer ago are recorded as missed and get no run. Default one day. */
+  /** In milliseconds. A tick that was due longer ago is recorded as missed and gets no run. Default: one day. */
   catchUpMs?: number
   /**
-   * What workers do with a tick while an earlier run has not ended. `skip` (default): nothing. `queue`: its work waits until
-   * that run has ended. `allow`: both run. Work of the job that is due or to be retried counts as such a run; what was
-   * enqueued or postponed for a later instant does not.
+   * What happens at a tick while an earlier run has not ended. `skip` (default): the tick gets no run. `queue`: its run starts
+   * when the earlier one has ended. `allow`: both run at the same time. Work that is due, or waits for a retry, counts as an
+   * earlier run. Work that was enqueued or postponed for a later time does not.
    */
   overlap?: OverlapPolicy
 }
@@ -156,69 +158,73 @@ export interface JobOptions<
   /** One sentence for people: lists and the console show it. Default: none. */
   description?: string
   /**
-   * A Standard Schema, as zod from 3.24 on, valibot and arktype make them. It must be synchronous. The engine asks it before
-   * it stores a payload, and again at each attempt, whose handler gets what the schema returns. Default: an empty object.
+   * A Standard Schema, such as one of zod (3.24 or later), valibot or arktype. It must be synchronous. The engine validates a
+   * payload before it stores it, and again at each attempt. The handler gets the schema's output. Default: an empty object.
    */
   payload?: StandardSchemaV1<Input, Payload>
-  /** When it runs by the clock, with an empty object as payload. Default: only when it is enqueued. */
+  /** When the job runs by the clock. Its payload is then an empty object. Default: the job runs only when it is enqueued. */
   schedule?: ScheduleFor<NoInfer<Input>>
   /**
-   * The worker aborts a run that takes longer, which ends as failed with code `timeout`. Default 15 minutes, at most a day
-   * less two minutes. The worker's definition counts, even for work that was enqueued before it changed.
+   * The worker aborts a run that takes longer. The run then ends as failed, with the code `timeout`. Default: 15 minutes. At
+   * most 23 hours and 58 minutes. The worker's current definition applies, also to work that was enqueued before a change.
    */
   timeoutMs?: number
   /**
-   * Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. The worker's definition counts, as with `timeoutMs`.
-   * No pause may be longer than a year, and no limit above a million.
+   * For jobs with steps: work that has not ended so long after its first start, all waits and retries included, becomes a dead letter
+   * with the code `deadline_exceeded`. Nothing is undone then; a person who retries it starts the time anew. At most a century.
+   * Default: no such limit.
+   */
+  deadlineMs?: number
+  /**
+   * How often, and after which pauses, failed work is tried again. Default: 2 retries, after 5 s and 10 s; pauses double up to
+   * 5 minutes. A pause may be a year at most, and `limit` a million. The worker's current definition applies.
    */
   retry?: Partial<RetryPolicy>
   /**
-   * Runs at once: in one worker as a number, at most 10,000, or `{ perWorker, global, perKey }`. Default: as many as the worker's own
-   * limit. Ignored where `overlap` allows one run at a time.
+   * How many runs of the job may go on at the same time. A number is the limit in one worker, 10,000 at most;
+   * `{ perWorker, global, perKey }` sets others. Default: the worker's own limit. Ignored if `overlap` allows one run at a time.
    */
   concurrency?: number | ConcurrencyOptions
-  /** By what its work is divided, so that each key gets its share. Default: it is not. */
+  /** Divides the job's work by a key, such as a customer's id. Each key gets its share of the workers. Default: no keys. */
   partition?: PartitionOptions<NoInfer<Payload>>
-  /** Limits that it shares with other jobs, by `defineLimit`: at most 2. Default: none. */
+  /** Limits that the job shares with other jobs, made by `defineLimit`. At most 2. Default: none. */
   limits?: readonly SharedLimit[]
-  /** How often runs may start, to spare the services that they call. Default: as often as there is work. */
+  /** How often runs may start, for handlers that call a service with a rate limit. Default: no limit. */
   rateLimit?: RateLimit
   /**
-   * Whether its runs take away for good what it finds due, many rows at once. Such a job needs a guard, or
-   * a reason for having none; `roundsman check` demands it. Default false.
+   * Whether the job's runs delete many rows for good. Such a job needs a `guard`, or a reason for having none in `unguarded`:
+   * `roundsman check` reports it otherwise. Default: false.
    */
   isDestructive?: boolean
   /**
-   * For jobs that remove or change much: a run that finds more due than this changes nothing and ends as failed with code
-   * `guard_blocked`; then somebody can approve it. Its handler has to call `ctx.guard`.
-   * Default: none.
+   * A limit for jobs that delete or change many rows. A run that finds more rows than this changes nothing, and ends as failed
+   * with the code `guard_blocked`. A person can then approve it. The handler has to call `ctx.guard`. Default: no guard.
    */
   guard?: Guard
-  /** A sentence for people that says why a destructive job needs no guard. Not together with a guard. */
+  /** Why a destructive job needs no guard: a sentence for people. Cannot be combined with `guard`. */
   unguarded?: string
   /**
-   * Whether people may ask for a dry run, whose database changes made through batches are rolled back at its end. Set it where the
-   * handler changes nothing else, or looks at `run.dryRun` first: mails and calls to other services really happen. Default false: a
-   * dry run is refused.
+   * Whether people may request a dry run. At the end of a dry run, the changes of its batches are rolled back. Mails and calls to
+   * other services are not: set this only if the handler makes none, or checks `run.dryRun` first. Default: false, dry runs are
+   * refused.
    */
   dryRun?: boolean
   /**
-   * Carries each run out in a child process, so that an endless loop, a full memory or an exit ends only that run. The
-   * worker kills the process 5 s after the run's time-out, and at once for its memory. It needs a `handlersModule`.
-   * `true` means `{ memoryMb: 512 }`; the least is 64. By default `concurrency` is at most the number of processors.
-   * Default false: runs go on in the worker's own process.
+   * Executes each run in a child process. An endless loop, a full memory or an exit then ends only that run. The worker kills
+   * the process 5 s after the run's time-out, and immediately if it exceeds its memory. The worker needs a `handlersModule`.
+   * `true` means `{ memoryMb: 512 }`; the minimum is 64. The default of `concurrency` is then at most the number of processors.
+   * Default: false, runs are executed in the worker's process.
    */
   isolate?: boolean | Partial<IsolationLimits>
   /**
-   * Says in a few words, by which people find the work, what it is about: `` ({ orderId }) => `Order ${orderId}` ``. The
-   * engine calls it once, when the work is enqueued, with the payload as the schema returns it, cuts the label after 200
-   * characters, and stores it with the work and its runs. If it throws or returns no text, the work has no label. Default:
-   * no label.
+   * Returns a short text by which people find the work: `` ({ orderId }) => `Order ${orderId}` ``. The engine calls it once,
+   * when the work is enqueued, with the schema's output. The label is stored with the work and its runs, cut after 200
+   * characters. If the function throws or returns no text, the work has no label. Default: no label.
    */
   label?: (payload: NoInfer<Payload>) => string
   /**
-   * Names of the payload's parts, at most 20, that people see beside the label. Texts are cut after 200 characters; of lists
-   * and objects people see the beginning of the JSON. Default: none.
+   * The fields of the payload that people see beside the label, 20 at most. Texts are cut after 200 characters. Lists and
+   * objects are shown as JSON, cut in the same way. Default: none.
    */
   show?: readonly (keyof NoInfer<Payload> & string)[]
   /**
@@ -228,11 +234,10 @@ export interface JobOptions<
    */
   redact?: (text: string) => string
   /**
-   * A Standard Schema of what the handler returns, for a program that waits by `client.result`. The engine asks it about the
-   * result's JSON, and the program gets what it returns. A result may have 64 kB as JSON, stays as long as its run, and is
-   * shown to nobody. One that is invalid, too large or no JSON ends the run as failed with code `result_invalid`,
-   * `result_too_large` or `result_unstorable`, though its work is done. Default: the job has no result, and its handler
-   * returns details.
+   * A Standard Schema of the handler's return value, for a program that waits with `client.result`. The engine validates the
+   * value as JSON, and the program gets the schema's output. A result may have 64 kB, is kept as long as its run, and is never
+   * shown to people. If it is invalid, too large or not JSON, the run fails with the code `result_invalid`, `result_too_large`
+   * or `result_unstorable`, although its work is done. Default: no result; the handler returns details.
    */
   result?: StandardSchemaV1<unknown, Result>
   /**

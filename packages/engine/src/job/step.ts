@@ -1,4 +1,4 @@
-import type { Counts, PayloadOf } from './handler.ts'
+import type { Counts, JsonValue, PayloadOf, ResultOf as JobResult } from './handler.ts'
 import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
 import type { Job, RetryPolicy } from './defineJob.ts'
 import { JobError } from './jobError.ts'
@@ -132,6 +132,64 @@ export interface Step<Tx, Results> {
     signal: Signal<Payload>,
     options: WaitOptions,
   ): Promise<Payload | null>
+  /**
+   * Enqueues a piece of work for each payload, at most 10,000, and suspends the work until all of them have ended. The list of the first
+   * call counts.
+   * @throws ChildFailed of the first that has failed, unless `onFailure` is `collect`
+   */
+  map<J extends Job>(
+    name: keyof Results & string,
+    job: J,
+    payloads: readonly PayloadOf<J>[],
+    options?: MapOptions,
+  ): Promise<Mapped<JobResult<J>>>
+  /**
+   * The same with one piece of work, whose result it returns.
+   * @throws ChildFailed
+   */
+  invoke<J extends Job>(
+    name: keyof Results & string,
+    options: StepItem,
+    job: J,
+    payload: PayloadOf<J>,
+  ): Promise<[JobResult<J>] extends [never] ? null : JobResult<J>>
+}
+
+export interface MapOptions extends StepItem {
+  /** `fail` (default): a failure is thrown, once all have ended. `collect`: the results list it. */
+  onFailure?: 'fail' | 'collect'
+}
+
+/** What has become of the children of a step. */
+export interface Mapped<Result> {
+  readonly succeeded: number
+  readonly failed: number
+  /** Reads what became of each, in the order of the payloads, page by page. */
+  results(): AsyncIterable<ChildResult<Result>>
+}
+
+export type ChildResult<Result = JsonValue> =
+  | { readonly status: 'success'; readonly workId: string; readonly result: Result }
+  /** It is a dead letter, or was cancelled, expired or discarded. */
+  | { readonly status: 'failed'; readonly workId: string; readonly code: string }
+
+/** A child of a step has failed for good. Each pass throws it alike. */
+export class ChildFailed extends JobError {
+  readonly step: string
+  readonly item: string
+  /** The code of the child's error. */
+  readonly childCode: string
+  readonly workId: string
+
+  constructor(step: string, item: string, first: { code: string; workId: string }) {
+    super('child_failed', `Step "${step}": its work ${first.workId} failed with ${first.code}`, {
+      retryable: false,
+    })
+    this.step = step
+    this.item = item
+    this.childCode = first.code
+    this.workId = first.workId
+  }
 }
 
 /** A step has used up its retries, or cannot be retried. Each pass throws it alike. */

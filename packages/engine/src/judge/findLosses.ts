@@ -1,4 +1,4 @@
-import { jsonNumber } from '../read/bounded.ts'
+import { jsonInstant, jsonNumber } from '../read/bounded.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { ENDED_AT } from '../read/countRuns.ts'
 import { equalsInOrder } from '../database/equalsInOrder.ts'
@@ -51,6 +51,38 @@ export async function findBlocked(
       ...{ reach: 1, share: 1 },
     }
   })
+}
+
+/** So many doubts are looked at. */
+const MAX_DOUBTS = 1_000
+
+/** Finds work that waits for a person, who has to look whether an effect has happened. */
+export async function findInDoubt(reader: JobsReader, now: Date): Promise<Found[]> {
+  const rows = await reader.rows<{
+    name: string
+    step: string
+    workId: string
+    since: string
+    count: number
+    isCut: boolean
+  }>({
+    text: `
+      select * from (
+        select distinct on (work."name") work."name", step."name" as "step", work."id" as "workId", ${jsonInstant('step."doubtSince"')} as "since",
+          (count(*) over (partition by work."name"))::int as "count", count(*) over () = ${MAX_DOUBTS} as "isCut"
+        from (
+          select * from "JobStep" step
+          where "doubtSince" is not null and "error" ->> 'code' = 'in_doubt' limit ${MAX_DOUBTS}
+        ) step join "JobWork" work on work."id" = step."workId"
+        order by work."name", step."doubtSince"
+      ) oldest order by "since" limit ${MAX_LISTED}`,
+  })
+  return rows.map(({ name, step, workId, since, count, isCut }) => ({
+    ...{ kind: 'inDoubt', stage: 'waiting', jobs: [name], workId, since, count, isCut },
+    text: `Step ${step} of ${name} may have happened, and its work has waited ${spanSince(since, now)} for somebody to say whether it did.`,
+    note: `${count === 1 ? '' : `${many(count, 'effect', isCut)} of the job are in doubt. `}Look at the service that it called, then answer: it did happen, or it did not.`,
+    ...{ reach: 0.5, share: 1 },
+  }))
 }
 
 /** Finds sessions that hold up others, by lock. */

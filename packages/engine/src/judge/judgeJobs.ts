@@ -11,7 +11,7 @@ import { findDeadLetters } from './findDeadLetters.ts'
 import { findEndedWorkers } from './findEndedWorkers.ts'
 import { findExpired } from './findExpired.ts'
 import { findFailing, isFailing, readFailures } from './findFailing.ts'
-import { findBlocked, findExceeded, findLockWaits, findRefused } from './findLosses.ts'
+import { findBlocked, findExceeded, findInDoubt, findLockWaits, findRefused } from './findLosses.ts'
 import { findLate, findNoWorker, findSilent, findUntaken, listOrphans } from './findStopped.ts'
 import {
   describeBacklog,
@@ -70,6 +70,7 @@ export async function judgeJobs(
     failures,
     expired,
     letters,
+    inDoubt,
     blocked,
     locks,
     refused,
@@ -83,6 +84,7 @@ export async function judgeJobs(
     readFailures(reader, jobs, now),
     findExpired(reader, all, { failureRate, now }),
     findDeadLetters(reader, all, now),
+    findInDoubt(reader, now),
     findBlocked(reader, names, now),
     findLockWaits(reader, now),
     findRefused(reader, now),
@@ -116,6 +118,7 @@ export async function judgeJobs(
     ...ended,
     ...failing,
     ...withoutCause(letters, [...failing, ...ended]),
+    ...inDoubt,
     ...blocked,
     ...locks,
     ...refused,

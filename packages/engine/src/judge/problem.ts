@@ -8,6 +8,7 @@
  *   endedWorkers      Workers have ended while they had runs, several of them with the same piece of work.
  *   failing           Too many runs of a job fail, or too much of its work expires before it starts.
  *   deadLetters       Work was given up.
+ *   inDoubt           Work waits for somebody to say whether an effect has happened that must not happen twice.
  *   blocked           A run waits for somebody to approve what its guard has blocked.
  *   paused            Work waits for a queue, a key or a limit that somebody has paused, or that waits for a service.
  *   keyBlocked        Work of a key waits behind a dead letter: `fifo`.
@@ -24,6 +25,7 @@ export const PROBLEM_KINDS = [
   'endedWorkers',
   'failing',
   'deadLetters',
+  'inDoubt',
   'blocked',
   'paused',
   'keyBlocked',

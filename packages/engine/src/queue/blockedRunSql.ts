@@ -1,3 +1,4 @@
+import { endChildrenSql } from './children.ts'
 import { hasNotEnded } from './heldRuns.ts'
 import { releaseKeysSql } from './uniqueKeys.ts'
 
@@ -106,6 +107,7 @@ export const APPROVE_RUN_SQL = `
     returning work."name", work."id", work."uniqueKey", work."payloadId"
   ), letter as (
     delete from "JobDeadLetter" letter using run where letter."id" = run."workId" returning letter."payloadId"
+  ), children as (${endChildrenSql('work', 'id', `'replaced'`)}
   ), key as (${releaseKeysSql('work', 'id')}
   ), payload as (
     delete from "JobPayload" where "id" in (

@@ -4,7 +4,7 @@ import { goOnSql, seqOfSql } from './stepSql.ts'
 import { isAboutSql } from './pieceFilter.ts'
 
 /*
- * Dead letters: work that has used up its attempts, or that no attempt can help. It stays with its error until somebody
+ * Dead letters: work that has used up its attempts, or that retrying cannot fix. It stays with its error until somebody
  * redrives or discards it.
  */
 
@@ -109,7 +109,7 @@ const takeKeysSql = (from: string) => `
 /** The first step that is done again. */
 const FROM = seqOfSql('$5::text', '$6::text')
 /** An approval ends with its work, so work that is done again starts without one, and at once. */
-const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled']`
+const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled', 'begunAt']`
 
 const STAYS_CANCELLED = `(
       not $7::boolean and "errorCode" = 'cancelled' and exists (select from "JobStep" step where step."workId" = "JobDeadLetter"."id")

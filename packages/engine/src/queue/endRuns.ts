@@ -1,6 +1,7 @@
 import type { Details } from '../job/handler.ts'
 import type { Refusal } from '../job/rateLimited.ts'
 import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
+import { endChildrenSql } from './children.ts'
 import type { Connection } from '../database/database.ts'
 import { bind, prepared } from '../database/prepared.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
@@ -50,12 +51,14 @@ export interface End {
   /** Its log lines and its result, as JSON. */
   readonly logs: string | null
   readonly result: string | null
-  /** Whether JobRun may have the run, as running: it has stored a batch or its progress. */
+  /** Whether JobRun may have the run, as running: it has stored a batch, its progress or what it logs. */
   readonly hasRow: boolean
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
   readonly isPlain: boolean
   /** Whether its work has steps. Default false. */
   readonly isDurable?: boolean
+  /** How long its work may take from its first start. Default: as long as it does. */
+  readonly deadlineMs?: number | null
   readonly next: Next
   /**
    * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone; and how many attempts in a row a
@@ -180,6 +183,7 @@ const OF_DURABLE: OfEnd = {
   },
   hasMemo: { type: 'bool', value: ({ forgives }) => forgives !== undefined },
   isDurable: { type: 'bool', value: ({ isDurable = false }) => isDurable },
+  deadlineMs: { type: 'float8', value: ({ deadlineMs = null }) => deadlineMs },
 }
 
 /**
@@ -260,6 +264,8 @@ const RECORDED_AT_END = {
   cancelRequestedBy: '"cancelledBy"',
   payloadId: '"keptId"',
 }
+/** A lost run keeps what it has logged. */
+const LAST_LOGS = 'coalesce(excluded."logs", "JobRun"."logs")'
 const RECORD = { ...RECORDED_AT_START, ...RECORDED_AT_END, details: '"details"' }
 type Values = Readonly<Record<string, string>>
 
@@ -311,7 +317,7 @@ const endSql = (name: string, { record, of, again, due, carried, waits }: EndPar
     returning "id", "details"
   ), updated as (${recordSql('"hasRow"', record)}
     on conflict ("id") do update set ${Object.keys(RECORDED_AT_END)
-      .map((name) => `"${name}" = excluded."${name}"`)
+      .map((name) => `"${name}" = ${name === 'logs' ? LAST_LOGS : `excluded."${name}"`}`)
       .join(', ')},
       "details" = coalesce("JobRun"."details" || excluded."details", "JobRun"."details", excluded."details")
     where "JobRun"."status" = 'running' and "JobRun"."workerId" = excluded."workerId"
@@ -325,7 +331,9 @@ const endSql = (name: string, { record, of, again, due, carried, waits }: EndPar
     select "workId", "name", case when ${due.isNow} then ${PLACE_SQL} end, ${due.at},
       ${carriedValues({ ...COUNTED, facts: FACTS_AGAIN, ...carried })}
     from final where "next" in (${again})
-  )${waits}, dead as (
+  )${waits}, children as (${endChildrenSql('final', 'workId', `case when final."next" <> 'done' then coalesce(final."code", 'replaced') end`, 'final."result"')}
+      and final."facts" ? 'child' and final."next" not in (${again})
+  ), dead as (
     insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", ${CARRIED_COLUMNS})
     select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: FACTS })}
     from final where "next" = 'dead'
@@ -371,9 +379,13 @@ const END_RUNS = endSql('roundsman_end_runs', {
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
-/** Somebody has asked to cancel a run whose work goes on, whatever has ended the run: it goes on at once, to undo what it has done. */
+/** Cancelled durable work continues at once, whatever ended its run, so that its handler can undo earlier steps. */
 const IS_CANCELLED = `("cancelledAt" is not null and "isDurable")`
-const WHEN_OVER = `case when ${IS_CANCELLED} then now() else coalesce(least("until", ${AFTER_DELAY}), ${NEVER_DUE}) end`
+/** Its claim's row is as old as its start. */
+const BEGUN_AT = `coalesce(("facts" ->> 'begunAt')::timestamptz, "createdAt")`
+/** When the work continues, at the latest at its deadline: its next run then ends it. */
+const WHEN_OVER = `case when ${IS_CANCELLED} then now()
+  else coalesce(least("until", ${AFTER_DELAY}, ${BEGUN_AT} + "deadlineMs" * interval '1 millisecond'), ${NEVER_DUE}) end`
 const END_DURABLE = endSql('roundsman_end_durable', {
   record: {
     ...RECORD,
@@ -385,7 +397,8 @@ const END_DURABLE = endSql('roundsman_end_durable', {
   carried: {
     attempt: `"attempt" + case when "next" = 'again' then 1 else 0 end`,
     resumptions: `case when "next" = 'suspend' then 1 when "hasMemo" or "resumptions" is not null then 0 end`,
-    facts: `case when ${IS_CANCELLED} then coalesce("facts", '{}') || '{"cancelled": true}' else ${FACTS_AGAIN} end`,
+    facts: `case when not "isDurable" then ${FACTS_AGAIN} else coalesce(${FACTS_AGAIN}, '{}') || jsonb_build_object('begunAt', ${BEGUN_AT})
+      || case when "cancelledAt" is null then '{}' else '{"cancelled": true}'::jsonb end end`,
   },
   waits: `, waits as (${INSERT_WAITS_SQL}
   )`,

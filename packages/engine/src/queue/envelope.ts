@@ -29,10 +29,14 @@ export interface Envelope extends Partial<WorkLabel> {
   generation?: number
   /** Somebody has cancelled durable work: its waits throw, so that its handler can undo what it has done. */
   cancelled?: boolean
+  /** When durable work started first, by the database's clock. Absent: it has had no run that ended. */
+  begunAt?: string
   /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
   /** The run whose handler has enqueued it. */
   parent?: string
+  /** A step of its parent waits for it: its end is written into JobChild. */
+  child?: true
   /** The part of the host that has enqueued it, by the host's own name. */
   enqueuedBy?: string
 }

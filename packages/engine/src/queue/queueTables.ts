@@ -1,4 +1,5 @@
 import { CARRIED } from './carried.ts'
+import { CHILD_TABLE_SQL } from './children.ts'
 import { originOf } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 import { SIGNAL_TABLE_SQL } from './signals.ts'
@@ -10,8 +11,9 @@ import { STEP_TABLE_SQL } from './stepSql.ts'
  *   JobWork        What waits: due, delayed, or to be retried. A claim deletes it; so do people who cancel it.
  *   JobClaim       What runs: one row for what one claim took, with an array for each fact, an element for each run. Its
  *                  worker deletes it once the last of its runs has ended; a round of another one does when the worker is lost.
- *   JobRun         What has ended, and what has had something to say before: a batch, progress.
+ *   JobRun         What has ended, and what has had something to say before: a batch, progress, a log.
  *   JobStep        Steps of durable work: memos, and what is open. It stays with the runs of the work.
+ *   JobChild       What durable work has enqueued and waits for. It stays with the steps of the parent.
  *   JobSignal      What programs and people have signalled, for 30 days.
  *   JobDeadLetter  What was given up. People retry or discard it.
  *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end. A row has an id of its own and is
@@ -142,7 +144,8 @@ export const QUEUE_TABLES_SQL = `
       CREATE INDEX "JobClaim_workerId_idx" ON "JobClaim"("workerId");
       CREATE INDEX "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;
 ${STEP_TABLE_SQL}
-${SIGNAL_TABLE_SQL}`
+${SIGNAL_TABLE_SQL}
+${CHILD_TABLE_SQL}`
 
 /**
  * Fails a claim of an exclusive job whose queue was paused while the claim waited for another one. It is a function, since its

@@ -70,14 +70,16 @@ const WORK_SQL = listSql(
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 const REPLACE_SQL = `
-  with work as materialized (
+  with asked as materialized (
     select work.*, case when "replaces" then (
         select held."workId" from "JobUnique" held where held."name" = work."name" and held."key" = work."uniqueKey"
           and (select true from "JobWork" waiting where waiting."id" = held."workId") is null
-          and not (("isDurable" or ${hasStepsSql('held."workId"')}) and held."workId" in (${runningKeyedSql()}
-          ))
-      ) end as "ranBefore"
+      ) end as "heldBefore"
     from ${WORK_SQL}
+  ), work as materialized (
+    select asked.*, case when ("isDurable" or ${hasStepsSql('"heldBefore"')}) and "heldBefore" in (${runningKeyedSql()}
+      ) then null else "heldBefore" end as "ranBefore"
+    from asked
   ), met as (
     insert into "JobUnique" as held ("name", "key", "workId")
     select "name", "uniqueKey", "id" from work order by "position"

@@ -3,6 +3,7 @@ import { SIGNALS } from '../database/channels.ts'
 import type { Connection, PreparedStatement } from '../database/database.ts'
 import type { SentSignal, Signal } from '../job/signal.ts'
 import { storablePayload } from '../job/storablePayload.ts'
+import { IS_PARKED, joinChildren, type Looked } from './children.ts'
 import { PLACE_SQL } from './place.ts'
 import { isSomewhereSql } from './uniqueKeys.ts'
 
@@ -69,7 +70,8 @@ const SEND_SIGNAL_SQL = `
   returning pg_current_xact_id()::text as "transactionId"`
 
 /** Whether there is something to look at for answerWaits. */
-export const HAS_FRESH = `exists (select from "JobSignal" where "isFresh") or exists (select from "JobStep" where "isFresh")`
+export const HAS_FRESH = `exists (select from "JobSignal" where "isFresh") or exists (select from "JobStep" where "isFresh")
+    or exists (select from "JobChild" where "isFresh")`
 
 /** One look takes at most so many of each kind. */
 const MAX_LOOKED_AT = 1_000
@@ -77,8 +79,6 @@ const MAX_LOOKED_AT = 1_000
 const RUNNING = `
           select coalesce(held."workId", held."runId") from "JobClaim" claim
             cross join unnest(claim."runIds", claim."workIds") as held("runId", "workId")`
-/** The waits of cancelled work throw. */
-const IS_PARKED = `work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true'`
 const IS_OPEN = `step."endedAt" is null and step."signal" is not null`
 
 /*
@@ -161,19 +161,20 @@ const ANSWER_WAITS: PreparedStatement = {
     update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL}
     from (
       select "workId" from held where "isAnswered" union select "workId" from pair
-    ) ended where work."id" = ended."workId" and work."place" is null
+    ) ended where work."id" = ended."workId" and work."place" is null and work."resumptions" > 0
     returning work."name"
   )
-  select (select coalesce(array_agg(distinct "name"), '{}') from woken) as "names", (select count(*) from subject) >= ${MAX_LOOKED_AT} as "isMore"`,
+  select (select coalesce(array_agg(distinct "name"), '{}') from woken) as "names", (select count(*) from subject) >= ${MAX_LOOKED_AT} as "isMore",
+    exists (select from "JobChild" where "isFresh") or exists (select from "JobStep" where "isFresh" and "kind" in ('map', 'invoke')) as "areChildren"`,
 }
 
 /**
- * Gives signals to the waits that are there for them, and wakes their work.
- * @returns The jobs of which work has become due, and whether there may be more to look at.
+ * Gives signals to the waits that are there for them, and wakes their work, and that whose children have ended.
  */
-export async function answerWaits(
-  connection: Connection,
-): Promise<{ names: readonly string[]; isMore: boolean }> {
-  const { rows } = await connection.query<{ names: string[]; isMore: boolean }>(ANSWER_WAITS, [])
-  return rows[0] ?? { names: [], isMore: false }
+export async function answerWaits(connection: Connection): Promise<Looked> {
+  const { rows } = await connection.query<Looked & { areChildren: boolean }>(ANSWER_WAITS, [])
+  const [answered = { names: [], isMore: false, areChildren: false }] = rows
+  if (!answered.areChildren) return answered
+  const { names, isMore } = await joinChildren(connection)
+  return { names: [...answered.names, ...names], isMore: answered.isMore || isMore }
 }

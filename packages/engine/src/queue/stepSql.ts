@@ -1,5 +1,6 @@
 import type { PreparedStatement } from '../database/database.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
+import { areEndedSql, joinedSql } from './children.ts'
 import { PLACE_SQL } from './place.ts'
 
 /*
@@ -17,7 +18,7 @@ export const STEP_TABLE_SQL = `
           "name" TEXT NOT NULL,
           -- Tells calls of one step apart.
           "item" TEXT NOT NULL DEFAULT '',
-          -- run, tx, sleep or wait.
+          -- run, tx, sleep, wait (for a signal), map or invoke (children).
           "kind" TEXT NOT NULL,
           -- The order in which memos were written.
           "seq" INTEGER,
@@ -63,6 +64,8 @@ export interface StepRow {
   until: Date | null
   doubtSince: Date | null
   generation: number | null
+  /** As it was loaded. */
+  kind?: string
 }
 
 /**
@@ -78,17 +81,21 @@ export const LOAD_STEPS: PreparedStatement = {
   ), step as materialized (
     select * from "JobStep" where "workId" = $1::uuid
   ), over as (
-    update "JobStep" slept set "endedAt" = least(slept."until", now()), "seq" = over."seq", "isFresh" = false
+    update "JobStep" slept set "endedAt" = least(slept."until", now()), "seq" = over."seq", "isFresh" = false,
+      "result" = coalesce(over."joined", slept."result")
     from (
-      select "name", "item",
+      select "name", "item", case when "kind" in ('map', 'invoke') then ${joinedSql('step')} end as "joined",
         (select coalesce(max("seq"), 0) from step) + row_number() over (order by "until", "name", "item") as "seq"
-      from step where "endedAt" is null and ("until" <= now() or "kind" = 'wait' and "result" is not null) and exists (select from claim)
+      from step where "endedAt" is null and (
+        "until" <= now() or "kind" = 'wait' and "result" is not null or "kind" in ('map', 'invoke') and ${areEndedSql('step')}
+      ) and exists (select from claim)
     ) over
     where slept."workId" = $1::uuid and slept."name" = over."name" and slept."item" = over."item" and slept."endedAt" is null
-    returning slept."name", slept."item", slept."seq", slept."endedAt"
+    returning slept."name", slept."item", slept."seq", slept."endedAt", slept."result"
   )
   select step."name", step."item", coalesce(over."seq", step."seq") as "seq", coalesce(over."endedAt", step."endedAt") as "endedAt",
-         step."result"::text as "result", step."error", step."failures", step."until", step."doubtSince", step."generation"
+         coalesce(over."result", step."result")::text as "result", step."error", step."failures", step."until", step."doubtSince", step."generation",
+         step."kind"
   from step left join over using ("name", "item")
   order by 3 nulls last`,
 }
@@ -179,12 +186,12 @@ export const keepInTransactionSql = (counted: string, first: number) => {
 /** The open waits of runs whose work goes on, of `final`, whose column `waits` lists them. */
 export const INSERT_WAITS_SQL = `
     insert into "JobStep" as step ("workId", "name", "item", "kind", "runId", "startedAt", "until", "signal", "key", "isFresh")
-    select final."workId", wait."name", wait."item", case when wait."signal" is null then 'sleep' else 'wait' end, final."runId",
-      wait."startedAt", coalesce(wait."until", now() + wait."ms" * interval '1 millisecond'), wait."signal", wait."key", wait."signal" is not null
+    select final."workId", wait."name", wait."item", coalesce(wait."kind", 'sleep'), final."runId",
+      wait."startedAt", coalesce(wait."until", now() + wait."ms" * interval '1 millisecond'), wait."signal", wait."key", wait."kind" is not null
     from final cross join lateral jsonb_to_recordset(final."waits"::jsonb)
-      as wait("name" text, "item" text, "startedAt" timestamptz, "until" timestamptz, "ms" float8, "signal" text, "key" text)
-    where final."next" in ('suspend', 'again') and (wait."until" is not null or wait."ms" is not null or wait."signal" is not null)
-    on conflict ("workId", "name", "item") do update set "isFresh" = true, "runId" = excluded."runId" where step."endedAt" is null and step."signal" is not null`
+      as wait("name" text, "item" text, "startedAt" timestamptz, "until" timestamptz, "ms" float8, "kind" text, "signal" text, "key" text)
+    where final."next" in ('suspend', 'again') and (wait."until" is not null or wait."ms" is not null or wait."kind" is not null)
+    on conflict ("workId", "name", "item") do update set "isFresh" = true, "runId" = excluded."runId" where step."endedAt" is null and excluded."isFresh"`
 
 /** The code of work whose handler has called a step while the work waited. */
 export const BESIDE_WAIT = 'await_beside_wait'
@@ -233,9 +240,9 @@ export const ANSWER_DOUBT_SQL = `
   select "name", pg_current_xact_id()::text as "transactionId" from answered`
 
 /**
- * The step whose failure has made a dead letter of `free` is tried again, with all its retries; what a cancellation has ended waits
- * again. Other memos stay, but for those from the place `from` on, where that is not null. An effect in doubt stays in doubt: it
- * keeps its row, and the key with which it was called.
+ * Deletes memos of the dead letters in `free`, so that their steps are called again. These are the step whose failure made the dead
+ * letter, steps that a cancellation ended, and steps from the place `from` on unless that is null. An effect in doubt keeps its row and
+ * its key.
  */
 export const goOnSql = (from: string) => `, retried as (
     delete from "JobStep" step using free

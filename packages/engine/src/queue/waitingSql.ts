@@ -1,3 +1,5 @@
+import { endChildrenSql } from './children.ts'
+import { RUNS_UNDER_WAY } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 import { releaseKeysSql } from './uniqueKeys.ts'
 
@@ -43,11 +45,12 @@ const changedBy = (statement: string) => `changed as (
     returning ${CHANGED}
   )`
 
+const IS_CANCELLED = `(work."facts" -> 'cancelled' is not distinct from 'true')`
 /**
  * Durable work that has done steps, or may have, is woken once instead, so that it can undo them. A second cancellation ends it.
  * What a run has stored is older than the row by which its work waits again, so the snapshot has it.
  */
-const COMPENSATES = `(work."facts" -> 'cancelled' is distinct from 'true' and (
+const COMPENSATES = `(not ${IS_CANCELLED} and (
       work."resumptions" is not null
       or exists (select from "JobStep" step where step."workId" = work."id" and step."doubtSince" is not null)
     ))`
@@ -61,10 +64,34 @@ const CANCEL: Change = {
   ), changed as (
     select * from ended union all select * from woken
   ), freed as (${releaseKeysSql('ended', 'id')}
+  ), children as (${endChildrenSql('ended', 'id', `'cancelled'`)}
   ), emptied as (
     delete from "JobPayload" where "id" in (select "payloadId" from ended where "payloadId" is not null)
   )`,
 }
+/**
+ * Cancels the open children of the step `$2`, `$3` of the work `$1`, whether they wait or run. It counts those that it has found in
+ * neither state: a claim has just taken them.
+ * Race: packages/engine/test/steps/childrenKilled.test.ts "are cancelled with their parent, whether they wait or run"
+ */
+export const CANCEL_CHILDREN_SQL = `
+  with child as materialized (
+    select "workId" from "JobChild" where "parentId" = $1::uuid and "step" = $2 and "item" = $3 and "endedAt" is null
+  ), chosen as materialized (
+    select "id", ${PLACE_SQL} as "place" from (
+      select work."id" from "JobWork" work where work."id" in (select "workId" from child) and not ${IS_CANCELLED}
+      for update skip locked
+    ) work
+  ), ${CANCEL.changed('')}, running as materialized (
+    select run."id", run."name", run."workId" from ${RUNS_UNDER_WAY} where run."workId" in (select "workId" from child)
+  ), asked as (
+    insert into "JobCancel" ("runId", "name", "requestedBy", "reason")
+    select "id", "name", 'its parent', 'the parent was cancelled' from running on conflict do nothing
+  )
+  select count(*)::int as "left" from child
+  where "workId" not in (select "id" from changed) and "workId" not in (select "workId" from running)
+    and "workId" not in (select work."id" from "JobWork" work where work."id" = child."workId" and ${IS_CANCELLED})`
+
 /** Postpones work to an instant; where that is over, it makes delayed work due. */
 const POSTPONE: Change = {
   isWanted: (

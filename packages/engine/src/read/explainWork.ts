@@ -206,7 +206,11 @@ const EXPLAIN_SQL = `
               when run."id" is not null then 'failed' end as "state",
          work."enqueuedAt", work."attempt", work."losses", work."dueAt", work."place" is null and work."dueAt" > now() as "isLater",
          work."needs" > ${UNDERSTANDS} as "needsLater", case when run."status" = 'suspended' then (
-           select jsonb_build_object('name', step."name", 'signal', step."signal", 'key', step."key", 'doubtSince', ${jsonInstant('step."doubtSince"')})
+           select jsonb_build_object('name', step."name", 'signal', step."signal", 'key', step."key", 'children', (
+             select jsonb_build_object('count', count(*), 'open', count(*) filter (where child."endedAt" is null), 'job', min(child."job"))
+             from "JobChild" child where child."parentId" = step."workId" and child."step" = step."name" and child."item" = step."item"
+             having count(*) > 0
+           ), 'doubtSince', ${jsonInstant('step."doubtSince"')})
            from "JobStep" step where step."workId" = $1::uuid and step."endedAt" is null
            order by step."doubtSince" is null, step."until" limit 1
          ) end as "openStep",
@@ -246,6 +250,7 @@ interface Row {
     name: string
     signal: string | null
     key: string | null
+    children: { count: number; open: number; job: string } | null
     doubtSince: string | null
   } | null
   pausedBy: string | null
@@ -382,8 +387,13 @@ function listReasons(row: Row): WaitReason[] {
   if (row.needsLater) add('needsLater', 'only workers of a later version can take it')
   const { openStep } = row
   if (row.isLater && openStep !== null) {
-    const { name, signal, key, doubtSince: since } = openStep
-    const waits = signal === null ? 'sleeps' : `waits for the signal ${signal} of ${key}`
+    const { name, signal, key, children, doubtSince: since } = openStep
+    const waits =
+      signal !== null
+        ? `waits for the signal ${signal} of ${key}`
+        : children
+          ? `waits for ${children.open} of ${children.count} runs of ${children.job}`
+          : 'sleeps'
     const until = row.dueAt === FOR_EVER ? null : row.dueAt
     const text = `step ${name} may have happened: somebody has to say whether it has`
     if (since === null) add('step', `step ${name} ${waits}`, { until })

@@ -7,9 +7,9 @@ import type { JobsReader } from './reader.ts'
 export interface ListedStep {
   name: string
   item: string
-  kind: 'run' | 'tx' | 'sleep' | 'wait'
+  kind: 'run' | 'tx' | 'sleep' | 'wait' | 'map' | 'invoke'
   /**
-   * `done` and `failed` have a memo. `waiting`: a sleep or a wait that is not over. `inDoubt`: its effect may have happened, and is under way or
+   * `done` and `failed` have a memo. `waiting`: a sleep or a wait that is not over, or children that have not ended. `inDoubt`: its effect may have happened, and is under way or
    * waits for an answer. `retrying`: it has failed, and is tried again.
    */
   state: 'done' | 'failed' | 'waiting' | 'inDoubt' | 'retrying'
@@ -37,7 +37,7 @@ export async function listSteps(reader: JobsReader, workId: string): Promise<Lis
     text: `
       select "name", "item", "kind", case
           when "endedAt" is not null then case when "error" is null then 'done' else 'failed' end
-          when "doubtSince" is not null then 'inDoubt' when "until" is not null or "signal" is not null then 'waiting' else 'retrying'
+          when "doubtSince" is not null then 'inDoubt' when "until" is not null or "kind" in ('wait', 'map', 'invoke') then 'waiting' else 'retrying'
         end as "state", "runId"::text as "runId", ${jsonInstant('"startedAt"')} as "startedAt",
         ${jsonInstant('"endedAt"')} as "endedAt", ${jsonInstant('"until"')} as "until", "signal", "key", "failures", "error",
         "result"
@@ -45,4 +45,16 @@ export async function listSteps(reader: JobsReader, workId: string): Promise<Lis
       order by "seq" nulls last, "startedAt", "name", "item" limit ${MAX_LISTED}`,
     values: [id],
   })
+}
+
+/** Of steps listed before a retry from some step: those that lost their memo, so that the work does them again. */
+export function findStepsDoneAgain(
+  before: readonly ListedStep[],
+  after: readonly ListedStep[],
+): Pick<ListedStep, 'name' | 'item'>[] {
+  const keep = ({ name, item, endedAt }: ListedStep) => JSON.stringify([name, item, endedAt])
+  const kept = new Set(after.map(keep))
+  return before
+    .filter((step) => step.endedAt !== null && !kept.has(keep(step)))
+    .map(({ name, item }) => ({ name, item }))
 }

@@ -59,7 +59,7 @@ export class Abort {
     this.abort(reason)
   }
 
-  /** Has a durable run end once its steps in process have: its work goes on elsewhere. Other runs go on. */
+  /** Ends a durable run after the steps that it is calling, so that another worker continues its work. Other runs continue. */
   endSoon(reason: JobError): void {
     this.#endSoonReason = reason
     this.#endSoonListener?.(reason)

@@ -55,9 +55,10 @@ export function combineObservers(
       if (typeof observation !== 'object' || observation === null || isThenable(observation)) {
         return observation
       }
-      const { within, ended, logFields } = observation as RunObservation
+      const { within, withinStep, ended, logFields } = observation as RunObservation
       read.push({
         within: typeof within === 'function' ? within.bind(observation) : null,
+        withinStep: typeof withinStep === 'function' ? withinStep.bind(observation) : null,
         ended: typeof ended === 'function' ? ended.bind(observation) : null,
         logFields: readFields(logFields),
       })
@@ -66,35 +67,58 @@ export function combineObservers(
     return read
   }
 
+  /** Calls `work` once within what observers surround it by, and returns its result, whatever they do. */
+  async function surround<Result>(
+    surrounding: readonly ((work: () => Promise<unknown>) => Promise<unknown>)[],
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    if (surrounding.length === 0) return await work()
+    // Whatever an observer does, the handler is called once, and its own result counts.
+    const started = Promise.withResolvers<void>()
+    let running: Promise<Result> | undefined
+    const once = () => {
+      // Leave the observer's context: a stray error of the handler is not the observer's.
+      running ??= logOfObserver.run(undefined, work)
+      started.resolve()
+      return running
+    }
+    const surrounded = surrounding.reduceRight<() => Promise<unknown>>(
+      (inner, within) => async () => await within(inner),
+      once,
+    )
+    const isOver = logOfObserver.run(log, surrounded).catch(async (error: unknown) => {
+      // An observer may pass on what a step throws.
+      const isOwn = await running?.then(
+        () => false,
+        (own: unknown) => own === error,
+      )
+      if (isOwn !== true) complain(error)
+    })
+    if (running === undefined) {
+      await settlesWithin(Promise.race([started.promise, isOver]), MAX_WAIT_MS)
+    }
+    const result = await once()
+    if (!(await settlesWithin(isOver, MAX_WAIT_MS))) {
+      complain(new Error('An observer was still running some time after the end of the run'))
+    }
+    return result
+  }
+
   function combineRun(observations: readonly ReadObservation[]): Required<RunObservation> {
     return {
       logFields: Object.fromEntries(observations.flatMap(({ logFields }) => logFields)),
-      async within<Result>(work: () => Promise<Result>): Promise<Result> {
-        const surrounding = observations.flatMap(({ within }) => within ?? [])
-        if (surrounding.length === 0) return await work()
-        // Whatever an observer does, the handler is called once, and its own result counts.
-        const started = Promise.withResolvers<void>()
-        let running: Promise<Result> | undefined
-        const once = () => {
-          // Leave the observer's context: a stray error of the handler is not the observer's.
-          running ??= logOfObserver.run(undefined, work)
-          started.resolve()
-          return running
-        }
-        const surrounded = surrounding.reduceRight<() => Promise<unknown>>(
-          (inner, within) => async () => await within(inner),
-          once,
-        )
-        const isOver = logOfObserver.run(log, surrounded).catch(complain)
-        if (running === undefined) {
-          await settlesWithin(Promise.race([started.promise, isOver]), MAX_WAIT_MS)
-        }
-        const result = await once()
-        if (!(await settlesWithin(isOver, MAX_WAIT_MS))) {
-          complain(new Error('An observer was still running some time after the end of the run'))
-        }
-        return result
-      },
+      within: (work) =>
+        surround(
+          observations.flatMap(({ within }) => within ?? []),
+          work,
+        ),
+      withinStep: (step, work) =>
+        surround(
+          observations.flatMap(({ withinStep }) =>
+            withinStep ? (inner: () => Promise<unknown>) => withinStep({ ...step }, inner) : [],
+          ),
+          work,
+        ),
       ended(end) {
         for (const { ended } of observations) contain(() => ended?.(end))
       },
@@ -118,6 +142,7 @@ export function complainOfObserver(log: Logger, error: unknown): void {
 
 interface ReadObservation {
   within: RunObservation['within'] | null
+  withinStep: RunObservation['withinStep'] | null
   ended: RunObservation['ended'] | null
   logFields: [name: string, text: string][]
 }

@@ -28,12 +28,20 @@ export interface ObservedRun extends Omit<RunInfo, 'schedule'> {
   readonly trace: TraceContext | null
 }
 
+export interface ObservedStep {
+  readonly name: string
+  /** Empty where the step has none. */
+  readonly item: string
+}
+
 /** What an observer does with one run. */
 export interface RunObservation {
   /** Fields that the worker adds to every log line of the run. */
   logFields?: Readonly<Record<string, string>>
   /** Wraps the handler, for an asynchronous context. It must call `work` once, and return what that returns. */
   within?<Result>(work: () => Promise<Result>): Promise<Result>
+  /** The same around the function of each step that is called. What that throws is the step's error. */
+  withinStep?<Result>(step: ObservedStep, work: () => Promise<Result>): Promise<Result>
   /** Called once, after the end was committed. */
   ended?(end: RunEnding): void
 }

@@ -19,6 +19,7 @@ import type { Cancellations } from './cancellations.ts'
 import { describeError, isJobError, toLoggedError, type ErrorDescription } from './describeError.ts'
 import { describeRun, executeRun, type Execution, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
+import type { LiveLogs } from './liveLogs.ts'
 import type { Progress } from './progress.ts'
 import { createRunLog, type RunLog } from './runLog.ts'
 import { COUNT_BY_EARLIER_ATTEMPTS_SQL, keepProgress, recordRunning } from './runs.ts'
@@ -29,7 +30,7 @@ import { classifyFailure, type Settler } from './settler.ts'
  * A run's row in JobRun is in one of these states; performRun carries a run from the first to one of the last two.
  *
  *   (no row)  Its claim alone lists it. Most runs stay so until their end is written.
- *   running   Its worker wrote it before its first batch or progress (recordRunning).
+ *   running   Its worker wrote it before its first batch or progress (recordRunning), or with what it has logged.
  *   Whichever of these comes first ends both. The others then find the run ended; for its own worker its end is `lost`:
  *               its own worker's settler, once its handler has ended: success or failed;
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
@@ -63,6 +64,8 @@ export interface RunServices {
   observers?: Observers | undefined
   /** Whether JobRun keeps the last lines that a run logs. Default true. */
   keepLogs?: boolean | undefined
+  /** Writes them while the run goes on. Default: they are written with its end. */
+  liveLogs?: LiveLogs | undefined
   /** Draws the jitter of pauses before retries. Default: Math.random. */
   random?: (() => number) | undefined
   /** Called when a run begins, after its progress was stored, and after it was settled. */
@@ -84,6 +87,7 @@ export type Execute = (execution: OwnedExecution) => Promise<RunResult>
 /** A run of this worker, with all that its claim took. */
 export interface OwnedExecution extends Execution {
   readonly taken: Taken
+  readonly observation: Observation
 }
 
 /** What log lines need of a run. */
@@ -150,6 +154,7 @@ async function carryOut(
     result = { status: 'failed', error: description, retryable: true, details: {} }
   } finally {
     cancellations.forget(execution.abort)
+    services.liveLogs?.forget(taken.id)
   }
   return { end: toEnd(execution, result), observation }
 }
@@ -251,7 +256,7 @@ class OwnExecution implements OwnedExecution {
   readonly schema: Schema
   readonly now: () => Date
   approvedRows: number | null = null
-  /** Whether JobRun may have it: it has stored a batch or its progress. */
+  /** Whether JobRun may have it: it has stored a batch, its progress or what it logs. */
   hasRow = false
   /** Most runs log nothing of their own. */
   kept: RunLog | null = null
@@ -282,10 +287,11 @@ class OwnExecution implements OwnedExecution {
   }
 
   openLog(): Logger {
-    const { log, now, keepLogs } = this.services
+    const { log, now, keepLogs, liveLogs } = this.services
     const own = log.child(fieldsOf(this.taken, this.observation))
     if (keepLogs === false) return own
     this.kept ??= createRunLog(own, now, createMask(this.job.redact))
+    liveLogs?.watch(this)
     return this.kept.log
   }
 
@@ -367,7 +373,7 @@ function afterFailure(
 
 /** What the settler has to record of a result. */
 function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailure): End {
-  const { services, taken, kept, hasRow } = execution
+  const { services, taken, kept, hasRow, job } = execution
   const { id: runId, claim, startedAt, isPlain } = taken
   const now = services.now()
   const success: End = {
@@ -382,7 +388,9 @@ function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailu
     result: null,
     hasRow,
     isPlain,
-    isDurable: execution.job.steps !== null,
+    isDurable: job.steps !== null,
+    // What is cancelled undoes its steps, however long that takes.
+    deadlineMs: taken.facts.cancelled ? null : (job.deadlineMs ?? null),
     next: DONE,
     unstorable: giveUp(taken, 'details_unstorable'),
   }

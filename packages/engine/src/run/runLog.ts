@@ -29,6 +29,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 /** Keeps what a run logs, for people who look at the run later. */
 export interface RunLog {
   log: Logger
+  /** Returns the kept lines like that where there are new ones since it was last called; null otherwise. */
+  readNew(): string | null
   /** Ends it, and returns the kept lines as JSON, masked; null when the run logged nothing. */
   close(): string | null
 }
@@ -52,14 +54,19 @@ export function createRunLog(
   let length = 0
   let earlier = 0
   let isClosed = false
+  let hasNew = false
+  /** The first lines that are masked already. */
+  let masked = 0
 
   function keep(level: LogLevel, fixed: object, said: readonly unknown[]): void {
     if (isClosed) return
     const line = { at: now().getTime(), level, ...readLine(fixed, said) }
     lines.push(line)
+    hasNew = true
     length += lengthOf(line)
     while (lines.length > MAX_LINES || (length > MAX_LENGTH && lines.length > 1)) {
       length -= lengthOf(lines.shift() as KeptLine)
+      masked = Math.max(0, masked - 1)
       earlier++
     }
   }
@@ -83,14 +90,24 @@ export function createRunLog(
     }
   }
 
+  function toJson(): string {
+    lines = lines.map((line, nth) => (nth < masked ? line : maskLine(line, mask)))
+    masked = lines.length
+    length = lines.reduce((sum, line) => sum + lengthOf(line), 0)
+    hasNew = false
+    const kept: KeptLog = { lines, earlier }
+    return JSON.stringify(kept)
+  }
+
   return {
     log: open(log, {}),
+    readNew: () => (hasNew && !isClosed ? toJson() : null),
     close() {
       isClosed = true
       if (lines.length === 0) return null
-      const kept: KeptLog = { lines: lines.map((line) => maskLine(line, mask)), earlier }
+      const json = toJson()
       lines = []
-      return JSON.stringify(kept)
+      return json
     },
   }
 }

@@ -1,17 +1,30 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import { recogniseHost } from '../database/callersTransaction.ts'
-import type { Database } from '../database/database.ts'
-import { checkWait } from '../arguments/signals.ts'
+import { LONG, type Database } from '../database/database.ts'
+import { checkMap, checkWait } from '../arguments/signals.ts'
 import { checkSleep, checkSleepUntil } from '../arguments/steps.ts'
-import type { Counts, PayloadOf } from '../job/handler.ts'
+import type { Counts, JsonValue, PayloadOf } from '../job/handler.ts'
 import type { EnqueueOptions } from '../job/enqueue.ts'
 import type { Job, RetryPolicy } from '../job/defineJob.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
 import { JobError } from '../job/jobError.ts'
 import type { Signal, WaitOptions } from '../job/signal.ts'
 import { readRefusal } from '../job/rateLimited.ts'
-import type { Duration, VerifiedStep, StepCall, StepItem, StepTransaction } from '../job/step.ts'
+import {
+  ChildFailed,
+  type ChildResult,
+  type Duration,
+  type MapOptions,
+  type VerifiedStep,
+  type StepCall,
+  type StepItem,
+  type StepTransaction,
+} from '../job/step.ts'
+import { BEGIN_CHILDREN_SQL, INSERT_CHILDREN_SQL, LIST_CHILDREN_SQL } from '../queue/children.ts'
+import { enqueueWork, type Sender } from '../queue/enqueueWork.ts'
+import { CANCEL_CHILDREN_SQL } from '../queue/waitingSql.ts'
+import { classifyFailure } from '../run/settler.ts'
 import {
   BESIDE_WAIT,
   FAIL_WAIT_SQL,
@@ -45,10 +58,24 @@ const KEEP_IN_TRANSACTION = keepInTransactionSql(ADD_COUNTS_SQL, 5)
 export interface StepServices {
   database: Database
   memos: MemoWriter
+  /** Enqueues children. */
+  sender: Sender
   workerId: string
   random?: (() => number) | undefined
   /** Runs the handler anew after each memo. Default false. */
   isCrashing?: boolean | undefined
+}
+
+const CHILDREN_PER_PAGE = 1_000
+
+/** The memo of a step that waits for children. */
+interface Joined {
+  /** Under which name they are stored. */
+  step?: string
+  succeeded: number
+  failed: number
+  first?: { code: string; workId: string } | null
+  result?: JsonValue
 }
 
 /** The pass whose step's function runs. */
@@ -59,7 +86,7 @@ type Verify = VerifiedStep<unknown>['verify']
 
 /** Makes what a durable handler gets as `step`. */
 export function createStep(
-  { database, memos, workerId, random = Math.random }: StepServices,
+  { database, memos, sender, workerId, random = Math.random }: StepServices,
   execution: OwnedExecution,
   known: Known,
   pass: Pass,
@@ -97,7 +124,10 @@ export function createStep(
     async waitFor(name: string, signal: Signal, options: WaitOptions) {
       const { ms, key, item = '' } = checkWait(signal, options)
       const value = await call(name, { item }, (slot) =>
-        wait(slot, { until: null, ...(ms !== undefined && { ms }), signal: signal.name, key }),
+        wait(slot, {
+          ...{ until: null, kind: 'wait', signal: signal.name, key },
+          ...(ms !== undefined && { ms }),
+        }),
       )
       if (value === null || value === undefined) return null
       const judged = judge(signal.payload, value)
@@ -106,6 +136,92 @@ export function createStep(
       pass.refuse('step_result_invalid', message)
       return await new Promise(() => undefined)
     },
+    async map(name: string, to: Job, payloads: readonly unknown[], options: MapOptions = {}) {
+      const { onFailure, item, list } = checkMap(to, payloads, options)
+      const joined = await join(name, item, 'map', to, list)
+      if (onFailure === 'fail' && joined.first) throw new ChildFailed(name, item, joined.first)
+      const { succeeded } = joined
+      return {
+        succeeded,
+        failed: joined.failed,
+        results: () => listResults(joined.step ?? name, item),
+      }
+    },
+    async invoke(name: string, options: StepItem, to: Job, payload: unknown) {
+      const { item, list } = checkMap(to, [payload], options)
+      const joined = await join(name, item, 'invoke', to, list)
+      if (joined.first) throw new ChildFailed(name, item, joined.first)
+      return joined.result
+    },
+  }
+
+  /** Waits for the ends of children, which the first call enqueues. */
+  async function join(
+    name: string,
+    item: string,
+    kind: 'map' | 'invoke',
+    to: Job,
+    payloads: readonly unknown[],
+  ): Promise<Joined> {
+    return await call<Joined>(name, { item }, (slot) =>
+      areChildren(slot)
+        ? wait(slot, { until: null, kind })
+        : pass.perform(slot, () => beginChildren(slot, kind, to, payloads)),
+    )
+  }
+
+  async function beginChildren(
+    slot: Slot,
+    kind: 'map' | 'invoke',
+    to: Job,
+    payloads: readonly unknown[],
+  ): Promise<StepRow | null> {
+    const startedAt = now()
+    if (payloads.length === 0) return await succeed(slot, startedAt, '{"succeeded":0,"failed":0}')
+    const step = [workId, slot.storedAs, slot.item]
+    for (let tries = 1; !abort.isAborted; tries++) {
+      try {
+        const isBegun = await database.transaction(async (tx) => {
+          const { rows } = await tx.query(BEGIN_CHILDREN_SQL, [
+            ...[workerId, taken.claim.id, ...step, taken.id, kind, startedAt],
+          ])
+          if (rows.length === 0) return false
+          const envelope = { trigger: 'queue', parent: taken.id, child: true } as const
+          const work = payloads.map((payload) => ({ envelope: { ...envelope, payload } }))
+          const made = await enqueueWork(sender, tx, to, work)
+          const ids = made.map((one) => one.workId)
+          await tx.query(INSERT_CHILDREN_SQL, [...step, to.name, ids])
+          return true
+        }, LONG)
+        // An earlier try may have begun them, of which the answer was lost; or the run is.
+        const row = isBegun ? null : await find(slot)
+        if (row === null && !abort.isAborted)
+          pass.wait({ slot, until: null, kind, calledAt: startedAt })
+        return row
+      } catch (error) {
+        if (isJobError(error) || classifyFailure(error) === 'refused')
+          return await failed(slot, error, startedAt)
+        await pauseAfter(tries)
+      }
+    }
+    return null
+  }
+
+  /** Reads the ends of children in their order, page by page. */
+  async function* listResults(storedAs: string, item: string): AsyncGenerator<ChildResult> {
+    for (let at = 0; ; at += CHILDREN_PER_PAGE) {
+      const values = [workId, storedAs, item, at, CHILDREN_PER_PAGE]
+      type Row = { workId: string; code: string | null; result: JsonValue }
+      const { rows } = await database.query<Row & { [column: string]: unknown }>(
+        LIST_CHILDREN_SQL,
+        values,
+      )
+      for (const { workId: childId, code, result } of rows)
+        yield code === null
+          ? { status: 'success', workId: childId, result }
+          : { status: 'failed', workId: childId, code }
+      if (rows.length < CHILDREN_PER_PAGE) return
+    }
   }
 
   function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAt'>): void {
@@ -124,7 +240,21 @@ export function createStep(
   async function cancel(slot: Slot): Promise<StepRow | null> {
     const memo = { startedAt: now(), endedAt: now() }
     const error = JSON.stringify({ code: 'cancelled', message: 'Somebody cancelled the work' })
+    if (areChildren(slot)) await cancelChildren(slot)
     return await pass.inOrder((seq) => keep(slot, { ...memo, seq, error }))
+  }
+
+  async function cancelChildren(slot: Slot): Promise<void> {
+    for (let tries = 1; !abort.isAborted; tries++) {
+      try {
+        const values = [workId, slot.storedAs, slot.item]
+        const { rows } = await database.query<{ left: number }>(CANCEL_CHILDREN_SQL, values)
+        if (rows[0]?.left === 0) return
+      } catch {
+        // The database is away.
+      }
+      await pauseAfter(tries)
+    }
   }
 
   function generationOf({ row }: Slot): number {
@@ -143,6 +273,16 @@ export function createStep(
     }
   }
 
+  /** Calls the function of a step, seen by observers. */
+  async function inStep(slot: Slot, work: () => unknown): Promise<unknown> {
+    const { observation } = execution
+    const { name, item } = slot
+    const called = async () => await work()
+    return await within.run(pass, () =>
+      observation ? observation.withinStep({ name, item }, called) : called(),
+    )
+  }
+
   async function callOnce(slot: Slot, work: Work, verifier: Verify): Promise<StepRow | null> {
     const startedAt = now()
     const isOnce = slot.definition.effect === 'once'
@@ -154,7 +294,7 @@ export function createStep(
     if (pass.isClosing()) return isOnce ? await keep(slot, { startedAt, doubtSince: null }) : null
     let returned: unknown
     try {
-      returned = await within.run(pass, () => work(describeCall(slot)))
+      returned = await inStep(slot, () => work(describeCall(slot)))
     } catch (error) {
       if (abort.isAborted) return null
       return isOnce && !isJobError(error)
@@ -331,7 +471,7 @@ export function createStep(
     let row: StepRow | null = null
     await inFreeTransaction(recogniseHost(client, schema), abort, async (tx) => {
       const counted: Counts = {}
-      const returned = await within.run(pass, () =>
+      const returned = await inStep(slot, () =>
         work(tx, {
           ...describeCall(slot),
           count(counts) {
@@ -365,6 +505,7 @@ export function createStep(
   }
 }
 
+const areChildren = ({ row }: Slot) => row?.kind === 'map' || row?.kind === 'invoke'
 const isOpen = (row: StepRow | null): row is StepRow => row !== null && row.endedAt === null
 
 type TxWork = (tx: unknown, call: StepTransaction) => Promise<unknown>

@@ -33,8 +33,13 @@ async function executeSteps(services: StepServices, execution: OwnedExecution): 
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
   const timer = setTimeout(endLate, job.timeoutMs, abort, job)
+  let deadline: NodeJS.Timeout | undefined
   const known = openKnown(execution)
   try {
+    const leftMs = await findTimeLeft(services, execution)
+    if (leftMs <= 0) throw deadlineExceeded(job)
+    if (leftMs < job.timeoutMs)
+      deadline = setTimeout(() => abort.abort(deadlineExceeded(job)), leftMs)
     for (let passes = 0, hasNewMemo = false; ; passes++) {
       const rows = await loadSteps(services, execution, passes > 0)
       await expectValidRows(services, execution, rows)
@@ -52,6 +57,7 @@ async function executeSteps(services: StepServices, execution: OwnedExecution): 
     return fail(execution, known, abort.isAborted ? abort.reason : error)
   } finally {
     clearTimeout(timer)
+    clearTimeout(deadline)
     if (known.progress !== null) await known.progress.stop()
   }
 }
@@ -92,7 +98,33 @@ function refuse(): never {
   })
 }
 
-/** Reads all memos. It tries again while the database is away. */
+/** How long the work may still take, by the database's clock: hosts' clocks differ. */
+async function findTimeLeft(
+  { database }: StepServices,
+  { job, taken, abort }: OwnedExecution,
+): Promise<number> {
+  const { begunAt, cancelled } = taken.facts
+  if (job.deadlineMs == null || cancelled) return Infinity
+  if (begunAt === undefined) return job.deadlineMs
+  const [row] = await untilAnswered(abort, () =>
+    database.query<{ ms: number }>(
+      'select (extract(epoch from now() - $1::timestamptz) * 1000)::float8 as "ms"',
+      [begunAt],
+    ),
+  )
+  return job.deadlineMs - (row?.ms ?? 0)
+}
+
+const deadlineExceeded = ({ deadlineMs }: Job) =>
+  new JobError(
+    'deadline_exceeded',
+    `The work has not ended ${deadlineMs} ms after its first start`,
+    {
+      retryable: false,
+    },
+  )
+
+/** Reads all memos. */
 async function loadSteps(
   { database, workerId }: StepServices,
   { taken, abort }: OwnedExecution,
@@ -101,10 +133,18 @@ async function loadSteps(
   const workId = taken.workId ?? taken.id
   // The first run of the work, which has its id: there is nothing to load.
   if (workId === taken.id && !isAgain) return []
+  const values = [workId, taken.claim.id, workerId]
+  return await untilAnswered(abort, () => database.query<StepRow>(LOAD_STEPS, values))
+}
+
+/** Asks again while the database is away. */
+async function untilAnswered<Row>(
+  abort: OwnedExecution['abort'],
+  ask: () => Promise<{ rows: Row[] }>,
+): Promise<Row[]> {
   for (let tries = 1; ; tries++) {
     try {
-      const values = [workId, taken.claim.id, workerId]
-      return (await database.query<StepRow>(LOAD_STEPS, values)).rows
+      return (await ask()).rows
     } catch (error) {
       if (abort.isAborted || classifyFailure(error) === 'refused') throw error
       await pauseAfter(tries)

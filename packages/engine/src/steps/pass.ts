@@ -38,7 +38,8 @@ export interface Wait {
   /** For a wait of this run, that has no row yet. */
   readonly ms?: number
   readonly calledAt: Date
-  /** The signal that ends it, and its key. Default: none does. */
+  /** What ends it beside an instant: a signal with a key, or the ends of children. Default: nothing. */
+  readonly kind?: 'wait' | 'map' | 'invoke'
   readonly signal?: string
   readonly key?: string
 }
@@ -116,7 +117,11 @@ export function createPass(
     if (closing === 'again') return resolve(closing)
     // They go on while what has failed is tried again.
     const isWaiting = closing.status === 'failed' && waits.length > 0
-    resolve({ ...closing, hasNewMemo, ...(isWaiting && { waits: JSON.stringify(storableWaits()) }) })
+    resolve({
+      ...closing,
+      hasNewMemo,
+      ...(isWaiting && { waits: JSON.stringify(storableWaits()) }),
+    })
   }
 
   /** Ends the work at once: code that calls steps in this way would do so again, and a step that calls another waits for it. */
@@ -237,8 +242,8 @@ export function createPass(
   /** As INSERT_WAITS_SQL reads them: how long each still takes, by the clock that has seen it begin. */
   function storableWaits() {
     const at = execution.now().getTime()
-    return waits.map(({ slot, until, ms, calledAt, signal, key }) => ({
-      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, signal, key },
+    return waits.map(({ slot, until, ms, calledAt, ...others }) => ({
+      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, ...others },
       ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
     }))
   }

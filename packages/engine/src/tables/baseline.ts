@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { LIMIT_STATE_SQL, LIMIT_VIOLATION_SQL } from '../queue/limitSql.ts'
+import { LOST_CHILDREN_VIEW_SQL } from '../queue/children.ts'
 import { PLACE_SQL } from '../queue/place.ts'
 import {
   EXPECT_OPEN_SQL,
@@ -367,6 +368,7 @@ export const BASELINE_SQL = [
   LIMITS_SQL,
   RUNS_VIEW_SQL,
   WAITING_VIEW_SQL,
+  LOST_CHILDREN_VIEW_SQL,
   EXPECT_OPEN_SQL,
   LIMIT_STATE_SQL,
   LIMIT_VIOLATION_SQL,

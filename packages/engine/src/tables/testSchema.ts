@@ -83,6 +83,7 @@ export const EMPTY_SQL = `${[
   'JobClaim',
   'JobStep',
   'JobSignal',
+  'JobChild',
   'JobRun',
   'JobTick',
   'JobAction',

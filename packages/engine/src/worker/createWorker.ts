@@ -20,6 +20,7 @@ import {
   type RunManner,
   type RunServices,
 } from '../run/performRun.ts'
+import { createLiveLogs } from '../run/liveLogs.ts'
 import { createSettler } from '../run/settler.ts'
 import { recogniseHost } from '../database/callersTransaction.ts'
 import { SIGNALS, WORK_CHANNEL } from '../database/channels.ts'
@@ -117,7 +118,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     traceEnqueue,
     log,
   })
-  const { database, session, enqueueFrom, waker, wakeUps, announcer, cancellations } = postgres
+  const { database, session, sender, enqueueFrom, waker, wakeUps, announcer, cancellations } =
+    postgres
 
   const scheduler = createScheduler({
     jobs,
@@ -157,6 +159,12 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     now,
     observers,
     keepLogs: given.keepLogs,
+    liveLogs: createLiveLogs({
+      connection: database,
+      workerId,
+      now,
+      onWritten: (run) => announcer.run(run),
+    }),
     onChange: (run) => announcer.run(run),
   }
   const isolation = createIsolation({
@@ -372,18 +380,20 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     // The engine's own jobs do not use the host's client.
     const own = isEngineJob(job) ? ownManner : null
     const its = own === null ? services : { ...services, client: own.client }
-    const perform = stepsExecutor(job, { database, memos, workerId })
+    const perform = stepsExecutor(job, { database, memos, sender, workerId })
     const manner: RunManner = {
       job,
       isAlone,
       handler: own?.handler ?? handlerOf(job),
       execute: job.isolate === null ? (run) => guard.execute(run, perform) : isolation.execute,
     }
-    return (work: Taken) =>
-      performRun(its, work, manner).finally(() => {
-        // It may wait for a signal that is there.
-        if (job.steps !== null) answers.look()
+    return (work: Taken) => {
+      // It may wait for what is there already, or its parent for it. The callback must not keep the payload.
+      const isAwaited = job.steps !== null || !!work.facts.child
+      return performRun(its, work, manner).finally(() => {
+        if (isAwaited) answers.look()
       })
+    }
   }
 
   /** A host may load its handlers when they are read. Read at the call, so that where that fails the run does, and no other. */

@@ -71,7 +71,7 @@ export function openPostgres(options: {
   const announcer = createAnnouncer(database, log)
   /** Receives requests to cancel runs. */
   const cancellations = createCancellations({ database, session, wakeUps, workerId })
-  return { database, session, enqueueFrom, waker, wakeUps, announcer, cancellations, close }
+  return { database, session, sender, enqueueFrom, waker, wakeUps, announcer, cancellations, close }
 
   /** Closes everything, in any state. It waits for nothing that does not answer, and leaves nothing that keeps the process. */
   async function close(): Promise<void> {

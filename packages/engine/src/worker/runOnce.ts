@@ -34,6 +34,7 @@ import { LONG } from '../database/database.ts'
 import { mendPlaces } from '../queue/mendPlaces.ts'
 import { createSchema } from '../database/schema.ts'
 import { createIsolation } from '../isolation/isolation.ts'
+import { createLiveLogs } from '../run/liveLogs.ts'
 import { createSettler } from '../run/settler.ts'
 import type { FullLimit } from '../queue/limitSql.ts'
 import type { Taken } from '../queue/taken.ts'
@@ -285,11 +286,18 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       now,
       observers,
       keepLogs: given.keepLogs,
+      liveLogs: createLiveLogs({
+        connection: database,
+        workerId,
+        now,
+      }),
     }
     const ending = await performRun(services, taken, {
       job,
       handler: its.handler as Handler<never, never>,
-      execute: stepsExecutor(job, { database, memos, workerId }) ?? isolation?.execute,
+      execute:
+        stepsExecutor(job, { database, memos, sender: postgres.sender, workerId }) ??
+        isolation?.execute,
     })
     const { id, name, startedAt } = taken
     // A run by hand is never suspended.

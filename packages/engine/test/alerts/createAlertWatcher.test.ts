@@ -365,7 +365,7 @@ describe('watchers with other jobs, on one database,', () => {
     await runtime.rows(
       `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt")
        select gen_random_uuid(), kind, 'gone', '', '{}', now()
-       from unnest(array['deadLetters', 'paused', 'endedWorkers', 'schedulesRefused', 'late']) kind`,
+       from unnest(array['deadLetters', 'paused', 'endedWorkers', 'schedulesRefused', 'inDoubt', 'late']) kind`,
     )
     await look('a', [], [])
     const open = `select "kind" from "JobAlert" where "endedAt" is null`

@@ -8,7 +8,7 @@ import * as prometheus from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import * as alerts from '../../src/alerts.ts'
-import { checkWait } from '../../src/arguments/signals.ts'
+import { checkMap, checkWait } from '../../src/arguments/signals.ts'
 import * as client from '../../src/client.ts'
 import type { KeyedTickQuery } from '../../src/client.ts'
 import * as engine from '../../src/index.ts'
@@ -143,6 +143,7 @@ const INDEX: Record<string, Call> = {
           overlap: 'skip',
         }),
         timeoutMs: 5_000,
+        deadlineMs: undefined,
         retry: all<engine.RetryPolicy>('RetryPolicy', { limit: 1, delayMs: 5, maxDelayMs: 5 }),
         concurrency: all<engine.ConcurrencyOptions>('ConcurrencyOptions', {
           perWorker: 5,
@@ -554,7 +555,7 @@ const OF_CLIENT: Record<string, Call> = {
   },
   ...Object.fromEntries([
     act('requestRun', letter, byRequest({ dryRun: true, payload: {} })),
-    act('runAgain', letter, id, byRequest({ dryRun: true })),
+    act('runAgain', letter, id, byRequest({ dryRun: true, payload: {} })),
     act('showPayload', strict({ runId: id, workId: id }), byRequest({ jobs: [letter] })),
     act('explain', id),
     act('steps', id),
@@ -716,6 +717,14 @@ const OF_HANDLERS: Record<string, Call> = {
     ],
     call: (...args: [unknown, unknown]) => void checkWait(...args),
   },
+  map: {
+    args: () => [
+      letter,
+      [{}],
+      all<engine.MapOptions>('MapOptions', { onFailure: 'collect', item: 'i' }),
+    ],
+    call: (...args: [unknown, unknown, unknown]) => void checkMap(...args),
+  },
 }
 
 const METHODS = {
@@ -739,6 +748,7 @@ const CALLS = [
 /** Errors that only the engine throws, and values that it returns: a program has nothing to pass to them. */
 const NO_CALLS = [
   'ArgumentError',
+  'ChildFailed',
   'StepFailed',
   'TablesError',
   'PoolerError',
@@ -825,7 +835,7 @@ const namesOf = (args: unknown[], call: string): Set<string> =>
     ...['which', 'ids', 'settings', 'request', 'query', 'whose', 'name', 'names', 'now', 'workIds'],
     ...['uniqueKey', 'failedSince', 'by', 'payload', 'expected', 'items', 'schedules', 'of'],
     ...['target', 'worker', 'problem', 'schedule', 'after', 'cron', 'setBy', 'read', 'open'],
-    ...['signal', 'sent'],
+    ...['signal', 'sent', 'payloads'],
     ...[
       'code',
       'message',

@@ -173,6 +173,10 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
     call: (options) => defineJob({ name: 'drawn', ...options }),
     ranges: JOB_NUMBERS,
   },
+  'defineJob with steps': {
+    call: (options) => defineJob({ name: 'drawn', steps: { a: {} }, ...options }),
+    ranges: { deadlineMs: positive(100 * YEAR_MS) },
+  },
   'the concurrency of defineJob': {
     call: (concurrency) =>
       defineJob({

@@ -75,6 +75,25 @@ it('is not shown where nothing is, and where the caller rolls back nobody has lo
   await expect(look({} as never)).rejects.toThrow('whose has to have a runId or a workId')
 })
 
+it('is copied with changes: what was masked stays what it was, and no mask becomes a part of it', async () => {
+  const secrets = { password: 'hunter2', list: [{ token: 'abc' }], city: 'Bonn' }
+  const workId = await enqueue(secrets)
+  const copy = async (change: object) => {
+    const seen = (await look({ workId })) as { payload: object }
+    const payload = { ...seen.payload, ...change }
+    const by = { actor: 'owner@example.com', reason: 'moved', payload }
+    return await opened.client.runAgain(parcel, { workId }, by)
+  }
+  const made = (await copy({ city: 'Ulm' })) as { workId: string }
+  const [row] = await runtime.rows(`select "payload" from "JobWork" where "id" = $1`, [made.workId])
+  expect(row).toEqual({ payload: { ...secrets, city: 'Ulm' } })
+  await expect(copy({ list: [{ token: '[redacted]' }, {}] })).rejects.toMatchObject({
+    code: 'payload_invalid',
+    details: { issues: [{ path: ['list'] }] },
+  })
+  await expect(copy({ city: '[redacted]' })).rejects.toMatchObject({ code: 'payload_invalid' })
+})
+
 it('has no credentials and no e-mail addresses, except in what the job shows', async () => {
   const workId = await enqueue({
     to: 'ann@example.com',

@@ -19,6 +19,7 @@ const runtime = useTestRuntime({
     'JobKey',
     'JobSchedule',
     'JobThrottle',
+    'JobStep',
   ],
 })
 useLivingWorkers(() => runtime.url, 'w1', 'w2')
@@ -540,6 +541,23 @@ const NIGHTS: Night[] = [
     kind: 'endedWorkers',
     stage: 'over',
     says: `(select 'Worker dead ended with ' || count(*) || ' runs of mail, pay and report, noticed ' || ${min('max("endedAt")')} || ' ago.' from "JobRun")`,
+  },
+  {
+    is: 'an effect is in doubt',
+    put: async () => {
+      await worker('w1')
+      await work('pay', 2, '-2 hours')
+      // The older one is being looked up: nobody has to answer for it.
+      await sql(
+        `insert into "JobStep" ("workId", "name", "kind", "runId", "startedAt", "doubtSince", "error")
+         select "id", 'charge', 'run', "id", now(), now() - interval '3 hours' * (row_number() over ()),
+           case when row_number() over () = 1 then '{"code": "in_doubt", "message": "x"}'::jsonb end
+         from "JobWork"`,
+      )
+    },
+    kind: 'inDoubt',
+    stage: 'waiting',
+    says: `(select 'Step charge of pay may have happened, and its work has waited ' || floor(extract(epoch from $1::timestamptz - max("doubtSince")) / 3600) || ' h' || ' for somebody to say whether it did.' from "JobStep" where "error" is not null)`,
   },
   {
     is: 'a guard has blocked a run',

@@ -96,6 +96,7 @@ const NEEDED_BY: Readonly<Record<string, readonly Part[]>> = {
   JobAlert: [],
   JobAlertDelivery: [],
   JobCancel: ['cancellation', 'rescue'],
+  JobChild: ['rescue'],
   JobClaim: ['cancellation', 'rescue', 'work'],
   JobDeadLetter: ['rescue'],
   JobFormerWorker: [],

@@ -223,6 +223,7 @@ describe('an observer', () => {
     // oxlint-disable-next-line typescript/no-misused-promises -- the same
     { it: 'rejects at the end', observer: { runStarted: () => ({ ended: broken }) } },
     { it: 'never calls the handler', observer: { runStarted: () => ({ within: never }) } },
+    { it: 'never calls a step', observer: { runStarted: () => ({ withinStep: never }) } },
     {
       it: 'comes to no end',
       observer: { runStarted: () => ({ within: (work) => work().then(never) }) },
@@ -270,8 +271,11 @@ describe('an observer', () => {
     const observers = combineObservers([observer, noted.observer], runtime.log)!
     const run = { ...OBSERVED_RUN, startedAt: new Date(5) }
     observers.workClaimed('echo', 1)
-    const { within, ended } = observers.runStarted(run)
+    const { within, withinStep, ended } = observers.runStarted(run)
     await within(async () => void calls++)
+    const refused = new Error('no')
+    const step = withinStep({ name: 'weigh', item: '' }, () => Promise.reject(refused))
+    await expect(step).rejects.toBe(refused)
     ended({ kind: 'success', durationMs: 5, details: null })
     observers.runsSettled(1)
     await new Promise(setImmediate)

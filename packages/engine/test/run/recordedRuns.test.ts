@@ -276,6 +276,77 @@ describe('what a run logs', () => {
     ).toEqual([{ said: 'done' }, { said: null }])
   })
 
+  it('is shown from the sixth second on while a run goes on, and stays of a run that is lost', async () => {
+    let aheadMs = 0
+    const gate = Promise.withResolvers<void>()
+    const begun: Promise<void>[] = []
+    const log = Promise.withResolvers<(message: string) => void>()
+    await startWorker(
+      {
+        plain: async (context) => {
+          context.log.info('begun')
+          begun.push(context.batch(async () => ({ sheep: 1 })).then(() => undefined))
+          log.resolve((message) => context.log.info(message))
+          await gate.promise
+        },
+      },
+      { now: () => new Date(Date.now() + aheadMs) },
+    )
+    onTestFinished(() => gate.resolve())
+    await queue.client.enqueueNow(plain, {})
+    const add = await log.promise
+    await Promise.all(begun)
+    const read = () =>
+      runtime.rows<{ id: string; lines: string[] | null }>(
+        `select "id"::text, array(select line ->> 'message' from jsonb_array_elements("logs" -> 'lines') line) as "lines" from "JobRun"`,
+      )
+    expect(await read()).toMatchObject([{ lines: [] }])
+    aheadMs = 6_000
+    await waitFor(async () => (await read())[0]?.lines?.length === 1)
+    add('goes on')
+    await waitFor(async () => (await read())[0]?.lines?.length === 2)
+
+    const { database, log: own } = runtime
+    await runtime.rows(
+      `update "JobClaim" set "workerId" = 'gone'; update "JobRun" set "workerId" = 'gone'; insert into "JobWorker" ("id") values ('gone') on conflict do nothing`,
+    )
+    await rescueLostRuns({ database, workerId: 'w1', log: own, now: () => new Date() })
+    const [run] = await read()
+    expect(await getJobRun(runtime.reader, run!.id)).toMatchObject({
+      errorCode: 'worker_lost',
+      logs: { lines: [{ message: 'begun' }, { message: 'goes on' }] },
+    })
+  })
+
+  it('is written of a run that has written nothing else', async () => {
+    let aheadMs = 0
+    const begun = Promise.withResolvers<void>()
+    const gate = Promise.withResolvers<void>()
+    await startWorker(
+      {
+        plain: async ({ log }) => {
+          log.info('begun')
+          begun.resolve()
+          await gate.promise
+        },
+      },
+      { now: () => new Date(Date.now() + aheadMs) },
+    )
+    onTestFinished(() => gate.resolve())
+    const { workId } = await queue.client.enqueueNow(plain, {})
+    await begun.promise
+    expect(await runtime.rows(`select from "JobRun"`)).toEqual([])
+    aheadMs = 6_000
+    await waitFor(async () => {
+      const [row] = await runtime.rows<{ status: string; message: string }>(
+        `select "status", "logs" #>> '{lines,0,message}' as "message" from "JobRun"`,
+      )
+      return row?.status === 'running' && row.message === 'begun'
+    })
+    gate.resolve()
+    expect(await ended(workId)).toMatchObject({ status: 'success' })
+  })
+
   it('is not kept by a worker that is told so', async () => {
     await startWorker({ plain: async ({ log }) => log.info('done') }, { keepLogs: false })
     const { workId } = await queue.client.enqueueNow(plain, {})
@@ -525,7 +596,7 @@ describe('a run whose clock was set back', () => {
     const behind = new Date(Date.now() - 3_600_000)
     const { database, log } = runtime
     await runtime.rows(
-      `update "JobClaim" set "workerId" = 'gone'; insert into "JobWorker" ("id") values ('gone')`,
+      `update "JobClaim" set "workerId" = 'gone'; insert into "JobWorker" ("id") values ('gone') on conflict do nothing`,
     )
     await rescueLostRuns({ database, workerId: 'w1', log, now: () => behind })
     const run = await ended(workId)

@@ -48,6 +48,20 @@ describe('what a run logs', () => {
     expect(close()).toBeNull()
   })
 
+  it('is read while the run goes on, where there is anything new, masked once', () => {
+    const { log, readNew, close } = createRunLog(
+      containedLog({}),
+      () => at,
+      createMask((text) => text.replaceAll('a', 'aa')),
+    )
+    const messages = (json: string | null) =>
+      json && (JSON.parse(json) as KeptLog).lines.map(({ message }) => message)
+    log.info('a')
+    expect([readNew(), readNew()].map(messages)).toEqual([['aa'], null])
+    log.info('b')
+    expect([readNew(), close(), readNew()].map(messages)).toEqual([['aa', 'b'], ['aa', 'b'], null])
+  })
+
   it('tells of an error what and where it was, and what caused it', () => {
     const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
     const error = new TypeError('fetch failed', { cause })

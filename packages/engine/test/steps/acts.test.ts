@@ -1,11 +1,6 @@
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import {
-  defineJob,
-  JobError,
-  type DurableContext,
-  type StepsOf,
-} from '../../src/index.ts'
+import { defineJob, JobError, type DurableContext, type StepsOf } from '../../src/index.ts'
 import { getWork, listDeadLetters } from '../../src/client.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'

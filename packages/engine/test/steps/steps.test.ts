@@ -34,8 +34,18 @@ const onboard = defineJob({
 type Context = DurableContext<{ user: string }, PlainTransaction, StepsOf<typeof onboard>>
 type Handle = (context: Context) => Promise<void>
 
+const limited = defineJob({
+  name: 'limited',
+  retry: { limit: 0 },
+  deadlineMs: 2 * 86_400_000,
+  steps: { a: {}, b: {} },
+})
+
 /** What the next runs do. */
 let handle: Handle
+let handleSlow: (
+  context: DurableContext<Record<string, never>, PlainTransaction, StepsOf<typeof limited>>,
+) => Promise<void>
 let passes = 0
 
 const { database, client } = usePlainClient()
@@ -43,8 +53,9 @@ const test = openForTests(() =>
   openTestJobs({
     databaseUrl: database.url,
     client,
-    jobs: [onboard],
+    jobs: [onboard, limited],
     handlers: {
+      limited: (context) => handleSlow(context),
       async onboard(context) {
         passes++
         await handle(context)
@@ -506,6 +517,67 @@ describe('step.sleep', () => {
   it('does not wait in a run by hand', async () => {
     handle = async ({ step }) => step.sleep('trial', 1)
     await expect(test.run(onboard, { user: 'ada' })).rejects.toMatchObject({ code: 'wait_by_hand' })
+  })
+})
+
+describe('a deadline', () => {
+  const slow = (handler: typeof handleSlow) => {
+    handleSlow = handler
+    return client.$transaction((tx) => test.enqueue(tx, limited, {}))
+  }
+  const drain = async () => (await test.drain()).map(({ status, error }) => error?.code ?? status)
+
+  it('ends work that waits, as a dead letter, and counts from its first start', async () => {
+    await slow(async ({ step }) => {
+      await step.run('a', () => 1)
+      await step.sleep('b', { days: 9 })
+    })
+    await test.advance({ days: 1 })
+
+    expect(await drain()).toEqual(['suspended'])
+    await test.advance({ hours: 47 })
+    expect(await drain()).toEqual([])
+    await test.advance({ hours: 1 })
+    expect(await drain()).toEqual(['deadline_exceeded'])
+    expect(await letters()).toMatchObject([{ error: { code: 'deadline_exceeded' } }])
+  })
+
+  it('counts anew where a person retries the work', async () => {
+    const { workId } = await slow(async ({ step }) => {
+      await step.sleep('b', { hours: 47 })
+      await step.sleep('a', { hours: 2 })
+    })
+    for (const hours of [0, 47, 2]) {
+      await test.advance({ hours })
+      await drain()
+    }
+    expect(await letters()).toHaveLength(1)
+
+    const by = { actor: 'olga@example.com', reason: 'it may take longer' }
+    await test.redriveDeadLetters({ ids: [workId] }, by)
+    expect(await drain()).toEqual(['success'])
+  })
+
+  it('aborts what runs then, and lets what was cancelled undo its steps', async () => {
+    const { workId } = await slow(async ({ step }) => {
+      try {
+        await step.sleep('b', { hours: 47 })
+      } catch {
+        await step.sleepUntil('a', new Date(0)).catch(() => undefined)
+      }
+    })
+    await drain()
+    await test.advance({ hours: 46 })
+    await test.cancelWork(
+      { job: limited, ids: [workId] },
+      { actor: 'olga@example.com', reason: 'over' },
+    )
+    await test.advance({ days: 9 })
+    expect(await drain()).toEqual(['cancelled'])
+  })
+
+  it('is for jobs with steps', () => {
+    expect(() => defineJob({ name: 'plain', deadlineMs: 1 })).toThrow('deadlineMs')
   })
 })
 

@@ -135,6 +135,7 @@ describe('what reads', () => {
       'work list --json --limit 2',
       `work explain ${waits} --json`,
       `work explain ${UNKNOWN} --json`,
+      `work steps ${waits} --json`,
       'work',
     ])
     runs('limits list and keys list', () => [
@@ -246,6 +247,12 @@ describe('what acts', () => {
       [`work cancel byTenant --json --id ${waits}`, REASON],
       ['work cancel mail', REASON],
       'work cancel mail --all',
+    ])
+    runs('dead-letters retry, and work answer', ({ letter, waits }) => [
+      [`work answer ${waits} --step pay --absent --json`, REASON],
+      [`dead-letters retry ${waits} --json`, REASON],
+      [`dead-letters retry ${letter} --json --from pay`, REASON],
+      `dead-letters retry ${letter}`,
     ])
     runs('limits set and keys set', () => [
       ['limits set callPartner --json --global 3', REASON],

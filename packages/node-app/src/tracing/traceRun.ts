@@ -25,6 +25,7 @@ export interface TracedRun {
 export interface RunTrace {
   logFields: { traceId: string }
   within<Result>(work: () => Promise<Result>): Promise<Result>
+  withinStep<Result>(step: { name: string }, work: () => Promise<Result>): Promise<Result>
   ended(end: { kind: 'success' | 'failed' | 'lost' | 'suspended'; code?: string }): void
 }
 
@@ -58,6 +59,17 @@ export function traceRun(tracer: Tracer, propagator: TextMapPropagator, run: Tra
   return {
     logFields: { traceId: span.spanContext().traceId },
     within: (work) => context.with(within, work),
+    async withinStep({ name }, work) {
+      const step = tracer.startSpan(`step ${name}`, {}, within)
+      try {
+        return await context.with(trace.setSpan(within, step), work)
+      } catch (error) {
+        step.setStatus({ code: SpanStatusCode.ERROR })
+        throw error
+      } finally {
+        step.end()
+      }
+    },
     ended({ kind, code }) {
       if (kind === 'failed' || kind === 'lost') {
         span.setAttribute('error.type', code ?? 'run_lost')

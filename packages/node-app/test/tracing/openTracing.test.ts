@@ -151,6 +151,25 @@ it('a handler may have spans of its own', async () => {
   expect(find('weigh')?.parentSpanId).toBe(find('process letter')?.spanId)
 })
 
+it('each step that is called has a span, and what it calls is part of that', async () => {
+  const spans = await received(async ({ traceRun }) => {
+    const run = traceRun(RUN)
+    await run.within(async () => {
+      await run.withinStep({ name: 'weigh' }, async () =>
+        trace.getTracer('shop').startSpan('ask scales').end(),
+      )
+      const failing = run.withinStep({ name: 'post' }, () => Promise.reject(new Error('no')))
+      await expect(failing).rejects.toThrow('no')
+    })
+    run.ended({ kind: 'success' })
+  })
+  const find = (name: string) => spans.find((span) => span.name === name)
+  const run = find('process letter')
+  expect(find('step weigh')).toMatchObject({ parentSpanId: run?.spanId, isError: false })
+  expect(find('step post')).toMatchObject({ parentSpanId: run?.spanId, isError: true })
+  expect(find('ask scales')?.parentSpanId).toBe(find('step weigh')?.spanId)
+})
+
 it('keeps the share that is wanted, and what a caller has wanted in any case', async () => {
   const spans = await received(async ({ traceRequest, traceRun }) => {
     traceRun(RUN).ended({ kind: 'success' })

@@ -20,6 +20,7 @@ const LABELS: Readonly<Record<Kind, string>> = {
   endedWorkers: 'Ends workers',
   failing: 'Failing',
   deadLetters: 'Dead letters',
+  inDoubt: 'In doubt',
   blocked: 'Blocked',
   paused: 'Paused',
   keyBlocked: 'Key blocked',
@@ -122,6 +123,11 @@ function actOn(item: ConsoleAttention): ReactNode {
           {run}
           {workId !== undefined && <CancelWork name={name} workId={workId} />}
         </>
+      )
+    case 'inDoubt':
+      return (
+        workId !== undefined &&
+        view(`work of ${name}`, { to: '/waiting/$id', params: { id: workId } })
       )
     case 'blocked':
       return (

@@ -25,6 +25,7 @@ import { startOf } from '../../api/run.ts'
 import { Attempts } from './Attempts.tsx'
 import { RunActions } from './RunActions.tsx'
 import { Children, Origin, SameLabel, saysOrigin } from './RunLinks.tsx'
+import { StepsPanel } from '../work/StepsPanel.tsx'
 import { Timeline } from './Timeline.tsx'
 import { describeClock, latenessMs } from './runTimeline.ts'
 
@@ -72,6 +73,15 @@ export function RunScreen(): ReactNode {
               <Panel title="Timeline">
                 <Timeline run={data} />
               </Panel>
+              {data.workId !== null && (
+                <StepsPanel
+                  work={{
+                    ...{ workId: data.workId, name: data.name, label: data.label },
+                    state: data.work.isDeadLetter ? 'deadLetter' : 'waiting',
+                  }}
+                  losses={data.work.losses ?? 0}
+                />
+              )}
               <Panel title="Attempts at this work" aside={<AllAttempts run={data} />}>
                 <Attempts run={data} />
               </Panel>

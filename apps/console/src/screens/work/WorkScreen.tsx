@@ -20,6 +20,7 @@ import { useServices } from '../../services/useServices.ts'
 import { HeldSlots } from '../limit/HeldSlots.tsx'
 import { RunTable } from '../runs/RunTable.tsx'
 import { WAITING } from './pieceColumns.tsx'
+import { StepsPanel } from './StepsPanel.tsx'
 import { WorkMenu } from './WaitingScreen.tsx'
 
 /** Why a piece of work waits, or what became of it, and what can be done about it. */
@@ -49,6 +50,7 @@ export function WorkScreen(): ReactNode {
           <div className="columns">
             <div className="column">
               {found.state === 'waiting' ? <Reasons of={found} /> : <Ended of={found} />}
+              {found.name !== null && <StepsPanel work={{ ...found, name: found.name }} />}
               {found.runId !== null && <Runs workId={id} />}
               {found.state === 'waiting' && found.name !== null && (
                 <FirstToStart name={found.name} of={found.key} />

@@ -1,0 +1,155 @@
+import type { Connection, PreparedStatement } from '../database/database.ts'
+import { PLACE_SQL } from './place.ts'
+
+/*
+ * Children: the work that a step of durable work has enqueued, and waits for.
+ *
+ * Whatever takes a child out of the queue writes its end here by endChildrenSql: success, a dead letter, a cancellation, an expiry.
+ * The row is then fresh, and so is the step of a parent that begins to wait. joinChildren looks at what is fresh, and wakes parents
+ * none of whose children is open. The parent's next run makes the step a memo.
+ */
+
+export const CHILD_TABLE_SQL = `
+      CREATE TABLE "JobChild" (
+          "parentId" UUID NOT NULL,
+          "step" TEXT NOT NULL,
+          "item" TEXT NOT NULL,
+          -- Its place in the list, from 0.
+          "at" INTEGER NOT NULL,
+          "workId" UUID NOT NULL,
+          "job" TEXT NOT NULL,
+          "endedAt" TIMESTAMPTZ(3),
+          -- Null: it has succeeded, or has not ended.
+          "errorCode" TEXT,
+          "result" JSONB,
+          -- No statement has looked for its parent yet.
+          "isFresh" BOOLEAN NOT NULL DEFAULT false,
+
+          CONSTRAINT "JobChild_pkey" PRIMARY KEY ("parentId", "step", "item", "at")
+      );
+
+      CREATE UNIQUE INDEX "JobChild_workId_key" ON "JobChild"("workId");
+      CREATE INDEX "JobChild_open_idx" ON "JobChild"("parentId", "step", "item") WHERE "endedAt" IS NULL;
+      CREATE INDEX "JobChild_fresh_idx" ON "JobChild"("parentId") WHERE "isFresh";`
+
+/** Must be empty: children that are nowhere, and for which their parents would wait for ever. */
+export const LOST_CHILDREN_VIEW_SQL = `
+      CREATE VIEW "JobChildLost" AS
+      SELECT child.* FROM "JobChild" child
+      WHERE child."endedAt" IS NULL AND (SELECT true FROM "JobWork" work WHERE work."id" = child."workId") IS NULL
+        AND child."workId" NOT IN (
+          SELECT coalesce(held."workId", held."runId") FROM "JobClaim" claim
+            CROSS JOIN unnest(claim."runIds", claim."workIds") AS held("runId", "workId")
+          WHERE (SELECT run."status" <> 'running' FROM "JobRun" run WHERE run."id" = held."runId") IS NOT TRUE
+        );`
+
+/** Ends the children among the pieces of `from`, whose ids are in the column `id`. The first end counts. */
+export const endChildrenSql = (from: string, id: string, code: string, result = 'null::jsonb') => `
+    update "JobChild" child set "endedAt" = now(), "errorCode" = ${code}, "result" = ${result}, "isFresh" = true
+    from ${from} where child."workId" = ${from}."${id}" and child."endedAt" is null`
+
+const OF_STEP = (one: string) =>
+  `child."parentId" = ${one}."workId" and child."step" = ${one}."name" and child."item" = ${one}."item"`
+/** Whether no child of the step is open. */
+export const areEndedSql = (step: string) =>
+  `not exists (select from "JobChild" child where ${OF_STEP(step)} and child."endedAt" is null)`
+
+/** What the memo of a step says of its children: how many have succeeded and failed, and the first failure. Of a single one its result. */
+export const joinedSql = (step: string) => `(
+        select jsonb_build_object('step', ${step}."name", 'succeeded', count(*) - count(child."errorCode"), 'failed', count(child."errorCode"), 'first', (
+          select jsonb_build_object('code', child."errorCode", 'workId', child."workId") from "JobChild" child
+          where ${OF_STEP(step)} and child."errorCode" is not null order by child."at" limit 1
+        ), 'result', case when ${step}."kind" = 'invoke' then (select child."result" from "JobChild" child where ${OF_STEP(step)}) end)
+        from "JobChild" child where ${OF_STEP(step)}
+      )`
+
+/**
+ * Makes the step `$4`, `$5` of the work `$3` one that waits for children, while the claim `$2` of the worker `$1` holds the run `$6`.
+ * Those of an earlier generation, which began anew, count no more.
+ * Race: packages/engine/test/steps/childrenKilled.test.ts "of killed workers are enqueued once, and wake their parent once"
+ */
+export const BEGIN_CHILDREN_SQL = `
+  with claim as materialized (
+    select from "JobClaim" where "id" = $2::uuid and "workerId" = $1 for key share
+  ), step as (
+    insert into "JobStep" as step ("workId", "name", "item", "kind", "runId", "startedAt")
+    select $3::uuid, $4, $5, $7, $6::uuid, $8::timestamptz from claim
+    on conflict ("workId", "name", "item") do update set "kind" = excluded."kind", "runId" = excluded."runId", "error" = null
+    where step."endedAt" is null and step."kind" not in ('map', 'invoke')
+    returning step."workId"
+  ), earlier as (
+    delete from "JobChild" child using step where child."parentId" = step."workId" and child."step" = $4 and child."item" = $5
+  )
+  select from step`
+
+export const INSERT_CHILDREN_SQL = `
+  insert into "JobChild" ("parentId", "step", "item", "at", "workId", "job")
+  select $1::uuid, $2, $3, child."at" - 1, child."id", $4 from unnest($5::uuid[]) with ordinality child("id", "at")`
+
+/** A page of children from the place `$4` on. */
+export const LIST_CHILDREN_SQL = `
+  select "workId"::text as "workId", "errorCode" as "code", "result" from "JobChild"
+  where "parentId" = $1::uuid and "step" = $2 and "item" = $3 and "at" >= $4::int order by "at" limit $5::int`
+
+/** The waits of cancelled work throw. */
+export const IS_PARKED = `work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true'`
+
+/** The jobs of which work has become due, and whether there may be more to look at. */
+export interface Looked {
+  [column: string]: unknown
+  names: readonly string[]
+  isMore: boolean
+}
+
+const MAX_LOOKED_AT = 10_000
+
+/*
+ *   joined   Steps that may be over: of fresh children, or fresh themselves.
+ *   held     Those of them that this statement has locked with their work, which is parked.
+ *   woken    The work of those without an open child.
+ *   counted  Children that are not fresh any more. Where somebody else has locked their parent, they stay so.
+ * Race: packages/engine/test/steps/childrenKilled.test.ts "of killed workers are enqueued once, and wake their parent once"
+ */
+const JOIN_CHILDREN: PreparedStatement = {
+  name: 'roundsman_join_children',
+  text: `
+  with fresh as materialized (
+    select "parentId", "step", "item", "at" from "JobChild" where "isFresh" limit ${MAX_LOOKED_AT} for update skip locked
+  ), joined as materialized (
+    select "parentId" as "workId", "step" as "name", "item" from fresh
+    union
+    (select "workId", "name", "item" from "JobStep" where "isFresh" and "kind" in ('map', 'invoke') limit ${MAX_LOOKED_AT})
+  ), seen as materialized (
+    select joined.* from joined cross join lateral (
+      select from "JobStep" step join "JobWork" work on work."id" = step."workId"
+      where step."workId" = joined."workId" and step."name" = joined."name" and step."item" = joined."item" and step."endedAt" is null and ${IS_PARKED}
+    ) one
+  ), held as materialized (
+    select one.* from seen cross join lateral (
+      select step."workId", step."name", step."item" from "JobStep" step join "JobWork" work on work."id" = step."workId"
+      where step."workId" = seen."workId" and step."name" = seen."name" and step."item" = seen."item" and step."endedAt" is null and ${IS_PARKED}
+      for update of step, work skip locked
+    ) one
+  ), looked as (
+    update "JobStep" step set "isFresh" = false from held
+    where step."workId" = held."workId" and step."name" = held."name" and step."item" = held."item" and step."isFresh"
+  ), counted as (
+    update "JobChild" child set "isFresh" = false from fresh
+    where child."parentId" = fresh."parentId" and child."step" = fresh."step" and child."item" = fresh."item" and child."at" = fresh."at"
+      and (fresh."parentId", fresh."step", fresh."item") not in (
+        select "workId", "name", "item" from seen except select "workId", "name", "item" from held
+      )
+  ), woken as (
+    update "JobWork" work set "dueAt" = now(), "place" = ${PLACE_SQL}
+    from (select distinct "workId" from held where ${areEndedSql('held')}) ended
+    where work."id" = ended."workId" and work."place" is null and work."resumptions" > 0
+    returning work."name"
+  )
+  select (select coalesce(array_agg(distinct "name"), '{}') from woken) as "names", (select count(*) from fresh) >= ${MAX_LOOKED_AT} as "isMore"`,
+}
+
+/** Wakes work whose children have ended. */
+export async function joinChildren(connection: Connection): Promise<Looked> {
+  const { rows } = await connection.query<Looked>(JOIN_CHILDREN, [])
+  return rows[0] ?? { names: [], isMore: false }
+}
