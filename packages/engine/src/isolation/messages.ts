@@ -79,7 +79,7 @@ export function readFromChild(message: unknown): FromChild | null {
   }
 }
 
-/** Reads a result from the child; null for anything else, which foreign code in the child may have written. */
+/** Reads a result from the child. Null: it is none, since foreign code in the child may write there, too. */
 function readResult(result: unknown): ChildResult | null {
   if (!isFields(result) || !isFields(result.details)) return null
   const { status, details, error, retryable, refusal, result: json } = result

@@ -54,7 +54,7 @@ const OF_STEP = (one: string) =>
 export const areEndedSql = (step: string) =>
   `not exists (select from "JobChild" child where ${OF_STEP(step)} and child."endedAt" is null)`
 
-/** What the memo of a step says of its children: how many have succeeded and failed, and the first failure. Of a single one its result. */
+/** A step's memo of its children: how many have succeeded and failed, and the first failure; of a single child also its result. */
 export const joinedSql = (step: string) => `(
         select jsonb_build_object('step', ${step}."name", 'succeeded', count(*) - count(child."errorCode"), 'failed', count(child."errorCode"), 'first', (
           select jsonb_build_object('code', child."errorCode", 'workId', child."workId") from "JobChild" child
@@ -107,7 +107,7 @@ const MAX_LOOKED_AT = 10_000
  *   joined   Steps that may be over: of fresh children, or fresh themselves.
  *   held     Those of them that this statement has locked with their work, which is parked.
  *   woken    The work of those without an open child.
- *   counted  Children that are not fresh any more. Where somebody else has locked their parent, they stay so.
+ *   counted  Children that are not fresh any more. If another session has locked their parent, they stay fresh.
  * Race: packages/engine/test/steps/childrenKilled.test.ts "of killed workers are enqueued once, and wake their parent once"
  */
 const JOIN_CHILDREN: PreparedStatement = {

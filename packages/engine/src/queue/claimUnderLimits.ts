@@ -19,7 +19,7 @@ import { keyOpensAt, throttleOf, type JobRules } from './limitSql.ts'
 import { LEAST_RANK } from './place.ts'
 import type { Behind } from './taken.ts'
 
-/** What a worker knows of the claims under the limits of a job. */
+/** The claims under the limits of a job, as the worker last read them. */
 export interface KnownClaims {
   /** When the server that answered was started. Another server may have lost claims and places. */
   server: string
@@ -28,7 +28,7 @@ export interface KnownClaims {
   living: readonly string[]
 }
 
-/** How much is wanted of one key, and behind which of its pieces. */
+/** How many pieces of a key the claim asks for, and behind which of its pieces. */
 export interface AskedKey {
   key: string
   take: number
@@ -88,7 +88,7 @@ const UNDER = {
     where state."startMs" is not null group by state."key", state."from", state."startMs"
     on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"
   )`,
-  said: `jsonb_build_object(
+  last: `jsonb_build_object(
       'known', (
         select jsonb_build_object('server', "server", 'seen', greatest("seen", "own")::text, 'living', to_jsonb(array_remove("living" || "own", null)::text[]))
         from state left join claimed on true where "server" is not null
@@ -187,7 +187,7 @@ export async function claimUnderLimits(
     : keys === null
       ? CLAIM_AS_IT_COMES
       : CLAIM_BY_KEYS
-  const { rows, said } = await askForWork(connection, statement, {
+  const { rows, last } = await askForWork(connection, statement, {
     ...requestValues({ workerId, requests, startedAt, suspects }),
     ...rangeValues(requests.flatMap(toRanges)),
     limits,
@@ -202,7 +202,7 @@ export async function claimUnderLimits(
       places: keys.map(({ behind }) => behind?.place ?? '0'),
     }),
   })
-  const answer: (Partial<LimitState> & NonNullable<typeof said>) | null = said
+  const answer: (Partial<LimitState> & NonNullable<typeof last>) | null = last
   const isKnown = answer !== null && answer.known != null
   return {
     work: toTaken(rows, requests, startedAt),
@@ -214,7 +214,7 @@ export async function claimUnderLimits(
   }
 }
 
-/** Customers name keys: of one that is missing, such as `constructor`, an object's prototype is not to say anything. */
+/** Without a prototype: customers name keys, and a missing key may have the name of an inherited property, such as `constructor`. */
 function byName<Value>(answer: Record<string, Value> | undefined): Record<string, Value> {
   return Object.assign(Object.create(null) as Record<string, Value>, answer)
 }

@@ -72,8 +72,8 @@ const TOO_MANY = '(select "tooMany" from whole)'
 const OF_EACH = CARRIED.filter(({ isRare }) => !isRare)
 
 /**
- * What few pieces of work have, and which: the list of JobClaim, and what an element says. Where none of a claim has it, the list is
- * null; where none of all has any of them, PostgreSQL does not even begin to make them.
+ * Facts that few pieces of work have: the list in JobClaim, the value of an element, and which pieces have the fact. The list is
+ * null if no piece of the claim has it. If no piece has any of these facts, PostgreSQL skips all of these lists.
  */
 const RARE = [
   { list: 'workIds', value: '"id"', when: '"attempt" > 1 or "resumptions" is not null' },
@@ -107,7 +107,7 @@ interface ClaimText {
   /** CTEs that read what was taken. Default: none. */
   charged?: string
   /** What the last row of the answer has beside `tooMany`, as JSON. Default: nothing. */
-  said?: string
+  last?: string
 }
 
 /**
@@ -130,7 +130,7 @@ export const claimSql = ({
   state = '',
   limit = 'wanted."limit"',
   charged = '',
-  said = "'{}'::jsonb",
+  last = "'{}'::jsonb",
 }: ClaimText) => `
   with alive as materialized (select ${isAliveSql(':workerId')} as "isAlive"
   )${state}, wanted as materialized (
@@ -176,7 +176,7 @@ export const claimSql = ({
     case when (select "hasMore" from whole) and (${ANY_RARE}) then ${moreSql('"isDelayed"')} end as "more"
   from taken
   union all
-  select null, null, null, null, null, case when "isAlive" then ${said} || jsonb_build_object('tooMany', ${TOO_MANY}) end from alive`
+  select null, null, null, null, null, case when "isAlive" then ${last} || jsonb_build_object('tooMany', ${TOO_MANY}) end from alive`
 
 const isOpen = (name: string) =>
   `not coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
@@ -208,8 +208,8 @@ export const FOUND_IN_RANGES = `
 const CLAIM = prepared('roundsman_claim', claimSql({ found: FOUND_IN_RANGES }))
 
 /**
- * PostgreSQL keeps a plan that is no worse than those for the values, which it does not know of a subquery. So a statement keeps its
- * plan when its arrays are subqueries.
+ * PostgreSQL keeps a general plan if plans for the actual values are no better. It cannot see the values of a subquery, so a
+ * statement whose arrays are subqueries keeps its plan.
  */
 export const keepsPlan = (text: string) =>
   text.replace(/unnest\(([^()]*)\)/g, (_, arrays: string) => {
@@ -254,15 +254,15 @@ export async function claimWork(
 ): Promise<Claimed> {
   const isOfMuch = requests.length > 1 || requests[0]?.hasBacklog === true
   const statement = suspects ? CLAIM_SUSPECT : isOfMuch ? CLAIM : CLAIM_FEW
-  const { rows, said } = await askForWork(connection, statement, {
+  const { rows, last } = await askForWork(connection, statement, {
     ...requestValues({ workerId, requests, startedAt, suspects }),
     ...rangeValues(requests.flatMap(toRanges)),
     limits: null,
   })
   return {
     work: toTaken(rows, requests, startedAt),
-    isAlive: said !== null,
-    isCut: (said?.tooMany ?? 0) > rows.length,
+    isAlive: last !== null,
+    isCut: (last?.tooMany ?? 0) > rows.length,
   }
 }
 
@@ -287,27 +287,27 @@ export const rangeValues = (ranges: readonly RankRange[]) => ({
 })
 
 /** What the last row of a claim's answer has. */
-interface ClaimSaid {
+interface LastRow {
   /** How many pieces were found, where some may have been left behind by their bytes. */
   tooMany: number | null
 }
 
 /**
- * Returns a row for each piece that the claim took, and `said`: null where the worker does not live.
+ * Returns a row for each piece that the claim took, and `last`: null where the worker does not live.
  * @throws ClaimConflict
  */
 export async function askForWork(
   connection: Connection,
   statement: NamedStatement,
   values: Readonly<Record<string, unknown>>,
-): Promise<{ rows: TakenRow[]; said: ClaimSaid | null }> {
+): Promise<{ rows: TakenRow[]; last: LastRow | null }> {
   const asked = connection.query<TakenRow>(statement, bind(statement, values))
   const { rows } = await asked.catch((error: unknown) => {
     const { constraint } = error instanceof pg.DatabaseError ? error : {}
     throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
   })
-  const said = rows.pop()?.more ?? null
-  return { rows, said: said as ClaimSaid | null }
+  const last = rows.pop()?.more ?? null
+  return { rows, last: last as LastRow | null }
 }
 
 /** Ranks in which to look for the work of a request, and the rank and place behind which to begin. */
@@ -438,8 +438,8 @@ const LEAST_ENDED = 0.1
 const COMPACTED = [...LISTS.map(([list]) => list), 'payloads']
 
 /**
- * Takes the runs that have ended out of this worker's claims, which the slowest keep: a search for what runs reads them all.
- * It waits for nobody, and nobody's end waits for it.
+ * Removes ended runs from the claims of this worker. A claim stays until its slowest run ends, and each search for runs under way
+ * reads all claims. This statement waits for no lock, and no end of a run waits for it.
  */
 export async function compactClaims(connection: Connection, workerId: string): Promise<void> {
   await connection.query(COMPACT_CLAIMS_SQL, [workerId])
@@ -486,7 +486,7 @@ interface More extends Pick<
   runId: string
   facts: Facts | null
   rank: number
-  /** Whether its run says when it was due. */
+  /** Whether its run records when it was due. */
   isDelayed: boolean
 }
 
@@ -498,14 +498,14 @@ export function toTaken(
   requests: readonly ClaimRequest[],
   startedAt: Date,
 ): Taken[] {
-  const claims: HeldClaim[] = requests.map(({ claimId }) => ({ id: claimId, open: 0 }))
+  const claims: HeldClaim[] = requests.map(({ claimId }) => ({ id: claimId, open: new Set() }))
   return rows.map((row) => {
     const { request, id } = row
     const claim = claims[request - 1] as HeldClaim
-    claim.open++
     const more = row.more ?? NO_MORE
     const { label = null, facts = null, uniqueKey = null, payloadId = null } = more
     const runId = more.runId ?? (id as string)
+    claim.open.add(runId)
     const isBare = facts === null && label === null && uniqueKey === null && payloadId === null
     return {
       id: runId,

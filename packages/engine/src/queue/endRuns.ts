@@ -16,12 +16,12 @@ import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
 /**
  * What becomes of a run's work.
  *   done   It has succeeded.
- *   again  It is tried again after `delayMs`; at once where that is 0. Of durable work, `waits` are open meanwhile.
- *   suspend  It waits, and goes on then. The next run is no further attempt.
+ *   again  It is tried again after `delayMs`; 0: at once. The `waits` of durable work stay open meanwhile.
+ *   suspend  It waits, and then continues. The next run counts as the same attempt.
  *   dead   It is given up, and becomes a dead letter.
- *   over   It is given up, and nobody is to be asked about it.
- *   keep   As over, but its payload is kept for a day: somebody may approve another run of it.
- * All but `done` is over where newer work has taken its unique key.
+ *   over   It is given up without a dead letter.
+ *   keep   As over, but its payload is kept for a day, since a person may approve another run.
+ * If newer work has taken its unique key, all of these except `done` become `over`.
  */
 export type Next =
   | { kind: 'done' | 'dead' | 'over' | 'keep' }
@@ -32,7 +32,7 @@ export type Next =
 export interface Suspension {
   /** Its open waits, as JSON. */
   readonly waits: string
-  /** The first instant at which one is over, and the shortest pause after which one is. Both null: somebody has to wake it. */
+  /** The earliest instant and the shortest pause after which a wait is over. Both null: only a signal or a child ends it. */
   readonly until: Date | null
   readonly delayMs: number | null
 }
@@ -81,7 +81,7 @@ export interface End {
 /**
  * Ends runs of a worker and decides on their work, in one statement: the only one that does. It also deletes the claims `over`,
  * whose last runs these are. It waits only for a run's own row, which the handler's transaction may hold.
- * @returns The whole details of each run that it ended. A run that is missing was ended by somebody else, or no claim of this worker holds it.
+ * @returns All details of each run that it ended. A missing run was ended by another worker, or no claim of this worker holds it.
  */
 export async function endRuns(
   connection: Connection,
@@ -95,8 +95,8 @@ export async function endRuns(
       : null
     return written ?? (await endAny(connection, workerId, ends, over))
   } catch (error) {
-    // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it. Ends of runs
-    // with rows meet no such row: the rescue, whose transaction an error aborts, gets the first error.
+    // JobRun has a row of the run: an earlier try was committed and its answer lost, or another worker has ended the run. With
+    // `hasRow` set, no end fails on such a row. The rescue sets it always, since an error would abort its transaction.
     if (!hasSqlState(error, UNIQUE_VIOLATION) || ends.every(({ hasRow }) => hasRow)) throw error
     const careful = ends.map((end) => ({ ...end, hasRow: true }))
     return await endAny(connection, workerId, careful, over)
@@ -124,7 +124,7 @@ async function endAny(
     workerId,
     claims: [...new Set(ends.map(({ claim }) => claim.id))],
     over,
-    // Their payloads are needed only where the work goes on, or somebody may want it to.
+    // Payloads are needed only for work that goes on, or that a person may start again.
     needsPayloads: ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
   })
   // Not by its name: PostgreSQL plans it for the ends that it gets.
@@ -188,7 +188,7 @@ const OF_DURABLE: OfEnd = {
 
 /**
  * Most runs of a product with very many: for these it takes half as long.
- * @returns null when it has written nothing, since somebody has asked to stop one of them
+ * @returns null if it has written nothing, since a cancellation of one of them is requested
  */
 async function writePlain(
   connection: Connection,
@@ -221,8 +221,8 @@ async function writePlain(
 }
 
 /**
- * It answers with the ids of the runs, or null when it has ended all; and whether
- * somebody has asked to stop one of them: then it does nothing. To ask once costs less than to look for each.
+ * It returns the ids of the ended runs, or null if it has ended all. If a cancellation of any run is requested (`isAsked`), it does
+ * nothing. One question for all runs costs less than one for each.
  * Race: packages/engine/test/control/control.test.ts "in a transaction that stays open does not hold up the end of a run, %s; the first request counts"
  */
 const WRITE_PLAIN = prepared(
@@ -274,7 +274,7 @@ const recordSql = (which: string, values: Values) => `
     select ${Object.values(values).join(', ')} from ended where ${which}`
 
 const IN_A_ROW = `array['refused', 'payloadMissing']`
-/** A dead letter that was tried by hand is again what it was. */
+/** After a failed run by hand, the dead letter has its former facts again. */
 const FACTS = `nullif("facts" - case when "origin" = 'deadLetter' then array['trigger', 'actor', 'reason'] else ${IN_A_ROW} end, '{}')`
 const COUNTED = {
   failures: '"failures" + "failure"',
@@ -355,7 +355,7 @@ const endSql = (name: string, { record, of, again, due, carried, waits }: EndPar
   select "id"::text as "id", "details" from recorded`,
   )
 
-/** The columns of an end, but for those that `work` has, and `next`, which may change. */
+/** The columns of an end, except `next`, which may change, and those that `work` has. */
 const listEnd = (of: OfEnd) =>
   Object.keys(of)
     .filter((name) => !['runId', 'claimId', 'next'].includes(name))
@@ -406,7 +406,7 @@ const END_DURABLE = endSql('roundsman_end_durable', {
 
 /**
  * Finds ends that an earlier commit recorded whose answer never came, with their whole details: this worker ended the run at
- * the same moment with the same code. Any other end is somebody else's.
+ * the same moment with the same code. Any other end was written by another worker.
  */
 export async function findEnded(
   connection: Connection,
@@ -429,7 +429,7 @@ const FIND_ENDED_SQL = `
   where run."id" = any($2::uuid[]) and run."status" <> 'running' and run."workerId" = $1
     and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
 
-/** Deletes claims without a run that is under way. Returns the ids of those that somebody has locked: they stay. */
+/** Deletes claims without runs under way. Returns the ids of locked claims, which stay. */
 export async function letGo(
   connection: Connection,
   claimIds: readonly string[],

@@ -97,9 +97,8 @@ async function putOne(
 }
 
 /**
- * Enqueues work of one job: any number of pieces with one
- * statement, more for large payloads, and another when others hold some of their unique keys. The waker tells the workers
- * outside that transaction, and the caller does not wait for it.
+ * Enqueues any number of pieces of one job with one statement. Large payloads need further statements, and so do unique keys
+ * that other transactions hold. The waker notifies workers outside of the transaction, and the caller does not wait for that.
  * @throws ArgumentError, JobError `payload_invalid`, both before anything is written
  */
 export async function enqueueWork(
@@ -129,7 +128,7 @@ interface Call {
   name: string
 }
 
-/** New work, with copies of its payload and options that nobody else holds. */
+/** New work, with its own copies of its payload and options. */
 interface Piece extends WorkToInsert {
   replaces: boolean
   isDurable: boolean
@@ -245,7 +244,7 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
     let open = part
     for (let looks = 0; open.length > 0; looks++) {
       if (open[0]) expectLooks(looks, open[0])
-      // A transaction that wanted a key met the end of its work, and has kept it from freeing the key.
+      // Another transaction had locked the key while its work ended, so that the end could not free it.
       if (looks > 0)
         await inTransaction(call.caller, (tx) =>
           freeKeysOfNobody(tx, open.map(toKey), { waits: true }),
@@ -318,7 +317,7 @@ async function inTransaction<Value>(
   return caller.transaction ? await caller.transaction(work) : await work(caller)
 }
 
-/** The one that would be left of pieces with the same key: the last that replaces, else the first. */
+/** Of pieces with the same key, the last one that replaces; if none does, the first. */
 function choosePiece(same: readonly Piece[]): Piece {
   return same.findLast(({ replaces }) => replaces) ?? (same[0] as Piece)
 }

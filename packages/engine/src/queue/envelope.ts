@@ -47,7 +47,7 @@ export type Facts = Partial<Omit<Envelope, 'payload' | 'label'>>
 /** The columns of a piece of work that hold its envelope. */
 export interface EnvelopeRow {
   payload: unknown
-  /** The length of the payload's JSON. 0: it was undefined, of which JSON knows nothing. */
+  /** The length of the payload's JSON. 0: the payload was undefined, which JSON does not have. */
   bytes: number
   label: string | null
   facts: Facts | null
@@ -63,7 +63,7 @@ export function toFacts({
   return Object.keys(facts).length === 0 ? null : facts
 }
 
-/** How long JSON's null is. A shorter payload that is missing is that of a row which somebody made without one. */
+/** The length of JSON's null. A missing payload with fewer bytes is that of a row which was made by hand without one. */
 const NULL_BYTES = 4
 
 export function readPayload({ payload, bytes }: Pick<EnvelopeRow, 'payload' | 'bytes'>): unknown {

@@ -32,7 +32,7 @@ export const HELD_AT = `
     select ${LISTS.map(([list, name]) => `claim."${list}"[claim."at"] as "${name}"`).join(', ')}, null::jsonb as "payload"
   ) held`
 
-/** Where the work of a run has come from, by the columns of JobRun that say so. */
+/** Where the work of a run has come from, as columns of JobRun. */
 export const originOf = (facts: string) => ({
   parentId: `(${facts} ->> 'parent')::uuid`,
   enqueuedBy: `${facts} ->> 'enqueuedBy'`,

@@ -4,7 +4,7 @@ import { hasNotEnded } from './heldRuns.ts'
 import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from './waitingSql.ts'
 
 /*
- * Limits over all workers (docs/adr/0023-limits.md). Nobody counts what runs in a row: a claim locks the rows of its limits and
+ * Limits over all workers (docs/adr/0023-limits.md). No row keeps a count of runs: a claim locks the rows of its limits and
  * then counts the runs under way of the claims that name them. So a slot comes free by the commit that ends a run, however it ends.
  */
 
@@ -162,7 +162,7 @@ export async function dropUnsetKeys(connection: Connection): Promise<void> {
     )`)
 }
 
-/** When the first piece of a key can start, as far as a pause, a park and the key's rate say; null or past: now. */
+/** When the first piece of a key can start, by its pause, its park and its rate; null or past: now. */
 export const keyOpensAt = (name: string, key: string) => `
       select greatest(own."pausedUntil", own."parkedUntil", ${OF_KEY.nextAt}) as "at"
       from "JobKey" own

@@ -11,5 +11,5 @@ export const PLACE_SQL = `case when pg_current_xact_id() is not null then nextva
 
 export const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
 
-/** The rank of a priority: what is greater starts later, so that an index lists work in the order in which it is taken. */
+/** The rank of a priority. Greater ranks start later, so that an index lists work in the order of claims. */
 export const rankOf = (priority: number): number => Math.min(-priority, GREATEST_RANK)

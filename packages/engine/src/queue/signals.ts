@@ -82,14 +82,14 @@ const RUNNING = `
 const IS_OPEN = `step."endedAt" is null and step."signal" is not null`
 
 /*
- *   fresh    What nobody has looked at.
+ *   fresh    Signals and waits that no look has seen.
  *   seen     The open waits that these may end, of work that is parked.
  *   held     Those of them that this statement has locked with their work.
- *   sent     The signals for them that nobody has taken, locked.
+ *   sent     The free signals for them, locked.
  *   pair     A signal for the oldest wait, the next for the next.
  *   woken    The work of waits that have a signal.
  *   looked   Waits that are not fresh any more: what these may end was looked for.
- *            Not where somebody else has locked a signal for them, who may not see the wait. The same holds for signals.
+ *            Not if another session has locked a signal for them, since it may not see the wait. The same holds for signals.
  *   stale    Those of work that has ended. Where a later run has made the wait fresh again, it stays so.
  * Race: packages/engine/test/steps/signalRaces.test.ts "ends each wait, whatever the order of their commits, and each signal ends one"
  */

@@ -60,7 +60,7 @@ export function decideNext(
   random: () => number = Math.random,
 ): Pick<End, 'next' | 'costs'> {
   const { refused = 0, payloadMissing = 0 } = work.facts
-  // What somebody tries by hand is not tried again by itself.
+  // A run by hand is not retried by the engine.
   if (work.origin !== 'queue' && after !== 'drop') return { next: { kind: giveUp(work, code) } }
   switch (after) {
     case 'retry': {
@@ -109,7 +109,7 @@ export function decideNext(
 
 /**
  * Only work that a program enqueued or a person requested becomes a dead letter. Dry runs do not, nor do requested runs that
- * somebody cancelled or may still approve. Work of ticks does not either: the next tick makes up for it.
+ * were cancelled or may still be approved. Work of ticks does not either: the next tick makes up for it.
  */
 export function giveUp(
   { origin, facts: { trigger = 'queue', dryRun } }: Pick<Taken, 'origin' | 'facts'>,

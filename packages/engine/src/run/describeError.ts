@@ -37,8 +37,8 @@ const MAX_CAUSES = 5
 const MAX_ERRORS = 5
 
 /**
- * Describes what went wrong: everybody may see the code, the class and the frames, and people who may see payloads the
- * messages, which `mask` masks. It never throws, whatever was thrown, and is bounded in time and size.
+ * Describes an error. All people may see the code, the class and the frames. Only people who may see payloads see the messages,
+ * which `mask` masks. It never throws, whatever was thrown, and is bounded in time and size.
  */
 export function describeError(error: unknown, mask: Mask = maskText): ErrorDescription {
   const known = readError(error)
@@ -46,7 +46,7 @@ export function describeError(error: unknown, mask: Mask = maskText): ErrorDescr
   const stack = describeStack(known)
   const { code: codeOfCause, ...causes } = describeCauses(known, mask)
   const own = describeCode(known)
-  // Prisma's codes say less than what it has wrapped.
+  // Prisma's codes are less exact than the error that it has wrapped.
   const isLess = own === undefined || (!known.isOurs && OF_PRISMA.test(own))
   const code = (isLess ? (codeOfCause ?? own) : own) ?? 'handler_failed'
   const meaning = meaningOfSqlState(code)
@@ -101,14 +101,14 @@ function readError(error: unknown): KnownError {
   const code = readPart(error, 'code')
   const wrapped = readWrapped(error)
   // For raw SQL, Prisma's message only repeats PostgreSQL's.
-  const told = code === RAW_SQL_FAILED && wrapped !== undefined ? wrapped : error
+  const shown = code === RAW_SQL_FAILED && wrapped !== undefined ? wrapped : error
   return {
     isOurs: isJobError(error),
     name: readPart(error, 'name'),
-    code: (told === error ? code : readPart(told, 'code')) ?? readPart(told, 'originalCode'),
-    message: readMessage(told),
+    code: (shown === error ? code : readPart(shown, 'code')) ?? readPart(shown, 'originalCode'),
+    message: readMessage(shown),
     stack: typeof stack === 'string' ? stack : '',
-    cause: readPart(error, 'cause') ?? (told === error ? wrapped : undefined),
+    cause: readPart(error, 'cause') ?? (shown === error ? wrapped : undefined),
     errors: readPart(error, 'errors'),
   }
 }
@@ -173,7 +173,7 @@ type Causes = Pick<CauseDescription, 'cause' | 'errors'>
 
 /**
  * At most five in a row, and of several at once the first five. `code` is the first that a system has given one of them:
- * of `fetch failed`, it says why.
+ * of `fetch failed`, it has the reason.
  */
 function describeCauses(error: KnownError, mask: Mask): Causes & { code?: string } {
   const causes: Causes & { code?: string } = {}
@@ -227,8 +227,8 @@ const FRAME = new RegExp(String.raw`^\s{1,8}at (?:${CALLED} \(${LOCATION}\)|${LO
 
 /**
  * Where it was thrown: the product's own frames, neither Node's, nor those of packages, nor the engine's. If there are none,
- * the first few others, or none of a JobError. Paths are relative to the working directory, or cut to their last parts, so
- * that nobody learns where on the machine they are.
+ * the first few others, or none of a JobError. Paths are relative to the working directory, or cut to their last parts: they do
+ * not reveal where on the machine they are.
  */
 function describeStack({ isOurs, stack, message }: KnownError): string {
   const header = message === '' ? -1 : stack.indexOf(message)

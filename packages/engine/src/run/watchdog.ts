@@ -12,7 +12,7 @@ const TEXT_BYTES = 16_384
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1, stackSizeMb: 0.5 }
 
 /**
- * Ends this process when its event loop has been blocked for longer than any of its runs may take: nothing else in it
+ * Ends this process when its event loop has been blocked for longer than any of its runs may take: no other code in it
  * could. Before that it writes the runs and the blocking stack to standard error. A thread watches, from the first run
  * until there has been none for a minute.
  */

@@ -77,7 +77,7 @@ export function createLane(options: LaneOptions): Lane {
   // The lane remembers a wake-up that comes during a claim: the claim may have looked too early.
   let woken = true
   let hasBacklog = false
-  // Somebody has said so since the last claim. The next one looks for all there is, also during a backlog.
+  // A wake-up has come since the last claim. The next claim looks for all work, also during a backlog.
   let isAsked = false
   let hasNews = false
   // The limits over all workers let no more start when the last claim was made.
@@ -197,7 +197,7 @@ export function createLane(options: LaneOptions): Lane {
     return asking > 0
   }
 
-  /** No function here holds the work: it would keep the payload until the run is settled. */
+  /** No closure here holds `taken`: it would keep the payload in memory until the run is settled. */
   function begin(taken: Taken): void {
     const { id: runId, name, attempt, bytes } = taken
     const isBeside = job.isExclusive && taken.facts.dryRun === true

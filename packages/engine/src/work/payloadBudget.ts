@@ -18,7 +18,7 @@ export function createPayloadBudget(
   maxBytes = getHeapStatistics().heap_size_limit * PART_OF_HEAP,
 ): PayloadBudget {
   let bytes = 0
-  let telling: NodeJS.Immediate | undefined
+  let calling: NodeJS.Immediate | undefined
   const waiting = new Set<() => void>()
   const hasRoom = () => bytes < maxBytes
 
@@ -31,12 +31,12 @@ export function createPayloadBudget(
       bytes -= fewer
       if (waiting.size === 0 || !hasRoom()) return
       // What settles together comes free together.
-      telling ??= setImmediate(() => {
-        telling = undefined
-        const told = [...waiting]
+      calling ??= setImmediate(() => {
+        calling = undefined
+        const ready = [...waiting]
         waiting.clear()
-        // Who finds no room any more waits again, behind the others.
-        for (const onRoom of told) onRoom()
+        // A lane that finds no room left waits again, behind the others.
+        for (const onRoom of ready) onRoom()
       })
     },
     wait: (onRoom) => void waiting.add(onRoom),

@@ -2,8 +2,8 @@ import type { AskedKey, FoundKey, LimitState } from '../queue/claimUnderLimits.t
 import type { Behind, Taken } from '../queue/taken.ts'
 
 /*
- * The keys of one job that have work, as this worker knows them, and how much each had of it. The key with the least service is
- * next; what it gets adds to its service. Fair workers make a fair fleet, and nothing is written for it.
+ * The keys of one job that have work, as far as this worker has found them, and how much service each has had. The key with the
+ * least service is next; what it gets adds to its service. Fair workers make a fair fleet, and nothing is written for it.
  *
  *   open     It is asked for when its turn comes.
  *   asked    A claim is under way for it. The answer opens it again, closes it, or, where that brought less than it might, forgets it.
@@ -25,7 +25,7 @@ interface Share {
 }
 
 export interface Shares {
-  /** There may be keys that it does not know, and more of those that it has emptied. */
+  /** There may be keys that it has not found, and new work of keys that it has emptied. */
   seek(): void
   /** Looks for them, step by step, while that takes little of the time, or no key is open. */
   look(find: (after: string | null, most: number) => Promise<FoundKey[]>): Promise<void>
@@ -211,7 +211,7 @@ export function createShares(): Shares {
     note(asked, work, state, limit) {
       const byKey = Map.groupBy(work, ({ key }) => key ?? '')
       const isFull = work.length >= Math.min(limit, state?.free ?? Infinity)
-      // Where there was room for no more, the last that got something may have more, and nobody has looked at those behind it.
+      // If the claim was full, the last key with work may have more, and the claim has not looked at the keys behind it.
       const last = isFull ? asked.findLastIndex(({ key }) => byKey.has(key)) : Infinity
       for (const [at, { key, take }] of asked.entries()) {
         const share = shares.get(key)

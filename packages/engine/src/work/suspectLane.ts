@@ -8,7 +8,7 @@ import type { Turns } from './turns.ts'
 
 /**
  * Takes work that has lost several workers, a piece of each job at a time, and runs it alone in this process: if it is lost again,
- * its own run is to blame. It claims nothing before nothing else runs here; where that takes too long, it leaves the work to other
+ * its own run is to blame. It claims only while no other run is under way here. If that takes too long, it leaves the work to other
  * workers.
  */
 export interface SuspectLane extends Omit<Lane, 'start' | 'wake' | 'makeRoom'> {
@@ -68,7 +68,7 @@ export function createSuspectLane(options: {
     return true
   }
 
-  /** Claims a piece once nothing else runs here. Its turn is over where that brings nothing. */
+  /** Claims a piece once no other run is under way here. If it gets none, its turn ends. */
   async function claimAlone(job: Job): Promise<{ taken?: Taken; endTurn: () => void }> {
     const { name } = job
     // An isolated run cannot harm this process, so it needs no turn.

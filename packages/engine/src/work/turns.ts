@@ -8,9 +8,9 @@ export interface Turns {
   /** A claim or an ordinary run begins, even one that was claimed before the lanes were held up. */
   enter(): void
   leave(): void
-  /** Waits until nothing else is under way, for at most `waitMs`. */
+  /** Waits until no other run is under way, for at most `waitMs`. */
   take(): Promise<Turn>
-  /** Gives no more turns; whoever waits for one gets `stopped`. */
+  /** Gives no more turns; suspects that wait for one get `stopped`. */
   stop(): void
 }
 
@@ -28,7 +28,7 @@ interface Waiting {
 /** After a suspect held the lanes up in vain, none holds them up for so many times `waitMs`. */
 const PEACE = 10
 
-/** Lets a suspect run alone: it waits until nothing else runs, and lanes take nothing meanwhile. */
+/** Lets a suspect run alone: it waits until all other runs have ended, and lanes take nothing meanwhile. */
 export function createTurns(options: {
   /** How long a suspect waits, and holds up the lanes, at most. */
   waitMs: number

@@ -282,18 +282,18 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     await startOnceFree(() =>
       database.transaction((tx) => registerLimits(tx, registering), GIVING_WAY),
     )
-    const hearer = {
+    const receiver = {
       isWanted: (subject: string) =>
         lanes.has(subject) || subject === SIGNALS || room.isWanted(subject),
       onCommitted(subject: string) {
         if (subject === SIGNALS) answers.look()
         else if (lanes.has(subject)) lanes.wake(subject)
-        else room.hear(subject)
+        else room.receive(subject)
       },
     }
     await session.listen(
       WORK_CHANNEL,
-      (payload) => wakeUps.hear(payload, hearer),
+      (payload) => wakeUps.receive(payload, receiver),
       // Notifications may have been missed before it connected again, and it may be another server.
       () => {
         floors.forget()
@@ -313,7 +313,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     if (stopping) throw new Error('This worker was stopped while it started')
   }
 
-  /** Begins again as often as somebody has locked what it needs, unless the worker is told to stop. */
+  /** Begins again as often as it meets a lock of another session, until stop() is called. */
   async function startOnceFree(part: () => Promise<unknown>): Promise<void> {
     await tryUntilFree(part, (error) => {
       if (stopping) throw error
@@ -375,7 +375,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     await postgres.close()
   }
 
-  /** Runs of the job go on in this process, in a child process, or, with `isAlone`, while nothing else runs here. */
+  /** Runs of the job go on in this process or in a child process. `isAlone`: no other run is under way here. */
   function executeOf(job: Job, isAlone: boolean) {
     // The engine's own jobs do not use the host's client.
     const own = isEngineJob(job) ? ownManner : null
@@ -388,11 +388,10 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       execute: job.isolate === null ? (run) => guard.execute(run, perform) : isolation.execute,
     }
     return (work: Taken) => {
-      // It may wait for what is there already, or its parent for it. The callback must not keep the payload.
+      // A durable run may wait for a signal that is there already, and a parent may wait for this child.
       const isAwaited = job.steps !== null || !!work.facts.child
-      return performRun(its, work, manner).finally(() => {
-        if (isAwaited) answers.look()
-      })
+      const ended = performRun(its, work, manner)
+      return isAwaited ? ended.finally(answers.look) : ended
     }
   }
 
@@ -406,7 +405,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   }
 }
 
-/** Gives signals to waits: once at a time, and once more where somebody asks meanwhile. */
+/** Gives signals to waits: one pass at a time, and one more if `look` was called meanwhile. */
 function createAnswers({
   database,
   log,

@@ -14,8 +14,7 @@ import { settlesWithin } from '../database/settlesWithin.ts'
 import type { WorkerOptions } from './workerOptions.ts'
 
 /*
- * A stray error is one that nobody caught: an unhandled rejection or an uncaught exception. Node would end the process for
- * it, with all runs in it. What it leads to instead:
+ * A stray error is an unhandled rejection or an uncaught exception. Node would end the process for it, with all runs in it. What it leads to instead:
  *
  *   its handler's run is under way   That run ends as failed with HANDLER_CRASHED, and the others go on.
  *   its handler's run has ended      It is logged.
@@ -23,7 +22,7 @@ import type { WorkerOptions } from './workerOptions.ts'
  *   neither is known                 The process is in an unknown state: the worker stops, and the process ends.
  */
 
-/** Keeps a run from ending the process with all other runs, and ends the process where nobody can say what state it is in. */
+/** Keeps a run from ending the process with all other runs, and ends the process if its state is unknown. */
 export interface ProcessGuard {
   /** Calls the handler in this process, in an async context that names its run, so that stray errors can be traced to it. */
   execute(execution: OwnedExecution, perform?: Execute): Promise<RunResult>
@@ -220,7 +219,7 @@ export function guardProcess(
   }
 }
 
-/** Whether others listen to uncaught errors: then they decide whether the process lives. */
+/** Whether the host has listeners of uncaught errors: then these decide whether the process lives. */
 function isAnybodyListening(): boolean {
   return (
     process.listenerCount('uncaughtException') + process.listenerCount('unhandledRejection') > 0

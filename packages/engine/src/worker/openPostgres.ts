@@ -27,9 +27,9 @@ export function openPostgres(options: {
   what: 'engine' | 'once'
   /** The version of the host's product. Default: unknown. */
   version?: string | undefined
-  /** The jobs whose work the worker takes, and how many runs of each at once unless the job says so. Default: none. */
+  /** The jobs whose work the worker takes, and how many runs of each at once, for jobs without a number. Default: none. */
   taken?: readonly Job[]
-  /** All jobs that it knows. Default: none. */
+  /** All jobs of its definitions. Default: none. */
   jobs?: readonly Job[]
   concurrency?: number
   traceEnqueue: TraceEnqueue | undefined

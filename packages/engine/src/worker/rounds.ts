@@ -35,7 +35,7 @@ export interface Rounds {
 const ROUND_MS = 1_000
 /** How long a part waits for a table that another session has locked. */
 const PART_LOCK_TIMEOUT_MS = 100
-/** Every tenth round looks for what is rare: strays, claims that have expired or whose workers left no trace, keys without an owner. */
+/** Every tenth round looks for rare things: strays, expired claims, claims of workers without a row, keys without an owner. */
 const ROUNDS_PER_SEARCH = 10
 /** After a deploy, limits loosen within so many rounds. */
 const ROUNDS_PER_SETTLING = 3
@@ -55,7 +55,7 @@ export function createRounds(options: {
   workerId: string
   /** The jobs whose work this worker takes. */
   jobs: readonly Job[]
-  /** The jobs that it knows, and of which it decides ticks. */
+  /** The jobs whose ticks this worker decides. */
   scheduled: readonly Job[]
   /** Default: a second. */
   roundMs?: number | undefined
@@ -65,7 +65,7 @@ export function createRounds(options: {
   /** Called for a job that may have work to take, also such as runs alone. `isNews`: some of it is ready since the last round. */
   onReady: (name: string, isNews: boolean) => void
   onSuspect: (name: string) => void
-  /** Gives the rows of limits what the living workers define. */
+  /** Writes what the living workers define into the rows of limits. */
   settleLimits: () => Promise<void>
   onTicks: (seen: TicksSeen) => void
   /** Called when signals or waits may have met. */
@@ -258,7 +258,7 @@ interface Round extends Work {
 interface Work extends Omit<Seen, 'firsts' | 'paused'> {
   /** The jobs with work to take now. */
   ready: string[]
-  /** For each job and each rank that the worker knows of it, the place of the first work behind its floor. */
+  /** By job and rank, the place of the first work behind the floor, for each rank that has a floor. */
   firsts: Map<string, Map<number, string | null>>
 }
 
@@ -288,7 +288,7 @@ const partOf = (part: Part) =>
     `${part === 'work' ? `with ${placeDueSql(':names')}` : ''} select ${COLUMNS[part]}`,
   )
 
-/** Reads what a round has to do, and gives places to what is due, in one statement. */
+/** Reads what a round has to do, and gives places to due work, in one statement. */
 export async function readRound(
   connection: Pick<Session, 'query'>,
   ...asked: Asked
@@ -317,7 +317,7 @@ async function readColumns(
     const { name } = requests[request - 1] as LookRequest
     const first = places[at] ?? null
     if (first !== null) ready.add(name)
-    // Also ranges of one rank between two that the worker knows. floors.move passes over those.
+    // This includes ranges of one rank between two floors. floors.move skips those.
     if (rank === end) firsts.get(name)?.set(rank, first)
   }
   const isOpen = (name: string) => !paused.includes(name)

@@ -131,12 +131,12 @@ it('goes on when its service is told to stop', async () => {
 
 it.runIf(process.platform === 'linux')('is what the kernel ends first', async () => {
   open()
-  expect(await run('tellProcess')).toMatchObject({ details: { oomScore: '500' } })
+  expect(await run('reportProcess')).toMatchObject({ details: { oomScore: '500' } })
 })
 
 it('hands the handler its run with its dates', async () => {
   open()
-  expect(await run('tellRun')).toMatchObject({
+  expect(await run('reportRun')).toMatchObject({
     status: 'success',
     details: {
       ...{ id: 'a', name: 'probe', trigger: 'queue', attempt: 2, retriesLeft: 1, dryRun: false },

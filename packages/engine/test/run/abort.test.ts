@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { Abort } from '../../src/run/abort.ts'
 
 const open = () => new Abort('a', 'run', 1_000)
+const never = () => expect.unreachable()
 
 describe('Abort', () => {
-  it('tells whoever holds its signal, also those who ask for it later', () => {
+  it('aborts its signal, also one that is read later', () => {
     const abort = open()
     const early = abort.signal
     expect(early.aborted).toBe(false)
@@ -25,16 +26,17 @@ describe('Abort', () => {
   it('calls its listener once, also one that comes too late, and none that has left', () => {
     const calls: string[] = []
     const abort = open()
-    abort.onAbort(() => calls.push('a'))
+    abort.onAbort(() => calls.push('a'), never)
     abort.abort('x')
     abort.abort('y')
     expect(calls).toEqual(['a'])
-    abort.onAbort(() => calls.push('b'))
+    abort.onAbort(() => calls.push('b'), never)
+    abort.leave()
     expect(calls).toEqual(['a', 'b'])
 
     const other = open()
-    other.onAbort(() => calls.push('c'))
-    other.onAbort(null)
+    other.onAbort(() => calls.push('c'), never)
+    other.leave()
     other.abort('x')
     expect(calls).toEqual(['a', 'b'])
   })

@@ -1,5 +1,5 @@
 import { waitFor } from '@roundsman/testing'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { Abort } from '../../src/run/abort.ts'
 import { createCancellations } from '../../src/run/cancellations.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
@@ -79,4 +79,32 @@ it('looks for what it was not told of while its session was away', async () => {
   )
   await waitFor(() => abort.isAborted)
   expect(abort.reason).toMatchObject({ code: 'cancelled' })
+})
+
+it('aborts each run that takes longer than its time-out, by one timer', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const cancellations = open()
+  const [long, brief, ended] = [5_000, 1_000, 500].map((ms) => new Abort('x', `of ${ms}`, ms)) as [
+    Abort,
+    Abort,
+    Abort,
+  ]
+  for (const abort of [long, brief, ended]) cancellations.watch(abort)
+  expect(vi.getTimerCount()).toBe(1)
+  cancellations.forget(ended)
+  vi.advanceTimersByTime(999)
+  const aborted = () => [long, brief, ended].map(({ isAborted }) => isAborted)
+  expect(aborted()).toEqual([false, false, false])
+  vi.advanceTimersByTime(1)
+  expect(aborted()).toEqual([false, true, false])
+  expect(brief.reason).toMatchObject({
+    code: 'timeout',
+    message: 'The run took longer than 1000 ms',
+  })
+  cancellations.forget(brief)
+  vi.advanceTimersByTime(4_000)
+  expect(aborted()).toEqual([true, true, false])
+  cancellations.forget(long)
+  expect(vi.getTimerCount()).toBe(0)
 })

@@ -194,7 +194,7 @@ describe('a lane whose claim is under way', () => {
     expect(executed).toHaveLength(2)
     // One claim holds both, and is released with the last of them.
     expect(executed[0]!.claim).toBe(executed[1]!.claim)
-    expect(executed[0]!.claim.open).toBe(2)
+    expect(executed[0]!.claim.open.size).toBe(2)
     await Promise.all(lanes.map((lane) => lane.idle()))
     expect(await runs()).toHaveLength(2)
   })
