@@ -5,7 +5,7 @@ import { PLACE_SQL } from './place.ts'
  * Children: the work that a step of durable work has enqueued, and waits for.
  *
  * Whatever takes a child out of the queue writes its end here by endChildrenSql: success, a dead letter, a cancellation, an expiry.
- * The row is then fresh, and so is the step of a parent that begins to wait. joinChildren looks at what is fresh, and wakes parents
+ * The row is then fresh, and so is the step of a parent that begins to wait. joinChildren looks at fresh rows, and wakes parents
  * none of whose children is open. The parent's next run makes the step a memo.
  */
 
@@ -104,8 +104,11 @@ export interface Looked {
 const MAX_LOOKED_AT = 10_000
 
 /*
+ *   fresh    Ended children whose parents no look has seen.
  *   joined   Steps that may be over: of fresh children, or fresh themselves.
+ *   seen     Those of them whose work is parked.
  *   held     Those of them that this statement has locked with their work, which is parked.
+ *   looked   Steps that are not fresh any more.
  *   woken    The work of those without an open child.
  *   counted  Children that are not fresh any more. If another session has locked their parent, they stay fresh.
  * Race: packages/engine/test/steps/childrenKilled.test.ts "of killed workers are enqueued once, and wake their parent once"

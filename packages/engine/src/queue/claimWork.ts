@@ -418,7 +418,7 @@ const READ_BESIDE_CLAIM: PreparedStatement = {
     join "JobUnique" one on one."name" = asked.name and one."key" = asked.key`,
 }
 
-/** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
+/** Longer than any statement of the closed claim can still be on its way: the server cancels statements after half a minute. */
 const CLOSED_FOR_MINUTES = 10
 
 /** Removes the empty claims by which a worker has closed others: no statement can still carry the same id. */
@@ -432,7 +432,7 @@ export async function dropClosedClaims(connection: Connection, workerId: string)
 
 /** Younger claims may be over soon. */
 const COMPACTED_AFTER_S = 10
-/** Each time, so much of a claim has ended at least, so that what goes on is not written again and again. */
+/** A claim is compacted if at least this share of its runs has ended: otherwise its long runs would be rewritten each time. */
 const LEAST_ENDED = 0.1
 
 const COMPACTED = [...LISTS.map(([list]) => list), 'payloads']

@@ -285,12 +285,16 @@ const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesc
 
 /*
  *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
- *   ended      The runs that they hold. Where work with a unique key has lost that, newer work has replaced it.
- *   inserted   A row in JobRun for each run that has none yet; without a clause for conflicts, which costs a tenth of the statement.
- *   updated    The same for those that have one.
- *   final      Those of which this statement has recorded the end.
- *   again, dead, kept, freed, forgotten, obeyed   What becomes of the work, its payload, its unique key, and a request to cancel.
- *   let_go     The claims without a run under way go.
+ *   ended      The runs that they hold. Work that has lost its unique key was replaced by newer work.
+ *   inserted   A row in JobRun for each run without one; it has no clause for conflicts, which would cost a tenth of the statement.
+ *   updated    The ends of runs that have a row.
+ *   recorded, final   Runs whose ends this statement has recorded.
+ *   again, waits, dead   The work goes back to the queue, waits in steps, or becomes a dead letter.
+ *   children   The end of work for which a parent waits.
+ *   kept, forgotten   Its payload stays, or is deleted.
+ *   keyed, freed   Its unique key is released.
+ *   obeyed     The request to cancel is deleted.
+ *   let_go     Claims without a run under way are deleted.
  * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
  */
 const endSql = (name: string, { record, of, again, due, carried, waits }: EndParts) =>

@@ -21,7 +21,7 @@ import type { Envelope } from './envelope.ts'
 import { insertWork, type WorkToInsert } from './insertWork.ts'
 import { replaceWork, type Met, type ReplacingWork } from './replaceWork.ts'
 import type { Schema } from '../database/schema.ts'
-import { freeKeysOfNobody } from './uniqueKeys.ts'
+import { freeOrphanedKeys } from './uniqueKeys.ts'
 import type { Waker } from '../database/waker.ts'
 
 /** What enqueueing needs beside a connection. */
@@ -247,7 +247,7 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
       // Another transaction had locked the key while its work ended, so that the end could not free it.
       if (looks > 0)
         await inTransaction(call.caller, (tx) =>
-          freeKeysOfNobody(tx, open.map(toKey), { waits: true }),
+          freeOrphanedKeys(tx, open.map(toKey), { waits: true }),
         )
       const inserted = await insertWork(call.caller, open)
       if (inserted.transactionId !== null && open.some(canStart)) wake(call, inserted.transactionId)
@@ -303,7 +303,7 @@ async function replaceAll(
       for (const [id, one] of await replaceWork(tx, left)) met.set(id, one)
       // All of these keys are locked by now, so it waits for none.
       const kept = left.filter(({ id, replaces }) => !replaces && !met.has(id))
-      if (kept.length > 0) await freeKeysOfNobody(tx, kept.map(toKey))
+      if (kept.length > 0) await freeOrphanedKeys(tx, kept.map(toKey))
     }
   }
   if (met.size < work.length) await inTransaction(caller, askAgain)

@@ -258,8 +258,8 @@ export async function lockLimits(
 }
 
 /**
- * Limits and keys above which runs go on though a claim was made under the numbers as they are, which must never be: each claim
- * has counted those that still run.
+ * Limits and keys that are exceeded although a claim was made since their numbers last changed. It must be empty: each claim counts
+ * the runs under way.
  */
 export const LIMIT_VIOLATION_SQL = `
   CREATE VIEW "JobLimitViolation" AS

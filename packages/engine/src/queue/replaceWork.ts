@@ -116,7 +116,7 @@ const REPLACE_SQL = `
     select * from inserted union all select * from replaced
   ), ${longSql('found', 'holderId', 'coalesce("holderId" in (select "id" from put), false)')}
   ), old as (
-    -- As this statement saw the work. A payload that it did not see yet is left to dropPayloadsOfNobody.
+    -- As this statement saw the work. A payload that it did not see yet is left to dropOrphanedPayloads.
     delete from "JobPayload" where "id" in (
       select waiting."payloadId" from "JobWork" waiting
       where waiting."payloadId" is not null and waiting."id" in (select "id" from replaced)

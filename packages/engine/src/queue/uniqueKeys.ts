@@ -49,7 +49,7 @@ export async function freeUniqueKeys(
   )
   const last = rows.find(({ isLast }) => isLast)
   const gone = rows.filter(({ isGone }) => isGone)
-  if (gone.length > 0) await database.transaction((tx) => freeKeysOfNobody(tx, gone))
+  if (gone.length > 0) await database.transaction((tx) => freeOrphanedKeys(tx, gone))
   return last === undefined ? null : { name: last.name, key: last.key }
 }
 
@@ -57,7 +57,7 @@ export async function freeUniqueKeys(
  * Frees those of these keys whose work is nowhere, in the caller's transaction. It passes over what others have locked, or waits
  * for that, in the order of `keys`.
  */
-export async function freeKeysOfNobody(
+export async function freeOrphanedKeys(
   tx: Connection,
   keys: readonly KeyPosition[],
   { waits = false } = {},

@@ -136,7 +136,7 @@ export function createClaimer({
   async function claimGroup(group: readonly Waiting[]): Promise<void> {
     const requests = group.map(({ request }) => request)
     try {
-      const taken = await claimWithRetry(requests, () =>
+      const taken = await claimAndRead(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now() }),
       )
       const byClaim = Map.groupBy(taken.work, ({ claim }) => claim.id)
@@ -161,18 +161,18 @@ export function createClaimer({
     }
   }
 
-  async function claimWithRetry(
+  async function claimAndRead(
     requests: readonly ClaimRequest[],
     attempt: () => Promise<Claimed>,
   ): Promise<Claimed> {
     return await holdings.claiming(requests, async () => {
-      const taken = await claimOnce(requests, attempt)
+      const taken = await claimWithRetry(requests, attempt)
       // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
       return { ...taken, work: await readBeside(taken.work) }
     })
   }
 
-  async function claimOnce(
+  async function claimWithRetry(
     requests: readonly ClaimRequest[],
     attempt: () => Promise<Claimed>,
   ): Promise<Claimed> {
@@ -255,7 +255,7 @@ export function createClaimer({
     let state: LimitState | null = null
     await room?.claiming(rules.limits)
     try {
-      const taken = await claimWithRetry([request], async () => {
+      const taken = await claimAndRead([request], async () => {
         const of = { limits: rules.limits, order: rules.order, known: rules.known, keys }
         const claiming = { workerId, request, startedAt: now(), suspects, ...of }
         const claimed = await claimUnderLimits(database, claiming)
@@ -346,7 +346,7 @@ export function createClaimer({
       const rules = limits.of(job.name)
       if (rules !== null) return await claimByRules(job, request, rules, {}, suspects)
       const requests = [request]
-      const taken = await claimWithRetry(requests, () =>
+      const taken = await claimAndRead(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now(), suspects }),
       )
       return toAnswer(taken, 1)

@@ -33,10 +33,10 @@ interface Floor {
    */
   hint: bigint
   /**
-   * The hint to which the floor moves next, and the id of the look that knew it. `hasEnded`: an earlier look found that all
+   * The hint to which the floor moves next, and the id of the look that knew it. `areWritersGone`: an earlier look found that all
    * transactions have ended that may have a place up to it.
    */
-  mark: { place: bigint; transaction: bigint; hasEnded: boolean } | null
+  mark: { place: bigint; transaction: bigint; areWritersGone: boolean } | null
   /** The last look's xmin was not above the mark's id. */
   isHeldUp: boolean
 }
@@ -75,7 +75,8 @@ export function createFloors(): Floors {
     note(name, work) {
       const ranks = jobs.get(name) ?? new Map<number, Floor>()
       jobs.set(name, ranks)
-      const last = new Map(work.flatMap(({ from }) => (from ? [[from.rank, from.place]] : [])))
+      const last = new Map<number, string>()
+      for (const { from } of work) if (from) last.set(from.rank, from.place)
       for (const [rank, place] of last) {
         const before = ranks.get(rank) ?? { floor: 0n, mark: null, isHeldUp: false }
         ranks.delete(rank)
@@ -99,7 +100,7 @@ export function createFloors(): Floors {
         if (known === undefined) continue
         const { mark } = known
         known.isHeldUp = mark !== null && BigInt(xmin) <= mark.transaction
-        if (mark !== null && (mark.hasEnded || !known.isHeldUp)) {
+        if (mark !== null && (mark.areWritersGone || !known.isHeldUp)) {
           const first = firsts.get(rank) ?? null
           const reached =
             first === null || BigInt(first) > mark.place ? mark.place : BigInt(first) - 1n
@@ -111,10 +112,10 @@ export function createFloors(): Floors {
           known.mark = {
             place: BigInt(hint),
             transaction: BigInt(transaction),
-            hasEnded: false,
+            areWritersGone: false,
           }
         if (known.mark !== null && oldestWriter !== null)
-          known.mark.hasEnded ||= BigInt(oldestWriter) > known.mark.transaction
+          known.mark.areWritersGone ||= BigInt(oldestWriter) > known.mark.transaction
       }
     },
     forget: () => jobs.clear(),

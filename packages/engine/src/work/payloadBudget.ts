@@ -4,8 +4,8 @@ import { getHeapStatistics } from 'node:v8'
 export interface PayloadBudget {
   hasRoom(): boolean
   /** Counts these bytes, also beyond the limit: they are here already. */
-  take(bytes: number): void
-  give(bytes: number): void
+  reserve(bytes: number): void
+  release(bytes: number): void
   /** Calls back once bytes have come free, those first that have waited longest. */
   wait(onRoom: () => void): void
 }
@@ -24,10 +24,10 @@ export function createPayloadBudget(
 
   return {
     hasRoom,
-    take(more) {
+    reserve(more) {
       bytes += more
     },
-    give(fewer) {
+    release(fewer) {
       bytes -= fewer
       if (waiting.size === 0 || !hasRoom()) return
       // What settles together comes free together.

@@ -11,7 +11,7 @@ import type { Turns } from './turns.ts'
  * its own run is to blame. It claims only while no other run is under way here. If that takes too long, it leaves the work to other
  * workers.
  */
-export interface SuspectLane extends Omit<Lane, 'start' | 'wake' | 'makeRoom'> {
+export interface SuspectLane extends Omit<Lane, 'start' | 'wake' | 'limitMayHaveRoom'> {
   /** There is such work of this job. */
   wake(job: Job): void
 }
@@ -21,7 +21,7 @@ const REST_MS = 10_000
 
 export function createSuspectLane(options: {
   claimer: Pick<Claimer, 'claimSuspect'>
-  turns: Pick<Turns, 'take'>
+  turns: Pick<Turns, 'acquire'>
   log: Logger
   observers?: Observers | undefined
   /** Carries a run to its end. */
@@ -74,7 +74,7 @@ export function createSuspectLane(options: {
     // An isolated run cannot harm this process, so it needs no turn.
     if (job.isolate !== null) return { ...(await claim(job)), endTurn: () => undefined }
     log.info({ name }, 'work waits to run alone: it has lost several workers')
-    const turn = await turns.take()
+    const turn = await turns.acquire()
     if (turn.kind !== 'alone') {
       log.info({ name, reason: turn.kind }, 'work that is to run alone was left to other workers')
       return { endTurn: () => undefined }

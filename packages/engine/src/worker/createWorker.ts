@@ -127,10 +127,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     workerId,
     log,
     onTick: (name) => announcer.tick(name),
-    // Other workers need no notification of what this one is about to take. If it is full, they learn of it at once.
-    onWork(name) {
-      if (!lanes.wake(name)) waker.wake(name, null)
-    },
+    onWork: wakeLanes,
     observers,
   })
 
@@ -177,12 +174,10 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   })
   const ownManner = retention === false ? null : openRetention(retention, jobs, database)
 
-  const answers = createAnswers({
+  const signals = createSignalDelivery({
     database,
     log,
-    onWork(name) {
-      if (!lanes.wake(name)) waker.wake(name, null)
-    },
+    onWork: wakeLanes,
   })
   const floors = createFloors()
   const limits = createLimits()
@@ -225,7 +220,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     onSuspect: lanes.wakeSuspect,
     scheduled: jobs,
     onTicks: scheduler.note,
-    onFresh: answers.look,
+    onFresh: signals.look,
     settleLimits: () => settleLimits(database, registering),
     onEnded: (run) => announcer.run(run),
   })
@@ -274,6 +269,11 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   }
   return worker
 
+  /** Other workers get no notification of work that this one is about to take. If it is full, they get it at once. */
+  function wakeLanes(name: string): void {
+    if (!lanes.wake(name)) waker.wake(name, null)
+  }
+
   async function connect(): Promise<void> {
     await expectSession(databaseUrl)
     await startOnceFree(() => checkTables(database))
@@ -286,7 +286,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       isWanted: (subject: string) =>
         lanes.has(subject) || subject === SIGNALS || room.isWanted(subject),
       onCommitted(subject: string) {
-        if (subject === SIGNALS) answers.look()
+        if (subject === SIGNALS) signals.look()
         else if (lanes.has(subject)) lanes.wake(subject)
         else room.receive(subject)
       },
@@ -391,7 +391,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       // A durable run may wait for a signal that is there already, and a parent may wait for this child.
       const isAwaited = job.steps !== null || !!work.facts.child
       const ended = performRun(its, work, manner)
-      return isAwaited ? ended.finally(answers.look) : ended
+      return isAwaited ? ended.finally(signals.look) : ended
     }
   }
 
@@ -406,7 +406,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
 }
 
 /** Gives signals to waits: one pass at a time, and one more if `look` was called meanwhile. */
-function createAnswers({
+function createSignalDelivery({
   database,
   log,
   onWork,

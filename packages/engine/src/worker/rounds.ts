@@ -12,7 +12,7 @@ import { dropUnsetKeys, giveEmptyKeys, rulesSql, type RulesByJob } from '../queu
 import type { Floors } from '../work/floors.ts'
 import type { Holdings } from '../work/holdings.ts'
 import type { Limits } from '../work/limits.ts'
-import { dropPayloadsOfNobody, type PayloadPosition } from '../queue/payloadsOfNobody.ts'
+import { dropOrphanedPayloads, type PayloadPosition } from '../queue/orphanedPayloads.ts'
 import { freeUniqueKeys, type KeyPosition } from '../queue/uniqueKeys.ts'
 import {
   endStaleClaims,
@@ -163,11 +163,11 @@ export function createRounds(options: {
         const { holdings } = options
         const strays = await giveBackStrays({ ...rescue, workerId, holdings })
         hasStrays = strays.areLeft
-        for (const run of strays.ended) hasEnded(run)
+        for (const run of strays.ended) noteEnded(run)
       })
     if (connectedForMs < RESCUE_GRACE_MS) return
     await attempt(async () => {
-      for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
+      for (const run of await rescueClaims(rescue, lost)) noteEnded(run)
     })
     if (roundsMade % ROUNDS_PER_SETTLING === 0) await attempt(options.settleLimits)
     if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
@@ -184,14 +184,14 @@ export function createRounds(options: {
     })
     if (isForAll) {
       await attempt(async () => {
-        lastPayload = await dropPayloadsOfNobody(database, lastPayload)
+        lastPayload = await dropOrphanedPayloads(database, lastPayload)
       })
     }
     if (isIdle) return
     await attempt(() => dropClosedClaims(database, workerId))
     await attempt(() => compactClaims(database, workerId))
     const stale = { ...rescue, workerId, retryOf, expiredSince }
-    for (const run of await endStaleClaims(stale)) hasEnded(run)
+    for (const run of await endStaleClaims(stale)) noteEnded(run)
   }
 
   /** One part that fails holds no other back. */
@@ -204,7 +204,7 @@ export function createRounds(options: {
   }
 
   /** A run that a round has ended no longer occupies its job, and its work may be ready again. */
-  function hasEnded(run: { id: string; name: string }): void {
+  function noteEnded(run: { id: string; name: string }): void {
     options.onEnded(run)
     onReady(run.name, true)
   }

@@ -664,7 +664,7 @@ it('whoever is to run alone waits for the runs of a lane, until the last has end
   await lane.stop()
 
   let turn: string | null = null
-  void turns.take().then(({ kind }) => (turn = kind))
+  void turns.acquire().then(({ kind }) => (turn = kind))
   ends[0]!()
   await waitFor(() => lane.running() === 1)
   expect(turn).toBeNull()
