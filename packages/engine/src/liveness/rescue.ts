@@ -12,7 +12,7 @@ import type { Holdings } from '../work/holdings.ts'
 import { isAliveSql } from '../database/workerLock.ts'
 import { findLostClaims, gaveSignSql, type LostClaim } from '../queue/lostClaims.ts'
 
-/** A run under way of a claim that its worker can do nothing more with. */
+/** A run under way whose worker cannot end it. */
 interface LostRun extends Pick<
   Taken,
   'id' | 'name' | 'attempt' | 'startedAt' | 'origin' | 'failures' | 'losses' | 'lossesAlone'
@@ -22,9 +22,9 @@ interface LostRun extends Pick<
   workerId: string
   /** Whether it has stored a memo of a step. */
   hasNewMemo: boolean
-  /** Whether its work has begun a step, or somebody has cancelled the run: what has steps is cancelled then, though its worker died. */
+  /** Whether its work has begun a step, or its cancellation is requested. Durable work is then cancelled although its worker died. */
   isDurable: boolean
-  /** Nothing else ran in its worker's process. */
+  /** No other run was under way in its worker's process. */
   wasAlone: boolean
   hasProgress: boolean
 }
@@ -32,12 +32,12 @@ interface LostRun extends Pick<
 /** How long a worker is connected before it rescues: after a restart of PostgreSQL the others have to come back first. */
 export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 500
-/** For so long a round ends runs. What others have locked may make each statement take half a second. */
+/** For so long a round ends runs. Locks of others may make each statement take half a second. */
 const MAX_RESCUE_MS = 2_000
 
 /**
- * The runs under way of the claims `$1`, which it locks; of these only `$2`, unless that is null. It waits for nobody: it passes over claims that another rescue has locked,
- * and runs of which somebody has locked the row, as a handler's transaction does that its process left open.
+ * Locks the claims `$1`, and reads their runs under way; only the runs `$2`, unless that is null. It waits for no lock: it skips
+ * claims that another rescue has locked, and runs with a locked row, as by a transaction that a dead process left open.
  * Race: packages/engine/test/liveness/rescue.test.ts "leaves a run as it is whose end its look could not see"
  */
 const LOST_RUNS_SQL = `
@@ -112,8 +112,8 @@ export async function rescueClaims(
 const NO_RETRIES = () => ({ limit: 0, delayMs: 0, maxDelayMs: 0 })
 
 /**
- * Claims that have expired, of these jobs, whose retries this worker knows; and claims of workers that are gone without a trace
- * on the list of workers.
+ * Expired claims of these jobs, since this worker has their retry policies; and claims of dead workers that are not on the list of
+ * workers.
  */
 const STALE_CLAIMS_SQL = `
   select claim."id"::text as "id", claim."name", claim."workerId", claim."expiresAt" < now() as "isExpired",
@@ -127,7 +127,7 @@ const STALE_CLAIMS_SQL = `
 interface StaleClaim extends LostClaim {
   [column: string]: unknown
   isExpired: boolean
-  /** Whether its worker writes heartbeats. It ends its runs by itself then, unless it has forgotten the claim. */
+  /** Whether its worker writes heartbeats. Then the worker ends these runs itself, unless it has forgotten the claim. */
   gaveSign: boolean
   /** How long its runs may take in all. */
   allMs: number
@@ -135,8 +135,9 @@ interface StaleClaim extends LostClaim {
 
 /**
  * Ends runs that go on beyond every limit with code `expired`, so that their workers can commit nothing more, and gives their work back.
- * A database's clock may have stepped ahead, as after a suspend: where its worker writes heartbeats, a claim has expired once
- * this process has seen that for as long again. `expiredSince` says since when, by performance.now(), and is for the next call.
+ * A database's clock may have stepped ahead, as after a suspend. So while its worker writes heartbeats, a claim counts as expired
+ * only after this process has seen it expired for its whole time once more. `expiredSince` has the instants of the first sight, by
+ * performance.now(), and is kept for the next call.
  */
 export async function endStaleClaims(
   options: RescueOptions & {
@@ -250,7 +251,7 @@ const ofWorkers = (claims: readonly LostClaim[]): Group[] =>
     runIds: null,
   }))
 
-/** Ends the runs of these groups, one after the other, as far as nobody has locked them. */
+/** Ends the runs of these groups, one group after the other, except locked runs. */
 async function endClaims(
   { database, log, now }: RescueOptions,
   groups: Group[],
@@ -261,7 +262,7 @@ async function endClaims(
 ): Promise<LostRun[]> {
   const ended: LostRun[] = []
   const until = performance.now() + MAX_RESCUE_MS
-  // In breadth: what can be ended is, before one that cannot is found. The next round finds what is left.
+  // Each group gets one try, so that a group that fails does not keep the others waiting. The next round finds the rest.
   for (const group of groups) {
     if (performance.now() > until) break
     let lost: readonly LostRun[] = []
@@ -295,7 +296,7 @@ async function endClaims(
     const error = errorOf(run)
     const facts = run.facts ?? NO_FACTS
     return {
-      ...{ runId, claim: { id: claimId, open: 0 }, startedAt, endedAt, error },
+      ...{ runId, claim: { id: claimId, open: new Set() }, startedAt, endedAt, error },
       details: JSON.stringify({ error }),
       logs: null,
       result: null,

@@ -5,7 +5,7 @@ import { goOnSql, seqOfSql } from './stepSql.ts'
 import { isAboutSql } from './pieceFilter.ts'
 
 /*
- * Dead letters: work that has used up its attempts, or that retrying cannot fix. It stays with its error until somebody
+ * Dead letters: work that has used up its attempts, or that retrying cannot fix. It stays with its error until a person or program
  * redrives or discards it.
  */
 
@@ -71,7 +71,7 @@ export const FIND_DEAD_LETTER_SQL = `
   select letter."name" from "JobDeadLetter" letter where letter."id" = $1::uuid`
 
 /**
- * Discards the dead letters `$1`, except what others have locked: somebody redrives or discards that.
+ * Discards the dead letters `$1`, except locked ones: another transaction redrives or discards those.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 export const DISCARD_DEAD_LETTERS_SQL = `
@@ -85,7 +85,7 @@ export const DISCARD_DEAD_LETTERS_SQL = `
   )
   select "name", "id"::text as "workId" from gone`
 
-/** Of the dead letters in `chosen`, `free` are those whose unique keys nobody holds, or that have just taken theirs. */
+/** `free` are the dead letters of `chosen` whose unique keys no other work holds, or that have just taken their keys. */
 const takeKeysSql = (from: string) => `
   -- What is left of their own: a round has not freed it yet.
   own as materialized (
@@ -109,7 +109,7 @@ const takeKeysSql = (from: string) => `
 
 /** The first step that is done again. */
 const FROM = seqOfSql('$5::text', '$6::text')
-/** An approval has ended with the work that it was for, and whoever has the work done again wants it now. */
+/** An approval ends with its work, so work that is done again starts without one, and at once. */
 const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled', 'begunAt']`
 
 const STAYS_CANCELLED = `(
@@ -120,10 +120,10 @@ const STAYS_CANCELLED = `(
 const RESUMPTIONS = `"resumptions" * 0`
 
 /**
- * Gives the dead letters `$1` back to the queue, as `$2` wants for the reason `$3`, except what others have locked. What has
- * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`, and so does
- * durable work that somebody has cancelled, unless `$7`.
- * Of durable work, steps from `$5`, `$6` on are done again, with other keys: services would take them for what was done before.
+ * Gives the dead letters `$1` back to the queue, for the person `$2` and the reason `$3`, except locked ones. Work that has
+ * lost its worker runs alone, and has all its attempts again. Work that has ended two workers stays, unless `$4`; cancelled
+ * durable work stays, unless `$7`.
+ * Durable work does its steps from `$5`, `$6` on again. They get new keys, since services would ignore the old ones as repeated.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 export const REDRIVE_DEAD_LETTERS_SQL = `

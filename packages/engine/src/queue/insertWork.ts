@@ -36,7 +36,7 @@ export interface Inserted {
 /**
  * Puts work of any jobs into the queue with one statement, and leaves out pieces whose unique keys other work has. It notifies
  * no worker: the commit of the caller's transaction would wait for all others that notify (see waker.ts). Pieces with keys come
- * in the order of those: else two transactions with the same keys could wait for each other.
+ * in the order of their keys, so that two transactions with the same keys do not wait for each other.
  * @throws TablesError where there are no tables
  */
 export async function insertWork(
@@ -89,7 +89,7 @@ export function toJson(work: readonly WorkToInsert[]): string {
   )
 }
 
-/** What ONE_SQL reads: texts, of which no driver makes anything else. */
+/** The parameters of ONE_SQL. All are texts, which drivers pass on unchanged. */
 function toTexts(work: WorkToInsert, isPlain: boolean): (string | null | undefined)[] {
   const { id, name, envelope, bytes, startAfter, priority = 0, uniqueKey, key } = work
   const facts = toFacts(envelope)
@@ -208,8 +208,8 @@ const OF_ITS_KEY = `claim."name" = work."name" and claim."uniqueKeys" @> array[w
 const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, 'do nothing', runningKeyedSql(OF_ITS_KEY))}`
 
 /**
- * Locks the row and leaves it alone. Else a key could come free once the transaction has greater ones, and wait for somebody who
- * has taken it and waits for those.
+ * Locks the row without changing it. Otherwise a key could come free after this transaction has taken greater keys. It would then
+ * wait for a transaction that has taken the free key and waits for the greater ones.
  */
 const LOCK_ONLY = '("name", "key") do update set "workId" = null where false'
 /** A list reads all claims once. A plan that reads them for each piece costs so much that PostgreSQL compiles it, for a second. */

@@ -4,7 +4,7 @@ import { hasNotEnded } from './heldRuns.ts'
 import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from './waitingSql.ts'
 
 /*
- * Limits over all workers (docs/adr/0023-limits.md). Nobody counts what runs in a row: a claim locks the rows of its limits and
+ * Limits over all workers (docs/adr/0023-limits.md). No row keeps a count of runs: a claim locks the rows of its limits and
  * then counts the runs under way of the claims that name them. So a slot comes free by the commit that ends a run, however it ends.
  */
 
@@ -152,7 +152,7 @@ export const LIMIT_STATE_SQL = `
                array(SELECT DISTINCT held."place" FROM held);
       END $$;`
 
-/** Removes rows of keys of which nobody has set anything, and whose rate and park are over. */
+/** Removes rows of keys without a setting, once their rate and park are over. */
 export async function dropUnsetKeys(connection: Connection): Promise<void> {
   await connection.query(`
     delete from "JobKey" where ("name", "key") in (
@@ -162,7 +162,7 @@ export async function dropUnsetKeys(connection: Connection): Promise<void> {
     )`)
 }
 
-/** When the first piece of a key can start, as far as a pause, a park and the key's rate say; null or past: now. */
+/** When the first piece of a key can start, by its pause, its park and its rate; null or past: now. */
 export const keyOpensAt = (name: string, key: string) => `
       select greatest(own."pausedUntil", own."parkedUntil", ${OF_KEY.nextAt}) as "at"
       from "JobKey" own
@@ -201,7 +201,7 @@ export async function giveEmptyKeys(
 
 /** A limit that has no room for one more run. */
 export interface FullLimit {
-  /** The job whose own it is, or the name of a shared limit. */
+  /** The job that has the limit, or the name of a shared limit. */
   name: string
   /** The key that has no room; empty: that of work without one. Null: none of the limit's work has room. */
   key: string | null
@@ -258,8 +258,8 @@ export async function lockLimits(
 }
 
 /**
- * Limits and keys above which runs go on though a claim was made under the numbers as they are, which must never be: each claim
- * has counted those that still run.
+ * Limits and keys that are exceeded although a claim was made since their numbers last changed. It must be empty: each claim counts
+ * the runs under way.
  */
 export const LIMIT_VIOLATION_SQL = `
   CREATE VIEW "JobLimitViolation" AS

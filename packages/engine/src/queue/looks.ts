@@ -76,46 +76,48 @@ const OLDEST_WRITER = `
       and work.database = (select oid from pg_database where datname = current_database())
       and id.locktype = 'transactionid' and id.mode = 'ExclusiveLock'`
 
-/** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank; $7 whether it gets an id (1), and reads locks (2). */
+/**
+ * The columns of `Seen`. Its parameters: `names`; for each range the place of its name there, behind which rank and place to look,
+ * and the last rank; `marks`: whether it gets an id (1), and reads locks (2).
+ */
 export const SEEN = `
   pg_snapshot_xmin(pg_current_snapshot())::text as "xmin", pg_postmaster_start_time()::text as "server",
-  case when $7::int > 0 then pg_current_xact_id()::text end as "transaction",
-  case when $7 = 2 then (${OLDEST_WRITER}
+  case when :marks::int > 0 then pg_current_xact_id()::text end as "transaction",
+  case when :marks::int = 2 then (${OLDEST_WRITER}
   ) end as "oldestWriter",
   array(
     select (
       select work."place"::text from "JobWork" work
-      where work."name" = ($2::text[])[range."request"] and work."place" is not null and work."losses" < 2
+      where work."name" = (:names::text[])[range."request"] and work."place" is not null and work."losses" < 2
         and (work."rank", work."place") > (range."rank", range."place") and work."rank" <= range."end"
         and work."needs" <= ${UNDERSTANDS}
       order by work."rank", work."place" limit 1
     )
-    from unnest($3::int[], $4::int[], $5::bigint[], $6::int[]) with ordinality as range("request", "rank", "place", "end", "at")
+    from unnest(:requests::int[], :ranks::int[], :places::bigint[], :ends::int[]) with ordinality as range("request", "rank", "place", "end", "at")
     order by range."at"
   ) as "firsts",
   array(select distinct "name" from placed) as "placed",
   array(
-    select job.name from unnest($2::text[]) job(name) where exists (
+    select job.name from unnest(:names::text[]) job(name) where exists (
       select from "JobWork" work
       where work."name" = job.name and work."place" is not null and work."losses" >= 2 and work."needs" <= ${UNDERSTANDS}
     ) and not exists (select from "JobClaim" other where other."exclusiveKey" = job.name)
   ) as "suspects",
-  array(select "name" from "JobQueue" where "name" = any($2::text[])) as "paused"`
+  array(select "name" from "JobQueue" where "name" = any(:names::text[])) as "paused"`
 
-/** The parameters from $2 on, and which range each stands for. */
+/** The parameters of SEEN, and its ranges in their order. */
 export function lookValues(requests: readonly LookRequest[]): {
-  values: unknown[]
+  values: Record<string, unknown>
   ranges: RankRange[]
 } {
   const ranges = requests.flatMap(toRanges)
-  const { requests: asked, ranks, places, ends } = rangeValues(ranges)
   const isMarking = requests.some(({ behind }) => behind.some(({ place, hint }) => place !== hint))
   return {
     ranges,
-    values: [
-      requests.map(({ name }) => name),
-      ...[asked, ranks, places, ends],
-      requests.some(({ isHeldUp }) => isHeldUp) ? 2 : Number(isMarking),
-    ],
+    values: {
+      names: requests.map(({ name }) => name),
+      ...rangeValues(ranges),
+      marks: requests.some(({ isHeldUp }) => isHeldUp) ? 2 : Number(isMarking),
+    },
   }
 }

@@ -29,7 +29,7 @@ export type JobActionKind =
   | 'reschedule'
   | 'backfill'
 
-/** Who wants something done, and why. */
+/** The person who acts, and the reason. */
 export interface Actor {
   actor: string
   reason?: string
@@ -44,7 +44,7 @@ export interface JobActionTarget {
   change?: string
 }
 
-/** Records what somebody does, in the transaction that does it. */
+/** Records an action, in the transaction that carries it out. */
 export async function recordActions(
   tx: Connection,
   action: JobActionKind,
@@ -66,7 +66,7 @@ export async function recordActions(
 /** So many ids are kept within the row. Where they are not, PostgreSQL reads all records in search of one id. */
 const MAX_IN_RECORD = 340
 
-/** Records what somebody does to many pieces of work, or to runs: their ids are in the record of each job. */
+/** Records an action on many pieces of work or runs: one record for each job, with their ids. */
 export async function recordMany(
   tx: Connection,
   action: JobActionKind,

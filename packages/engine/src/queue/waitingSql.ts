@@ -159,7 +159,7 @@ function changeSql(what: Change): string {
   ) "left" left join changed on true`
 }
 
-/** Its JobAction tells that it is cancelled. */
+/** Its JobAction records the cancellation. */
 export const CANCEL_WORK_SQL = changeSql(CANCEL)
 export const POSTPONE_WORK_SQL = changeSql(POSTPONE)
 export const PRIORITISE_WORK_SQL = changeSql(PRIORITISE)

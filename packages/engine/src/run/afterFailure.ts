@@ -13,7 +13,7 @@ import type { Taken } from '../queue/taken.ts'
  *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
  *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
  *   payloadMissing  another attempt after five seconds, at no cost; after the third such attempt in a row, as giveUp
- *   drop       nothing, and no dead letter: nobody wants the work any more
+ *   drop       nothing, and no dead letter: the work is no longer needed
  */
 export type AfterFailure =
   | 'retry'
@@ -60,7 +60,7 @@ export function decideNext(
   random: () => number = Math.random,
 ): Pick<End, 'next' | 'costs'> {
   const { refused = 0, payloadMissing = 0 } = work.facts
-  // What somebody tries by hand is not tried again by itself.
+  // A run by hand is not retried by the engine.
   if (work.origin !== 'queue' && after !== 'drop') return { next: { kind: giveUp(work, code) } }
   switch (after) {
     case 'retry': {
@@ -109,7 +109,7 @@ export function decideNext(
 
 /**
  * Only work that a program enqueued or a person requested becomes a dead letter. Dry runs do not, nor do requested runs that
- * somebody cancelled or may still approve. Work of ticks does not either: the next tick makes up for it.
+ * were cancelled or may still be approved. Work of ticks does not either: the next tick makes up for it.
  */
 export function giveUp(
   { origin, facts: { trigger = 'queue', dryRun } }: Pick<Taken, 'origin' | 'facts'>,

@@ -36,15 +36,15 @@ export async function checkGuard<Tx>(
     return !isDecidedByRows && 2 * due > allowedByShare()
   }
   while (total !== null && maxShare !== undefined && needsCountedTotal()) {
-    // A total of so many allows what is due: to count further would change nothing.
+    // A total of so many allows all due rows: a higher count would change nothing.
     const totalLimit = Math.max(COUNT_LIMIT, Math.ceil(due / maxShare) + 1)
     total = await count.total(tx, totalLimit)
     if (total < totalLimit || due < dueLimit) break
-    // The total allows more than the counted limit, so count all that is due.
+    // The total allows more than the counted limit, so count all due rows.
     dueLimit = Number.MAX_SAFE_INTEGER
     due = await count.due(tx, dueLimit)
   }
-  // An estimated total may be below what is due.
+  // An estimated total may be smaller than the number of due rows.
   if (total !== null) total = Math.max(total, due)
   const allowed = allow()
   const details = { guard: { due, allowed, ...(total !== null && { total }) } }

@@ -42,7 +42,7 @@ export interface Execution {
   /** What of it an isolated run's process gets, too. */
   readonly taken: Pick<Taken, 'id' | 'name' | 'attempt' | 'payload' | 'facts'>
   readonly retriesLeft: number
-  /** How many rows somebody has approved, or null. */
+  /** How many rows a person has approved. Null: no approval. */
   readonly approvedRows: number | null
   readonly job: Job
   readonly handler: Handler<never, never>
@@ -89,9 +89,6 @@ export type RunResult =
   | EndResult
   | ({ status: 'suspended'; details: Details; hasNewMemo?: boolean } & Suspension)
 
-/** How long an aborted handler may take to notice, before the run ends without it. */
-export const ABORT_GRACE_MS = 5_000
-
 /**
  * Runs one handler to its end, and never throws: every end is a result. It copies what the handler hands over at once, so
  * that nothing foreign is called after it has returned.
@@ -102,28 +99,24 @@ export async function executeRun(execution: Execution): Promise<EndResult> {
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
 
-  const timer = setTimeout(endLate, job.timeoutMs, abort, job)
   const known = openKnown(execution)
   try {
     const returned = await callHandler(execution, parsed.payload, known)
     return succeed(execution, known, returned)
   } catch (error) {
-    return fail(execution, known, error)
+    // A handler that stops because of the abort usually throws an error of its own. The reason is more exact.
+    return fail(execution, known, abort.isAborted ? abort.reason : error)
   } finally {
-    clearTimeout(timer)
+    abort.leave()
     if (known.progress !== null) await known.progress.stop()
   }
 }
 
-/** Whoever asked had another version of the definition. */
+/** The version of the definition that asked for the dry run allows it, and this one does not. */
 export function refuseDryRun({ name }: Job): EndResult {
   const message = `The definition of ${name} has no dryRun: true, so nothing was done`
   const error = { code: 'dry_run_refused', message }
   return { status: 'failed', error, retryable: false, details: {} }
-}
-
-export function endLate(abort: Abort, { timeoutMs }: Job): void {
-  abort.abort(new JobError('timeout', `The run took longer than ${timeoutMs} ms`))
 }
 
 const NOTHING: Counts = Object.freeze({})
@@ -138,7 +131,7 @@ export function openKnown({ taken }: Execution): Known {
   }
 }
 
-/** What the engine knows of a run beside what its handler returns. Most runs do without what may be null. */
+/** The engine's own facts about a run, beside what its handler returns. Fields that may be null are rare. */
 export interface Known {
   /** What a dry run has counted, without a prototype, since a count may have any name; a real one counts in its row, batch by batch. */
   rehearsed: Counts
@@ -203,7 +196,7 @@ export function fail(
   const { job, abort } = execution
   const description = describeError(error, createMask(job.redact))
   const { code } = description
-  // Such a code says by what the engine has ended it: a handler's own "cancelled" is a failure like any other.
+  // Such a code names why the engine has ended the run: a handler's own "cancelled" is a failure like any other.
   const isOwn = error === abort.reason || (isBlocked && code === 'guard_blocked')
   if (isOutcomeCode(code) && !isOwn) description.code = `handler_${code}`
   if (!isJobError(error)) {
@@ -230,15 +223,12 @@ export function fail(
  * Calls the handler with its context, and waits for it or for an abort. `known` collects facts and rehearsed counts.
  */
 function callHandler(execution: Execution, payload: unknown, known: Known): Promise<unknown> {
-  const { handler, abort } = execution
-  const call = (context: unknown): unknown => handler(context as never)
-  return execution.taken.facts.dryRun
-    ? rehearse(
-        execution,
-        async (transactions) => await call(openContext(execution, payload, known, transactions)),
-        known.rehearsed,
-      )
-    : untilAborted(abort, () => call(openContext(execution, payload, known, null)))
+  const { abort, handler, taken } = execution
+  const call = (transactions: Transactions | null): unknown =>
+    handler(openContext(execution, payload, known, transactions) as never)
+  if (!taken.facts.dryRun) return untilGivenUp(abort, () => call(null))
+  const rehearsing = async (transactions: Transactions) => await call(transactions)
+  return rehearse(execution, rehearsing, known.rehearsed)
 }
 
 /** What a handler gets. `rehearsal` has the transactions of a dry run; a real run opens its own. */
@@ -392,7 +382,7 @@ async function rehearse(
   total: Counts,
 ): Promise<unknown> {
   const names = new Set<string>()
-  // When untilAborted gives the handler up, the transaction ends too, unless the library would then let the handler go on
+  // When untilGivenUp gives the handler up, the transaction ends too, unless the library would then let the handler go on
   // outside of it. If the rollback never ends, the run ends without it.
   const host = recogniseHost(client, schema)
   const over = Promise.withResolvers<never>()
@@ -415,7 +405,9 @@ async function rehearse(
       return error.returned
     }
   }
-  return await untilAborted(abort, rehearsal, over.reject)
+  const rehearsed = untilGivenUp(abort, rehearsal)
+  rehearsed.catch(over.reject)
+  return await rehearsed
 
   function count(returned: Counts): Counts {
     const counts = storableCounts(returned, names)
@@ -431,39 +423,9 @@ async function rehearse(
  * Settles as the handler does, or rejects with the abort's reason ABORT_GRACE_MS after the abort. A handler that goes on
  * regardless can commit no further batch: its run has ended.
  */
-function untilAborted(
-  abort: Abort,
-  start: () => unknown,
-  onGivenUp: (reason: unknown) => void = () => undefined,
-): Promise<unknown> {
+function untilGivenUp(abort: Abort, start: () => unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined
-    const leave = () => {
-      clearTimeout(timer)
-      abort.onAbort(null)
-    }
-    abort.onAbort(() => {
-      timer = setTimeout(
-        () => {
-          reject(abort.reason)
-          onGivenUp(abort.reason)
-        },
-        abort.isAtOnce ? 0 : ABORT_GRACE_MS,
-      )
-    })
-    const onReturned = (value: unknown) => {
-      leave()
-      resolve(value)
-    }
-    const onThrown = (error: unknown) => {
-      leave()
-      // A handler that stops because of the abort usually throws an error of its own. The reason says more.
-      reject(abort.isAborted ? abort.reason : error)
-    }
-    try {
-      Promise.resolve(start()).then(onReturned, onThrown)
-    } catch (error) {
-      onThrown(error)
-    }
+    abort.onAbort(null, reject)
+    Promise.resolve(start()).then(resolve, reject)
   })
 }

@@ -77,7 +77,7 @@ export function countBatch(counts: Counts): Counts {
 
 /**
  * Writes a run into JobRun as running, before its first batch or its progress is stored there. It does nothing where JobRun has
- * the run already, or its claim does not hold it any more: what is stored then finds no row.
+ * the run already, or its claim does not hold it any more: later writes then find no row.
  */
 export async function recordRunning(
   connection: Connection,

@@ -33,7 +33,7 @@ export interface Claimer {
   claim(job: Job, limit: number, options?: ClaimManner): Promise<ClaimAnswer>
   /** Takes one piece of work that is to run alone. */
   claimSuspect(job: Job): Promise<ClaimAnswer>
-  /** Whether the job is under limits over all workers, which `ended` is to hear of its runs. */
+  /** Whether the job is under limits over all workers. If so, call `ended` after each of its runs. */
   isLimited(job: Job): boolean
   /** The end of a run of such a job is recorded. Returns the other jobs for which the end may have made room. */
   ended(job: Job, work: Pick<Taken, 'key'>): readonly string[]
@@ -74,7 +74,7 @@ export interface ClaimerOptions {
   holdings?: Pick<Holdings, 'claiming'>
   /** Default: no job has any. */
   limits?: Pick<Limits, 'of' | 'besides'>
-  /** Default: no other worker is told of room under limits. */
+  /** Notifies other workers of room under limits. Default: it does not. */
   room?: Pick<Room, 'claiming' | 'claimed' | 'ended'>
 }
 
@@ -118,7 +118,7 @@ export function createClaimer({
 
   async function claimNext(): Promise<void> {
     isScheduled = false
-    // One request of each job: a lane that asks twice wants two claims.
+    // One request of each job: a lane that asks twice gets two claims.
     const group = [...Map.groupBy(waiting, ({ request }) => request.name).values()].map(
       ([first]) => first as Waiting,
     )
@@ -136,7 +136,7 @@ export function createClaimer({
   async function claimGroup(group: readonly Waiting[]): Promise<void> {
     const requests = group.map(({ request }) => request)
     try {
-      const taken = await claimWithRetry(requests, () =>
+      const taken = await claimAndRead(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now() }),
       )
       const byClaim = Map.groupBy(taken.work, ({ claim }) => claim.id)
@@ -152,8 +152,8 @@ export function createClaimer({
         for (const { reject } of group) reject(error)
         return
       }
-      // One of the requests fails the statement. Divide them, so that it does not hold the others back. Not at once: its locks
-      // may outlast its error, and what is locked would be passed over.
+      // One of the requests fails the statement. Divide them, so that the others go on. Pause before that: the locks of the
+      // failed statement may outlast its error, and a claim skips locked work.
       await pauseAfter(1)
       const middle = Math.ceil(group.length / 2)
       await claimGroup(group.slice(0, middle))
@@ -161,18 +161,18 @@ export function createClaimer({
     }
   }
 
-  async function claimWithRetry(
+  async function claimAndRead(
     requests: readonly ClaimRequest[],
     attempt: () => Promise<Claimed>,
   ): Promise<Claimed> {
     return await holdings.claiming(requests, async () => {
-      const taken = await claimOnce(requests, attempt)
+      const taken = await claimWithRetry(requests, attempt)
       // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
       return { ...taken, work: await readBeside(taken.work) }
     })
   }
 
-  async function claimOnce(
+  async function claimWithRetry(
     requests: readonly ClaimRequest[],
     attempt: () => Promise<Claimed>,
   ): Promise<Claimed> {
@@ -196,8 +196,8 @@ export function createClaimer({
   }
 
   /**
-   * Finds what claims took when their answer never came. Without it nobody would end their runs: this worker lives, so
-   * the rescue leaves them alone.
+   * Finds what claims took when their answer never came. Otherwise their runs would never end: the rescue ends only runs of
+   * dead workers.
    */
   async function findClaimAfterLostAnswer(
     requests: readonly ClaimRequest[],
@@ -255,7 +255,7 @@ export function createClaimer({
     let state: LimitState | null = null
     await room?.claiming(rules.limits)
     try {
-      const taken = await claimWithRetry([request], async () => {
+      const taken = await claimAndRead([request], async () => {
         const of = { limits: rules.limits, order: rules.order, known: rules.known, keys }
         const claiming = { workerId, request, startedAt: now(), suspects, ...of }
         const claimed = await claimUnderLimits(database, claiming)
@@ -346,7 +346,7 @@ export function createClaimer({
       const rules = limits.of(job.name)
       if (rules !== null) return await claimByRules(job, request, rules, {}, suspects)
       const requests = [request]
-      const taken = await claimWithRetry(requests, () =>
+      const taken = await claimAndRead(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now(), suspects }),
       )
       return toAnswer(taken, 1)

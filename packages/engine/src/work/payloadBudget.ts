@@ -4,8 +4,8 @@ import { getHeapStatistics } from 'node:v8'
 export interface PayloadBudget {
   hasRoom(): boolean
   /** Counts these bytes, also beyond the limit: they are here already. */
-  take(bytes: number): void
-  give(bytes: number): void
+  reserve(bytes: number): void
+  release(bytes: number): void
   /** Calls back once bytes have come free, those first that have waited longest. */
   wait(onRoom: () => void): void
 }
@@ -18,25 +18,25 @@ export function createPayloadBudget(
   maxBytes = getHeapStatistics().heap_size_limit * PART_OF_HEAP,
 ): PayloadBudget {
   let bytes = 0
-  let telling: NodeJS.Immediate | undefined
+  let calling: NodeJS.Immediate | undefined
   const waiting = new Set<() => void>()
   const hasRoom = () => bytes < maxBytes
 
   return {
     hasRoom,
-    take(more) {
+    reserve(more) {
       bytes += more
     },
-    give(fewer) {
+    release(fewer) {
       bytes -= fewer
       if (waiting.size === 0 || !hasRoom()) return
       // What settles together comes free together.
-      telling ??= setImmediate(() => {
-        telling = undefined
-        const told = [...waiting]
+      calling ??= setImmediate(() => {
+        calling = undefined
+        const ready = [...waiting]
         waiting.clear()
-        // Who finds no room any more waits again, behind the others.
-        for (const onRoom of told) onRoom()
+        // A lane that finds no room left waits again, behind the others.
+        for (const onRoom of ready) onRoom()
       })
     },
     wait: (onRoom) => void waiting.add(onRoom),

@@ -2,8 +2,8 @@ import type { AskedKey, FoundKey, LimitState } from '../queue/claimUnderLimits.t
 import type { Behind, Taken } from '../queue/taken.ts'
 
 /*
- * The keys of one job that have work, as this worker knows them, and how much each had of it. The key with the least service is
- * next; what it gets adds to its service. Fair workers make a fair fleet, and nothing is written for it.
+ * The keys of one job that have work, as far as this worker has found them, and how much service each has had. The key with the
+ * least service is next; what it gets adds to its service. Fair workers make a fair fleet, and nothing is written for it.
  *
  *   open     It is asked for when its turn comes.
  *   asked    A claim is under way for it. The answer opens it again, closes it, or, where that brought less than it might, forgets it.
@@ -25,7 +25,7 @@ interface Share {
 }
 
 export interface Shares {
-  /** There may be keys that it does not know, and more of those that it has emptied. */
+  /** There may be keys that it has not found, and new work of keys that it has emptied. */
   seek(): void
   /** Looks for them, step by step, while that takes little of the time, or no key is open. */
   look(find: (after: string | null, most: number) => Promise<FoundKey[]>): Promise<void>
@@ -71,7 +71,7 @@ const MAX_RECENT = 20
 export function createShares(): Shares {
   const shares = new Map<string, Share>()
   const recent = new Map<string, Share>()
-  const turns = createTurnsByService()
+  const queue = createQueueByService()
   let full = 0
   let nextOpenAt = Infinity
   // The least service of those whose turn it was last.
@@ -88,7 +88,7 @@ export function createShares(): Shares {
   function open(share: Share): void {
     if (share.state === 'closed' && share.opensAt === Infinity) full--
     share.state = 'open'
-    turns.add(share)
+    queue.add(share)
   }
 
   function close(share: Share, inMs: number | null): void {
@@ -113,7 +113,7 @@ export function createShares(): Shares {
     if (shares.has(key) || (openInMs ?? 0) > FAR_MS) return
     const share: Share = { key, service: least, behind: null, state: 'open', opensAt: 0 }
     shares.set(key, share)
-    if (openInMs === null) turns.add(share)
+    if (openInMs === null) queue.add(share)
     else close(share, openInMs)
   }
 
@@ -127,7 +127,7 @@ export function createShares(): Shares {
 
   function forget(share: Share): void {
     if (share.state === 'closed' && share.opensAt === Infinity) full--
-    turns.remove(share)
+    queue.remove(share)
     shares.delete(share.key)
   }
 
@@ -163,7 +163,7 @@ export function createShares(): Shares {
     lookMs += now - from
     if (!isEnd) return
     passes--
-    vainUntil = turns.size() === 0 ? now + REST_IN_VAIN * lookMs : -Infinity
+    vainUntil = queue.size() === 0 ? now + REST_IN_VAIN * lookMs : -Infinity
     lookMs = 0
   }
 
@@ -175,7 +175,7 @@ export function createShares(): Shares {
     },
     async look(find) {
       openDue()
-      while (passes > 0 && (turns.size() === 0 || performance.now() >= restsUntil)) {
+      while (passes > 0 && (queue.size() === 0 || performance.now() >= restsUntil)) {
         looking ??= step(find).finally(() => (looking = null))
         await looking
       }
@@ -186,20 +186,20 @@ export function createShares(): Shares {
       const counted: { share: Share; service: number }[] = []
       const most = Math.ceil(room / TURNS_PER_CLAIM)
       for (let left = room; left > 0; left -= most) {
-        const share = turns.take()
+        const share = queue.take()
         if (share === undefined) break
         const take = Math.min(most, left)
         if (takes.size === 0) least = Math.max(least, share.service)
         counted.push({ share, service: share.service })
         takes.set(share, (takes.get(share) ?? 0) + take)
         share.service += take
-        turns.add(share)
+        queue.add(share)
       }
       // What they get is counted once it is known.
       for (const { share, service } of counted.toReversed()) share.service = service
-      for (const share of takes.keys()) turns.remove(share)
+      for (const share of takes.keys()) queue.remove(share)
       for (let spare = SPARE; spare > 0; spare--) {
-        const share = turns.take()
+        const share = queue.take()
         if (share === undefined) break
         takes.set(share, 1)
       }
@@ -211,7 +211,7 @@ export function createShares(): Shares {
     note(asked, work, state, limit) {
       const byKey = Map.groupBy(work, ({ key }) => key ?? '')
       const isFull = work.length >= Math.min(limit, state?.free ?? Infinity)
-      // Where there was room for no more, the last that got something may have more, and nobody has looked at those behind it.
+      // If the claim was full, the last key with work may have more, and the claim has not looked at the keys behind it.
       const last = isFull ? asked.findLastIndex(({ key }) => byKey.has(key)) : Infinity
       for (const [at, { key, take }] of asked.entries()) {
         const share = shares.get(key)
@@ -246,7 +246,7 @@ export function createShares(): Shares {
       openDue(true)
       if (hasNews || performance.now() >= vainUntil) this.seek()
     },
-    hasOpen: () => turns.size() > 0,
+    hasOpen: () => queue.size() > 0,
     mayFind: () => passes > 0,
     hasFull: () => full > 0,
     waitMs() {
@@ -259,7 +259,7 @@ export function createShares(): Shares {
 const closedOf = ({ state }: Share) => Number(state === 'closed')
 
 /** Shares by their service, the least first: a binary heap. What has been taken or removed is passed over when it comes up. */
-function createTurnsByService() {
+function createQueueByService() {
   let heap: { share: Share; service: number }[] = []
   const current = new Map<Share, { share: Share; service: number }>()
 
