@@ -162,6 +162,7 @@ describe('children', () => {
     stack.steps.open(4)
     await untilStates(workId, 'register done, products done, approval waiting')
     await page.getByText(`${PAGES} of ${PAGES}`).waitFor()
+    expect(new URL(page.url()).pathname).toContain(workId)
   })
 })
 

@@ -4,7 +4,7 @@ import { defineJob, defineSignal, JobError, type HandlersFor, type Job } from '@
 import { createGate } from './createGate.ts'
 import type { TestJobs } from './createTestJobs.ts'
 
-export const approved = defineSignal({
+const approved = defineSignal({
   name: 'shopApproved',
   payload: z.strictObject({ by: z.string().min(1) }),
 })
@@ -13,7 +13,7 @@ export const approved = defineSignal({
 export const MANY_STEPS = 200
 export const PAGES = 5
 
-export const importPage = defineJob({
+const importPage = defineJob({
   name: 'importPage',
   payload: z.strictObject({ page: z.int().positive() }),
   label: ({ page }) => `Page ${page}`,
@@ -34,7 +34,7 @@ const KINDS = [
 ] as const
 export type ShopKind = (typeof KINDS)[number]
 
-export const openShop = defineJob({
+const openShop = defineJob({
   name: 'openShop',
   description: 'Opens a shop, which takes weeks.',
   payload: z.strictObject({ kind: z.enum(KINDS) }),
@@ -91,7 +91,7 @@ export function createStepJobs(): TestJobs {
     },
   }
   return {
-    jobs: jobs as readonly Job[],
+    jobs,
     handlers: handlers as never,
     steps,
     partner: { isDown: false },

@@ -201,8 +201,7 @@ describe('a step with children', () => {
 
 describe('POST /api/jobs/signals', () => {
   const send = (body: object) => api.send('signals', { signal: 'approved', reason, ...body })
-  const approval = async () =>
-    (await steps()).steps.find(({ name }: Body) => name === 'approval') as Body
+  const approval = async () => (await steps()).steps.find(({ name }: Body) => name === 'approval')
   beforeEach(async () => {
     workId = (await api.prisma.$transaction((tx) => api.test.enqueue(tx, review, {}))).workId
     await api.test.drain()

@@ -1,9 +1,7 @@
 import type { Signal } from '../job/signal.ts'
-import type { Actor } from '../queue/recordActions.ts'
 import {
   ArgumentError,
   asItIs,
-  checkActor,
   checkOptions,
   checkParts,
   checkString,
@@ -15,7 +13,6 @@ import {
   type Check,
 } from '../values/argument.ts'
 import { anyPayload } from '../values/standardSchema.ts'
-import { storableActor } from './actions.ts'
 import { checkJob, checkName, checkSchema, checkSignal } from './jobs.ts'
 import { checkSleep } from './steps.ts'
 
@@ -25,7 +22,8 @@ import { checkSleep } from './steps.ts'
 
 const MAX_TEXT_BYTES = 200
 
-const checkKey: Check<string> = (argument, value) => {
+/** A key or id of a signal. */
+export const checkSignalText: Check<string> = (argument, value) => {
   if (
     typeof value === 'string' &&
     /^[^\0\p{Surrogate}]+$/su.test(value) &&
@@ -48,17 +46,6 @@ export function checkSignalOptions(options: unknown): Signal {
   })
 }
 
-const SENT = {
-  ...{ key: checkKey, id: checkKey, payload: asItIs },
-  ...{ actor: optional(checkActor), reason: optional(checkString) },
-}
-
-export function checkSentSignal(signal: unknown, sent: unknown) {
-  const { actor, reason, ...given } = checkOptions('sent', sent, SENT)
-  const by: Partial<Actor> = actor === undefined ? {} : storableActor({ actor, reason })
-  return { signal: checkSignal('signal', signal), ...given, by }
-}
-
 /** Each run loads a payload as a result of a step. */
 const MAX_PAYLOAD_BYTES = 2 ** 20
 
@@ -68,7 +55,7 @@ export function expectShort(bytes: number): void {
 }
 
 const WAIT = {
-  key: checkKey,
+  key: checkSignalText,
   timeout: optional((argument, value) => checkSleep(value, argument)),
   item: optional(checkString),
 }
@@ -85,7 +72,16 @@ export function checkMap(job: unknown, payloads: unknown, options: unknown) {
   return { onFailure, item, list: copyList('payloads', payloads, MAX_CHILDREN) }
 }
 
-export function checkWait(signal: unknown, options: unknown) {
+/** `declared` is the signal that the job names for the step. */
+export function checkWait(
+  step: string,
+  signal: Signal,
+  declared: Signal | undefined,
+  options: unknown,
+) {
   const { timeout, key, item } = checkOptions('options', options, WAIT)
-  return { signal: checkSignal('signal', signal), key, ms: timeout, item }
+  const { name } = checkSignal('signal', signal)
+  if (declared !== undefined && declared.name !== name)
+    throw new ArgumentError('signal', `is ${name}; step ${step} declares ${declared.name}`)
+  return { key, ms: timeout, item }
 }

@@ -244,15 +244,26 @@ export function refuseHandlerOf(own: Pick<Job, 'name'>, handlers: object): void 
   )
 }
 
-/** Each of `names`, the value of the option `option`, is a job of the worker. */
+/** `only` and `except` name jobs of the worker; `only` names at least one. `except` may name the engine's own job, though it has none. */
 export function expectKnown(
-  option: 'only' | 'except',
-  names: readonly string[],
-  known: readonly string[],
+  { only, except }: { only?: readonly string[] | undefined; except: readonly string[] },
+  jobs: readonly Job[],
+  own: string,
 ): void {
-  const unknown = names.find((name) => !known.includes(name))
-  if (unknown === undefined) return
-  const meant = findNearest(unknown, known)
-  const remedy = meant === null ? `; there are ${known.join(', ')}` : `: did you mean ${meant}?`
-  throw new ArgumentError(option, `names ${tell(unknown)}, which is no job of this worker${remedy}`)
+  if (only?.length === 0)
+    throw new ArgumentError(
+      'only',
+      'names no job, and the worker would do nothing; name one, or leave it out',
+    )
+  const known = jobs.map(({ name }) => name)
+  for (const [option, names] of Object.entries({ only, except })) {
+    const unknown = names?.find((name) => !known.includes(name) && name !== own)
+    if (unknown === undefined) continue
+    const meant = findNearest(unknown, known)
+    const remedy = meant === null ? `; there are ${known.join(', ')}` : `: did you mean ${meant}?`
+    throw new ArgumentError(
+      option,
+      `names ${tell(unknown)}, which is no job of this worker${remedy}`,
+    )
+  }
 }

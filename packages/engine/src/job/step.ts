@@ -93,8 +93,11 @@ export interface VerifiedStep<T> extends StepItem {
   verify?: (call: StepCall) => Promise<Verified<T>> | Verified<T>
 }
 
-type ResultOf<Results, Name extends keyof Results, T> = unknown extends Results[Name]
-  ? Jsonify<T>
+/** Without a schema the result is that of the function. Declaration files have `{}` for its `unknown`. */
+type ResultOf<Results, Name extends keyof Results, T> = {} extends Results[Name]
+  ? keyof Results[Name] extends never
+    ? Jsonify<T>
+    : Results[Name]
   : Results[Name]
 
 /** The steps of a durable handler. `Results` has the results of steps with a schema, by name. */

@@ -1,5 +1,6 @@
 import { MAX_REASON_LENGTH } from '../arguments/actions.ts'
-import { checkSentSignal, expectShort } from '../arguments/signals.ts'
+import { checkSentSignal } from '../arguments/actions.ts'
+import { expectShort } from '../arguments/signals.ts'
 import { SIGNALS } from '../database/channels.ts'
 import type { Connection, PreparedStatement } from '../database/database.ts'
 import type { SentSignal, Signal } from '../job/signal.ts'

@@ -45,7 +45,6 @@ import type { OwnedExecution } from '../run/performRun.ts'
 import { ADD_COUNTS_SQL, countBatch } from '../run/runs.ts'
 import { storableResult, type StorableResult } from '../run/storableResult.ts'
 import { storableCounts } from '../run/storableValues.ts'
-import { ArgumentError } from '../values/argument.ts'
 import { judge } from '../values/askSchema.ts'
 import { createMask } from '../values/maskText.ts'
 import type { Memo, MemoWriter } from './memoWriter.ts'
@@ -127,10 +126,8 @@ export function createStep(
       await call<void>(name, options, (slot) => wait(slot, { until }))
     },
     async waitFor(name: string, signal: Signal, options: WaitOptions) {
-      const { ms, key, item = '' } = checkWait(signal, options)
-      const declared = job.steps?.[name]?.signal?.name ?? signal.name
-      if (declared !== signal.name)
-        throw new ArgumentError('signal', `is ${signal.name}; step ${name} declares ${declared}`)
+      const declared = job.steps?.[name]?.signal ?? undefined
+      const { ms, key, item = '' } = checkWait(name, signal, declared, options)
       const value = await call(name, { item }, (slot) =>
         wait(slot, {
           ...{ until: null, kind: 'wait', signal: signal.name, key },

@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os'
-import { ArgumentError } from '../values/argument.ts'
 import { isEngineJob, pruneJobRuns, withEngineJobs } from '../job/engineJobs.ts'
 import { expectHandlers } from '../arguments/handlers.ts'
 import { expectKnown, refuseHandlerOf } from '../arguments/worker.ts'
@@ -24,15 +23,7 @@ export function chooseJobs(options: {
     retention === false
       ? options.jobs.filter((job) => !isEngineJob(job))
       : withEngineJobs(options.jobs)
-  const known = jobs.map(({ name }) => name)
-  if (only?.length === 0)
-    throw new ArgumentError(
-      'only',
-      'names no job, and the worker would do nothing; name one, or leave it out',
-    )
-  expectKnown('only', only ?? [], known)
-  // A worker without retention has no job of the engine, and may still except it.
-  expectKnown('except', except, [...new Set([...known, pruneJobRuns.name])])
+  expectKnown({ only, except }, jobs, pruneJobRuns.name)
   const isTaken = ({ name }: Job) =>
     !except.includes(name) && (only === undefined || only.includes(name))
   const taken = jobs.filter(isTaken)

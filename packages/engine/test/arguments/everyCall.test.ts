@@ -719,7 +719,8 @@ const OF_HANDLERS: Record<string, Call> = {
       engine.defineSignal({ name: 'approved' }),
       all<engine.WaitOptions>('WaitOptions', { key: 'k', timeout: 5, item: 'i' }),
     ],
-    call: (...args: [unknown, unknown]) => void checkWait(...args),
+    call: (signal: engine.Signal, options: unknown) =>
+      void checkWait('approval', signal, undefined, options),
   },
   map: {
     args: () => [
