@@ -36,6 +36,12 @@ export interface Suspension {
   readonly delayMs: number | null
 }
 
+/** A step by its row. */
+export interface FailedStep {
+  readonly name: string
+  readonly item: string
+}
+
 /** How a run has ended. It is plain data, and nothing changes it. */
 export interface End {
   readonly runId: string
@@ -54,6 +60,8 @@ export interface End {
   readonly hasRow: boolean
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
   readonly isPlain: boolean
+  /** The step whose failure it is. Default: none. */
+  readonly failedStep?: FailedStep
   /** Whether its work has steps. Default false. */
   readonly isDurable?: boolean
   /** How long its work may take from its first start. Default: as long as it does. */
@@ -117,13 +125,11 @@ async function endAny(
   over: readonly string[],
 ): Promise<Map<string, Details | null>> {
   const column = columnOf(ends)
-  const goesOn = ends.some(
-    ({ next, isDurable, error }) =>
-      isDurable &&
-      (next.kind === 'suspend' || next.kind === 'again' || error?.code === 'cancelled'),
+  const isDurable = ends.some(
+    (end) => end.isDurable && (end.next.kind === 'suspend' || end.error !== null),
   )
   const { rows } = await connection.query<{ id: string; details: Details | null }>(
-    goesOn ? END_DURABLE : END_RUNS,
+    isDurable ? END_DURABLE : END_RUNS,
     [
       workerId,
       [...new Set(ends.map(({ claim }) => claim.id))],
@@ -147,13 +153,14 @@ async function endAny(
       ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
       column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
       column(({ claim }) => claim.id),
-      ...(goesOn
+      ...(isDurable
         ? [
             column(({ next }) => ('waits' in next ? (next.waits ?? null) : null)),
             column(({ next }) => (next.kind === 'suspend' ? next.until : null)),
             column(({ forgives }) => forgives !== undefined),
-            column(({ isDurable = false }) => isDurable),
+            column((end) => end.isDurable ?? false),
             column(({ deadlineMs = null }) => deadlineMs),
+            column(({ failedStep }) => (failedStep ? JSON.stringify(failedStep) : null)),
           ]
         : []),
     ],
@@ -263,7 +270,7 @@ const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesc
  *   let_go     The claims without a run under way go.
  * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
  */
-const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts) => `
+const endSql = ({ record, columns, names, turned, again, due, carried, dead, waits }: EndParts) => `
   with claim as materialized (
     select * from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
     order by "id" for key share
@@ -273,7 +280,7 @@ const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts
       "end"."result"::jsonb as "result", "end"."hasRow", "end"."delayMs",
       "end"."failure", "end"."loss", "end"."lossAlone", "end"."inARow"::jsonb as "inARow"${names}, cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
-      case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
+      case ${turned} when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
                   $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[], $19::uuid[]${columns})
@@ -304,7 +311,7 @@ const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts
       and final."facts" ? 'child' and final."next" not in (${again})
   ), dead as (
     insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", ${CARRIED_COLUMNS})
-    select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: FACTS })}
+    select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: dead })}
     from final where "next" = 'dead'
   ), kept as (
     insert into "JobPayload" ("id", "workId", "payload")
@@ -329,16 +336,28 @@ interface EndParts {
   /** More parameters, and their names. */
   columns: string
   names: string
+  /** A further case of what becomes of the work. */
+  turned: string
   /** What becomes of work that goes on. */
   again: string
   due: { isNow: string; at: string }
   carried: Values
+  /** The facts of a dead letter. */
+  dead: string
   waits: string
 }
 
 const AFTER_DELAY = `now() + "delayMs" * interval '1 millisecond'`
 const END_RUNS = endSql({
-  ...{ record: RECORD, columns: '', names: '', again: `'again'`, waits: '' },
+  ...{
+    record: RECORD,
+    columns: '',
+    names: '',
+    turned: '',
+    again: `'again'`,
+    dead: FACTS,
+    waits: '',
+  },
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
@@ -354,8 +373,12 @@ const END_DURABLE = endSql({
     ...RECORD,
     status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
   },
-  columns: ', $20::text[], $21::timestamptz[], $22::bool[], $23::bool[], $24::float8[]',
-  names: ', "waits", "until", "hasMemo", "isDurable", "deadlineMs"',
+  columns:
+    ', $20::text[], $21::timestamptz[], $22::bool[], $23::bool[], $24::float8[], $25::text[]',
+  names: ', "waits", "until", "hasMemo", "isDurable", "deadlineMs", "failedStep"',
+  // What somebody has cancelled undoes its steps, whatever its run has ended with.
+  turned: `when "end"."next" = 'dead' and "end"."isDurable" and cancel."requestedAt" is not null
+        and work."facts" -> 'cancelled' is distinct from 'true' and not ${isReplacedSql('work', 'workId')} then 'again'`,
   again: `'again', 'suspend'`,
   due: { isNow: `${WHEN_OVER} <= now()`, at: WHEN_OVER },
   carried: {
@@ -364,6 +387,7 @@ const END_DURABLE = endSql({
     facts: `case when not "isDurable" then ${FACTS_AGAIN} else coalesce(${FACTS_AGAIN}, '{}') || jsonb_build_object('begunAt', ${BEGUN_AT})
       || case when "cancelledAt" is null then '{}' else '{"cancelled": true}'::jsonb end end`,
   },
+  dead: `case when "failedStep" is null then ${FACTS} else coalesce(${FACTS}, '{}') || jsonb_build_object('failedStep', "failedStep"::jsonb) end`,
   waits: `, waits as (${INSERT_WAITS_SQL}
   ), cancelled as materialized (
     select "workId" from final where "code" = 'cancelled' and "isDurable" and "next" not in ('again', 'suspend')
