@@ -5,8 +5,9 @@ import { SIGNALS } from '../database/channels.ts'
 import type { Connection, PreparedStatement } from '../database/database.ts'
 import type { SentSignal, Signal } from '../job/signal.ts'
 import { storablePayload } from '../job/storablePayload.ts'
-import { IS_PARKED, joinChildren, type Looked } from './children.ts'
+import { IS_PARKED, joinChildren, WAITS_SQL, type Looked } from './children.ts'
 import { PLACE_SQL } from './place.ts'
+import { untakenSql } from './stepSql.ts'
 import { isSomewhereSql } from './uniqueKeys.ts'
 import { cancelAbandoned } from './waitingSql.ts'
 
@@ -103,6 +104,8 @@ const MAX_LOOKED_AT = 1_000
 const RUNNING = `
           select coalesce(held."workId", held."runId") from "JobClaim" claim
             cross join unnest(claim."runIds", claim."workIds") as held("runId", "workId")`
+/** Whether a free signal was sent before the wait was over, though no worker has looked since. */
+const IN_TIME = untakenSql('step')
 
 /*
  *   fresh_step   Waits that no look has seen.
@@ -122,9 +125,9 @@ const ANSWER_WAITS: PreparedStatement = {
   name: 'roundsman_answer_waits',
   text: `
   with fresh_step as materialized (
-    select "workId", "name", "item", "signal", "key", "runId" from "JobStep" where "isFresh" limit ${MAX_LOOKED_AT}
+    select "signal", "key" from "JobStep" step where "isFresh" and "signal" is not null and ${WAITS_SQL} limit ${MAX_LOOKED_AT}
   ), subject as materialized (
-    select "signal", "key" from fresh_step where "signal" is not null
+    select "signal", "key" from fresh_step
     union
     select "name", "key" from (
       select "name", "key" from "JobSignal" where "isFresh" order by "createdAt" limit ${MAX_LOOKED_AT}
@@ -139,8 +142,8 @@ const ANSWER_WAITS: PreparedStatement = {
     ) step
   ), held as materialized (
     select step.* from seen cross join lateral (
-      select step."workId", step."name", step."item", step."signal", step."key", step."startedAt", step."result" is not null as "isAnswered",
-        coalesce(step."until" <= now(), false) as "isOver"
+      select step."workId", step."name", step."item", step."signal", step."key", step."startedAt", step."until", step."result" is not null as "isAnswered",
+        coalesce(step."until" <= now() and not ${IN_TIME}, false) as "isOver"
       from "JobStep" step join "JobWork" work on work."id" = step."workId"
       where step."workId" = seen."workId" and step."name" = seen."name" and step."item" = seen."item" and ${IS_OPEN} and ${IS_PARKED}
       for update of step, work skip locked
@@ -153,15 +156,18 @@ const ANSWER_WAITS: PreparedStatement = {
     ) signal
   ), pair as materialized (
     select wait."workId", wait."name", wait."item", wait."signal", wait."key", signal."id", signal."payload",
-      signal."sender" || jsonb_build_object('at', signal."createdAt") as "answer" from (
+      signal."sender" || jsonb_build_object('at', signal."createdAt") as "answer", greatest(signal."createdAt", wait."startedAt") as "answeredAt" from (
       select held.*, row_number() over (partition by "signal", "key" order by "startedAt", "workId", "name", "item") as "nth"
       from held where not "isAnswered" and not "isOver"
     ) wait join (
       select sent.*, row_number() over (partition by "name", "key" order by "createdAt", "id") as "nth" from sent where "expiresAt" > now()
     ) signal on signal."name" = wait."signal" and signal."key" = wait."key" and signal."nth" = wait."nth"
+      and (wait."until" is null or signal."createdAt" < wait."until")
   ), looked as (
     update "JobStep" step set "isFresh" = false, "result" = coalesce(pair."payload", step."result"),
-      "answer" = coalesce(pair."answer", step."answer")
+      "answer" = coalesce(pair."answer", step."answer"),
+      -- When it was over, by which its memo is ordered.
+      "until" = case when pair."id" is null then step."until" else least(step."until", pair."answeredAt") end
     from held left join pair using ("workId", "name", "item")
     where step."workId" = held."workId" and step."name" = held."name" and step."item" = held."item" and (
       pair."id" is not null or step."isFresh" and (held."isAnswered" or held."isOver" or not exists (
@@ -172,9 +178,12 @@ const ANSWER_WAITS: PreparedStatement = {
       ))
     )
   ), stale as (
-    update "JobStep" step set "isFresh" = false from fresh_step fresh
+    update "JobStep" step set "isFresh" = false from (
+      select "workId", "name", "item", "runId" from "JobStep" step
+      where "isFresh" and not ${isSomewhereSql('step."workId"', RUNNING)} limit ${MAX_LOOKED_AT}
+    ) fresh
     where step."workId" = fresh."workId" and step."name" = fresh."name" and step."item" = fresh."item" and step."runId" = fresh."runId"
-      and step."isFresh" and not ${isSomewhereSql('fresh."workId"', RUNNING)}
+      and step."isFresh"
   ), taken as (
     update "JobSignal" signal set "isFresh" = false, "takenBy" = pair."workId"
     from sent left join pair on pair."signal" = sent."name" and pair."key" = sent."key" and pair."id" = sent."id"

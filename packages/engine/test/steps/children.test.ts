@@ -7,6 +7,7 @@ import {
   ChildFailed,
   defineJob,
   JobError,
+  RateLimited,
   type ChildResult,
   type DurableContext,
   type StepsOf,
@@ -382,6 +383,43 @@ describe('children', () => {
 
     expect(new Set(await drain())).toEqual(new Set(['nested cancelled', 'parent cancelled']))
     expect(new Set(seen)).toEqual(new Set(['cancelled', 'undone']))
+  })
+
+  it('of a step that is called after the cancellation undo what was done', async () => {
+    handle = async ({ step }) => {
+      try {
+        await step.sleep('nap', { days: 1 })
+      } catch (error) {
+        const undone = await step.map('other', row, payloads(2), { onFailure: 'collect' })
+        seen.push(undone.succeeded)
+        throw error
+      }
+    }
+    const workId = await start()
+    await drain()
+    await test.cancelWork({ job: parent, ids: [workId] }, by)
+
+    expect((await drain()).at(-1)).toBe('parent cancelled')
+    expect(new Set(seen)).toEqual(new Set([2]))
+  })
+
+  it('that wait are cancelled with a parent that has no memo yet', async () => {
+    handle = async ({ step }) => {
+      await Promise.all([
+        step.map('rows', row, payloads(3)),
+        step.run('other', () => {
+          throw new RateLimited({ retryAfter: 60_000 })
+        }),
+      ])
+    }
+    const workId = await start()
+    await test.pauseQueue('row', by)
+    await drain()
+    await test.cancelWork({ job: parent, ids: [workId] }, by)
+    await drain()
+
+    expect(await test.enqueued(row)).toEqual([])
+    expect(await ends()).toEqual(['cancelled', 'cancelled', 'cancelled'])
   })
 
   it('that wait are cancelled with their parent', async () => {
