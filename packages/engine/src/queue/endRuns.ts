@@ -216,8 +216,9 @@ async function writePlain(
   )
   const [{ isAsked, ended, details } = { isAsked: false, ended: [], details: null }] = rows
   if (isAsked) return null
-  const ids = ended ?? ends.map(({ runId }) => runId)
-  return new Map(ids.map((id) => [id, details?.[id] ?? null]))
+  const written = new Map<string, Details | null>()
+  for (const id of ended ?? ends.map(({ runId }) => runId)) written.set(id, details?.[id] ?? null)
+  return written
 }
 
 /**

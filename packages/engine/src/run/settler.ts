@@ -288,7 +288,8 @@ function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   let length = 0
   let count = 0
   for (const { end } of waiting) {
-    for (const text of [end.details, end.logs, end.result]) length += text?.length ?? 0
+    const { details, logs, result } = end
+    length += (details?.length ?? 0) + (logs?.length ?? 0) + (result?.length ?? 0)
     if (count === limit || (count > 0 && length > MAX_GROUP_LENGTH)) break
     count++
   }
