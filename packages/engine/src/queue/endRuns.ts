@@ -90,9 +90,11 @@ export async function endRuns(
   over: readonly string[] = [],
 ): Promise<Map<string, Details | null>> {
   try {
-    const written = ends.every(hasOnlyDetails)
-      ? await writePlain(connection, workerId, ends, over)
-      : null
+    const arePlain = ends.every(
+      ({ isPlain, hasRow, error, logs, result }) =>
+        isPlain && !hasRow && (error ?? logs ?? result) === null,
+    )
+    const written = arePlain ? await writePlain(connection, workerId, ends, over) : null
     return written ?? (await endAny(connection, workerId, ends, over))
   } catch (error) {
     // JobRun has a row of the run: an earlier try was committed and its answer lost, or another worker has ended the run. With
@@ -102,9 +104,6 @@ export async function endRuns(
     return await endAny(connection, workerId, careful, over)
   }
 }
-
-const hasOnlyDetails = ({ isPlain, hasRow, error, logs, result }: End) =>
-  isPlain && !hasRow && (error ?? logs ?? result) === null
 
 async function endAny(
   connection: Connection,

@@ -20,10 +20,9 @@ import type { Taken } from '../queue/taken.ts'
 import { createFloors, type Floors } from './floors.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
-import { expireSeconds } from '../queue/expireSeconds.ts'
+import { claimTerms } from '../queue/claimTerms.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { classifyFailure } from '../run/settler.ts'
-import { exclusiveKey } from '../run/runs.ts'
 import type { Room } from './room.ts'
 import type { Shares } from './shares.ts'
 
@@ -321,8 +320,7 @@ export function createClaimer({
       claimId: uuid(),
       name: job.name,
       limit,
-      exclusiveKey: exclusiveKey(job, false),
-      expireSeconds: expireSeconds(job),
+      ...claimTerms(job, false),
       // A claim that follows another begins where that one ended. Others look for what that could not see, too.
       behind: floors.behind(job.name, hasBacklog && !isAsked ? 'hint' : 'floor'),
       hasBacklog,
