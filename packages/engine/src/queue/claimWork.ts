@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { isAliveSql } from '../database/workerLock.ts'
-import { CARRIED, CARRIED_COLUMNS, listColumns } from './carried.ts'
+import { CARRIED, listColumns } from './carried.ts'
 import type { Connection, PreparedStatement } from '../database/database.ts'
 import { bind, prepared, type NamedStatement } from '../database/prepared.ts'
 import { readPayload, type Facts } from './envelope.ts'

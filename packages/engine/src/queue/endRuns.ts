@@ -311,7 +311,7 @@ const endSql = (name: string, { record, of, again, due, carried, waits }: EndPar
       case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when :needsPayloads::bool then claim."payloads" end')}) work
       join unnest(${Object.entries(of)
-        .map(([name, { type }]) => `:${name}::${type}[]`)
+        .map(([column, { type }]) => `:${column}::${type}[]`)
         .join(', ')}) as "end"(${listColumns(Object.keys(of))})
         -- Where the database has lost a claim, a later one may hold the same run. PostgreSQL expects one row of an equality here,
         -- and would then compare each run with each.
@@ -321,7 +321,7 @@ const endSql = (name: string, { record, of, again, due, carried, waits }: EndPar
     returning "id", "details"
   ), updated as (${recordSql('"hasRow"', record)}
     on conflict ("id") do update set ${Object.keys(RECORDED_AT_END)
-      .map((name) => `"${name}" = ${name === 'logs' ? LAST_LOGS : `excluded."${name}"`}`)
+      .map((column) => `"${column}" = ${column === 'logs' ? LAST_LOGS : `excluded."${column}"`}`)
       .join(', ')},
       "details" = coalesce("JobRun"."details" || excluded."details", "JobRun"."details", excluded."details")
     where "JobRun"."status" = 'running' and "JobRun"."workerId" = excluded."workerId"
