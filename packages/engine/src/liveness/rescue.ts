@@ -64,7 +64,7 @@ const LOST_RUNS_SQL = `
   limit ${MAX_RESCUES}`
 
 /**
- * Deletes those of the claims `$1` of which no run is under way. The next round finds the others again.
+ * Deletes those of the claims `$1` that have no run under way. The next round finds the others again.
  * Race: packages/engine/test/liveness/rescue.test.ts "leaves a run as it is whose end its look could not see"
  */
 const DROP_ENDED_SQL = `
@@ -186,11 +186,11 @@ const OWN_CLAIMS_SQL = `
   from "JobClaim" claim where claim."workerId" = $1 and claim."runIds" <> '{}'`
 
 /**
- * Gives back what the database has as held by this worker, and this worker does not hold. A database that went back has lost
+ * Gives back runs that this worker holds by the database, but not by its own memory. A database that went back has lost
  * the ends of such runs: a standby became the primary without the last commits, or a backup was restored. They may have
  * succeeded, so they cost no retry, and their worker was not lost.
  *
- * What the worker holds is asked after the database has answered, and the rescue looks again after that: a run that started or
+ * It reads the worker's memory after the database has answered, and the rescue looks again after that: a run that started or
  * ended meanwhile is no stray.
  */
 export async function giveBackStrays(

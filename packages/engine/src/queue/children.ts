@@ -94,7 +94,7 @@ export const LIST_CHILDREN_SQL = `
 /** The waits of cancelled work throw. */
 export const IS_PARKED = `work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true'`
 
-/** The jobs of which work has become due, and whether there may be more to look at. */
+/** The jobs whose work has become due, and whether there may be more to look at. */
 export interface Looked {
   [column: string]: unknown
   names: readonly string[]

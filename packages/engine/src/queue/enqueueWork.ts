@@ -260,8 +260,8 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
 const toKey = ({ name, uniqueKey = '' }: WorkToInsert) => ({ name, key: uniqueKey })
 
 /**
- * Enqueues pieces of which some replace work with their unique key. Of pieces with the same key it sends one, and returns for
- * each what would have become of it if they had come one after the other.
+ * Enqueues pieces, some of which replace work with their unique key. It sends one of the pieces with the same key. It returns the
+ * results that the pieces would have had one after the other.
  */
 async function replacePieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
   const { groups, unkeyed } = groupByKey(pieces)

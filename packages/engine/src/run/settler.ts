@@ -58,7 +58,7 @@ export function createSettler(options: {
   workerId: string
   log: Logger
   observers?: Observers | undefined
-  /** What the worker holds. Default: nothing else reads it. */
+  /** The claims that the worker holds. Default: they are read by no other part. */
   holdings?: Pick<Holdings, 'settled'> | undefined
 }): Settler {
   const { database, workerId, log } = options
@@ -296,7 +296,7 @@ function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   return waiting.splice(0, count)
 }
 
-/** What the settler has recorded. `details` are all details of the run; undefined: another worker has ended it. */
+/** The end as the settler has recorded it. `details` are all details of the run; undefined: another worker has ended it. */
 function toEnding(
   { startedAt, endedAt, error, next }: End,
   details: Details | null | undefined,

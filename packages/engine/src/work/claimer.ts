@@ -69,7 +69,7 @@ export interface ClaimerOptions {
   onNotAlive?: (askedAt: number) => void
   /** Default: claims begin at the start. */
   floors?: Floors
-  /** What the worker holds. Default: nothing else reads it. */
+  /** The claims that the worker holds. Default: they are read by no other part. */
   holdings?: Pick<Holdings, 'claiming'>
   /** Default: no job has any. */
   limits?: Pick<Limits, 'of' | 'besides'>
@@ -86,7 +86,7 @@ interface Waiting {
 
 /** Statements at once. Requests that come meanwhile wait, and share the next statement. */
 const MAX_STATEMENTS = 3
-/** Of a job with limits. What runs is counted each time, claim by claim. */
+/** The most pieces of a job with limits, since each claim counts all runs under way. */
 const MAX_LIMITED = 500
 /** After a conflict the next try sees the other claim, unless it meets yet another. */
 const MAX_TRIES = 3
@@ -379,7 +379,7 @@ function isCertainFailure(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }
 
-/** What a lane gets. */
+/** Makes the answer for a lane. */
 function toAnswer({ work, isAlive, isCut }: Claimed, limit: number): ClaimAnswer {
   return { work, isAlive, mayBeMore: isCut || work.length === limit, freeInMs: null }
 }
