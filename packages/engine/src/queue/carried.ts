@@ -39,7 +39,7 @@ export const CARRIED: readonly Carried[] = [
   optional('uniqueKey', 'uniqueKeys', 'TEXT'),
   optional('key', 'keys', 'TEXT'),
   optional('label', 'labels', 'TEXT'),
-  // What little work has beside its payload: the rest of its envelope.
+  // The rest of its envelope. Little work has any.
   optional('facts', 'facts', 'JSONB'),
   // The row of JobPayload that has the payload.
   optional('payloadId', 'payloadIds', 'UUID'),

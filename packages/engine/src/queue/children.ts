@@ -91,7 +91,7 @@ export const LIST_CHILDREN_SQL = `
   select "workId"::text as "workId", "errorCode" as "code", "result" from "JobChild"
   where "parentId" = $1::uuid and "step" = $2 and "item" = $3 and "at" >= $4::int order by "at" limit $5::int`
 
-/** The waits of cancelled work throw. */
+/** Not if the work is cancelled: then its waits throw. */
 export const IS_PARKED = `work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true'`
 
 /** The jobs whose work has become due, and whether there may be more to look at. */

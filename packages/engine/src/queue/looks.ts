@@ -10,13 +10,13 @@ import type { Behind } from './taken.ts'
 /** Where to look, for each job. */
 export interface LookRequest {
   name: string
-  /** `hint`: behind which place this worker's last claim would go on. */
+  /** `hint`: the place behind which this worker's next claim continues. */
   behind: readonly (Behind & { hint: string })[]
-  /** Whether some transaction keeps a floor from moving. Default: no. */
+  /** Whether an open transaction keeps a floor from moving. Default: no. */
   isHeldUp?: boolean
 }
 
-/** Answers in one row to what `lookValues` asks. */
+/** The row that answers a look. */
 export interface Seen {
   /** The oldest transaction that may still write something which this snapshot does not show. */
   xmin: string

@@ -78,9 +78,9 @@ export type EndResult =
       refusal?: Refusal
       /** A step has failed, and is tried again after so long. Absent: the job's retries count. */
       retryAfterMs?: number
-      /** The run has stored a memo: what failed before it no longer counts. */
+      /** The run has stored a memo: earlier failures no longer count. */
       hasNewMemo?: boolean
-      /** Open waits beside the step that has failed, as JSON: where the work is tried again, they go on. Absent: none. */
+      /** Open waits beside the failed step, as JSON. They go on if the work is tried again. Absent: none. */
       waits?: string
     }
 

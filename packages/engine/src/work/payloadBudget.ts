@@ -30,7 +30,7 @@ export function createPayloadBudget(
     release(fewer) {
       bytes -= fewer
       if (waiting.size === 0 || !hasRoom()) return
-      // What settles together comes free together.
+      // Runs that settle together free their bytes together.
       calling ??= setImmediate(() => {
         calling = undefined
         const ready = [...waiting]

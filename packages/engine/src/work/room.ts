@@ -60,7 +60,7 @@ const REPEAT_AFTER_MS = 900
 /** For so long, and as often, a worker that could fill a limit alone lets others claim first. */
 const GIVE_WAY_MS = 20
 const GIVE_WAY_EVERY_MS = 250
-/** Anybody can notify. */
+/** Bounds, since any client of the database can notify. */
 const MAX_WAITING = 1_000
 const MAX_FREED = 100
 

@@ -74,13 +74,13 @@ export function createShares(): Shares {
   const queue = createQueueByService()
   let full = 0
   let nextOpenAt = Infinity
-  // The least service of those whose turn it was last.
+  // The least service among the keys that had the last turn.
   let least = 0
-  // How often a look has yet to come to the end of the index, and where it is.
+  // How many passes over the index a look still has to make, and the key that it has come to.
   let passes = 1
   let after: string | null = null
   let restsUntil = -Infinity
-  // How long the look under way has taken since the start of the index, and until when rounds begin no other.
+  // How long the pass under way has taken so far, and until when rounds begin no other pass.
   let lookMs = 0
   let vainUntil = -Infinity
   let looking: Promise<void> | null = null
@@ -300,7 +300,7 @@ function createQueueByService() {
         swap(at, parent)
         at = parent
       }
-      // Many may have been removed without having come up.
+      // Many removed shares may still be in the heap.
       if (heap.length > 2 * current.size + 1_000) {
         heap = [...current.values()].toSorted((a, b) => a.service - b.service)
       }
