@@ -53,7 +53,7 @@ export function createChildLog(
   return (token) => open(token, {})
 }
 
-/** What is logged is foreign: it fails no run. */
+/** Logged values are foreign: they must not fail a run. */
 function readLine(fixed: object, [first, ...rest]: readonly unknown[]): object {
   try {
     const isMessage = typeof first !== 'object' || first === null

@@ -44,7 +44,7 @@ export function createIsolation(options: {
   log: ContainedLog
   /** How long a process waits for the next run of its job: waiting costs memory, a new start part of a second. Default 30,000. */
   idleMs?: number
-  /** After so many runs a process is replaced: what handlers leave behind adds up. Default 1,000. */
+  /** How many runs a process carries out before it is replaced: what handlers leave behind adds up. Default 1,000. */
   maxRuns?: number
 }): Isolation {
   const { databaseUrl, schema, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options

@@ -64,7 +64,7 @@ const LOST_RUNS_SQL = `
   limit ${MAX_RESCUES}`
 
 /**
- * Deletes those of the claims `$1` of which no run is under way. The next round finds the others again.
+ * Deletes those of the claims `$1` that have no run under way. The next round finds the others again.
  * Race: packages/engine/test/liveness/rescue.test.ts "leaves a run as it is whose end its look could not see"
  */
 const DROP_ENDED_SQL = `
@@ -95,21 +95,24 @@ export async function rescueClaims(
   claims: readonly LostClaim[],
 ): Promise<LostRun[]> {
   const { log, observers } = options
-  const error = (run: LostRun) => ({
-    code: WORKER_LOST,
-    message: `Worker ${run.workerId} died while it executed this run`,
-  })
-  // A payload that kills its worker alone must not go round for ever.
-  const after = ({ wasAlone }: LostRun): AfterFailure => (wasAlone ? 'lostAlone' : 'lost')
-  return await endClaims(options, ofWorkers(claims), error, after, NO_RETRIES, (run) => {
-    const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
-    log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
-    observers?.runRescued(toObserved(run))
+  return await endClaims(options, ofWorkers(claims), {
+    errorOf: ({ workerId }) => ({
+      code: WORKER_LOST,
+      message: `Worker ${workerId} died while it executed this run`,
+    }),
+    // A payload that kills its worker alone must not go round for ever.
+    after: ({ wasAlone }) => (wasAlone ? 'lostAlone' : 'lost'),
+    retryOf: () => NO_RETRIES,
+    onEnded(run) {
+      const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
+      log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
+      observers?.runRescued(toObserved(run))
+    },
   })
 }
 
 /** The retry policy does not apply to lost workers. */
-const NO_RETRIES = () => ({ limit: 0, delayMs: 0, maxDelayMs: 0 })
+const NO_RETRIES: RetryPolicy = { limit: 0, delayMs: 0, maxDelayMs: 0 }
 
 /**
  * Expired claims of these jobs, since this worker has their retry policies; and claims of dead workers that are not on the list of
@@ -159,23 +162,19 @@ export async function endStaleClaims(
   const hasExpired = ({ id, gaveSign, allMs }: StaleClaim) =>
     !gaveSign || seenAt - (expiredSince.get(id) ?? seenAt) >= allMs
   const expired = rows.filter((claim) => claim.isExpired && hasExpired(claim))
-  const error = () => ({
-    code: 'expired',
-    message: 'The run was still under way when all the time that its job has was over',
-  })
-  const retry = ({ name }: LostRun) => retryOf.get(name) ?? NO_RETRIES()
-  const ended = await endClaims(
-    options,
-    ofWorkers(expired),
-    error,
-    () => 'retry',
-    retry,
-    (run) => {
+  const ended = await endClaims(options, ofWorkers(expired), {
+    errorOf: () => ({
+      code: 'expired',
+      message: 'The run was still under way when all the time that its job has was over',
+    }),
+    after: () => 'retry',
+    retryOf: ({ name }) => retryOf.get(name) ?? NO_RETRIES,
+    onEnded(run) {
       const { id, name, attempt, workerId: hungWorkerId } = run
       log.warn({ name, runId: id, attempt, hungWorkerId }, 'job run expired')
       observers?.runExpired(toObserved(run))
     },
-  )
+  })
   return [...ended, ...(await rescueClaims(options, gone))]
 }
 
@@ -186,11 +185,11 @@ const OWN_CLAIMS_SQL = `
   from "JobClaim" claim where claim."workerId" = $1 and claim."runIds" <> '{}'`
 
 /**
- * Gives back what the database has as held by this worker, and this worker does not hold. A database that went back has lost
+ * Gives back runs that this worker holds by the database, but not by its own memory. A database that went back has lost
  * the ends of such runs: a standby became the primary without the last commits, or a backup was restored. They may have
  * succeeded, so they cost no retry, and their worker was not lost.
  *
- * What the worker holds is asked after the database has answered, and the rescue looks again after that: a run that started or
+ * It reads the worker's memory after the database has answered, and the rescue looks again after that: a run that started or
  * ended meanwhile is no stray.
  */
 export async function giveBackStrays(
@@ -210,22 +209,18 @@ export async function giveBackStrays(
     groups.push({ workerId, claimIds: over.map(({ claimId }) => claimId), runIds: [] })
   for (let at = 0; at < strays.length; at += MAX_RESCUES)
     groups.push(toGroup(workerId, strays.slice(at, at + MAX_RESCUES)))
-  const error = () => ({
-    code: DRAINED,
-    message:
-      'The database has lost the end of this run, as after a fail-over; its work was given back',
-  })
-  const ended = await endClaims(
-    options,
-    groups,
-    error,
-    () => 'redeliver',
-    NO_RETRIES,
-    (run) => {
-      const { id, name, attempt } = run
+  const ended = await endClaims(options, groups, {
+    errorOf: () => ({
+      code: DRAINED,
+      message:
+        'The database has lost the end of this run, as after a fail-over; its work was given back',
+    }),
+    after: () => 'redeliver',
+    retryOf: () => NO_RETRIES,
+    onEnded({ id, name, attempt }) {
       log.warn({ name, runId: id, attempt }, 'the end of a job run was lost, giving its work back')
     },
-  )
+  })
   return { ended, areLeft: strays.length > 0 }
 }
 
@@ -243,7 +238,7 @@ const toGroup = (workerId: string, lost: readonly Pick<LostRun, 'id' | 'claimId'
   runIds: lost.map(({ id }) => id),
 })
 
-/** One for each worker: what cannot be ended of one holds up no other. */
+/** One for each worker, so that a failure holds up no other worker's runs. */
 const ofWorkers = (claims: readonly LostClaim[]): Group[] =>
   [...Map.groupBy(claims, ({ workerId }) => workerId)].map(([workerId, own]) => ({
     workerId,
@@ -251,18 +246,24 @@ const ofWorkers = (claims: readonly LostClaim[]): Group[] =>
     runIds: null,
   }))
 
+/** How lost runs end. */
+interface LostEnd {
+  errorOf: (run: LostRun) => NonNullable<End['error']>
+  after: (run: LostRun) => AfterFailure
+  retryOf: (run: LostRun) => RetryPolicy
+  /** Called once the end is recorded. */
+  onEnded: (run: LostRun) => void
+}
+
 /** Ends the runs of these groups, one group after the other, except locked runs. */
 async function endClaims(
   { database, log, now }: RescueOptions,
   groups: Group[],
-  errorOf: (run: LostRun) => NonNullable<End['error']>,
-  after: (run: LostRun) => AfterFailure,
-  retryOf: (run: LostRun) => RetryPolicy,
-  onEnded: (run: LostRun) => void,
+  { errorOf, after, retryOf, onEnded }: LostEnd,
 ): Promise<LostRun[]> {
   const ended: LostRun[] = []
   const until = performance.now() + MAX_RESCUE_MS
-  // Each group gets one try, so that a group that fails does not keep the others waiting. The next round finds the rest.
+  // A group that fails is divided, and its parts come after all other groups. The next round finds the rest.
   for (const group of groups) {
     if (performance.now() > until) break
     let lost: readonly LostRun[] = []
@@ -307,7 +308,9 @@ async function endClaims(
       unstorable: 'over',
       ...decideNext(
         { ...run, facts, ...(run.hasNewMemo && NO_FAILURES) },
-        ...([retryOf(run), after(run), error.code] as const),
+        retryOf(run),
+        after(run),
+        error.code,
       ),
       ...(run.hasNewMemo && { forgives: run }),
     }

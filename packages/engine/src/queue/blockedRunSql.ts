@@ -13,7 +13,7 @@ const WORK_ID = `coalesce(run."workId", run."id")`
 const longPayload = (of: string) => `
   (select long."payload" from "JobPayload" long where long."id" = ${of}."payloadId")`
 const payloadOf = (work: string) => `coalesce(${work}."payload", ${longPayload(work)})::text`
-/** Earlier attempts had another payload where newer work has replaced what they were at. */
+/** Earlier attempts had another payload, if newer work has replaced theirs. */
 const hadSame = (work: string) =>
   `run."attempt" > coalesce((${work}."facts" ->> 'attemptsBefore')::int, 0)`
 

@@ -145,7 +145,7 @@ export const WAITS_SQL = `exists (select from "JobWork" work where work."id" = s
 /** The waits of cancelled work throw. */
 export const IS_PARKED = `work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true'`
 
-/** The jobs of which work has become due, and whether there may be more to look at. */
+/** The jobs whose work has become due, and whether there may be more to look at. */
 export interface Looked {
   [column: string]: unknown
   names: readonly string[]

@@ -43,7 +43,7 @@ export interface ClaimUnderLimits extends Omit<ClaimOptions, 'requests'>, JobRul
   keys: readonly AskedKey[] | null
 }
 
-/** How much may start, before what the claim took. */
+/** How many may start, not counting the pieces that the claim took. */
 export interface LimitState {
   known: KnownClaims
   /** Under all limits together, and under each; null: any number. */
@@ -69,7 +69,7 @@ const msUntil = (instant: string) =>
 /** Whether a piece pays for its start: work that goes on after a wait has paid. */
 const IS_START = `taken."resumptions" is distinct from 1`
 
-/** What a claim under limits does beside the rest. `state` locks and counts, so all that follows depends on it. */
+/** The parts that a claim under limits adds. `state` locks and counts, so all later parts depend on it. */
 const UNDER = {
   state: `, state as materialized (
     select state.* from alive cross join lateral roundsman."JobLimitState"(:limits::text[], (:names::text[])[1], :keys::text[], :server::text, :seen::bigint, :living::bigint[], :order::text) state
@@ -131,7 +131,7 @@ const FOUND_BY_KEYS = `
       ) work
       limit wanted."limit"`
 
-/** What a claim takes under limits is little, so the plan may stay. */
+/** A claim under limits takes few pieces, so PostgreSQL may keep its plan. */
 const CLAIM_AS_IT_COMES = prepared(
   'roundsman_claim_limited',
   keepsPlan(claimSql({ ...UNDER, found: FOUND_IN_RANGES })),

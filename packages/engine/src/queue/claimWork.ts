@@ -15,23 +15,23 @@ import { NO_FACTS, type Behind, type HeldClaim, type Taken } from './taken.ts'
  *   asked    No row yet. The worker chose the id; the claim's statement makes it held, or leaves nothing. When no answer
  *            comes, the worker asks findWorkOfClaims, which finds it held or makes it closed.
  *   held     The worker carries out its runs, and deletes the row with the ends of the last of them, or soon after. Its rounds
- *            take out what has ended meanwhile (compactClaims).
+ *            remove ended runs from it (compactClaims).
  *   closed   A row with no runs: a late statement with the same id fails on it. dropClosedClaims deletes it after 10
  *            minutes; the rescue does when the worker is gone.
  *   lost     The worker does not live (database/workerLock.ts), or the claim has expired. A round of any worker ends the runs, gives
  *            their work back and deletes the row (rescue.ts); a run it could not end keeps the row until the next round.
  */
 
-/** What a worker asks for of one job. */
+/** A worker's request for work of one job. */
 export interface ClaimRequest {
   /** Chosen by the worker, so that it finds the claim again when no answer came. */
   claimId: string
   name: string
-  /** Takes at most so many pieces of work. */
+  /** The most pieces of work that the claim takes. */
   limit: number
-  /** No two claims have the same key. Set for jobs of which one run may be under way at a time; their limit is 1. */
+  /** No two claims have the same key. It is set for exclusive jobs, whose limit is 1. */
   exclusiveKey: string | null
-  /** After so many seconds others take the attempt for hung. */
+  /** How many seconds later others take the attempt for hung. */
   expireSeconds: number
   /** Where to begin to look, by rank. Default: at the beginning. */
   behind?: readonly Behind[]
@@ -42,8 +42,8 @@ export interface ClaimRequest {
 export interface Claimed {
   work: readonly Taken[]
   /**
-   * False: others cannot see that this worker lives, so the claim took nothing. They would rescue what it took while it
-   * carries it out.
+   * False: others cannot see that this worker lives, so the claim took nothing. Others would rescue its
+   * runs while it carries them out.
    */
   isAlive: boolean
   /** Whether more was found than one claim may bring, by its bytes. */
@@ -58,7 +58,7 @@ export class ClaimConflict extends Error {
   }
 }
 
-/** What one claim brings, so that a worker can hold it beside what it runs: after so many bytes it takes no more. */
+/** The most bytes of payloads that one claim takes, so that a worker can hold them beside its runs. */
 export const MAX_CLAIM_BYTES = 16 * 2 ** 20
 
 /** Work needs a worker that understands at least this much. Later versions raise it, and leave what needs more alone. */
@@ -96,7 +96,7 @@ const MORE = CARRIED.filter(({ name, isRare }) => isRare && !NOT_ANSWERED.includ
 const moreSql = (isDelayed: string) =>
   `jsonb_build_object('runId', "runId", 'isDelayed', ${isDelayed}, ${MORE.map(({ name }) => `'${name}', "${name}"`).join(', ')})`
 
-/** What a statement takes, and under which limits. */
+/** The parts in which the statements of claims differ. */
 interface ClaimText {
   /** Finds and locks the work of one row of `wanted`, at most its `limit`. */
   found: string
@@ -106,7 +106,7 @@ interface ClaimText {
   limit?: string
   /** CTEs that read what was taken. Default: none. */
   charged?: string
-  /** What the last row of the answer has beside `tooMany`, as JSON. Default: nothing. */
+  /** JSON that the last row of the answer has beside `tooMany`. Default: none. */
   last?: string
 }
 
@@ -115,7 +115,7 @@ interface ClaimText {
  *
  *   alive     Whether others can see that the worker lives. If not, the steps below find nothing.
  *   wanted    The requests, except for jobs whose queue is paused.
- *   found     The work to take, locked. Of two claims at the same moment, the later passes over what is locked.
+ *   found     The work to take, locked. Of two claims at the same moment, the later skips locked work.
  *   whole     Whether all of it may be too many bytes for a claim to bring, and whether any of it has anything of RARE.
  *   taken     What of it is within those bytes; the first of each request always is. The run of a first attempt has the id of its work.
  *   gone      It leaves JobWork,
@@ -286,7 +286,7 @@ export const rangeValues = (ranges: readonly RankRange[]) => ({
   ends: ranges.map(({ end }) => end),
 })
 
-/** What the last row of a claim's answer has. */
+/** The last row of a claim's answer. */
 interface LastRow {
   /** How many pieces were found, where some may have been left behind by their bytes. */
   tooMany: number | null

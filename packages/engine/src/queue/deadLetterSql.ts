@@ -36,10 +36,10 @@ export const CHOOSE_DEAD_LETTERS_SQL = `
   where ${IS_WANTED} and ${IS_AFTER} and ($11::uuid[] is null or letter."id" = any($11::uuid[]))
   order by ${LATEST_FIRST} limit $5::int`
 
-/** For each dead letter its runs are looked up by an index: so many take some tenths of a second. */
+/** An index finds the runs of each dead letter. This many take some tenths of a second. */
 const MAX_LETTERS_LOOKED_AT = 10_000
 
-/** Looks through the latest dead letters of job `$1` and counts those of which a run matches: `conditions` are those of `run`. */
+/** Counts those of the latest dead letters of job `$1` that have a matching run: `conditions` are those of `run`. */
 export const countLettersOfRunsSql = (conditions: readonly string[]) => `
   with looked as materialized (
     select letter."id", letter."name" from "JobDeadLetter" letter

@@ -28,7 +28,7 @@ export type Next =
   | { kind: 'again'; delayMs: number; waits?: string | undefined }
   | ({ kind: 'suspend' } & Suspension)
 
-/** What the work of a suspended run waits for. */
+/** The open waits of a suspended run's work. */
 export interface Suspension {
   /** Its open waits, as JSON. */
   readonly waits: string
@@ -52,12 +52,12 @@ export interface End {
   readonly endedAt: Date
   /** Null: it has succeeded. */
   readonly error: { readonly code: string; readonly message: string } | null
-  /** As JSON, merged into what the run's batches have counted; null when there are none. */
+  /** As JSON, merged into the counts of the run's batches; null when there are none. */
   readonly details: string | null
   /** Its log lines and its result, as JSON. */
   readonly logs: string | null
   readonly result: string | null
-  /** Whether JobRun may have the run, as running: it has stored a batch, its progress or what it logs. */
+  /** Whether JobRun may have the run, as running: it has stored a batch, its progress or its log. */
   readonly hasRow: boolean
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
   readonly isPlain: boolean
@@ -78,11 +78,11 @@ export interface End {
     lossAlone?: boolean
     inARow?: { refused?: number; payloadMissing?: number }
   }
-  /** What the work's earlier attempts have cost, where that no longer counts. Default: it does. */
+  /** The costs of earlier attempts, if they no longer count. Default: they count. */
   readonly forgives?: Pick<Taken, 'failures' | 'losses' | 'lossesAlone'>
   /** What becomes of the work of a success whose details PostgreSQL refuses to store. */
   readonly unstorable: 'dead' | 'over' | 'keep'
-  /** What has to wait first, since a service has refused more. Absent: nothing. */
+  /** Which work has to wait, since a service has refused more. Absent: none. */
   readonly refusal?: Refusal
 }
 
@@ -98,9 +98,11 @@ export async function endRuns(
   over: readonly string[] = [],
 ): Promise<Map<string, Details | null>> {
   try {
-    const written = ends.every(hasOnlyDetails)
-      ? await writePlain(connection, workerId, ends, over)
-      : null
+    const arePlain = ends.every(
+      ({ isPlain, hasRow, error, logs, result }) =>
+        isPlain && !hasRow && (error ?? logs ?? result) === null,
+    )
+    const written = arePlain ? await writePlain(connection, workerId, ends, over) : null
     return written ?? (await endAny(connection, workerId, ends, over))
   } catch (error) {
     // JobRun has a row of the run: an earlier try was committed and its answer lost, or another worker has ended the run. With
@@ -110,9 +112,6 @@ export async function endRuns(
     return await endAny(connection, workerId, careful, over)
   }
 }
-
-const hasOnlyDetails = ({ isPlain, hasRow, error, logs, result }: End) =>
-  isPlain && !hasRow && (error ?? logs ?? result) === null
 
 async function endAny(
   connection: Connection,
@@ -143,7 +142,7 @@ async function endAny(
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
 
-/** What the statement gets of each end. */
+/** The columns of ends that a statement gets. */
 type OfEnd = Readonly<
   Record<string, { type: string; value: (end: End) => string | number | boolean | Date | null }>
 >
@@ -228,8 +227,9 @@ async function writePlain(
   )
   const [{ isAsked, ended, details } = { isAsked: false, ended: [], details: null }] = rows
   if (isAsked) return null
-  const ids = ended ?? ends.map(({ runId }) => runId)
-  return new Map(ids.map((id) => [id, details?.[id] ?? null]))
+  const written = new Map<string, Details | null>()
+  for (const id of ended ?? ends.map(({ runId }) => runId)) written.set(id, details?.[id] ?? null)
+  return written
 }
 
 /**
@@ -276,7 +276,7 @@ const RECORDED_AT_END = {
   cancelRequestedBy: '"cancelledBy"',
   payloadId: '"keptId"',
 }
-/** A lost run keeps what it has logged. */
+/** A lost run keeps the lines that were written before. */
 const LAST_LOGS = 'coalesce(excluded."logs", "JobRun"."logs")'
 const RECORD = { ...RECORDED_AT_START, ...RECORDED_AT_END, details: '"details"' }
 type Values = Readonly<Record<string, string>>

@@ -75,26 +75,22 @@ export async function enqueueOne(
   work: NewWork,
 ): Promise<EnqueueResult> {
   const name = checkJobName('job', job)
-  const { traceEnqueue } = sender
-  if (traceEnqueue === undefined) return await putOne(sender, caller, job, work)
-  return await traceEnqueue({ name, count: 1 }, (trace) => putOne(sender, caller, job, work, trace))
+  return await traced(sender, { name, count: 1 }, async (trace) => {
+    const piece = toPiece(job, work, sender.log, trace)
+    if (piece.uniqueKey !== undefined)
+      return (await putPieces({ sender, caller, name }, [piece]))[0] as EnqueueResult
+    // Most work has no unique key.
+    const { transactionId } = await insertWork(caller, [piece])
+    if (canStart(piece)) wake({ sender, caller, name }, transactionId)
+    return { kind: 'enqueued', workId: piece.id }
+  })
 }
 
-/** The short way of most work, which has no unique key. */
-async function putOne(
-  sender: Sender,
-  caller: Caller,
-  job: EnqueuedJob,
-  work: NewWork,
-  trace?: TraceContext,
-): Promise<EnqueueResult> {
-  const piece = toPiece(job, work, sender.log, trace)
-  if (piece.uniqueKey !== undefined)
-    return (await putPieces({ sender, caller, name: job.name }, [piece]))[0] as EnqueueResult
-  const { transactionId } = await insertWork(caller, [piece])
-  if (canStart(piece)) wake({ sender, caller, name: job.name }, transactionId)
-  return { kind: 'enqueued', workId: piece.id }
-}
+const traced = <Value>(
+  { traceEnqueue }: Sender,
+  of: { name: string; count: number },
+  put: (trace?: TraceContext) => Promise<Value>,
+) => (traceEnqueue === undefined ? put() : traceEnqueue(of, put))
 
 /**
  * Enqueues any number of pieces of one job with one statement. Large payloads need further statements, and so do unique keys
@@ -108,17 +104,13 @@ export async function enqueueWork(
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
   const name = checkJobName('job', job)
-  const put = async (trace?: TraceContext) => {
+  return await traced(sender, { name, count: work.length }, async (trace) => {
     const log = onceOnly(sender.log)
     const pieces = await mapInTurns(work, (one, at) =>
       ofItem(at, () => toPiece(job, one, log, trace)),
     )
     return await putPieces({ sender, caller, name }, pieces)
-  }
-  const { traceEnqueue } = sender
-  return traceEnqueue === undefined
-    ? await put()
-    : await traceEnqueue({ name, count: work.length }, put)
+  })
 }
 
 /** What all statements of one call share. */
@@ -268,8 +260,8 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
 const toKey = ({ name, uniqueKey = '' }: WorkToInsert) => ({ name, key: uniqueKey })
 
 /**
- * Enqueues pieces of which some replace work with their unique key. Of pieces with the same key it sends one, and returns for
- * each what would have become of it if they had come one after the other.
+ * Enqueues pieces, some of which replace work with their unique key. It sends one of the pieces with the same key. It returns the
+ * results that the pieces would have had one after the other.
  */
 async function replacePieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
   const { groups, unkeyed } = groupByKey(pieces)

@@ -27,7 +27,7 @@ export interface Envelope extends Partial<WorkLabel> {
   payloadMissing?: number
   /** How often its steps were begun anew. Absent: never. */
   generation?: number
-  /** Somebody has cancelled durable work: its waits throw, so that its handler can undo what it has done. */
+  /** The durable work is cancelled: its waits throw, so that its handler can undo earlier steps. */
   cancelled?: boolean
   /** When durable work started first, by the database's clock. Absent: it has had no run that ended. */
   begunAt?: string

@@ -59,7 +59,7 @@ export async function insertWork(
   }
 }
 
-/** What has no unique key meets nothing, so its statement reads no other table, whose statistics may be missing. */
+/** Work without unique keys meets no other work, so its statement reads no other table, whose statistics may be missing. */
 function chooseStatement(
   work: readonly WorkToInsert[],
   one: WorkToInsert,
@@ -123,7 +123,7 @@ const MAX_CAUSES = 4
 /** The columns that an insert of work fills. */
 export const INSERTED = `"id", "name", "rank", "place", "dueAt", "bytes", "uniqueKey", "key", "label", "facts", "payload", "payloadId"`
 
-/** What is due gets a place at once. */
+/** Due work gets a place at once. */
 export const placeOf = (due: string) => `case when ${due} > now() then null else ${PLACE_SQL} end`
 const dueOf = (startAfter: string) => `greatest(${startAfter}, now())`
 /** Where the payload of a piece is: in its row, or in the row of JobPayload that has the id of the piece with which it came. */
@@ -212,7 +212,7 @@ const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, 'do nothing', r
  * wait for a transaction that has taken the free key and waits for the greater ones.
  */
 const LOCK_ONLY = '("name", "key") do update set "workId" = null where false'
-/** A list reads all claims once. A plan that reads them for each piece costs so much that PostgreSQL compiles it, for a second. */
+/** A list reads all claims once. A plan that reads them for each piece looks so costly that PostgreSQL compiles it, which takes a second. */
 const RUNNING = `, running as materialized (${runningKeyedSql()}
   )`
 const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql(), LOCK_ONLY, 'select "workId" from running', RUNNING)}`

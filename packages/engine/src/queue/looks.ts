@@ -4,19 +4,19 @@ import { PLACE_SQL } from './place.ts'
 import type { Behind } from './taken.ts'
 
 /*
- * What a round sees of the work that waits for its worker, however much that is: a look reads the first piece behind each floor.
+ * A round's look at the work that waits for its worker. However much work waits, it reads only the first piece behind each floor.
  */
 
 /** Where to look, for each job. */
 export interface LookRequest {
   name: string
-  /** `hint`: behind which place this worker's last claim would go on. */
+  /** `hint`: the place behind which this worker's next claim continues. */
   behind: readonly (Behind & { hint: string })[]
-  /** Whether some transaction keeps a floor from moving. Default: no. */
+  /** Whether an open transaction keeps a floor from moving. Default: no. */
   isHeldUp?: boolean
 }
 
-/** Answers in one row to what `lookValues` asks. */
+/** The row that answers a look. */
 export interface Seen {
   /** The oldest transaction that may still write something which this snapshot does not show. */
   xmin: string
@@ -31,9 +31,9 @@ export interface Seen {
   oldestWriter: string | null
   /** For each range the place of its first work; null where there is none. */
   firsts: (string | null)[]
-  /** The jobs of which work has become due, and has got its places: this snapshot does not show it yet. */
+  /** Jobs whose work has become due and got its places. This snapshot does not show that work yet. */
   placed: string[]
-  /** The jobs of which work waits to run alone. */
+  /** Jobs with work that waits to run alone. */
   suspects: string[]
   paused: string[]
 }
@@ -42,8 +42,8 @@ export interface Seen {
 const MAX_PLACED = 10_000
 
 /**
- * A CTE that gives places to what has become due of the jobs that the parameter `names` lists: by default in another order each
- * time, so that a job of which very much is due keeps no other waiting.
+ * A CTE that gives places to due work of the jobs in the parameter `names`: by default in another order each
+ * time, so that a job with very much due work does not keep others waiting.
  */
 export const placeDueSql = (names: string, order = 'random()') => `placed as (
     with due as materialized (
@@ -61,7 +61,7 @@ export const placeDueSql = (names: string, order = 'random()') => `placed as (
     returning work."name"
   )`
 
-/** Gives places to what has become due of these jobs, as a round does, but in the order of this list. */
+/** Gives places to due work of these jobs, as a round does, but in the order of this list. */
 export async function placeDue(connection: Connection, names: readonly string[]): Promise<void> {
   await connection.query(`with ${placeDueSql('$1', 'at')} select from placed`, [names])
 }

@@ -1,6 +1,6 @@
 /*
  * The order in which work is taken. Each piece has a place, from a sequence of the database: an id or a clock would be its
- * producer's. What is not due yet has none; a round of any worker gives it one then.
+ * producer's. Work that is not due yet has none; once it is due, a round of any worker gives it one.
  *
  * Every statement that writes a place uses `PLACE_SQL`, and none changes one: work that is retried, prioritised or made due
  * gets a new one, so that no worker's floor (work/floors.ts) is above it.

@@ -63,7 +63,7 @@ export async function recordActions(
   )
 }
 
-/** So many ids are kept within the row. Where they are not, PostgreSQL reads all records in search of one id. */
+/** At most this many ids are kept within the row. PostgreSQL would have to read all records for an id that is elsewhere. */
 const MAX_IN_RECORD = 340
 
 /** Records an action on many pieces of work or runs: one record for each job, with their ids. */

@@ -10,12 +10,12 @@ import {
 } from './insertWork.ts'
 import { isSomewhereSql, runningKeyedSql } from './uniqueKeys.ts'
 
-/** Work with a unique key, of which a statement has each key once. */
+/** Work with a unique key. A statement has each key once. */
 export interface ReplacingWork extends WorkToInsert {
   uniqueKey: string
   /** Whether it replaces work that waits with its key. Work that does not leaves that alone. */
   replaces: boolean
-  /** Whether its job has steps. Such work is not replaced while it is under way: what it has done would be left half done. */
+  /** Whether its job has steps. Such work is not replaced while it is under way, since its steps would stay half done. */
   isDurable: boolean
   /** It is due at most so long after the first that it replaces was enqueued. */
   maxWaitMs?: number | undefined

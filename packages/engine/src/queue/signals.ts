@@ -19,7 +19,7 @@ import { cancelAbandoned } from './waitingSql.ts'
  * makes the wait a memo. Each further suspension makes the waits of the work fresh again: what was answered meanwhile wakes it then.
  */
 
-/** Signals and their ids are kept for so many days. */
+/** How many days signals and their ids are kept. */
 const DAYS_KEPT = 30
 
 export const SIGNAL_TABLE_SQL = `
@@ -98,7 +98,7 @@ const SEND_SIGNAL_SQL = `
 export const HAS_FRESH = `exists (select from "JobSignal" where "isFresh") or exists (select from "JobStep" where "isFresh")
     or exists (select from "JobChild" where "isFresh")`
 
-/** One look takes at most so many of each kind. */
+/** The most rows of each kind that one look takes. */
 const MAX_LOOKED_AT = 1_000
 
 const RUNNING = `

@@ -36,7 +36,7 @@ export interface Taken {
   /** Why the payload could not be read: the handler is not called. Null: it could. */
   readonly payloadMissing: string | null
   readonly label: string | null
-  /** What little work has beside its payload. */
+  /** The rest of its envelope. Little work has any. */
   readonly facts: Facts
   /** How many attempts have cost a retry, and how often its worker was lost, also while it ran alone. */
   readonly failures: number

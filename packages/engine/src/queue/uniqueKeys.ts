@@ -54,7 +54,7 @@ export async function freeUniqueKeys(
 }
 
 /**
- * Frees those of these keys whose work is nowhere, in the caller's transaction. It passes over what others have locked, or waits
+ * Frees those of these keys whose work is nowhere, in the caller's transaction. It skips locked keys, or waits
  * for that, in the order of `keys`.
  */
 export async function freeOrphanedKeys(

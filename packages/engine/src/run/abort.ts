@@ -29,7 +29,7 @@ export class Abort {
   /** The run ends without waiting for the handler. */
   isAtOnce = false
   #controller: AbortController | null = null
-  /** Calls listeners in the async context of the run that asked for the signal, so that it is blamed for what they throw. */
+  /** Calls listeners in the async context of the run that read the signal, so that their errors count as that run's. */
   #within: Within = callHere
   #onAborted: (() => void) | null = null
   #giveUp: ((reason: unknown) => void) | null = null

@@ -37,12 +37,12 @@ export interface FailedWork extends Pick<
   readonly hasProgress: boolean
 }
 
-/** So many attempts in a row that a service refuses cost nothing. */
+/** This many attempts in a row that a service refuses cost nothing. */
 const MAX_REFUSED = 20
-/** So many attempts in a row without a payload make a dead letter. */
+/** After this many attempts in a row without a payload, the work becomes a dead letter. */
 const MAX_PAYLOAD_MISSING = 3
 const PAYLOAD_MISSING_DELAY_MS = 5_000
-/** After so many losses, work runs alone in its process, which shows whether it is to blame or was only there. */
+/** After this many losses, work runs alone in its process. That shows whether it kills its workers, or was only there. */
 const LOSSES_BEFORE_ALONE = 2
 /** Work is given up that has lost its worker so often while it ran alone. */
 const MAX_LOST_ALONE = 5

@@ -11,7 +11,7 @@ export interface Cancellations {
   /** Aborts the run when it is cancelled, takes longer than its time-out, or was ended by another worker, until `forget`. */
   watch(abort: Abort): void
   isWatched(runId: string): boolean
-  /** Aborts a run of which the database has lost the claim. Resolves once its handler has ended. */
+  /** Aborts a run whose claim the database has lost. Resolves once its handler has ended. */
   lose(runId: string): Promise<void>
   forget(abort: Abort): void
   /** The runs to look for. */

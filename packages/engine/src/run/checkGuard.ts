@@ -2,11 +2,12 @@ import { JobError } from '../job/jobError.ts'
 import type { Details, GuardCount } from '../job/handler.ts'
 import type { Guard } from '../job/defineJob.ts'
 
-/** What is due is counted up to here, or to one more than the guard allows. */
+/** Due rows are counted up to here, or to one more than the guard allows. */
 const COUNT_LIMIT = 10_000_000
 
 /**
- * Counts what is due and returns the numbers, or refuses it. Up to `minRows` it neither counts to the end nor returns any.
+ * Counts the due rows and returns the counts. Throws `guard_blocked` if there are more than the guard allows. If `minRows` allows
+ * them, it does not count to the end, and returns no counts.
  * An approval allows the number that was counted when it was given. An estimate of the total decides only when at most half
  * of what it allows is due; otherwise the total is counted.
  * @throws JobError `guard_blocked`, with the numbers in its details

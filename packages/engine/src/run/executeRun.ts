@@ -60,7 +60,7 @@ export interface Execution {
   write(): Promise<void>
 }
 
-/** What a handler led to. performRun makes the run's End of it. */
+/** The result of a handler. performRun makes the run's End of it. */
 export type EndResult =
   | {
       status: 'success'
@@ -74,13 +74,13 @@ export type EndResult =
       details: Details
       error: ErrorDescription
       retryable: boolean
-      /** What has to wait, since a service has refused more; absent: nothing. */
+      /** Which work has to wait, since a service has refused more; absent: none. */
       refusal?: Refusal
       /** A step has failed, and is tried again after so long. Absent: the job's retries count. */
       retryAfterMs?: number
-      /** The run has stored a memo: what failed before it no longer counts. */
+      /** The run has stored a memo: earlier failures no longer count. */
       hasNewMemo?: boolean
-      /** Open waits beside the step that has failed, as JSON: where the work is tried again, they go on. Absent: none. */
+      /** Open waits beside the failed step, as JSON. They go on if the work is tried again. Absent: none. */
       waits?: string
       /** The step of which nothing caught the failure. */
       failedStep?: FailedStep
@@ -135,15 +135,15 @@ export function openKnown({ taken }: Execution): Known {
 
 /** The engine's own facts about a run, beside what its handler returns. Fields that may be null are rare. */
 export interface Known {
-  /** What a dry run has counted, without a prototype, since a count may have any name; a real one counts in its row, batch by batch. */
+  /** The counts of a dry run, without a prototype, since a count may have any name. A real run counts in its row, batch by batch. */
   rehearsed: Counts
-  /** What the guard found. */
+  /** The numbers that the guard found. */
   facts: Details
   /** Whether the guard has refused it. */
   isBlocked: boolean
   /** The names of what its batches have counted. */
   counted: Set<string> | null
-  /** What it has reported. */
+  /** Its progress. */
   progress: ReturnType<typeof createProgress> | null
 }
 
@@ -233,7 +233,7 @@ function callHandler(execution: Execution, payload: unknown, known: Known): Prom
   return rehearse(execution, rehearsing, known.rehearsed)
 }
 
-/** What a handler gets. `rehearsal` has the transactions of a dry run; a real run opens its own. */
+/** Makes a handler's context. `rehearsal` has the transactions of a dry run; a real run opens its own. */
 export function openContext(
   execution: Execution,
   payload: unknown,
@@ -278,7 +278,7 @@ export function openContext(
   return context as unknown as RunContext<unknown, unknown>
 }
 
-/** What a context makes only when the handler asks for it: most runs ask for neither a signal nor a log. */
+/** Parts of a context that are made when the handler reads them: most handlers read neither the signal nor the log. */
 interface Lazy {
   readonly execution: Execution
   log: Logger | null

@@ -30,7 +30,7 @@ import { classifyFailure, type Settler } from './settler.ts'
  * A run's row in JobRun is in one of these states; performRun carries a run from the first to one of the last two.
  *
  *   (no row)  Its claim alone lists it. Most runs stay so until their end is written.
- *   running   Its worker wrote it before its first batch or progress (recordRunning), or with what it has logged.
+ *   running   Its worker wrote it before its first batch or progress (recordRunning), or with its first log lines.
  *   Whichever of these comes first ends both. The others then find the run ended; for its own worker its end is `lost`:
  *               its own worker's settler, once its handler has ended: success or failed;
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
@@ -270,7 +270,7 @@ class OwnExecution implements OwnedExecution {
   readonly schema: Schema
   readonly now: () => Date
   approvedRows: number | null = null
-  /** Whether JobRun may have it: it has stored a batch, its progress or what it logs. */
+  /** Whether JobRun may have the run: it has stored a batch, its progress or its log. */
   hasRow = false
   /** Most runs log nothing of their own. */
   kept: RunLog | null = null
@@ -385,7 +385,7 @@ function afterFailure(
   return retryable ? 'retry' : 'giveUp'
 }
 
-/** What the settler has to record of a result. */
+/** Makes the End of a result. */
 function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailure): End {
   const { services, taken, kept, hasRow, job } = execution
   const { id: runId, claim, startedAt, isPlain } = taken
@@ -403,7 +403,7 @@ function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailu
     hasRow,
     isPlain,
     isDurable: job.steps !== null,
-    // What is cancelled undoes its steps, however long that takes.
+    // Cancelled work undoes its steps, however long that takes.
     deadlineMs: taken.facts.cancelled ? null : (job.deadlineMs ?? null),
     next: DONE,
     unstorable: giveUp(taken, 'details_unstorable'),
@@ -436,7 +436,7 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
   }
   const { next, costs } = decideNext(failed, job.retry, after, code, services.random)
   const goesOn = next.kind === 'again'
-  // Whatever has ended it: the work was cancelled, and what it has done may not be undone.
+  // Whichever error ended it: the work was cancelled, and its steps may not be undone.
   const error: ErrorDescription =
     taken.facts.cancelled && job.steps !== null && !goesOn && code !== 'cancelled'
       ? { ...result.error, code: 'cancelled', message: describeUndone(`${code}: ${message}`) }

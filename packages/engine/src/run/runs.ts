@@ -2,14 +2,8 @@ import { GIVES_WAY } from '../database/giveWay.ts'
 import { listColumns } from '../queue/carried.ts'
 import { HELD_AT, HELD_COLUMNS, RECORDED_AT_START } from '../queue/heldRuns.ts'
 import type { Counts } from '../job/handler.ts'
-import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../database/database.ts'
 import type { Taken } from '../queue/taken.ts'
-
-/** The key that keeps two runs of an exclusive job apart; null for dry runs, which change nothing. */
-export function exclusiveKey(job: Job, dryRun: boolean): string | null {
-  return job.isExclusive && !dryRun ? job.name : null
-}
 
 /** Stores a run's progress, while the run is still this worker's. */
 export async function keepProgress(

@@ -58,7 +58,7 @@ export function createSettler(options: {
   workerId: string
   log: Logger
   observers?: Observers | undefined
-  /** What the worker holds. Default: nothing else reads it. */
+  /** The claims that the worker holds. Default: they are read by no other part. */
   holdings?: Pick<Holdings, 'settled'> | undefined
 }): Settler {
   const { database, workerId, log } = options
@@ -288,14 +288,15 @@ function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   let length = 0
   let count = 0
   for (const { end } of waiting) {
-    for (const text of [end.details, end.logs, end.result]) length += text?.length ?? 0
+    const { details, logs, result } = end
+    length += (details?.length ?? 0) + (logs?.length ?? 0) + (result?.length ?? 0)
     if (count === limit || (count > 0 && length > MAX_GROUP_LENGTH)) break
     count++
   }
   return waiting.splice(0, count)
 }
 
-/** What the settler has recorded. `details` are all details of the run; undefined: another worker has ended it. */
+/** The end as the settler has recorded it. `details` are all details of the run; undefined: another worker has ended it. */
 function toEnding(
   { startedAt, endedAt, error, next }: End,
   details: Details | null | undefined,

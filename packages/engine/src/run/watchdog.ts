@@ -5,7 +5,7 @@ import type { Abort } from './abort.ts'
 import { CURRENT_RUN, SHARED, WATCHDOG_PROGRAM } from './watchdogThread.ts'
 
 const BEAT_MS = 1_000
-/** After so many beats without a run the thread ends: it costs memory. */
+/** After this many beats without a run the thread ends: it costs memory. */
 const IDLE_BEATS = 60
 const TEXT_BYTES = 16_384
 /** The thread needs less than this; without limits Node would give it more. */

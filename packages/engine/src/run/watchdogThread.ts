@@ -71,7 +71,7 @@ function kill(signal) {
   try { process.kill(process.pid, signal) } catch {}
 }
 
-// Halts the other thread to see what it is at. One that is in a system's call is not to be had.
+// Pauses the other thread to read its stack. A thread in a system call cannot be paused.
 function look(found, end) {
   const { Session } = require('node:inspector')
   const session = new Session()

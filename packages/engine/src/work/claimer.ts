@@ -20,10 +20,9 @@ import type { Taken } from '../queue/taken.ts'
 import { createFloors, type Floors } from './floors.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
-import { expireSeconds } from '../queue/expireSeconds.ts'
+import { claimTerms } from '../queue/claimTerms.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { classifyFailure } from '../run/settler.ts'
-import { exclusiveKey } from '../run/runs.ts'
 import type { Room } from './room.ts'
 import type { Shares } from './shares.ts'
 
@@ -70,7 +69,7 @@ export interface ClaimerOptions {
   onNotAlive?: (askedAt: number) => void
   /** Default: claims begin at the start. */
   floors?: Floors
-  /** What the worker holds. Default: nothing else reads it. */
+  /** The claims that the worker holds. Default: they are read by no other part. */
   holdings?: Pick<Holdings, 'claiming'>
   /** Default: no job has any. */
   limits?: Pick<Limits, 'of' | 'besides'>
@@ -87,7 +86,7 @@ interface Waiting {
 
 /** Statements at once. Requests that come meanwhile wait, and share the next statement. */
 const MAX_STATEMENTS = 3
-/** Of a job with limits. What runs is counted each time, claim by claim. */
+/** The most pieces of a job with limits, since each claim counts all runs under way. */
 const MAX_LIMITED = 500
 /** After a conflict the next try sees the other claim, unless it meets yet another. */
 const MAX_TRIES = 3
@@ -321,8 +320,7 @@ export function createClaimer({
       claimId: uuid(),
       name: job.name,
       limit,
-      exclusiveKey: exclusiveKey(job, false),
-      expireSeconds: expireSeconds(job),
+      ...claimTerms(job, false),
       // A claim that follows another begins where that one ended. Others look for what that could not see, too.
       behind: floors.behind(job.name, hasBacklog && !isAsked ? 'hint' : 'floor'),
       hasBacklog,
@@ -381,7 +379,7 @@ function isCertainFailure(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }
 
-/** What a lane gets. */
+/** Makes the answer for a lane. */
 function toAnswer({ work, isAlive, isCut }: Claimed, limit: number): ClaimAnswer {
   return { work, isAlive, mayBeMore: isCut || work.length === limit, freeInMs: null }
 }

@@ -23,7 +23,7 @@ import type { LookRequest, Seen } from '../queue/looks.ts'
  * Retried work, and delayed work that has become due, get a new place by the same rule. Nothing else changes a place.
  */
 
-/** What a worker remembers of one job's work of one rank. */
+/** The floor of one job's work of one rank. */
 interface Floor {
   /** No work is at this place or before it, nor will be. */
   floor: bigint

@@ -1,7 +1,7 @@
 import type { Claimed, ClaimRequest } from '../queue/claimWork.ts'
 import type { HeldClaim } from '../queue/taken.ts'
 
-/** What this worker holds by its own memory. The database may have gone back since, as after a fail-over: see rescue.ts. */
+/** The claims that this worker holds, by its own memory. The database may have gone back, as after a fail-over: see rescue.ts. */
 export interface Holdings {
   /** Makes claims. Until they are answered, or known to have taken nothing, any run of theirs may be about to start. */
   claiming(

@@ -63,7 +63,7 @@ const MAX_CLAIMS = 2
 export function createLane(options: LaneOptions): Lane {
   const { job, claimer, log, turns, budget, execute } = options
   const concurrency = job.isExclusive ? 1 : options.concurrency
-  // The second claim is under way in PostgreSQL while this process records what the first has brought.
+  // PostgreSQL carries out the second claim while this process begins the runs of the first.
   const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
   let running = 0
   // Dry runs of an exclusive job: they take no room from its real run, so that the next tick need not wait for them.
@@ -145,7 +145,7 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  /** Until it is answered, as much room is claimed as it asks for, and as many bytes as it may bring; then what it brought. */
+  /** Until the answer comes, it reserves the slots and bytes that the claim may take at most; then those that it took. */
   async function claim(most: number): Promise<ClaimAnswer> {
     asking++
     claimed += most

@@ -10,7 +10,7 @@ export interface PayloadBudget {
   wait(onRoom: () => void): void
 }
 
-/** The payloads of a worker's runs may take this part of the heap, and what the claims bring that reach it. */
+/** The part of the heap that payloads of a worker's runs may take. The last claims may exceed it. */
 const PART_OF_HEAP = 1 / 8
 
 /** `maxBytes` is an eighth of the heap's limit by default. */
@@ -30,7 +30,7 @@ export function createPayloadBudget(
     release(fewer) {
       bytes -= fewer
       if (waiting.size === 0 || !hasRoom()) return
-      // What settles together comes free together.
+      // Runs that settle together free their bytes together.
       calling ??= setImmediate(() => {
         calling = undefined
         const ready = [...waiting]

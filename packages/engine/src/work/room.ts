@@ -42,7 +42,7 @@ interface RoomLeft {
 interface KnownLimit {
   /** `worker/job` of those that wait, the first of them first. */
   waiting: Map<string, { worker: string; job: string }>
-  /** Of which keys runs have ended that no claim has looked at since. Empty: none, or a limit that jobs share. */
+  /** Keys whose runs have ended, and at which no claim has looked since. Empty: none, or a limit that jobs share. */
   freed: Set<string>
   /** These are by performance.now(). */
   freedAt: number
@@ -57,10 +57,10 @@ const SEND_AFTER_MS = 2
 const FREED_MS = 1_000
 /** A waiting worker repeats its `waits` with each round. */
 const REPEAT_AFTER_MS = 900
-/** A worker leaves others so much of the time of a limit that it could fill alone, as often. */
+/** For so long, and as often, a worker that could fill a limit alone lets others claim first. */
 const GIVE_WAY_MS = 20
 const GIVE_WAY_EVERY_MS = 250
-/** Anybody can notify. */
+/** Bounds, since any client of the database can notify. */
 const MAX_WAITING = 1_000
 const MAX_FREED = 100
 
@@ -68,7 +68,7 @@ export function createRoom(options: {
   workerId: string
   waker: Pick<Waker, 'wake'>
   limits: Pick<Limits, 'of' | 'under'>
-  /** Called for a job of which more may start. */
+  /** Called for a job that may start more runs. */
   onRoom: (name: string) => void
 }): Room {
   const { workerId, waker, limits, onRoom } = options

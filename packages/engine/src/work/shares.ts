@@ -56,15 +56,15 @@ export interface Shares {
 /** Of more keys, those are forgotten that had most. */
 const MAX_KEYS = 10_000
 const KEYS_PER_LOOK = 500
-/** A look rests for so many times as long as it took. */
+/** The pause after a look, as a multiple of its duration. */
 const REST = 9
-/** A whole look that has found nothing to start rests for so many times as long, unless there is news. */
+/** The pause after a full pass that found no key to start, as a multiple of its duration. News ends it. */
 const REST_IN_VAIN = 49
 /** A key that opens later is left to looks: each round begins one. */
 const FAR_MS = 1_000
 /** A claim with more room than this takes several pieces of a key in its turn: to look at a key costs more than a piece. */
 const TURNS_PER_CLAIM = 50
-/** So many keys beyond those for which there is room. */
+/** How many keys a claim asks for beyond those for which there is room. */
 const SPARE = 50
 const MAX_RECENT = 20
 
@@ -74,13 +74,13 @@ export function createShares(): Shares {
   const queue = createQueueByService()
   let full = 0
   let nextOpenAt = Infinity
-  // The least service of those whose turn it was last.
+  // The least service among the keys that had the last turn.
   let least = 0
-  // How often a look has yet to come to the end of the index, and where it is.
+  // How many passes over the index a look still has to make, and the key that it has come to.
   let passes = 1
   let after: string | null = null
   let restsUntil = -Infinity
-  // How long the look under way has taken since the start of the index, and until when rounds begin no other.
+  // How long the pass under way has taken so far, and until when rounds begin no other pass.
   let lookMs = 0
   let vainUntil = -Infinity
   let looking: Promise<void> | null = null
@@ -120,7 +120,7 @@ export function createShares(): Shares {
   function forgetServed(): void {
     if (shares.size <= MAX_KEYS) return
     const idle = [...shares.values()].filter(({ state }) => state !== 'asked')
-    // What is closed, a look finds again. However much of that there is, it keeps nothing open out.
+    // A look finds closed keys again, so these go first: they must not push out open ones.
     const served = idle.toSorted((a, b) => closedOf(b) - closedOf(a) || b.service - a.service)
     for (const share of served.slice(0, shares.size - MAX_KEYS)) forget(share)
   }
@@ -195,7 +195,7 @@ export function createShares(): Shares {
         share.service += take
         queue.add(share)
       }
-      // What they get is counted once it is known.
+      // The pieces that they get are counted when the claim is answered.
       for (const { share, service } of counted.toReversed()) share.service = service
       for (const share of takes.keys()) queue.remove(share)
       for (let spare = SPARE; spare > 0; spare--) {
@@ -258,7 +258,7 @@ export function createShares(): Shares {
 
 const closedOf = ({ state }: Share) => Number(state === 'closed')
 
-/** Shares by their service, the least first: a binary heap. What has been taken or removed is passed over when it comes up. */
+/** Shares by their service, the least first: a binary heap. Taken and removed shares are skipped when they come up. */
 function createQueueByService() {
   let heap: { share: Share; service: number }[] = []
   const current = new Map<Share, { share: Share; service: number }>()
@@ -300,7 +300,7 @@ function createQueueByService() {
         swap(at, parent)
         at = parent
       }
-      // Many may have been removed without having come up.
+      // Many removed shares may still be in the heap.
       if (heap.length > 2 * current.size + 1_000) {
         heap = [...current.values()].toSorted((a, b) => a.service - b.service)
       }

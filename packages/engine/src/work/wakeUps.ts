@@ -31,7 +31,7 @@ const MAX_AWAITED = 1_000
 const FIRST_LOOK_MS = 1
 const MAX_LOOK_MS = 100
 const MAX_AWAITED_MS = 10_000
-/** With more than so many open transactions, looks are at least LEAST_GAP_MS apart. */
+/** With more open transactions than this, looks are at least LEAST_GAP_MS apart. */
 const MANY = 8
 const LEAST_GAP_MS = 5
 

@@ -14,7 +14,7 @@ import { settlesWithin } from '../database/settlesWithin.ts'
 import type { WorkerOptions } from './workerOptions.ts'
 
 /*
- * A stray error is an unhandled rejection or an uncaught exception. Node would end the process for it, with all runs in it. What it leads to instead:
+ * A stray error is an unhandled rejection or an uncaught exception. Node would end the process for it, with all runs in it. Instead:
  *
  *   its handler's run is under way   That run ends as failed with HANDLER_CRASHED, and the others go on.
  *   its handler's run has ended      It is logged.

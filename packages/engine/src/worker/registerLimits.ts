@@ -66,7 +66,7 @@ export async function registerLimits(
   }
 }
 
-/** Gives the rows what the living workers define. Each worker does so now and then, of all jobs. */
+/** Writes what the living workers define into the rows. Each worker does so now and then, for all jobs. */
 export async function settleLimits(database: Database, own: Registering): Promise<void> {
   const defined = definitionsOf(own.jobs)
   const look = async (connection: Connection) => {
@@ -138,7 +138,7 @@ interface NextRow {
   jobs: string[]
 }
 
-/** What a row is to be by what all living workers define. */
+/** The row that follows from the definitions of all living workers. */
 function settled(row: LimitRow, living: readonly Definitions[]): NextRow {
   const known = new Set(living.flatMap((defined) => Object.keys(defined)))
   const unknown = jobsOf(row).filter((job) => !known.has(job))
@@ -212,7 +212,7 @@ function describe(of: Numbers): string {
   return parts.length === 0 ? NO_LIMIT : parts.join(', ')
 }
 
-/** All rows, and what the living workers define, by worker. */
+/** All rows, and the definitions of each living worker. */
 async function read(
   connection: Connection,
   workerId: string,

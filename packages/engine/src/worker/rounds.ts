@@ -37,11 +37,11 @@ const ROUND_MS = 1_000
 const PART_LOCK_TIMEOUT_MS = 100
 /** Every tenth round looks for rare things: strays, expired claims, claims of workers without a row, keys without an owner. */
 const ROUNDS_PER_SEARCH = 10
-/** After a deploy, limits loosen within so many rounds. */
+/** After a deploy, limits loosen within this many rounds. */
 const ROUNDS_PER_SETTLING = 3
 /** Under an old snapshot a look from the start may take tens of milliseconds: a thousandth of the time. */
 const ROUNDS_PER_START = 100
-/** Among so many pieces it looks for such as have no key yet. */
+/** The most pieces among which it looks for those without a key. */
 const FIRST_WORK = 20_000
 
 /** Does a worker's housekeeping once a second, beside its runs, while others can see that it lives. */
@@ -235,13 +235,13 @@ export function createRounds(options: {
 type Asked = [
   workerId: string,
   requests: readonly LookRequest[],
-  /** The jobs of which it decides ticks. */
+  /** The jobs whose ticks it decides. */
   scheduled: readonly Job[],
-  /** The runs of which it asks whether they are still its own, and whether they are cancelled. */
+  /** The runs to check: are they still this worker's, and are they cancelled? */
   runIds?: readonly string[],
 ]
 
-/** What a round has to do. */
+/** The answer to a round's statement. */
 interface Round extends Work {
   ticks: TicksSeen
   /** Whether signals or waits were not looked at yet. */
@@ -267,7 +267,7 @@ interface Work extends Omit<Seen, 'firsts' | 'paused'> {
 
 const hasWork = (seen: Partial<Round>): seen is Partial<Round> & Work => seen.ready !== undefined
 
-/** The columns of a round by what they are for. */
+/** The columns of a round's statement, by part. */
 const COLUMNS = {
   ticks: `${ticksSql(':definitions')} as "ticks"`,
   work: SEEN,

@@ -26,9 +26,8 @@ import { performRun, type RunServices } from '../run/performRun.ts'
 import { takeDeadLetter, type TakenDeadLetter } from '../control/deadLetters.ts'
 import { claimByHand } from '../queue/claimByHand.ts'
 import { readPayload } from '../queue/envelope.ts'
-import { expireSeconds } from '../queue/expireSeconds.ts'
+import { claimTerms } from '../queue/claimTerms.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from '../liveness/rescue.ts'
-import { exclusiveKey } from '../run/runs.ts'
 import { checkTables } from '../tables/tablesState.ts'
 import { LONG } from '../database/database.ts'
 import { mendPlaces } from '../queue/mendPlaces.ts'
@@ -160,8 +159,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     claimId: uuid(),
     runId: uuid(),
     name: job.name,
-    exclusiveKey: exclusiveKey(job, dryRun),
-    expireSeconds: expireSeconds(job),
+    ...claimTerms(job, dryRun),
     facts: {
       trigger: 'cli' as const,
       ...(actor !== undefined && { actor: storableText(actor, 500) }),
