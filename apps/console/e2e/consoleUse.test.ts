@@ -120,7 +120,7 @@ describe('what the screens show is what is in the database', () => {
       .first()
       .waitFor()
     await attention.getByText(`${DUE.toLocaleString('en')} rows`).waitFor()
-    await attention.getByRole('link', { name: 'View: dead letters of pruneRows' }).waitFor()
+    await attention.getByRole('link', { name: 'View: run of pruneRows' }).waitFor()
 
     await stack.prisma.$executeRaw`
       update "JobRun" set "label" = 'The long way' where "id" = ${filling.running.id}::uuid`

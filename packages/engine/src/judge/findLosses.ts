@@ -48,7 +48,7 @@ export async function findBlocked(
       },
       text: `A run of ${name} would change ${many(due, 'row')}, more than its guard allows, and waits for an approval.`,
       note: `Somebody may approve it within ${inWords(leftMs)}.${count === 1 ? '' : ` ${many(count - 1, 'other run')} of the job ${count === 2 ? 'waits' : 'wait'} as well.`}`,
-      ...{ reach: 1, share: 1 },
+      ...{ reach: 1, share: 1, causes: [{ name, code: 'guard_blocked', letters: count }] },
     }
   })
 }
