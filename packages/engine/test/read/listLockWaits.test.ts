@@ -110,4 +110,5 @@ it('names who has locked the tables of work, though nobody waits for long', asyn
       ),
     ),
   })
+  await psql.session.query('rollback')
 })
