@@ -560,10 +560,11 @@ const NIGHTS: Night[] = [
     says: `(select 'Step charge of pay may have happened, and its work has waited ' || floor(extract(epoch from $1::timestamptz - max("doubtSince")) / 3600) || ' h' || ' for somebody to say whether it did.' from "JobStep" where "error" is not null)`,
   },
   {
-    is: 'a guard has blocked a run',
+    is: 'a guard has blocked a run, whose dead letter is no second item',
     put: async () => {
       await worker('w1')
       await runs('pay', 1, '5 minutes', { code: 'guard_blocked' })
+      await letters('pay', 1, '5 minutes', 'guard_blocked')
       await sql(`update "JobRun" set "details" = '{"guard":{"due":1234}}'`)
     },
     kind: 'blocked',
