@@ -69,7 +69,7 @@ const FILLED: readonly Screen[] = [
     title: 'a scheduled job',
     path: () => '/jobs/countSheep',
     heading: 'countSheep',
-    shows: '95 % are below',
+    shows: 'Half took up to',
   },
   { title: 'a paused job', path: () => '/jobs/pruneRows', heading: 'pruneRows', shows: 'Policies' },
   {

@@ -112,7 +112,9 @@ describe('what the screens show is what is in the database', () => {
     await using viewer = await open('/')
     const { page } = viewer
     await page
-      .getByText(/^The last run of callPartner failed with partner_down, .* and \d other things/)
+      .getByText(
+        /^The last run of callPartner failed with partner_down, .* and (one|\d) other thing/,
+      )
       .waitFor()
     const attention = page.getByRole('region', { name: 'Needs attention' })
     await attention
@@ -120,7 +122,7 @@ describe('what the screens show is what is in the database', () => {
       .first()
       .waitFor()
     await attention.getByText(`${DUE.toLocaleString('en')} rows`).waitFor()
-    await attention.getByRole('link', { name: 'View: dead letters of pruneRows' }).waitFor()
+    await attention.getByRole('link', { name: 'View: run of pruneRows' }).waitFor()
 
     await stack.prisma.$executeRaw`
       update "JobRun" set "label" = 'The long way' where "id" = ${filling.running.id}::uuid`

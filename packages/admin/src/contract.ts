@@ -337,7 +337,7 @@ export const runDetailSchema = runSchema.extend({
       differences: z.array(
         z.object({
           of: text.describe('version, host, key, or payload. and a field that the job shows'),
-          was: textOrNull.describe('Null when it is not known, or was absent'),
+          was: textOrNull.describe('Null when that run had none'),
           is: textOrNull,
         }),
       ),

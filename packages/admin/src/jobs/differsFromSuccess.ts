@@ -27,12 +27,16 @@ export async function differsFromSuccess(
     startedAt: success.startedAt,
     differences: [...names].flatMap((of) => {
       const [was, is] = [then.get(of) ?? null, now.get(of) ?? null]
-      return was === is ? [] : [{ of, was, is }]
+      const isUnknown = KNOWN.has(of) && (was === null || is === null)
+      return was === is || isUnknown ? [] : [{ of, was, is }]
     }),
   }
 }
 
-/** What is not known of a run is missing. */
+/** What each run has, though nobody may know it. */
+const KNOWN: ReadonlySet<string> = new Set(['version', 'host'])
+
+/** What is not known of a run, and what it has not, is missing. */
 function factsOf({ version, workerId, key, shown }: FoundJobRun): Map<string, string> {
   const payload = Object.entries(shown ?? {}).map(([path, value]) => [`payload.${path}`, value])
   const facts = [

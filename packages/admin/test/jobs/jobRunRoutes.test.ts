@@ -451,13 +451,14 @@ describe('GET /api/jobs/runs/:id', () => {
       { startedAt: at(30), workerId: 'd:4:0a' },
     )
     await api.prisma.$executeRaw`
-      update "JobRun" set "shown" = jsonb_build_object('currency', 'EUR', 'amount', case when "id" = ${failed}::uuid then 0 else 7 end)`
+      update "JobRun" set "key" = case when "id" = ${last}::uuid then 'acme' end, "shown" = jsonb_build_object('currency', 'EUR', 'amount', case when "id" = ${failed}::uuid then 0 else 7 end)`
     const { lastSuccess } = (await get(failed!)).json()
     expect(lastSuccess).toEqual({
       id: last,
       startedAt: at(10).toISOString(),
       differences: [
         { of: 'host', was: 'a', is: 'b' },
+        { of: 'key', was: 'acme', is: null },
         { of: 'payload.amount', was: '7', is: '0' },
       ],
     })

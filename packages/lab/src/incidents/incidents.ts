@@ -613,6 +613,20 @@ export const INCIDENTS: readonly Incident[] = [
     ],
   },
   {
+    name: 'lockedWork',
+    about: 'A transaction of psql has locked the table of work, and workers can take none.',
+    isLast: true,
+    async make(shop) {
+      await shop.pretendWorker()
+      await shop.lockByPsql('lock table "JobWork" in share mode')
+    },
+    first: {
+      label: 'Lock',
+      says: `(select 'pid ' || pid || ' (psql, idle in transaction) has locked JobWork against writes, in a transaction that began ' from pg_stat_activity where query like 'lock table "JobWork"%' and datname = current_database())`,
+    },
+    items: 1,
+  },
+  {
     name: 'wholeNight',
     about: 'Eight things are wrong, seven of them old or waiting.',
     async make(shop) {

@@ -80,7 +80,7 @@ function RunsPanel({ name, detail, now }: PanelProps) {
 function Durations({ duration: { p50Ms, p95Ms, runs } }: Pick<ConsoleJobDetail, 'duration'>) {
   if (p50Ms === null || p95Ms === null || runs < MIN_RUNS) return null
   return (
-    <p className="muted">
+    <p className="muted chartLead">
       Half took up to <strong>{formatDuration(p50Ms)}</strong>, 95 % up to{' '}
       <strong>{formatDuration(p95Ms)}</strong>, of {runs >= MEASURED_RUNS && 'the last '}
       {runs.toLocaleString('en')} runs

@@ -289,8 +289,7 @@ function Differences({ run: { lastSuccess } }: { run: RunDetail }) {
       <ul className="causes">
         {differences.map(({ of, was, is }) => (
           <li key={of} className="isWrapped">
-            <code>{of}</code> {is ?? 'unknown'}{' '}
-            <span className="muted">was {was ?? 'unknown'}</span>
+            <code>{of}</code> {is ?? 'none'} <span className="muted">was {was ?? 'none'}</span>
           </li>
         ))}
       </ul>
