@@ -243,8 +243,7 @@ async function findSource(
  * Chooses the next pieces in the order of the act, locks those that no other transaction holds, and counts the pieces behind
  * them. It also skips a piece that another transaction has changed since this statement began: its row then has another
  * version.
- * Race: packages/engine/test/control/actOnMany.test.ts "do each piece that matched at their first call at most once, and touch
- * nothing that came or changed since"
+ * Race: packages/engine/test/control/actOnMany.test.ts "do each piece that matched at their first call at most once, and touch nothing that came or changed since"
  */
 function nextSql({ from, order, place, lockedIn }: Source, most: string): string {
   const free =

@@ -200,8 +200,7 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
  * Removes at most `$3` rows older than `$1`, the oldest first, from the position `$2` on, where the last batch ended. Returns
  * the number of removed rows and the new position. It skips locked rows; the next run of the job finds them again. The last run
  * of a piece of work takes its steps along.
- * Race: packages/engine/test/control/pruneJobRuns.test.ts "never removes a run that a claim still lists, which would count as
- * under way without it"
+ * Race: packages/engine/test/control/pruneJobRuns.test.ts "never removes a run that a claim still lists, which would count as under way without it"
  */
 function removeSql({ table, key, where }: OldRows): string {
   return `
