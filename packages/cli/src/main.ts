@@ -10,7 +10,6 @@ import {
   type Command,
   type ProcessTerminal,
 } from './command/runCommand.ts'
-import { stopWithLauncher } from './command/stopWithLauncher.ts'
 import { commandsByName } from './commandsByName.ts'
 
 const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
@@ -100,7 +99,6 @@ function readEnvFile(args: readonly string[]): string[] {
 
 /** The first signal aborts it; the second ends the process. */
 function listenForStop(): AbortSignal {
-  stopWithLauncher()
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => stop.abort(signal))

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { printableOutput, standardLayout, type Output } from './layout.ts'
+import { stopWithLauncher } from './stopWithLauncher.ts'
 
 /** The exit codes of all commands. A command documents any other code itself. */
 export const EXIT = { success: 0, failed: 1, usage: 2 } as const
@@ -69,7 +70,17 @@ export async function runAsProcess(
     if (error.code === 'EPIPE') process.exit(EXIT.success)
     throw error
   })
-  const terminal = { variables, stdin, cwd: process.cwd(), stdout, stderr, listenForStop }
+  const terminal: ProcessTerminal = {
+    variables,
+    stdin,
+    cwd: process.cwd(),
+    stdout,
+    stderr,
+    listenForStop() {
+      stopWithLauncher(variables)
+      return listenForStop()
+    },
+  }
   const code = await run(process.argv.slice(2), terminal)
   // Wait until the pipe has taken the output.
   await Promise.all([stdout, stderr].map((stream) => new Promise((done) => stream.write('', done))))

@@ -20,7 +20,7 @@ directly, so it needs your sources and their packages; roundsman build writes on
 Exit code: 0 stopped, 1 the environment needs attention, 2 usage`,
   async run(args, { variables }) {
     parseOptions(args, {})
-    stopWithLauncher()
+    stopWithLauncher(variables)
     try {
       const loaded = await requireConfig()
       const databaseUrl = requireDatabaseUrl(loaded, variables)

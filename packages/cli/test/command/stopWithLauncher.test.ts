@@ -11,7 +11,7 @@ const FILE = new URL('../../src/command/stopWithLauncher.ts', import.meta.url).h
 /** Counts its signals, and ends 1,500 ms after the first, in which a second one would come. */
 const PROGRAM = `
 import { stopWithLauncher } from '${FILE}'
-stopWithLauncher()
+stopWithLauncher(process.env)
 let signals = 0
 process.on('SIGTERM', () => {
   signals += 1
