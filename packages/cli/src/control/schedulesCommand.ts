@@ -42,16 +42,16 @@ const usage = (
 Lists, shows and changes schedules that are stored in the database, such as one for each customer. Payloads are not shown.
 The person and the reason of a change are recorded.
 
-set creates or changes a schedule. Omitted options do not change, and have their defaults in a new schedule. Ticks that
+set creates or changes a schedule. Omitted options do not change, and have the values below in a new schedule. Ticks that
 are due by the old definition are decided first. trigger enqueues one run now, in addition to the ticks. backfill enqueues
 runs for the ticks between two instants that had no run, at most 10,000. preview lists the next instants of a schedule.
 
   --search TEXT       only keys that begin with TEXT
   --cron CRON         five fields, or six with seconds in front
-  --time-zone ZONE    IANA name; default UTC
-  --payload JSON      the payload of each of its runs; default {}
-  --catch-up DURATION a tick that was due longer ago is missed: 90s, 15min, 2h, 3d; default 1d
-  --jitter DURATION   spreads schedules that are due at one instant; default 0s
+  --time-zone ZONE    IANA name; UTC in a new schedule
+  --payload JSON      the payload of each of its runs; {} in a new schedule
+  --catch-up DURATION a tick that was due longer ago is missed: 90s, 15min, 2h, 3d; 1d in a new schedule
+  --jitter DURATION   spreads schedules that are due at one instant; 0s in a new schedule
   --starts, --ends    no tick before --starts and none after --ends; in UTC unless they have an offset
   --from, --to        the first and the last instant to backfill, in the same way; --to defaults to now
   --allow-seconds     allows more than one tick in a minute

@@ -131,10 +131,16 @@ function using(facts: ProductFacts, database: Database, name: string) {
   }
 }
 
-/** A client for the worker, if the product exports none. It connects at the first statement. */
+/** A client for worker and server, if the product exports none. It connects at the first statement. */
 function writeClient(facts: ProductFacts, database: Database, path: string): string {
-  const variable = environmentVariable(facts)
-  const given = `const databaseUrl = ${variable} ?? '';\n`
+  // These have read it before they load a file of the product.
+  const isRead = facts.framework === 'next' || facts.framework === 'nuxt' || database === 'prisma6'
+  const { first, imported, reading } = readEnvFile(isRead ? { envFile: null } : facts)
+  const given = `${reading}\nconst databaseUrl = ${environmentVariable(facts)} ?? '';\n`.trimStart()
+  return `${first}${imported}${clientText(facts, database, path, given)}`
+}
+
+function clientText(facts: ProductFacts, database: Database, path: string, given: string): string {
   const hasInterop = facts.isModule || facts.compilerOptions.esModuleInterop
   const byDefault = (name: string, from: string) =>
     hasInterop ? `import ${name} from '${from}';` : `import ${name} = require('${from}');`
@@ -203,6 +209,28 @@ export const sql = postgres(databaseUrl);
     default:
       return database satisfies never
   }
+}
+
+/** The lines with which a file reads the .env, if the product has one. A worker's command line has a flag for it. */
+export function readEnvFile({ envFile }: Pick<ProductFacts, 'envFile'>) {
+  const first = envFile === 'dotenv' ? `import 'dotenv/config';\n` : ''
+  if (envFile === 'next') {
+    return {
+      first,
+      imported: `import { existsSync } from 'node:fs';\n`,
+      reading: `
+// The two files of Next.js that do not depend on NODE_ENV. What is set already wins.
+for (const file of ['.env.local', '.env']) if (existsSync(file)) process.loadEnvFile(file);
+`,
+    }
+  }
+  return envFile === 'node'
+    ? {
+        first,
+        imported: `import { existsSync } from 'node:fs';\n`,
+        reading: `\nif (existsSync('.env')) process.loadEnvFile();\n`,
+      }
+    : { first, imported: '', reading: '' }
 }
 
 export function environmentVariable({ databaseVariable, compilerOptions }: ProductFacts): string {

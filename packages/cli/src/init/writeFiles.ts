@@ -2,6 +2,7 @@ import {
   aliasedImport,
   createClientCode,
   environmentVariable,
+  readEnvFile,
   relativeImport,
   type ClientCode,
   type Places,
@@ -357,30 +358,6 @@ function testPath({ testFiles, sourceFolder }: ProductFacts, { jobs }: Places): 
 function configExtension(facts: ProductFacts, places: Places): string {
   if (facts.includesRoot && places.config.endsWith('.ts')) return facts.importExtension
   return facts.isModule || places.config.endsWith('.mjs') ? '.ts' : ''
-}
-
-/**
- * The lines with which the configuration reads the .env, when the product does. A worker's command line has a flag for it.
- */
-function readEnvFile({ envFile }: ProductFacts) {
-  const first = envFile === 'dotenv' ? `import 'dotenv/config';\n` : ''
-  if (envFile === 'next') {
-    return {
-      first,
-      imported: `import { existsSync } from 'node:fs';\n`,
-      reading: `
-// The two files of Next.js that do not depend on NODE_ENV. What is set already wins.
-for (const file of ['.env.local', '.env']) if (existsSync(file)) process.loadEnvFile(file);
-`,
-    }
-  }
-  return envFile === 'node'
-    ? {
-        first,
-        imported: `import { existsSync } from 'node:fs';\n`,
-        reading: `\nif (existsSync('.env')) process.loadEnvFile();\n`,
-      }
-    : { first, imported: '', reading: '' }
 }
 
 /** Packages first, then files of the product. */

@@ -22,7 +22,7 @@ discard it. retry gives it back to the queue; ${once} <job> --dead-letter ID mak
   --limit N          how many to show, 1 to 1000; default 20
   --messages         show the messages of errors, which may hold parts of a payload
   --after POSITION   continue after this position, which the previous page printed
-  --from             the steps of durable work to run again: the failed one (failure, the default), all (beginning), or
+  --from             the steps of durable work to run again: the failed one (failure, if omitted), all (beginning), or
                      STEP and those that ended after it; beginning and STEP give them new keys
   --even-if-workers-died  also retry work that two or more workers have died of
   --reason TEXT      why, for the record

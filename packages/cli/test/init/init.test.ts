@@ -535,6 +535,15 @@ it.each([
 describe('a PostgreSQL from npm', () => {
   const offered = ['--yes', '--no-install']
 
+  it('is found by the client that init writes, which reads .env before it opens its pool', async () => {
+    const { 'src/db.ts': _client, ...rest } = SHOP
+    const root = await commitProduct({ ...rest, 'src/server.ts': '' })
+    await init(root, offered)
+    const client = await readFile(join(root, 'src/jobs/client.ts'), 'utf8')
+    expect(client.indexOf('loadEnvFile()')).toBeGreaterThan(0)
+    expect(client.indexOf('new Pool')).toBeGreaterThan(client.indexOf('loadEnvFile()'))
+  })
+
   it('comes with a product that names no database, and its config reads .env', async () => {
     const root = await commitProduct(SHOP)
     const { stdout } = await init(root, offered)
