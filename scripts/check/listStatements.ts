@@ -1,4 +1,4 @@
-// Lists the SQL of the engine as PostgreSQL gets it, without a database: `node scripts/check/listStatements.ts` prints it.
+// Lists the SQL of the engine as PostgreSQL gets it, without a database: `node scripts/check/listStatements.ts` prints it as text, and for a root as JSON.
 //
 // It loads each module of packages/engine/src in a copy that notes what its templates with SQL become. What is only put together
 // when a function is called it evaluates by itself: local constants by what defines them, all else as a value that reads `unknown`.
@@ -37,7 +37,7 @@ export async function listStatements(root: string): Promise<StatementList> {
 }
 
 const SOURCES = 'packages/engine/src'
-/** Tells SQL from other texts. The engine writes keywords in small letters. */
+/** Distinguishes SQL from other texts. The engine writes keywords in small letters. */
 const IS_SQL =
   /\bselect\s|\binsert into\b|\bupdate "|\bdelete from\b|\bfor (?:no key )?update\b|\bfor (?:key )?share\b|\bskip locked\b|\bon conflict\b|\bwith \w+ as\b|\b(?:from|join|using) "/
 
@@ -315,6 +315,11 @@ function commentAbove(source: string, comments: readonly Comment[], start: numbe
 }
 
 if (import.meta.main) {
-  const root = resolve(process.argv[2] ?? join(import.meta.dirname, '../..'))
-  process.stdout.write(`${JSON.stringify(await list(root), null, 2)}\n`)
+  const root = process.argv[2]
+  const listed = await list(resolve(root ?? join(import.meta.dirname, '../..')))
+  const toText = ({ path, line, name, text }: Statement) =>
+    `-- ${path}:${line} ${name}\n${text.trim()};\n`
+  process.stdout.write(
+    root === undefined ? listed.statements.map(toText).join('\n') : JSON.stringify(listed),
+  )
 }

@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 
-/** Node options that concern one process only, or of which the child gets its own. */
+/** Node options for one process only, and those that the child gets with values of its own. */
 const NOT_FOR_CHILDREN =
   /^--?(inspect|debug|eval$|e$|print$|p$|pe$|check$|c$|interactive$|i$|test|watch|cpu-prof|heap-prof|prof|max[-_](old|semi)[-_]space|v8-pool)/
 /** Options whose value may be the next argument. */

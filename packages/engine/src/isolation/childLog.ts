@@ -39,7 +39,7 @@ export function createChildLog(
     const at = (number: number): LogLine =>
       number < least
         ? () => undefined
-        : (...said: readonly unknown[]) => write(token, { level: number, ...readLine(fixed, said) })
+        : (...args: readonly unknown[]) => write(token, { level: number, ...readLine(fixed, args) })
     return {
       trace: at(LEVELS.trace),
       debug: at(LEVELS.debug),
@@ -53,7 +53,7 @@ export function createChildLog(
   return (token) => open(token, {})
 }
 
-/** What is logged is foreign: it fails no run. */
+/** Logged values are foreign: they must not fail a run. */
 function readLine(fixed: object, [first, ...rest]: readonly unknown[]): object {
   try {
     const isMessage = typeof first !== 'object' || first === null
@@ -61,14 +61,14 @@ function readLine(fixed: object, [first, ...rest]: readonly unknown[]): object {
     const [text, ...values] = isMessage ? [first, ...rest] : rest
     const isFormat = typeof text === 'string' && values.length > 0
     const msg = isFormat ? formatMessage(text, values) : text
-    const said = msg ?? (first instanceof Error ? first.message : undefined)
-    return { ...fixed, ...tellError(fields), msg: said }
+    const args = msg ?? (first instanceof Error ? first.message : undefined)
+    return { ...fixed, ...spellError(fields), msg: args }
   } catch {
     return { ...fixed, msg: '[unreadable]' }
   }
 }
 
-function tellError(fields: object): object {
+function spellError(fields: object): object {
   const { err } = fields as { err?: unknown }
   return err instanceof Error ? { ...fields, err: toPlain(err, MAX_CAUSES) } : fields
 }
@@ -76,7 +76,7 @@ function tellError(fields: object): object {
 /** Copies the parts of an error that JSON.stringify would leave out. */
 function toPlain(error: Error, causes: number): object {
   const { name, message, stack, cause } = error
-  const told = cause instanceof Error && causes > 0 ? toPlain(cause, causes - 1) : cause
+  const plainCause = cause instanceof Error && causes > 0 ? toPlain(cause, causes - 1) : cause
   const more = Object.fromEntries(Object.entries(error))
-  return { ...more, type: name, message, stack, ...(cause !== undefined && { cause: told }) }
+  return { ...more, type: name, message, stack, ...(cause !== undefined && { cause: plainCause }) }
 }

@@ -48,7 +48,7 @@ letKernelChooseUs()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
 const channel = new Socket({ fd: CHANNEL_FD })
-// The worker is gone, or a handler has closed what is not its own. What the handlers have started goes with this process.
+// The worker is gone, or a handler has closed a descriptor of the engine. Processes that the handlers have started end with this one.
 channel
   .on('error', () => undefined)
   .on('close', () => {
@@ -82,8 +82,8 @@ async function receive(message: ToChild): Promise<void> {
       opened.catch(() => undefined)
       return
     case 'run': {
-      const { token } = message
-      current = { token, abort: new Abort() }
+      const { token, taken, timeoutMs } = message
+      current = { token, abort: new Abort(taken.name, taken.id, timeoutMs) }
       const result = await perform(message, current.abort)
       current = null
       send({ kind: 'ended', token, result })

@@ -8,7 +8,7 @@ import { createMask, type Mask } from '../values/maskText.ts'
 import type { Schema } from '../database/schema.ts'
 import { createProgress } from '../run/progress.ts'
 import { describeError } from '../run/describeError.ts'
-import { ABORT_GRACE_MS, endLate, type Execution, type RunResult } from '../run/executeRun.ts'
+import type { Execution, RunResult } from '../run/executeRun.ts'
 import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
 
 export interface Isolation {
@@ -44,7 +44,7 @@ export function createIsolation(options: {
   log: ContainedLog
   /** How long a process waits for the next run of its job: waiting costs memory, a new start part of a second. Default 30,000. */
   idleMs?: number
-  /** After so many runs a process is replaced: what handlers leave behind adds up. Default 1,000. */
+  /** How many runs a process carries out before it is replaced: what handlers leave behind adds up. Default 1,000. */
   maxRuns?: number
 }): Isolation {
   const { databaseUrl, schema, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options
@@ -119,11 +119,10 @@ export function createIsolation(options: {
       throw abort.reason
     }
     const progress = createProgress((reached) => execution.keepProgress(reached))
-    let timer: NodeJS.Timeout | undefined
-    abort.onAbort(() => {
-      child.abort(token, describeReason(abort.reason))
-      timer = setTimeout(() => void child.kill(), ABORT_GRACE_MS)
-    })
+    abort.onAbort(
+      () => child.abort(token, describeReason(abort.reason)),
+      () => void child.kill(),
+    )
     let isReusable = false
     try {
       const result = await child.perform({
@@ -142,8 +141,7 @@ export function createIsolation(options: {
       isReusable = result.status === 'success' && !abort.isAborted
       return result
     } finally {
-      clearTimeout(timer)
-      abort.onAbort(null)
+      abort.leave()
       await progress.stop()
       if (isReusable) slot.rest = putBack(slot).finally(() => (slot.rest = null))
       // A failed run may have left something running, so end its process with it.
@@ -154,7 +152,6 @@ export function createIsolation(options: {
   return {
     async execute(execution) {
       const { abort, job } = execution
-      const timer = setTimeout(endLate, job.timeoutMs, abort, job)
       try {
         if (abort.isAborted) throw abort.reason
         return await perform(execution, job.isolate as IsolationLimits)
@@ -162,8 +159,6 @@ export function createIsolation(options: {
         // We killed it because it did not stop after the abort: the abort's reason counts.
         const isKilled = abort.isAborted && error instanceof ChildCrash
         return toFailure(isKilled ? abort.reason : error, createMask(job.redact))
-      } finally {
-        clearTimeout(timer)
       }
     },
     async stop() {
@@ -187,14 +182,14 @@ function toFailure(error: unknown, mask: Mask): RunResult {
     return { status: 'failed', error: describeError(error, mask), retryable, details: {} }
   }
   // `message` is our own sentence; what the process printed is foreign.
-  const { message, said } = error
-  const told = said === null ? null : describeError(said, mask)
+  const { message, printed } = error
+  const described = printed === null ? null : describeError(printed, mask)
   return {
     status: 'failed',
     error: {
-      ...told,
+      ...described,
       code: 'handler_crashed',
-      message: told === null ? message : `${message}: ${told.message}`,
+      message: described === null ? message : `${message}: ${described.message}`,
     },
     retryable,
     details: {},
@@ -224,9 +219,9 @@ function toChildLog(log: ContainedLog): ChildLog {
 }
 
 /** Makes an error from its parts, so that a logger writes it like an error of this process. */
-function reviveError(told: unknown): unknown {
-  const { type, message, stack, ...more } = told as Record<string, unknown>
-  if (typeof type !== 'string' || typeof message !== 'string') return told
+function reviveError(plain: unknown): unknown {
+  const { type, message, stack, ...more } = plain as Record<string, unknown>
+  if (typeof type !== 'string' || typeof message !== 'string') return plain
   const error = Object.assign(new Error(message), more, { name: type, stack })
   // pino takes an error's type from its constructor.
   return Object.defineProperty(error, 'constructor', { value: undefined })

@@ -25,7 +25,7 @@ setInterval(() => {
   }
 }, LOOK_MS)
 
-/** Kills the process and whatever the handlers have started: it leads a process group of its own. */
+/** Kills the process and all processes that its handlers have started: it leads a process group of its own. */
 function killAll(): void {
   process.kill(process.platform === 'win32' ? process.pid : -process.pid, 'SIGKILL')
 }

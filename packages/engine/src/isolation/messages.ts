@@ -30,7 +30,7 @@ export interface RunRequest extends Pick<
 export type FromChild =
   | { kind: 'log'; token: string | null; line: string }
   | { kind: 'progress'; token: string; done: number; total: number | null }
-  /** The turn in which its last run ended is over, and nothing of it has ended the process or holds it up. */
+  /** The child is idle: its last run has ended, and the process still responds. */
   | { kind: 'rested'; token: string; usedBytes: number }
   | { kind: 'ended'; token: string; result: ChildResult }
 
@@ -79,7 +79,7 @@ export function readFromChild(message: unknown): FromChild | null {
   }
 }
 
-/** Reads a result from the child; null for anything else, which foreign code in the child may have written. */
+/** Reads a result from the child. Null: it is none, since foreign code in the child may write there, too. */
 function readResult(result: unknown): ChildResult | null {
   if (!isFields(result) || !isFields(result.details)) return null
   const { status, details, error, retryable, refusal, result: json } = result

@@ -19,7 +19,7 @@ export function readPrinted(stream: Readable, onLine: (line: string) => void): {
     onLine(line)
   }
 
-  /** Begins a new second when the last is over, and says what was left out in that. */
+  /** Begins a new second when the last is over, and reports what was left out in that. */
   function beginWindowWhenDue(): void {
     const now = performance.now()
     if (now < windowEndsAt) return

@@ -48,11 +48,11 @@ export interface Child {
 /** How a process ended. */
 export class ChildCrash extends Error {
   /** The error line that it printed to standard error, and the end of all it printed there. */
-  readonly said: { message: string; stack: string } | null
+  readonly printed: { message: string; stack: string } | null
 
-  constructor(message: string, said: { message: string; stack: string } | null) {
+  constructor(message: string, printed: { message: string; stack: string } | null) {
     super(message)
-    this.said = said
+    this.printed = printed
   }
 }
 
@@ -93,7 +93,7 @@ export function startChild(options: ChildOptions): Child {
     ],
     {
       env: childEnvironment(process.env),
-      // No IPC channel of Node, so that the handlers' `process.send` and `process.disconnect` reach nobody.
+      // No IPC channel of Node, so that the handlers' `process.send` and `process.disconnect` have no effect.
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
       // Its own process group: Ctrl-C reaches only the worker, and killing the group ends what the handlers started.
       detached: process.platform !== 'win32',
@@ -108,7 +108,7 @@ export function startChild(options: ChildOptions): Child {
   let resting: Promise<number> = Promise.resolve(Infinity)
   let onRest: (usedBytes: number) => void = () => undefined
   let silence: NodeJS.Timeout | undefined
-  // There are no streams when this process may not open more files; an 'error' event then says so.
+  // There are no streams when this process may not open more files; an 'error' event then reports that.
   const streams = (child.stdio ?? []) as unknown as (Duplex | null)[]
   const [, stdout = empty(), stderr = empty(), channel = empty(), lifeline = empty()] = streams as [
     null,
@@ -251,8 +251,8 @@ function describeEnd(how: string, errors: string, memoryMb: number): ChildCrash 
     return new ChildCrash(`The process of the run ${how}: its heap was full (${memoryMb} MB)`, null)
   }
   const message = /^(?:Uncaught )?\w*(?:Error|Exception)\b.*$/m.exec(errors)?.[0]
-  const said = message === undefined ? null : { message, stack: errors }
-  return new ChildCrash(`The process of the run ${how}`, said)
+  const printed = message === undefined ? null : { message, stack: errors }
+  return new ChildCrash(`The process of the run ${how}`, printed)
 }
 
 function killGroup(pid: number): void {
@@ -266,7 +266,7 @@ function killGroup(pid: number): void {
 
 /**
  * Starts a shell that kills the process group once this process is gone, however it ended. The group cannot do so itself
- * while somebody has stopped it, or once its leader is gone. Without `/bin/sh` only lifelineThread.ts is left. Returns what
+ * while it is stopped, or once its leader is gone. Without `/bin/sh` only lifelineThread.ts is left. Returns what
  * ends the shell.
  */
 function guardGroup(pid: number | undefined): () => void {
@@ -284,7 +284,7 @@ function guardGroup(pid: number | undefined): () => void {
   return () => shell.kill('SIGKILL')
 }
 
-/** A stream that discards what is written to it and yields nothing. */
+/** A stream that discards all input and has no output. */
 function empty(): Duplex {
   return new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() })
 }

@@ -12,7 +12,7 @@ import type { Holdings } from '../work/holdings.ts'
 import { isAliveSql } from '../database/workerLock.ts'
 import { findLostClaims, gaveSignSql, type LostClaim } from '../queue/lostClaims.ts'
 
-/** A run under way of a claim that its worker can do nothing more with. */
+/** A run under way whose worker cannot end it. */
 interface LostRun extends Pick<
   Taken,
   'id' | 'name' | 'attempt' | 'startedAt' | 'origin' | 'failures' | 'losses' | 'lossesAlone'
@@ -22,9 +22,9 @@ interface LostRun extends Pick<
   workerId: string
   /** Whether it has stored a memo of a step. */
   hasNewMemo: boolean
-  /** Whether its work has begun a step, or somebody has cancelled the run: what has steps is cancelled then, though its worker died. */
+  /** Whether its work has begun a step, or its cancellation is requested. Durable work is then cancelled although its worker died. */
   isDurable: boolean
-  /** Nothing else ran in its worker's process. */
+  /** No other run was under way in its worker's process. */
   wasAlone: boolean
   hasProgress: boolean
 }
@@ -32,12 +32,12 @@ interface LostRun extends Pick<
 /** How long a worker is connected before it rescues: after a restart of PostgreSQL the others have to come back first. */
 export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 500
-/** For so long a round ends runs. What others have locked may make each statement take half a second. */
+/** For so long a round ends runs. Locks of others may make each statement take half a second. */
 const MAX_RESCUE_MS = 2_000
 
 /**
- * The runs under way of the claims `$1`, which it locks; of these only `$2`, unless that is null. It waits for nobody: it passes over claims that another rescue has locked,
- * and runs of which somebody has locked the row, as a handler's transaction does that its process left open.
+ * Locks the claims `$1`, and reads their runs under way; only the runs `$2`, unless that is null. It waits for no lock: it skips
+ * claims that another rescue has locked, and runs with a locked row, as by a transaction that a dead process left open.
  * Race: packages/engine/test/liveness/rescue.test.ts "leaves a run as it is whose end its look could not see"
  */
 const LOST_RUNS_SQL = `
@@ -64,7 +64,7 @@ const LOST_RUNS_SQL = `
   limit ${MAX_RESCUES}`
 
 /**
- * Deletes those of the claims `$1` of which no run is under way. The next round finds the others again.
+ * Deletes those of the claims `$1` that have no run under way. The next round finds the others again.
  * Race: packages/engine/test/liveness/rescue.test.ts "leaves a run as it is whose end its look could not see"
  */
 const DROP_ENDED_SQL = `
@@ -95,25 +95,28 @@ export async function rescueClaims(
   claims: readonly LostClaim[],
 ): Promise<LostRun[]> {
   const { log, observers } = options
-  const error = (run: LostRun) => ({
-    code: WORKER_LOST,
-    message: `Worker ${run.workerId} died while it executed this run`,
-  })
-  // A payload that kills its worker alone must not go round for ever.
-  const after = ({ wasAlone }: LostRun): AfterFailure => (wasAlone ? 'lostAlone' : 'lost')
-  return await endClaims(options, ofWorkers(claims), error, after, NO_RETRIES, (run) => {
-    const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
-    log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
-    observers?.runRescued(toObserved(run))
+  return await endClaims(options, ofWorkers(claims), {
+    errorOf: ({ workerId }) => ({
+      code: WORKER_LOST,
+      message: `Worker ${workerId} died while it executed this run`,
+    }),
+    // A payload that kills its worker alone must not go round for ever.
+    after: ({ wasAlone }) => (wasAlone ? 'lostAlone' : 'lost'),
+    retryOf: () => NO_RETRIES,
+    onEnded(run) {
+      const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
+      log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
+      observers?.runRescued(toObserved(run))
+    },
   })
 }
 
 /** The retry policy does not apply to lost workers. */
-const NO_RETRIES = () => ({ limit: 0, delayMs: 0, maxDelayMs: 0 })
+const NO_RETRIES: RetryPolicy = { limit: 0, delayMs: 0, maxDelayMs: 0 }
 
 /**
- * Claims that have expired, of these jobs, whose retries this worker knows; and claims of workers that are gone without a trace
- * on the list of workers.
+ * Expired claims of these jobs, since this worker has their retry policies; and claims of dead workers that are not on the list of
+ * workers.
  */
 const STALE_CLAIMS_SQL = `
   select claim."id"::text as "id", claim."name", claim."workerId", claim."expiresAt" < now() as "isExpired",
@@ -127,7 +130,7 @@ const STALE_CLAIMS_SQL = `
 interface StaleClaim extends LostClaim {
   [column: string]: unknown
   isExpired: boolean
-  /** Whether its worker writes heartbeats. It ends its runs by itself then, unless it has forgotten the claim. */
+  /** Whether its worker writes heartbeats. Then the worker ends these runs itself, unless it has forgotten the claim. */
   gaveSign: boolean
   /** How long its runs may take in all. */
   allMs: number
@@ -135,8 +138,9 @@ interface StaleClaim extends LostClaim {
 
 /**
  * Ends runs that go on beyond every limit with code `expired`, so that their workers can commit nothing more, and gives their work back.
- * A database's clock may have stepped ahead, as after a suspend: where its worker writes heartbeats, a claim has expired once
- * this process has seen that for as long again. `expiredSince` says since when, by performance.now(), and is for the next call.
+ * A database's clock may have stepped ahead, as after a suspend. So while its worker writes heartbeats, a claim counts as expired
+ * only after this process has seen it expired for its whole time once more. `expiredSince` has the instants of the first sight, by
+ * performance.now(), and is kept for the next call.
  */
 export async function endStaleClaims(
   options: RescueOptions & {
@@ -158,23 +162,19 @@ export async function endStaleClaims(
   const hasExpired = ({ id, gaveSign, allMs }: StaleClaim) =>
     !gaveSign || seenAt - (expiredSince.get(id) ?? seenAt) >= allMs
   const expired = rows.filter((claim) => claim.isExpired && hasExpired(claim))
-  const error = () => ({
-    code: 'expired',
-    message: 'The run was still under way when all the time that its job has was over',
-  })
-  const retry = ({ name }: LostRun) => retryOf.get(name) ?? NO_RETRIES()
-  const ended = await endClaims(
-    options,
-    ofWorkers(expired),
-    error,
-    () => 'retry',
-    retry,
-    (run) => {
+  const ended = await endClaims(options, ofWorkers(expired), {
+    errorOf: () => ({
+      code: 'expired',
+      message: 'The run was still under way when all the time that its job has was over',
+    }),
+    after: () => 'retry',
+    retryOf: ({ name }) => retryOf.get(name) ?? NO_RETRIES,
+    onEnded(run) {
       const { id, name, attempt, workerId: hungWorkerId } = run
       log.warn({ name, runId: id, attempt, hungWorkerId }, 'job run expired')
       observers?.runExpired(toObserved(run))
     },
-  )
+  })
   return [...ended, ...(await rescueClaims(options, gone))]
 }
 
@@ -185,11 +185,11 @@ const OWN_CLAIMS_SQL = `
   from "JobClaim" claim where claim."workerId" = $1 and claim."runIds" <> '{}'`
 
 /**
- * Gives back what the database has as held by this worker, and this worker does not hold. A database that went back has lost
+ * Gives back runs that this worker holds by the database, but not by its own memory. A database that went back has lost
  * the ends of such runs: a standby became the primary without the last commits, or a backup was restored. They may have
  * succeeded, so they cost no retry, and their worker was not lost.
  *
- * What the worker holds is asked after the database has answered, and the rescue looks again after that: a run that started or
+ * It reads the worker's memory after the database has answered, and the rescue looks again after that: a run that started or
  * ended meanwhile is no stray.
  */
 export async function giveBackStrays(
@@ -209,22 +209,18 @@ export async function giveBackStrays(
     groups.push({ workerId, claimIds: over.map(({ claimId }) => claimId), runIds: [] })
   for (let at = 0; at < strays.length; at += MAX_RESCUES)
     groups.push(toGroup(workerId, strays.slice(at, at + MAX_RESCUES)))
-  const error = () => ({
-    code: DRAINED,
-    message:
-      'The database has lost the end of this run, as after a fail-over; its work was given back',
-  })
-  const ended = await endClaims(
-    options,
-    groups,
-    error,
-    () => 'redeliver',
-    NO_RETRIES,
-    (run) => {
-      const { id, name, attempt } = run
+  const ended = await endClaims(options, groups, {
+    errorOf: () => ({
+      code: DRAINED,
+      message:
+        'The database has lost the end of this run, as after a fail-over; its work was given back',
+    }),
+    after: () => 'redeliver',
+    retryOf: () => NO_RETRIES,
+    onEnded({ id, name, attempt }) {
       log.warn({ name, runId: id, attempt }, 'the end of a job run was lost, giving its work back')
     },
-  )
+  })
   return { ended, areLeft: strays.length > 0 }
 }
 
@@ -242,7 +238,7 @@ const toGroup = (workerId: string, lost: readonly Pick<LostRun, 'id' | 'claimId'
   runIds: lost.map(({ id }) => id),
 })
 
-/** One for each worker: what cannot be ended of one holds up no other. */
+/** One for each worker, so that a failure holds up no other worker's runs. */
 const ofWorkers = (claims: readonly LostClaim[]): Group[] =>
   [...Map.groupBy(claims, ({ workerId }) => workerId)].map(([workerId, own]) => ({
     workerId,
@@ -250,18 +246,24 @@ const ofWorkers = (claims: readonly LostClaim[]): Group[] =>
     runIds: null,
   }))
 
-/** Ends the runs of these groups, one after the other, as far as nobody has locked them. */
+/** How lost runs end. */
+interface LostEnd {
+  errorOf: (run: LostRun) => NonNullable<End['error']>
+  after: (run: LostRun) => AfterFailure
+  retryOf: (run: LostRun) => RetryPolicy
+  /** Called once the end is recorded. */
+  onEnded: (run: LostRun) => void
+}
+
+/** Ends the runs of these groups, one group after the other, except locked runs. */
 async function endClaims(
   { database, log, now }: RescueOptions,
   groups: Group[],
-  errorOf: (run: LostRun) => NonNullable<End['error']>,
-  after: (run: LostRun) => AfterFailure,
-  retryOf: (run: LostRun) => RetryPolicy,
-  onEnded: (run: LostRun) => void,
+  { errorOf, after, retryOf, onEnded }: LostEnd,
 ): Promise<LostRun[]> {
   const ended: LostRun[] = []
   const until = performance.now() + MAX_RESCUE_MS
-  // In breadth: what can be ended is, before one that cannot is found. The next round finds what is left.
+  // A group that fails is divided, and its parts come after all other groups. The next round finds the rest.
   for (const group of groups) {
     if (performance.now() > until) break
     let lost: readonly LostRun[] = []
@@ -295,7 +297,7 @@ async function endClaims(
     const error = errorOf(run)
     const facts = run.facts ?? NO_FACTS
     return {
-      ...{ runId, claim: { id: claimId, open: 0 }, startedAt, endedAt, error },
+      ...{ runId, claim: { id: claimId, open: new Set() }, startedAt, endedAt, error },
       details: JSON.stringify({ error }),
       logs: null,
       result: null,
@@ -306,7 +308,9 @@ async function endClaims(
       unstorable: 'over',
       ...decideNext(
         { ...run, facts, ...(run.hasNewMemo && NO_FAILURES) },
-        ...([retryOf(run), after(run), error.code] as const),
+        retryOf(run),
+        after(run),
+        error.code,
       ),
       ...(run.hasNewMemo && { forgives: run }),
     }

@@ -27,7 +27,7 @@ import { LAST_SIGN_OFF } from '../queue/lostClaims.ts'
  *
  *   starting      start() connects: connected. An error rejects start(), and createWorker stops the session.
  *   connected     The connection holds the worker's lock. It becomes reconnecting when the connection ends, when a beat
- *                 fails, when a query has no answer, or when doubt() says that nobody sees the lock.
+ *                 fails, when a query has no answer, or when doubt() reports that others do not see the lock.
  *   reconnecting  It tries again after 100 to 500 ms, until connect() has the lock: connected; listeners are called back.
  *                 Where it may not end the connection that holds the lock, others see that the worker lives: rounds go on.
  *   stopped       stop() ends every other state, removes the worker's row and closes the connection. Nothing leaves it.
@@ -37,22 +37,22 @@ export interface Session {
   start(): Promise<void>
   /** Removes the worker's row and ends the connection, also one that does not answer. */
   stop(): Promise<void>
-  /** For how long others could tell that this worker lives, or null while they can't. */
+  /** For how long others have been able to see that this worker lives. Null while they cannot. */
   connectedForMs(): number | null
   /**
    * The database answered a question asked at `askedAt` (performance.now) that this worker does not live. A session that
-   * was connected by then is on the wrong server, or somebody took its lock: it connects again.
+   * was connected by then is on the wrong server, or has lost its lock: it connects again.
    */
   doubt(askedAt: number): void
   /**
-   * Runs the round's statement, which contains BEAT_SQL: one that comes through postpones the session's own beat, and one
+   * Runs the round's statement, which contains beatSql(): one that comes through postpones the session's own beat, and one
    * that does not shows that the connection is lost.
    */
   query<Row extends pg.QueryResultRow>(
     statement: string | PreparedStatement,
     values?: readonly unknown[],
   ): Promise<Result<Row>>
-  /** Puts the worker into the list of workers anew: somebody has removed its row. */
+  /** Puts the worker into the list of workers again, after its row was removed. */
   signUp(): Promise<void>
   /** Calls back on every notification, and after every reconnect, when some may have been missed. */
   listen(
@@ -71,7 +71,7 @@ export interface SessionOptions {
   version?: string | null
   /** How many runs of each job this worker takes at once, for others to read. A job that is missing has none. Default: {}. */
   lanes?: Readonly<Record<string, number>>
-  /** The jobs of which it knows the definitions. Default: none. */
+  /** The jobs of its definitions. Default: none. */
   jobs?: readonly string[]
   /** How long an answer may take. Default 10,000 ms. */
   answerTimeoutMs?: number
@@ -87,24 +87,25 @@ export interface SessionOptions {
 
 const HEARTBEAT_MS = 5_000
 /**
- * Far shorter than an answer may take: a lock of somebody else's must not look like a lost connection. And shorter than the
+ * Far shorter than an answer may take: a lock of another session must not look like a lost connection. And shorter than the
  * second after which PostgreSQL looks for a deadlock.
  */
 const LOCK_TIMEOUT_MS = 800
 /** Shorter than an answer may take: a statement that is slow must not look like a lost connection either. */
 const STATEMENT_TIMEOUT_MS = 8_000
 
-/** The row of worker `$1`, unless somebody has locked it: a beat that waits would keep the round from going on. */
-const FREE_ROW = 'select "id" from "JobWorker" where "id" = $1 for no key update skip locked'
+/** The row of a worker, unless it is locked: a beat that waits would delay the round. */
+const freeRow = (workerId: string) =>
+  `select "id" from "JobWorker" where "id" = ${workerId} for no key update skip locked`
 
-/** Writes the heartbeat of worker `$1` when the last one is 5 s old. */
-export const BEAT_SQL = `
+/** Writes the heartbeat of a worker when the last one is 5 s old. */
+export const beatSql = (workerId: string) => `
   update "JobWorker" set "heartbeatAt" = statement_timestamp()
-  where "id" in (${FREE_ROW}) and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'`
+  where "id" in (${freeRow(workerId)}) and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'`
 
 const SIGN_UP_SQL = `
   with beat as (
-    update "JobWorker" set "heartbeatAt" = statement_timestamp() where "id" in (${FREE_ROW})
+    update "JobWorker" set "heartbeatAt" = statement_timestamp() where "id" in (${freeRow('$1')})
   )
   insert into "JobWorker" ("id", "startedAt", "version", "lanes", "jobs")
   values ($1, $2, $3, $4::jsonb, $5::text[])
@@ -113,14 +114,14 @@ const SIGN_UP_SQL = `
 const holdsNothing = (worker: string) =>
   `not exists (select from "JobClaim" claim where claim."workerId" = ${worker})`
 
-/** Keeps the versions of the workers in `gone`, as long as their runs are kept: a run knows its version by its worker. */
+/** Keeps the versions of the workers in `gone`, as long as their runs are kept: the version of a run is found by its worker. */
 const keepVersions = (endedAt: string) => `
   insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt")
   select "id", "version", "startedAt", ${endedAt} from gone where "version" is not null
   on conflict ("id") do update set "endedAt" = excluded."endedAt"`
 
 /**
- * Removes rows of workers that are long gone, except those that somebody has locked.
+ * Removes rows of workers that are long gone, except locked ones.
  * Race: packages/engine/test/liveness/session.test.ts "signs up anew when others have removed its row"
  */
 const CLEAN_UP_SQL = `
@@ -246,7 +247,7 @@ export function createSession({
       await takeLock(client)
       isSignedUp = true
       await signUpOn(client).catch((error: unknown) => {
-        // Others see by its lock that it lives. A round or a beat signs it up once nobody has locked the table.
+        // Others see by its lock that it lives. A round or a beat signs it up once the table is free.
         if (!hasSqlState(error, LOCK_NOT_AVAILABLE)) throw error
       })
     } catch (error) {

@@ -3,7 +3,7 @@ import type { MetricsTarget } from './prometheus.ts'
 
 /** Of what a scrape reads from the database. */
 export interface FreshnessOptions extends MetricsTarget {
-  /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
+  /** However often the metrics are scraped, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number
   /** How long a scrape waits for the database. Default 2,000 ms. */
   timeoutMs?: number
@@ -11,7 +11,7 @@ export interface FreshnessOptions extends MetricsTarget {
 
 /**
  * Bounds what scrapes ask of the database: one read at a time, whose answer is kept for `maxAgeMs`. It returns null while
- * there is no fresh answer: an older one says nothing about now. `onFailure`: a read failed, or was not done in time.
+ * there is no fresh answer: an older one may be wrong by now. `onFailure`: a read failed, or was not done in time.
  */
 export function keepFresh<Value>(
   {

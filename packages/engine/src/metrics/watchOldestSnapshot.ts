@@ -34,7 +34,7 @@ export function watchOldestSnapshot(options: OldestSnapshotWatchOptions): void {
     checked,
     {
       name: 'roundsman_oldest_snapshot_age_seconds',
-      help: 'For how long the transaction of the oldest snapshot has been open; absent where nobody can tell.',
+      help: 'For how long the transaction of the oldest snapshot has been open; absent if that is unknown.',
       labelNames: ['kind'],
     },
     async (gauge) => {

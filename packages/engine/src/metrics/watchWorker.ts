@@ -2,7 +2,7 @@ import { checkTarget, checkWorkerWatch } from '../arguments/watches.ts'
 import type { PingEvent, PingOutcome } from '../run/createPinger.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
-/** Registers a gauge that tells whether the worker is ready. */
+/** Registers a gauge of whether the worker is ready. */
 export function watchWorker(target: MetricsTarget, worker: { isReady(): boolean }): void {
   watchGauge(
     checkWorkerWatch(target, worker),

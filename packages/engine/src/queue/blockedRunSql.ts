@@ -13,7 +13,7 @@ const WORK_ID = `coalesce(run."workId", run."id")`
 const longPayload = (of: string) => `
   (select long."payload" from "JobPayload" long where long."id" = ${of}."payloadId")`
 const payloadOf = (work: string) => `coalesce(${work}."payload", ${longPayload(work)})::text`
-/** Earlier attempts had another payload where newer work has replaced what they were at. */
+/** Earlier attempts had another payload, if newer work has replaced theirs. */
 const hadSame = (work: string) =>
   `run."attempt" > coalesce((${work}."facts" ->> 'attemptsBefore')::int, 0)`
 
@@ -50,11 +50,11 @@ export const FIND_PAYLOAD_OF_WORK_SQL = `
     select "name", "id", "id", 2147483647, 'queue', null, null from "JobDeadLetter" where "id" = $1::uuid
   ) run`
 
-/** Whoever asks about another run locks nothing of it: its end may be under way. */
+/** A statement about another run locks nothing of it: its end may be under way. */
 const IS_BLOCKED = `run."id" = $1::uuid and run."errorCode" = 'guard_blocked'`
 
 /**
- * Locks the work of the blocked run `$1`, before somebody redrives it, takes it, or approves another run of it. What runs stays unlocked.
+ * Locks the work of the blocked run `$1`, so that no redrive, claim or approval meets it meanwhile. Work under way stays unlocked.
  * Race: packages/engine/test/control/approvalLocks.test.ts "an approval that waits while a claim takes the work of its run knows that it runs"
  */
 export const LOCK_WORK_OF_RUN_SQL = `
@@ -73,9 +73,9 @@ export const LOCK_WORK_OF_RUN_SQL = `
   where coalesce(held."workId", held."runId") = run."workId" and ${hasNotEnded('held."runId"')}`
 
 /**
- * Reads a blocked run, which may be approved, and locks it. The second of two people who approve at once finds it approved: whoever waits
- * for the lock sees this row as it is then, but all others as they were before. Of its work's other runs the lock of the work
- * keeps them apart.
+ * Reads a blocked run, which may be approved, and locks it. Of two approvals at once, the second finds the run approved: a statement
+ * that waits for a lock sees the newest version of that row, and older versions of all other rows. The lock of the work keeps
+ * approvals of its other runs apart.
  * Race: packages/engine/test/control/approvals.test.ts "is taken by one of two people who approve at once, and by none who redrives it with them"
  */
 export const LOCK_BLOCKED_RUN_SQL = `

@@ -8,7 +8,7 @@ interface Carried {
   readonly type: string
   /** Its constraint in the tables of work. */
   readonly constraint: string
-  /** What a null in a claim stands for. */
+  /** The value for which a null in a claim stands. */
   readonly absent: string
   /** Few pieces of work have another value than `absent`. A claim lists it only where one of them has. */
   readonly isRare: boolean
@@ -25,21 +25,21 @@ const optional = (name: string, list: string, type: string) => ({
 /** All of them but the payload, which is long: a statement reads it where it needs it. */
 export const CARRIED: readonly Carried[] = [
   number('attempt', 'attempts', 'INTEGER', 1),
-  // The priority, negated: what is greater starts later.
+  // The priority, negated: work with a greater rank starts later.
   number('rank', 'ranks', 'INTEGER', 0),
   // How many attempts have cost one of the job's retries.
   number('failures', 'failures', 'INTEGER', 0),
   // How often its worker was lost while it ran, and how often of these while nothing else ran in the process.
   number('losses', 'losses', 'INTEGER', 0),
   number('lossesAlone', 'lossesAlone', 'INTEGER', 0),
-  // What a worker has to understand to take it.
+  // The version of the engine that a worker needs to take it.
   number('needs', 'needs', 'SMALLINT', 0),
   // 1: its last run was suspended, so the next is no start. 0: it has memos. Null: it has none.
   optional('resumptions', 'resumptions', 'INTEGER'),
   optional('uniqueKey', 'uniqueKeys', 'TEXT'),
   optional('key', 'keys', 'TEXT'),
   optional('label', 'labels', 'TEXT'),
-  // What little work has beside its payload: the rest of its envelope.
+  // The rest of its envelope. Little work has any.
   optional('facts', 'facts', 'JSONB'),
   // The row of JobPayload that has the payload.
   optional('payloadId', 'payloadIds', 'UUID'),
@@ -59,6 +59,6 @@ const NAMES = CARRIED.map(({ name }) => name)
 /** The columns of work that are carried, the payload with them. */
 export const CARRIED_COLUMNS = listColumns([...NAMES, 'payload'])
 
-/** Their values, of which some change on the way. */
+/** Their values. Some change on the way. */
 export const carriedValues = (changed: Readonly<Record<string, string>>) =>
   [...NAMES, 'payload'].map((name) => changed[name] ?? `"${name}"`).join(', ')

@@ -5,7 +5,7 @@ import { PLACE_SQL } from './place.ts'
  * Children: the work that a step of durable work has enqueued, and waits for.
  *
  * Whatever takes a child out of the queue writes its end here by endChildrenSql: success, a dead letter, a cancellation, an expiry.
- * The row is then fresh, and so is the step of a parent that begins to wait. joinChildren looks at what is fresh, and wakes parents
+ * The row is then fresh, and so is the step of a parent that begins to wait. joinChildren looks at fresh rows, and wakes parents
  * none of whose children is open. The parent's next run makes the step a memo.
  */
 
@@ -54,7 +54,7 @@ const OF_STEP = (one: string) =>
 export const areEndedSql = (step: string) =>
   `not exists (select from "JobChild" child where ${OF_STEP(step)} and child."endedAt" is null)`
 
-/** What the memo of a step says of its children: how many have succeeded and failed, and the first failure. Of a single one its result. */
+/** A step's memo of its children: how many have succeeded and failed, and the first failure; of a single child also its result. */
 export const joinedSql = (step: string) => `(
         select jsonb_build_object('step', ${step}."name", 'succeeded', count(*) - count(child."errorCode"), 'failed', count(child."errorCode"), 'first', (
           select jsonb_build_object('code', child."errorCode", 'workId', child."workId") from "JobChild" child
@@ -91,10 +91,10 @@ export const LIST_CHILDREN_SQL = `
   select "workId"::text as "workId", "errorCode" as "code", "result" from "JobChild"
   where "parentId" = $1::uuid and "step" = $2 and "item" = $3 and "at" >= $4::int order by "at" limit $5::int`
 
-/** The waits of cancelled work throw. */
+/** Not if the work is cancelled: then its waits throw. */
 export const IS_PARKED = `work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true'`
 
-/** The jobs of which work has become due, and whether there may be more to look at. */
+/** The jobs whose work has become due, and whether there may be more to look at. */
 export interface Looked {
   [column: string]: unknown
   names: readonly string[]
@@ -104,10 +104,13 @@ export interface Looked {
 const MAX_LOOKED_AT = 10_000
 
 /*
+ *   fresh    Ended children whose parents no look has seen.
  *   joined   Steps that may be over: of fresh children, or fresh themselves.
+ *   seen     Those of them whose work is parked.
  *   held     Those of them that this statement has locked with their work, which is parked.
+ *   looked   Steps that are not fresh any more.
  *   woken    The work of those without an open child.
- *   counted  Children that are not fresh any more. Where somebody else has locked their parent, they stay so.
+ *   counted  Children that are not fresh any more. If another session has locked their parent, they stay fresh.
  * Race: packages/engine/test/steps/childrenKilled.test.ts "of killed workers are enqueued once, and wake their parent once"
  */
 const JOIN_CHILDREN: PreparedStatement = {

@@ -69,7 +69,15 @@ export async function claimByHand(
   ])
   if (rowCount !== 1) return null
   return {
-    ...{ id: runId, name, attempt, startedAt, workId, claim: { id: claimId, open: 1 }, origin },
+    ...{
+      id: runId,
+      name,
+      attempt,
+      startedAt,
+      workId,
+      claim: { id: claimId, open: new Set([runId]) },
+      origin,
+    },
     ...{ payload: given, bytes, payloadId, payloadMissing: letter?.payloadMissing ?? null },
     ...{ label, facts, failures, losses, lossesAlone, uniqueKey },
     ...{ isReplaced: false, key: null, from: null, isPlain: false },

@@ -19,16 +19,16 @@ import { keyOpensAt, throttleOf, type JobRules } from './limitSql.ts'
 import { LEAST_RANK } from './place.ts'
 import type { Behind } from './taken.ts'
 
-/** What a worker knows of the claims under the limits of a job. */
+/** The claims under the limits of a job, as the worker last read them. */
 export interface KnownClaims {
-  /** When the server was started that said so. Another one may have lost claims, and places. */
+  /** When the server that answered was started. Another server may have lost claims and places. */
   server: string
   /** It has seen all claims up to this place, and of those at `living` runs go on. */
   seen: string
   living: readonly string[]
 }
 
-/** How much is wanted of one key, and behind which of its pieces. */
+/** How many pieces of a key the claim asks for, and behind which of its pieces. */
 export interface AskedKey {
   key: string
   take: number
@@ -43,7 +43,7 @@ export interface ClaimUnderLimits extends Omit<ClaimOptions, 'requests'>, JobRul
   keys: readonly AskedKey[] | null
 }
 
-/** How much may start, before what the claim took. */
+/** How many may start, not counting the pieces that the claim took. */
 export interface LimitState {
   known: KnownClaims
   /** Under all limits together, and under each; null: any number. */
@@ -69,7 +69,7 @@ const msUntil = (instant: string) =>
 /** Whether a piece pays for its start: work that goes on after a wait has paid. */
 const IS_START = `taken."resumptions" is distinct from 1`
 
-/** What a claim under limits does beside the rest. `state` locks and counts, so all that follows depends on it. */
+/** The parts that a claim under limits adds. `state` locks and counts, so all later parts depend on it. */
 const UNDER = {
   state: `, state as materialized (
     select state.* from alive cross join lateral roundsman."JobLimitState"(:limits::text[], (:names::text[])[1], :keys::text[], :server::text, :seen::bigint, :living::bigint[], :order::text) state
@@ -88,7 +88,7 @@ const UNDER = {
     where state."startMs" is not null group by state."key", state."from", state."startMs"
     on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"
   )`,
-  said: `jsonb_build_object(
+  last: `jsonb_build_object(
       'known', (
         select jsonb_build_object('server', "server", 'seen', greatest("seen", "own")::text, 'living', to_jsonb(array_remove("living" || "own", null)::text[]))
         from state left join claimed on true where "server" is not null
@@ -131,7 +131,7 @@ const FOUND_BY_KEYS = `
       ) work
       limit wanted."limit"`
 
-/** What a claim takes under limits is little, so the plan may stay. */
+/** A claim under limits takes few pieces, so PostgreSQL may keep its plan. */
 const CLAIM_AS_IT_COMES = prepared(
   'roundsman_claim_limited',
   keepsPlan(claimSql({ ...UNDER, found: FOUND_IN_RANGES })),
@@ -168,7 +168,7 @@ const SUSPECT_KEYS = `
   ) first where "key" is not null`
 
 /**
- * Takes work of one job under its limits, in one statement: so whoever stands still or vanishes holds nobody up. It waits for claims
+ * Takes work of one job under its limits, in one statement: so a worker that stops or vanishes midway delays no other. It waits for claims
  * under the same limits, for half a second at most.
  * @throws ClaimConflict
  */
@@ -187,7 +187,7 @@ export async function claimUnderLimits(
     : keys === null
       ? CLAIM_AS_IT_COMES
       : CLAIM_BY_KEYS
-  const rows = await askForWork(connection, statement, {
+  const { rows, last } = await askForWork(connection, statement, {
     ...requestValues({ workerId, requests, startedAt, suspects }),
     ...rangeValues(requests.flatMap(toRanges)),
     limits,
@@ -202,19 +202,19 @@ export async function claimUnderLimits(
       places: keys.map(({ behind }) => behind?.place ?? '0'),
     }),
   })
-  const answer = rows.pop()?.facts as (Partial<LimitState> & object) | null
-  const isKnown = answer != null && answer.known != null
+  const answer: (Partial<LimitState> & NonNullable<typeof last>) | null = last
+  const isKnown = answer !== null && answer.known != null
   return {
     work: toTaken(rows, requests, startedAt),
     isAlive: answer !== null,
-    isCut: (rows[0]?.tooMany ?? 0) > rows.length,
+    isCut: (answer?.tooMany ?? 0) > rows.length,
     state: isKnown
       ? ({ ...answer, limits: byName(answer.limits), keys: byName(answer.keys) } as LimitState)
       : null,
   }
 }
 
-/** Customers name keys: of one that is missing, such as `constructor`, an object's prototype is not to say anything. */
+/** Without a prototype: customers name keys, and a missing key may have the name of an inherited property, such as `constructor`. */
 function byName<Value>(answer: Record<string, Value> | undefined): Record<string, Value> {
   return Object.assign(Object.create(null) as Record<string, Value>, answer)
 }

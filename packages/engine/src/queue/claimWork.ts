@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { isAliveSql } from '../database/workerLock.ts'
-import { CARRIED, CARRIED_COLUMNS, listColumns } from './carried.ts'
+import { CARRIED, listColumns } from './carried.ts'
 import type { Connection, PreparedStatement } from '../database/database.ts'
 import { bind, prepared, type NamedStatement } from '../database/prepared.ts'
 import { readPayload, type Facts } from './envelope.ts'
@@ -15,23 +15,23 @@ import { NO_FACTS, type Behind, type HeldClaim, type Taken } from './taken.ts'
  *   asked    No row yet. The worker chose the id; the claim's statement makes it held, or leaves nothing. When no answer
  *            comes, the worker asks findWorkOfClaims, which finds it held or makes it closed.
  *   held     The worker carries out its runs, and deletes the row with the ends of the last of them, or soon after. Its rounds
- *            take out what has ended meanwhile (compactClaims).
+ *            remove ended runs from it (compactClaims).
  *   closed   A row with no runs: a late statement with the same id fails on it. dropClosedClaims deletes it after 10
  *            minutes; the rescue does when the worker is gone.
  *   lost     The worker does not live (database/workerLock.ts), or the claim has expired. A round of any worker ends the runs, gives
  *            their work back and deletes the row (rescue.ts); a run it could not end keeps the row until the next round.
  */
 
-/** What a worker asks for of one job. */
+/** A worker's request for work of one job. */
 export interface ClaimRequest {
   /** Chosen by the worker, so that it finds the claim again when no answer came. */
   claimId: string
   name: string
-  /** Takes at most so many pieces of work. */
+  /** The most pieces of work that the claim takes. */
   limit: number
-  /** No two claims have the same key. Set for jobs of which one run may be under way at a time; their limit is 1. */
+  /** No two claims have the same key. It is set for exclusive jobs, whose limit is 1. */
   exclusiveKey: string | null
-  /** After so many seconds others take the attempt for hung. */
+  /** How many seconds later others take the attempt for hung. */
   expireSeconds: number
   /** Where to begin to look, by rank. Default: at the beginning. */
   behind?: readonly Behind[]
@@ -42,8 +42,8 @@ export interface ClaimRequest {
 export interface Claimed {
   work: readonly Taken[]
   /**
-   * False: others cannot see that this worker lives, so the claim took nothing. They would rescue what it took while it
-   * carries it out.
+   * False: others cannot see that this worker lives, so the claim took nothing. Others would rescue its
+   * runs while it carries them out.
    */
   isAlive: boolean
   /** Whether more was found than one claim may bring, by its bytes. */
@@ -58,7 +58,7 @@ export class ClaimConflict extends Error {
   }
 }
 
-/** What one claim brings, so that a worker can hold it beside what it runs: after so many bytes it takes no more. */
+/** The most bytes of payloads that one claim takes, so that a worker can hold them beside its runs. */
 export const MAX_CLAIM_BYTES = 16 * 2 ** 20
 
 /** Work needs a worker that understands at least this much. Later versions raise it, and leave what needs more alone. */
@@ -72,8 +72,8 @@ const TOO_MANY = '(select "tooMany" from whole)'
 const OF_EACH = CARRIED.filter(({ isRare }) => !isRare)
 
 /**
- * What few pieces of work have, and which: the list of JobClaim, and what an element says. Where none of a claim has it, the list is
- * null; where none of all has any of them, PostgreSQL does not even begin to make them.
+ * Facts that few pieces of work have: the list in JobClaim, the value of an element, and which pieces have the fact. The list is
+ * null if no piece of the claim has it. If no piece has any of these facts, PostgreSQL skips all of these lists.
  */
 const RARE = [
   { list: 'workIds', value: '"id"', when: '"attempt" > 1 or "resumptions" is not null' },
@@ -87,25 +87,16 @@ const RARE = [
 const rareSql = ({ list, value, when }: (typeof RARE)[number]) =>
   `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${list}"`
 
+const ANY_RARE = RARE.map(({ when }) => when).join(' or ')
+
 /** Carried columns that no worker needs. */
-const NOT_ANSWERED = ['needs', 'enqueuedAt']
+const NOT_ANSWERED = ['needs', 'resumptions']
+/** What few pieces of work have is one column of the answer, as JSON: much of a worker's time goes into reading columns. */
+const MORE = CARRIED.filter(({ name, isRare }) => isRare && !NOT_ANSWERED.includes(name))
+const moreSql = (isDelayed: string) =>
+  `jsonb_build_object('runId', "runId", 'isDelayed', ${isDelayed}, ${MORE.map(({ name }) => `'${name}', "${name}"`).join(', ')})`
 
-/** The columns of the answer. Null is what most say: most of a worker's time goes into reading it. */
-const ANSWERED: readonly (readonly [name: string, value: string])[] = [
-  ['request', '"request"::int'],
-  ['id', '"id"::text'],
-  ['runId', 'case when "attempt" > 1 or "resumptions" is not null then "runId"::text end'],
-  ['place', '"place"::text'],
-  ['payload', '"payload"'],
-  ['isDelayed', 'nullif("isDelayed", false)'],
-  ['tooMany', TOO_MANY],
-  ...CARRIED.filter(({ name }) => !NOT_ANSWERED.includes(name)).map(
-    ({ name, absent, isRare }) =>
-      [name, isRare && absent !== 'null' ? `nullif("${name}", ${absent})` : `"${name}"`] as const,
-  ),
-]
-
-/** What a statement takes, and under which limits. */
+/** The parts in which the statements of claims differ. */
 interface ClaimText {
   /** Finds and locks the work of one row of `wanted`, at most its `limit`. */
   found: string
@@ -115,8 +106,8 @@ interface ClaimText {
   limit?: string
   /** CTEs that read what was taken. Default: none. */
   charged?: string
-  /** What the last row of the answer says while the worker lives, as JSON. Default: `{}`. */
-  said?: string
+  /** JSON that the last row of the answer has beside `tooMany`. Default: none. */
+  last?: string
 }
 
 /**
@@ -124,13 +115,13 @@ interface ClaimText {
  *
  *   alive     Whether others can see that the worker lives. If not, the steps below find nothing.
  *   wanted    The requests, except for jobs whose queue is paused.
- *   found     The work to take, locked. Of two claims at the same moment, the later passes over what is locked.
+ *   found     The work to take, locked. Of two claims at the same moment, the later skips locked work.
  *   whole     Whether all of it may be too many bytes for a claim to bring, and whether any of it has anything of RARE.
  *   taken     What of it is within those bytes; the first of each request always is. The run of a first attempt has the id of its work.
  *   gone      It leaves JobWork,
  *   claimed   and each request gets a row in JobClaim. A pause that was committed meanwhile fails it as a conflict does.
  *
- * The answer has a row for each piece, and a last row with `facts` alone: null where the worker does not live.
+ * The answer has a row for each piece, and a last row with `more` alone: null where the worker does not live.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  * Race: packages/engine/test/control/pauseQueue.test.ts "gives it nothing, though the claim began before: %s"
  */
@@ -139,7 +130,7 @@ export const claimSql = ({
   state = '',
   limit = 'wanted."limit"',
   charged = '',
-  said = "'{}'::jsonb",
+  last = "'{}'::jsonb",
 }: ClaimText) => `
   with alive as materialized (select ${isAliveSql(':workerId')} as "isAlive"
   )${state}, wanted as materialized (
@@ -152,7 +143,7 @@ export const claimSql = ({
     from wanted cross join lateral (${found}
     ) work
   ), whole as materialized (
-    select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(({ when }) => when).join(' or ')}) as "hasMore" from found
+    select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${ANY_RARE}) as "hasMore" from found
   ), taken as materialized (
     select found.*, case when "attempt" = 1 and "resumptions" is null then "id" else gen_random_uuid() end as "runId" from found
     where case when ${TOO_MANY} is null then true else "id" in (
@@ -181,10 +172,11 @@ export const claimSql = ({
     -- It may have waited for another claim of its exclusive key, and the queue may be paused since.
     returning case when "exclusiveKey" is not null then roundsman."JobExpectOpen"("name") end, "place" as "own"
   )${charged}
-  select ${ANSWERED.map(([name, value]) => `${value} as "${name}"`).join(', ')}
+  select "request"::int as "request", "id"::text as "id", "place"::text as "place", "bytes", "payload",
+    case when (select "hasMore" from whole) and (${ANY_RARE}) then ${moreSql('"isDelayed"')} end as "more"
   from taken
   union all
-  select ${ANSWERED.map(([name]) => (name === 'facts' ? `case when "isAlive" then ${said} end` : 'null')).join(', ')} from alive`
+  select null, null, null, null, null, case when "isAlive" then ${last} || jsonb_build_object('tooMany', ${TOO_MANY}) end from alive`
 
 const isOpen = (name: string) =>
   `not coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
@@ -216,8 +208,8 @@ export const FOUND_IN_RANGES = `
 const CLAIM = prepared('roundsman_claim', claimSql({ found: FOUND_IN_RANGES }))
 
 /**
- * PostgreSQL keeps a plan that is no worse than those for the values, which it does not know of a subquery. So a statement keeps its
- * plan when its arrays are subqueries.
+ * PostgreSQL keeps a general plan if plans for the actual values are no better. It cannot see the values of a subquery, so a
+ * statement whose arrays are subqueries keeps its plan.
  */
 export const keepsPlan = (text: string) =>
   text.replace(/unnest\(([^()]*)\)/g, (_, arrays: string) => {
@@ -245,7 +237,7 @@ export interface ClaimOptions {
   /** At most one of each job. */
   requests: readonly ClaimRequest[]
   startedAt: Date
-  /** Takes only what has lost several workers, and says whether nothing else runs in this process. Default: only what has not. */
+  /** Takes only work that has lost several workers. `isAlone`: nothing else runs in this process. Default: takes only other work. */
   suspects?: { isAlone: boolean } | undefined
 }
 
@@ -262,16 +254,15 @@ export async function claimWork(
 ): Promise<Claimed> {
   const isOfMuch = requests.length > 1 || requests[0]?.hasBacklog === true
   const statement = suspects ? CLAIM_SUSPECT : isOfMuch ? CLAIM : CLAIM_FEW
-  const rows = await askForWork(connection, statement, {
+  const { rows, last } = await askForWork(connection, statement, {
     ...requestValues({ workerId, requests, startedAt, suspects }),
     ...rangeValues(requests.flatMap(toRanges)),
     limits: null,
   })
-  const isAlive = rows.pop()?.facts != null
   return {
     work: toTaken(rows, requests, startedAt),
-    isAlive,
-    isCut: (rows[0]?.tooMany ?? 0) > rows.length,
+    isAlive: last !== null,
+    isCut: (last?.tooMany ?? 0) > rows.length,
   }
 }
 
@@ -295,18 +286,28 @@ export const rangeValues = (ranges: readonly RankRange[]) => ({
   ends: ranges.map(({ end }) => end),
 })
 
-/** @throws ClaimConflict */
+/** The last row of a claim's answer. */
+interface LastRow {
+  /** How many pieces were found, where some may have been left behind by their bytes. */
+  tooMany: number | null
+}
+
+/**
+ * Returns a row for each piece that the claim took, and `last`: null where the worker does not live.
+ * @throws ClaimConflict
+ */
 export async function askForWork(
   connection: Connection,
   statement: NamedStatement,
   values: Readonly<Record<string, unknown>>,
-): Promise<TakenRow[]> {
+): Promise<{ rows: TakenRow[]; last: LastRow | null }> {
   const asked = connection.query<TakenRow>(statement, bind(statement, values))
   const { rows } = await asked.catch((error: unknown) => {
     const { constraint } = error instanceof pg.DatabaseError ? error : {}
     throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
   })
-  return rows
+  const last = rows.pop()?.more ?? null
+  return { rows, last: last as LastRow | null }
 }
 
 /** Ranks in which to look for the work of a request, and the rank and place behind which to begin. */
@@ -362,8 +363,8 @@ const CLOSE_CLAIMS_SQL = `
   on conflict ("id") do nothing`
 
 const WORK_OF_CLAIMS_SQL = `
-  select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "startedAt",
-         "dueAt" is not null as "isDelayed", ${CARRIED_COLUMNS}
+  select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "startedAt", "bytes", "payload",
+         ${moreSql('"dueAt" is not null')} as "more"
   from (
     select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')}
     where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
@@ -417,7 +418,7 @@ const READ_BESIDE_CLAIM: PreparedStatement = {
     join "JobUnique" one on one."name" = asked.name and one."key" = asked.key`,
 }
 
-/** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
+/** Longer than any statement of the closed claim can still be on its way: the server cancels statements after half a minute. */
 const CLOSED_FOR_MINUTES = 10
 
 /** Removes the empty claims by which a worker has closed others: no statement can still carry the same id. */
@@ -431,14 +432,14 @@ export async function dropClosedClaims(connection: Connection, workerId: string)
 
 /** Younger claims may be over soon. */
 const COMPACTED_AFTER_S = 10
-/** Each time, so much of a claim has ended at least, so that what goes on is not written again and again. */
+/** A claim is compacted if at least this share of its runs has ended: otherwise its long runs would be rewritten each time. */
 const LEAST_ENDED = 0.1
 
 const COMPACTED = [...LISTS.map(([list]) => list), 'payloads']
 
 /**
- * Takes the runs that have ended out of this worker's claims, which the slowest keep: whoever looks for what runs reads them all.
- * It waits for nobody, and nobody's end waits for it.
+ * Removes ended runs from the claims of this worker. A claim stays until its slowest run ends, and each search for runs under way
+ * reads all claims. This statement waits for no lock, and no end of a run waits for it.
  */
 export async function compactClaims(connection: Connection, workerId: string): Promise<void> {
   await connection.query(COMPACT_CLAIMS_SQL, [workerId])
@@ -464,36 +465,32 @@ const COMPACT_CLAIMS_SQL = `
   ) kept
   where claim."id" = kept."id"`
 
-/** A row of the claim's answer, short where it says what most say: most of a worker's time goes into reading it. */
-export interface TakenRow {
+/** A row of the claim's answer. */
+interface TakenRow {
   [column: string]: unknown
   /** The place of its request in the list, from 1 on. */
   request: number
-  /** The id of the work. Null in the only row of the answer that says that this worker is not alive. */
+  /** The id of the work, and of the run where `more` has none. Null where a run has no work. */
   id: string | null
   bytes: number
   place?: string
   payload: unknown
-  /** Where JobPayload has the payload. */
-  payloadId: string | null
-  label: string | null
-  facts: Facts | null
-  /** Null: the id of the work, of which it is the first attempt. */
-  runId: string | null
-  attempt: number | null
-  /** Null: 0. */
-  rank: number | null
-  failures: number | null
-  losses: number | null
-  lossesAlone: number | null
-  uniqueKey: string | null
-  /** Whether its run says when it was due. Null: no. */
-  isDelayed?: boolean | null
-  /** How many were found, where some may have been left behind by their bytes. Every row says the same. */
-  tooMany?: number | null
-  /** Its key, where the claim is under limits. */
-  key?: string | null
+  /** What few pieces of work have. Null: this one has none of it. */
+  more: Partial<More> | null
 }
+
+interface More extends Pick<
+  Taken,
+  'attempt' | 'payloadId' | 'label' | 'failures' | 'losses' | 'lossesAlone' | 'uniqueKey' | 'key'
+> {
+  runId: string
+  facts: Facts | null
+  rank: number
+  /** Whether its run records when it was due. */
+  isDelayed: boolean
+}
+
+const NO_MORE: Partial<More> = Object.freeze({})
 
 /** Makes of rows what lanes take, and counts it to its claims. */
 export function toTaken(
@@ -501,17 +498,19 @@ export function toTaken(
   requests: readonly ClaimRequest[],
   startedAt: Date,
 ): Taken[] {
-  const claims: HeldClaim[] = requests.map(({ claimId }) => ({ id: claimId, open: 0 }))
+  const claims: HeldClaim[] = requests.map(({ claimId }) => ({ id: claimId, open: new Set() }))
   return rows.map((row) => {
-    const { request, id, payloadId, label, facts, uniqueKey } = row
+    const { request, id } = row
     const claim = claims[request - 1] as HeldClaim
-    claim.open++
-    const attempt = row.attempt ?? 1
+    const more = row.more ?? NO_MORE
+    const { label = null, facts = null, uniqueKey = null, payloadId = null } = more
+    const runId = more.runId ?? (id as string)
+    claim.open.add(runId)
     const isBare = facts === null && label === null && uniqueKey === null && payloadId === null
     return {
-      id: row.runId ?? (id as string),
+      id: runId,
       name: (requests[request - 1] as ClaimRequest).name,
-      attempt,
+      attempt: more.attempt ?? 1,
       startedAt,
       workId: id,
       claim,
@@ -522,14 +521,14 @@ export function toTaken(
       payloadMissing: null,
       label,
       facts: facts ?? NO_FACTS,
-      failures: row.failures ?? 0,
-      losses: row.losses ?? 0,
-      lossesAlone: row.lossesAlone ?? 0,
+      failures: more.failures ?? 0,
+      losses: more.losses ?? 0,
+      lossesAlone: more.lossesAlone ?? 0,
       uniqueKey,
       isReplaced: false,
-      key: row.key ?? null,
-      from: row.place === undefined ? null : { rank: row.rank ?? 0, place: row.place },
-      isPlain: isBare && (row.runId ?? id) === id && row.isDelayed !== true,
+      key: more.key ?? null,
+      from: row.place === undefined ? null : { rank: more.rank ?? 0, place: row.place },
+      isPlain: isBare && runId === id && more.isDelayed !== true,
     }
   })
 }

@@ -4,7 +4,7 @@ import { goOnSql, seqOfSql } from './stepSql.ts'
 import { isAboutSql } from './pieceFilter.ts'
 
 /*
- * Dead letters: work that has used up its attempts, or that retrying cannot fix. It stays with its error until somebody
+ * Dead letters: work that has used up its attempts, or that retrying cannot fix. It stays with its error until a person or program
  * redrives or discards it.
  */
 
@@ -35,10 +35,10 @@ export const CHOOSE_DEAD_LETTERS_SQL = `
   where ${IS_WANTED} and ${IS_AFTER} and ($11::uuid[] is null or letter."id" = any($11::uuid[]))
   order by ${LATEST_FIRST} limit $5::int`
 
-/** For each dead letter its runs are looked up by an index: so many take some tenths of a second. */
+/** An index finds the runs of each dead letter. This many take some tenths of a second. */
 const MAX_LETTERS_LOOKED_AT = 10_000
 
-/** Looks through the latest dead letters of job `$1` and counts those of which a run matches: `conditions` are those of `run`. */
+/** Counts those of the latest dead letters of job `$1` that have a matching run: `conditions` are those of `run`. */
 export const countLettersOfRunsSql = (conditions: readonly string[]) => `
   with looked as materialized (
     select letter."id", letter."name" from "JobDeadLetter" letter
@@ -70,7 +70,7 @@ export const FIND_DEAD_LETTER_SQL = `
   select letter."name" from "JobDeadLetter" letter where letter."id" = $1::uuid`
 
 /**
- * Discards the dead letters `$1`, except what others have locked: somebody redrives or discards that.
+ * Discards the dead letters `$1`, except locked ones: another transaction redrives or discards those.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 export const DISCARD_DEAD_LETTERS_SQL = `
@@ -84,7 +84,7 @@ export const DISCARD_DEAD_LETTERS_SQL = `
   )
   select "name", "id"::text as "workId" from gone`
 
-/** Of the dead letters in `chosen`, `free` are those whose unique keys nobody holds, or that have just taken theirs. */
+/** `free` are the dead letters of `chosen` whose unique keys no other work holds, or that have just taken their keys. */
 const takeKeysSql = (from: string) => `
   -- What is left of their own: a round has not freed it yet.
   own as materialized (
@@ -108,7 +108,7 @@ const takeKeysSql = (from: string) => `
 
 /** The first step that is done again. */
 const FROM = seqOfSql('$5::text', '$6::text')
-/** An approval has ended with the work that it was for, and whoever has the work done again wants it now. */
+/** An approval ends with its work, so work that is done again starts without one, and at once. */
 const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled', 'begunAt']`
 
 const STAYS_CANCELLED = `(
@@ -119,10 +119,10 @@ const STAYS_CANCELLED = `(
 const RESUMPTIONS = `"resumptions" * 0`
 
 /**
- * Gives the dead letters `$1` back to the queue, as `$2` wants for the reason `$3`, except what others have locked. What has
- * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`, and so does
- * durable work that somebody has cancelled, unless `$7`.
- * Of durable work, steps from `$5`, `$6` on are done again, with other keys: services would take them for what was done before.
+ * Gives the dead letters `$1` back to the queue, for the person `$2` and the reason `$3`, except locked ones. Work that has
+ * lost its worker runs alone, and has all its attempts again. Work that has ended two workers stays, unless `$4`; cancelled
+ * durable work stays, unless `$7`.
+ * Durable work does its steps from `$5`, `$6` on again. They get new keys, since services would ignore the old ones as repeated.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 export const REDRIVE_DEAD_LETTERS_SQL = `

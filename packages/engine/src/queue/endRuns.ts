@@ -3,6 +3,7 @@ import type { Refusal } from '../job/rateLimited.ts'
 import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
 import { endChildrenSql } from './children.ts'
 import type { Connection } from '../database/database.ts'
+import { bind, prepared } from '../database/prepared.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
 import { HELD_COLUMNS, heldSql, RECORDED_AT_START } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
@@ -15,23 +16,23 @@ import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
 /**
  * What becomes of a run's work.
  *   done   It has succeeded.
- *   again  It is tried again after `delayMs`; at once where that is 0. Of durable work, `waits` are open meanwhile.
- *   suspend  It waits, and goes on then. The next run is no further attempt.
+ *   again  It is tried again after `delayMs`; 0: at once. The `waits` of durable work stay open meanwhile.
+ *   suspend  It waits, and then continues. The next run counts as the same attempt.
  *   dead   It is given up, and becomes a dead letter.
- *   over   It is given up, and nobody is to be asked about it.
- *   keep   As over, but its payload is kept for a day: somebody may approve another run of it.
- * All but `done` is over where newer work has taken its unique key.
+ *   over   It is given up without a dead letter.
+ *   keep   As over, but its payload is kept for a day, since a person may approve another run.
+ * If newer work has taken its unique key, all of these except `done` become `over`.
  */
 export type Next =
   | { kind: 'done' | 'dead' | 'over' | 'keep' }
   | { kind: 'again'; delayMs: number; waits?: string | undefined }
   | ({ kind: 'suspend' } & Suspension)
 
-/** What the work of a suspended run waits for. */
+/** The open waits of a suspended run's work. */
 export interface Suspension {
   /** Its open waits, as JSON. */
   readonly waits: string
-  /** The first instant at which one is over, and the shortest pause after which one is. Both null: somebody has to wake it. */
+  /** The earliest instant and the shortest pause after which a wait is over. Both null: only a signal or a child ends it. */
   readonly until: Date | null
   readonly delayMs: number | null
 }
@@ -45,12 +46,12 @@ export interface End {
   readonly endedAt: Date
   /** Null: it has succeeded. */
   readonly error: { readonly code: string; readonly message: string } | null
-  /** As JSON, merged into what the run's batches have counted; null when there are none. */
+  /** As JSON, merged into the counts of the run's batches; null when there are none. */
   readonly details: string | null
   /** Its log lines and its result, as JSON. */
   readonly logs: string | null
   readonly result: string | null
-  /** Whether JobRun may have the run, as running: it has stored a batch, its progress or what it logs. */
+  /** Whether JobRun may have the run, as running: it has stored a batch, its progress or its log. */
   readonly hasRow: boolean
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
   readonly isPlain: boolean
@@ -69,18 +70,18 @@ export interface End {
     lossAlone?: boolean
     inARow?: { refused?: number; payloadMissing?: number }
   }
-  /** What the work's earlier attempts have cost, where that no longer counts. Default: it does. */
+  /** The costs of earlier attempts, if they no longer count. Default: they count. */
   readonly forgives?: Pick<Taken, 'failures' | 'losses' | 'lossesAlone'>
   /** What becomes of the work of a success whose details PostgreSQL refuses to store. */
   readonly unstorable: 'dead' | 'over' | 'keep'
-  /** What has to wait first, since a service has refused more. Absent: nothing. */
+  /** Which work has to wait, since a service has refused more. Absent: none. */
   readonly refusal?: Refusal
 }
 
 /**
  * Ends runs of a worker and decides on their work, in one statement: the only one that does. It also deletes the claims `over`,
  * whose last runs these are. It waits only for a run's own row, which the handler's transaction may hold.
- * @returns The whole details of each run that it ended. A run that is missing was ended by somebody else, or no claim of this worker holds it.
+ * @returns All details of each run that it ended. A missing run was ended by another worker, or no claim of this worker holds it.
  */
 export async function endRuns(
   connection: Connection,
@@ -89,26 +90,20 @@ export async function endRuns(
   over: readonly string[] = [],
 ): Promise<Map<string, Details | null>> {
   try {
-    const written = ends.every(hasOnlyDetails)
-      ? await writePlain(connection, workerId, ends, over)
-      : null
+    const arePlain = ends.every(
+      ({ isPlain, hasRow, error, logs, result }) =>
+        isPlain && !hasRow && (error ?? logs ?? result) === null,
+    )
+    const written = arePlain ? await writePlain(connection, workerId, ends, over) : null
     return written ?? (await endAny(connection, workerId, ends, over))
   } catch (error) {
-    // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it. Ends of runs
-    // with rows meet no such row: the rescue, whose transaction an error aborts, gets the first error.
+    // JobRun has a row of the run: an earlier try was committed and its answer lost, or another worker has ended the run. With
+    // `hasRow` set, no end fails on such a row. The rescue sets it always, since an error would abort its transaction.
     if (!hasSqlState(error, UNIQUE_VIOLATION) || ends.every(({ hasRow }) => hasRow)) throw error
     const careful = ends.map((end) => ({ ...end, hasRow: true }))
     return await endAny(connection, workerId, careful, over)
   }
 }
-
-const hasOnlyDetails = ({ isPlain, hasRow, error, logs, result }: End) =>
-  isPlain && !hasRow && (error ?? logs ?? result) === null
-
-const columnOf =
-  (ends: readonly End[]) =>
-  <Value extends string | number | boolean | Date | null>(of: (end: End) => Value) =>
-    toColumn(ends.map(of))
 
 async function endAny(
   connection: Connection,
@@ -116,52 +111,83 @@ async function endAny(
   ends: readonly End[],
   over: readonly string[],
 ): Promise<Map<string, Details | null>> {
-  const column = columnOf(ends)
   const goesOn = ends.some(
     ({ next, isDurable }) => isDurable && (next.kind === 'suspend' || next.kind === 'again'),
   )
+  const [statement, of] = goesOn ? [END_DURABLE, OF_DURABLE] : [END_RUNS, OF_EACH]
+  const columns = Object.entries(of).map(
+    ([name, { value }]) => [name, toColumn(ends.map(value))] as const,
+  )
+  const values = bind(statement, {
+    ...Object.fromEntries(columns),
+    workerId,
+    claims: [...new Set(ends.map(({ claim }) => claim.id))],
+    over,
+    // Payloads are needed only for work that goes on, or that a person may start again.
+    needsPayloads: ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
+  })
+  // Not by its name: PostgreSQL plans it for the ends that it gets.
   const { rows } = await connection.query<{ id: string; details: Details | null }>(
-    goesOn ? END_DURABLE : END_RUNS,
-    [
-      workerId,
-      [...new Set(ends.map(({ claim }) => claim.id))],
-      column(({ runId }) => runId),
-      column(({ endedAt }) => endedAt.getTime()),
-      column(({ error }) => error?.code ?? null),
-      column(({ error }) => error?.message ?? null),
-      column(({ details }) => details),
-      column(({ logs }) => logs),
-      column(({ result }) => result),
-      column(({ hasRow }) => hasRow),
-      column(({ next }) => next.kind),
-      column(({ next }) => (next.kind === 'again' || next.kind === 'suspend' ? next.delayMs : 0)),
-      column(({ costs, forgives }) => Number(costs?.failure ?? false) - (forgives?.failures ?? 0)),
-      column(({ costs, forgives }) => Number(costs?.loss ?? false) - (forgives?.losses ?? 0)),
-      column(
-        ({ costs, forgives }) => Number(costs?.lossAlone ?? false) - (forgives?.lossesAlone ?? 0),
-      ),
-      over,
-      // Their payloads are needed only where the work goes on, or somebody may want it to.
-      ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
-      column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
-      column(({ claim }) => claim.id),
-      ...(goesOn
-        ? [
-            column(({ next }) => ('waits' in next ? (next.waits ?? null) : null)),
-            column(({ next }) => (next.kind === 'suspend' ? next.until : null)),
-            column(({ forgives }) => forgives !== undefined),
-            column(({ isDurable = false }) => isDurable),
-            column(({ deadlineMs = null }) => deadlineMs),
-          ]
-        : []),
-    ],
+    statement.text,
+    values,
   )
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
 
+/** The columns of ends that a statement gets. */
+type OfEnd = Readonly<
+  Record<string, { type: string; value: (end: End) => string | number | boolean | Date | null }>
+>
+
+const OF_EACH: OfEnd = {
+  runId: { type: 'uuid', value: ({ runId }) => runId },
+  claimId: { type: 'uuid', value: ({ claim }) => claim.id },
+  atMs: { type: 'float8', value: ({ endedAt }) => endedAt.getTime() },
+  code: { type: 'text', value: ({ error }) => error?.code ?? null },
+  message: { type: 'text', value: ({ error }) => error?.message ?? null },
+  details: { type: 'jsonb', value: ({ details }) => details },
+  logs: { type: 'jsonb', value: ({ logs }) => logs },
+  result: { type: 'jsonb', value: ({ result }) => result },
+  hasRow: { type: 'bool', value: ({ hasRow }) => hasRow },
+  next: { type: 'text', value: ({ next }) => next.kind },
+  delayMs: {
+    type: 'float8',
+    value: ({ next }) => (next.kind === 'again' || next.kind === 'suspend' ? next.delayMs : 0),
+  },
+  failure: {
+    type: 'int',
+    value: ({ costs, forgives }) => Number(costs?.failure ?? false) - (forgives?.failures ?? 0),
+  },
+  loss: {
+    type: 'int',
+    value: ({ costs, forgives }) => Number(costs?.loss ?? false) - (forgives?.losses ?? 0),
+  },
+  lossAlone: {
+    type: 'int',
+    value: ({ costs, forgives }) =>
+      Number(costs?.lossAlone ?? false) - (forgives?.lossesAlone ?? 0),
+  },
+  inARow: {
+    type: 'jsonb',
+    value: ({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null),
+  },
+}
+
+const OF_DURABLE: OfEnd = {
+  ...OF_EACH,
+  waits: { type: 'text', value: ({ next }) => ('waits' in next ? (next.waits ?? null) : null) },
+  until: {
+    type: 'timestamptz',
+    value: ({ next }) => (next.kind === 'suspend' ? next.until : null),
+  },
+  hasMemo: { type: 'bool', value: ({ forgives }) => forgives !== undefined },
+  isDurable: { type: 'bool', value: ({ isDurable = false }) => isDurable },
+  deadlineMs: { type: 'float8', value: ({ deadlineMs = null }) => deadlineMs },
+}
+
 /**
  * Most runs of a product with very many: for these it takes half as long.
- * @returns null when it has written nothing, since somebody has asked to stop one of them
+ * @returns null if it has written nothing, since a cancellation of one of them is requested
  */
 async function writePlain(
   connection: Connection,
@@ -171,53 +197,59 @@ async function writePlain(
 ): Promise<Map<string, Details | null> | null> {
   const claims = [...new Set(ends.map(({ claim }) => claim.id))]
   const placeOf = new Map(claims.map((id, at) => [id, at + 1]))
-  const column = columnOf(ends)
   const { rows } = await connection.query<{
     isAsked: boolean
     ended: string[] | null
     details: Record<string, Details> | null
-  }>(WRITE_PLAIN, [
-    workerId,
-    claims,
-    column(({ runId }) => runId),
-    column(({ endedAt }) => endedAt.getTime()),
-    column(({ details }) => details),
-    column(({ claim }) => placeOf.get(claim.id) ?? null),
-    over,
-  ])
+  }>(
+    WRITE_PLAIN.text,
+    bind(WRITE_PLAIN, {
+      workerId,
+      claims,
+      runIds: toColumn(ends.map(({ runId }) => runId)),
+      endedAtMs: toColumn(ends.map(({ endedAt }) => endedAt.getTime())),
+      details: toColumn(ends.map(({ details }) => details)),
+      places: toColumn(ends.map(({ claim }) => placeOf.get(claim.id) ?? null)),
+      over,
+    }),
+  )
   const [{ isAsked, ended, details } = { isAsked: false, ended: [], details: null }] = rows
   if (isAsked) return null
-  const ids = ended ?? ends.map(({ runId }) => runId)
-  return new Map(ids.map((id) => [id, details?.[id] ?? null]))
+  const written = new Map<string, Details | null>()
+  for (const id of ended ?? ends.map(({ runId }) => runId)) written.set(id, details?.[id] ?? null)
+  return written
 }
 
 /**
- * As END_RUNS, of which it has the first parameters. It answers with the ids of the runs, or null when it has ended all; and whether
- * somebody has asked to stop one of them: then it does nothing. To ask once costs less than to look for each.
+ * It returns the ids of the ended runs, or null if it has ended all. If a cancellation of any run is requested (`isAsked`), it does
+ * nothing. One question for all runs costs less than one for each.
  * Race: packages/engine/test/control/control.test.ts "in a transaction that stays open does not hold up the end of a run, %s; the first request counts"
  */
-const WRITE_PLAIN = `
+const WRITE_PLAIN = prepared(
+  'roundsman_write_plain',
+  `
   with asked as materialized (
-    select exists (select from "JobCancel" where "runId" = any($3::uuid[])) as "isAsked"
+    select exists (select from "JobCancel" where "runId" = any(:runIds::uuid[])) as "isAsked"
   ), claim as materialized (
     select "id", "name", "startedAt", "createdAt", "keys", case when "keys" is not null then "runIds" end as "keyed" from "JobClaim"
-    where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY} and not (select "isAsked" from asked)
+    where "id" = any(:claims::uuid[]) and "workerId" = :workerId and ${GIVES_WAY} and not (select "isAsked" from asked)
     order by "id" for key share
   ), ended as (
     insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId", "createdAt", "key")
     select "end".id, claim."name", 'success', 'queue', 1, claim."startedAt",
-           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, $1, claim."createdAt",
+           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, :workerId, claim."createdAt",
            nullif(claim."keys"[array_position(claim."keyed", "end".id)], '')
-    from unnest($3::uuid[], $4::float8[], $5::text[], $6::int[]) as "end"(id, "atMs", details, claim)
-      join claim on claim."id" = ($2::uuid[])["end".claim]
+    from unnest(:runIds::uuid[], :endedAtMs::float8[], :details::text[], :places::int[]) as "end"(id, "atMs", details, claim)
+      join claim on claim."id" = (:claims::uuid[])["end".claim]
     returning "id", "details"
   ), let_go as (
-    delete from "JobClaim" where "id" = any($7::uuid[]) and "workerId" = $1 and not (select "isAsked" from asked)
+    delete from "JobClaim" where "id" = any(:over::uuid[]) and "workerId" = :workerId and not (select "isAsked" from asked)
   )
   select (select "isAsked" from asked) as "isAsked",
-         case when count(*) <> cardinality($3::uuid[]) then coalesce(array_agg("id"::text), '{}') end as "ended",
+         case when count(*) <> cardinality(:runIds::uuid[]) then coalesce(array_agg("id"::text), '{}') end as "ended",
          jsonb_object_agg("id", "details") filter (where "details" is not null) as "details"
-  from ended`
+  from ended`,
+)
 
 /** Columns that the end updates when the run's row exists. */
 const RECORDED_AT_END = {
@@ -232,7 +264,7 @@ const RECORDED_AT_END = {
   cancelRequestedBy: '"cancelledBy"',
   payloadId: '"keptId"',
 }
-/** A lost run keeps what it has logged. */
+/** A lost run keeps the lines that were written before. */
 const LAST_LOGS = 'coalesce(excluded."logs", "JobRun"."logs")'
 const RECORD = { ...RECORDED_AT_START, ...RECORDED_AT_END, details: '"details"' }
 type Values = Readonly<Record<string, string>>
@@ -242,7 +274,7 @@ const recordSql = (which: string, values: Values) => `
     select ${Object.values(values).join(', ')} from ended where ${which}`
 
 const IN_A_ROW = `array['refused', 'payloadMissing']`
-/** A dead letter that was tried by hand is again what it was. */
+/** After a failed run by hand, the dead letter has its former facts again. */
 const FACTS = `nullif("facts" - case when "origin" = 'deadLetter' then array['trigger', 'actor', 'reason'] else ${IN_A_ROW} end, '{}')`
 const COUNTED = {
   failures: '"failures" + "failure"',
@@ -253,29 +285,34 @@ const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesc
 
 /*
  *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
- *   ended      The runs that they hold. Where work with a unique key has lost that, newer work has replaced it.
- *   inserted   A row in JobRun for each run that has none yet; without a clause for conflicts, which costs a tenth of the statement.
- *   updated    The same for those that have one.
- *   final      Those of which this statement has recorded the end.
- *   again, dead, kept, freed, forgotten, obeyed   What becomes of the work, its payload, its unique key, and a request to cancel.
- *   let_go     The claims without a run under way go.
+ *   ended      The runs that they hold. Work that has lost its unique key was replaced by newer work.
+ *   inserted   A row in JobRun for each run without one; it has no clause for conflicts, which would cost a tenth of the statement.
+ *   updated    The ends of runs that have a row.
+ *   recorded, final   Runs whose ends this statement has recorded.
+ *   again, waits, dead   The work goes back to the queue, waits in steps, or becomes a dead letter.
+ *   children   The end of work for which a parent waits.
+ *   kept, forgotten   Its payload stays, or is deleted.
+ *   keyed, freed   Its unique key is released.
+ *   obeyed     The request to cancel is deleted.
+ *   let_go     Claims without a run under way are deleted.
  * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
  */
-const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts) => `
+const endSql = (name: string, { record, of, again, due, carried, waits }: EndParts) =>
+  prepared(
+    name,
+    `
   with claim as materialized (
-    select * from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
+    select * from "JobClaim" where "id" = any(:claims::uuid[]) and "workerId" = :workerId and ${GIVES_WAY}
     order by "id" for key share
   ), ended as materialized (
     select ended.*, case when "next" = 'keep' then coalesce("payloadId", case when "payload" is not null then gen_random_uuid() end) end as "keptId"
-    from (select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
-      "end"."result"::jsonb as "result", "end"."hasRow", "end"."delayMs",
-      "end"."failure", "end"."loss", "end"."lossAlone", "end"."inARow"::jsonb as "inARow"${names}, cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
+    from (select work.*, ${listEnd(of)}, cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
       case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
-    from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
-      join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
-                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[], $19::uuid[]${columns})
-        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasRow", "next", "delayMs", "failure", "loss", "lossAlone", "inARow", "claimId"${names})
+    from (select ${HELD_COLUMNS} from claim ${heldSql('case when :needsPayloads::bool then claim."payloads" end')}) work
+      join unnest(${Object.entries(of)
+        .map(([column, { type }]) => `:${column}::${type}[]`)
+        .join(', ')}) as "end"(${listColumns(Object.keys(of))})
         -- Where the database has lost a claim, a later one may hold the same run. PostgreSQL expects one row of an equality here,
         -- and would then compare each run with each.
         on "end"."runId" = work."runId" and case when "end"."claimId" = work."claimId" then true end
@@ -284,7 +321,7 @@ const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts
     returning "id", "details"
   ), updated as (${recordSql('"hasRow"', record)}
     on conflict ("id") do update set ${Object.keys(RECORDED_AT_END)
-      .map((name) => `"${name}" = ${name === 'logs' ? LAST_LOGS : `excluded."${name}"`}`)
+      .map((column) => `"${column}" = ${column === 'logs' ? LAST_LOGS : `excluded."${column}"`}`)
       .join(', ')},
       "details" = coalesce("JobRun"."details" || excluded."details", "JobRun"."details", excluded."details")
     where "JobRun"."status" = 'running' and "JobRun"."workerId" = excluded."workerId"
@@ -317,16 +354,22 @@ const endSql = ({ record, columns, names, again, due, carried, waits }: EndParts
   ), obeyed as (
     delete from "JobCancel" where "runId" in (select "runId" from final where "cancelledAt" is not null)
   ), let_go as (
-    delete from "JobClaim" where "id" = any($16::uuid[]) and "workerId" = $1
+    delete from "JobClaim" where "id" = any(:over::uuid[]) and "workerId" = :workerId
   )
-  select "id"::text as "id", "details" from recorded`
+  select "id"::text as "id", "details" from recorded`,
+  )
+
+/** The columns of an end, except `next`, which may change, and those that `work` has. */
+const listEnd = (of: OfEnd) =>
+  Object.keys(of)
+    .filter((name) => !['runId', 'claimId', 'next'].includes(name))
+    .map((name) => `"end"."${name}"`)
+    .join(', ')
 
 /** The parts by which ends of durable runs differ. */
 interface EndParts {
   record: Values
-  /** More parameters, and their names. */
-  columns: string
-  names: string
+  of: OfEnd
   /** What becomes of work that goes on. */
   again: string
   due: { isNow: string; at: string }
@@ -335,8 +378,8 @@ interface EndParts {
 }
 
 const AFTER_DELAY = `now() + "delayMs" * interval '1 millisecond'`
-const END_RUNS = endSql({
-  ...{ record: RECORD, columns: '', names: '', again: `'again'`, waits: '' },
+const END_RUNS = endSql('roundsman_end_runs', {
+  ...{ record: RECORD, of: OF_EACH, again: `'again'`, waits: '' },
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
@@ -347,13 +390,12 @@ const BEGUN_AT = `coalesce(("facts" ->> 'begunAt')::timestamptz, "createdAt")`
 /** When the work continues, at the latest at its deadline: its next run then ends it. */
 const WHEN_OVER = `case when ${IS_CANCELLED} then now()
   else coalesce(least("until", ${AFTER_DELAY}, ${BEGUN_AT} + "deadlineMs" * interval '1 millisecond'), ${NEVER_DUE}) end`
-const END_DURABLE = endSql({
+const END_DURABLE = endSql('roundsman_end_durable', {
   record: {
     ...RECORD,
     status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
   },
-  columns: ', $20::text[], $21::timestamptz[], $22::bool[], $23::bool[], $24::float8[]',
-  names: ', "waits", "until", "hasMemo", "isDurable", "deadlineMs"',
+  of: OF_DURABLE,
   again: `'again', 'suspend'`,
   due: { isNow: `${WHEN_OVER} <= now()`, at: WHEN_OVER },
   carried: {
@@ -368,7 +410,7 @@ const END_DURABLE = endSql({
 
 /**
  * Finds ends that an earlier commit recorded whose answer never came, with their whole details: this worker ended the run at
- * the same moment with the same code. Any other end is somebody else's.
+ * the same moment with the same code. Any other end was written by another worker.
  */
 export async function findEnded(
   connection: Connection,
@@ -391,7 +433,7 @@ const FIND_ENDED_SQL = `
   where run."id" = any($2::uuid[]) and run."status" <> 'running' and run."workerId" = $1
     and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
 
-/** Deletes claims without a run that is under way. Returns the ids of those that somebody has locked: they stay. */
+/** Deletes claims without runs under way. Returns the ids of locked claims, which stay. */
 export async function letGo(
   connection: Connection,
   claimIds: readonly string[],

@@ -21,7 +21,7 @@ import type { Envelope } from './envelope.ts'
 import { insertWork, type WorkToInsert } from './insertWork.ts'
 import { replaceWork, type Met, type ReplacingWork } from './replaceWork.ts'
 import type { Schema } from '../database/schema.ts'
-import { freeKeysOfNobody } from './uniqueKeys.ts'
+import { freeOrphanedKeys } from './uniqueKeys.ts'
 import type { Waker } from '../database/waker.ts'
 
 /** What enqueueing needs beside a connection. */
@@ -39,7 +39,7 @@ export type EnqueuedJob = Pick<Job, 'name' | 'payload'> &
 export interface NewWork {
   envelope: Envelope
   options?: EnqueueOptions | undefined
-  /** Of work that takes the place of other. Default: as the job says. */
+  /** Applies to work that replaces other work. Default: the job's own setting. */
   key?: string | undefined
 }
 
@@ -75,31 +75,26 @@ export async function enqueueOne(
   work: NewWork,
 ): Promise<EnqueueResult> {
   const name = checkJobName('job', job)
-  const { traceEnqueue } = sender
-  if (traceEnqueue === undefined) return await putOne(sender, caller, job, work)
-  return await traceEnqueue({ name, count: 1 }, (trace) => putOne(sender, caller, job, work, trace))
+  return await traced(sender, { name, count: 1 }, async (trace) => {
+    const piece = toPiece(job, work, sender.log, trace)
+    if (piece.uniqueKey !== undefined)
+      return (await putPieces({ sender, caller, name }, [piece]))[0] as EnqueueResult
+    // Most work has no unique key.
+    const { transactionId } = await insertWork(caller, [piece])
+    if (canStart(piece)) wake({ sender, caller, name }, transactionId)
+    return { kind: 'enqueued', workId: piece.id }
+  })
 }
 
-/** The short way of most work, which has no unique key. */
-async function putOne(
-  sender: Sender,
-  caller: Caller,
-  job: EnqueuedJob,
-  work: NewWork,
-  trace?: TraceContext,
-): Promise<EnqueueResult> {
-  const piece = toPiece(job, work, sender.log, trace)
-  if (piece.uniqueKey !== undefined)
-    return (await putPieces({ sender, caller, name: job.name }, [piece]))[0] as EnqueueResult
-  const { transactionId } = await insertWork(caller, [piece])
-  if (canStart(piece)) wake({ sender, caller, name: job.name }, transactionId)
-  return { kind: 'enqueued', workId: piece.id }
-}
+const traced = <Value>(
+  { traceEnqueue }: Sender,
+  of: { name: string; count: number },
+  put: (trace?: TraceContext) => Promise<Value>,
+) => (traceEnqueue === undefined ? put() : traceEnqueue(of, put))
 
 /**
- * Enqueues work of one job: any number of pieces with one
- * statement, more for large payloads, and another when others hold some of their unique keys. The waker tells the workers
- * outside that transaction, and the caller does not wait for it.
+ * Enqueues any number of pieces of one job with one statement. Large payloads need further statements, and so do unique keys
+ * that other transactions hold. The waker notifies workers outside of the transaction, and the caller does not wait for that.
  * @throws ArgumentError, JobError `payload_invalid`, both before anything is written
  */
 export async function enqueueWork(
@@ -109,17 +104,13 @@ export async function enqueueWork(
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
   const name = checkJobName('job', job)
-  const put = async (trace?: TraceContext) => {
+  return await traced(sender, { name, count: work.length }, async (trace) => {
     const log = onceOnly(sender.log)
     const pieces = await mapInTurns(work, (one, at) =>
       ofItem(at, () => toPiece(job, one, log, trace)),
     )
     return await putPieces({ sender, caller, name }, pieces)
-  }
-  const { traceEnqueue } = sender
-  return traceEnqueue === undefined
-    ? await put()
-    : await traceEnqueue({ name, count: work.length }, put)
+  })
 }
 
 /** What all statements of one call share. */
@@ -129,14 +120,14 @@ interface Call {
   name: string
 }
 
-/** New work, with copies of its payload and options that nobody else holds. */
+/** New work, with its own copies of its payload and options. */
 interface Piece extends WorkToInsert {
   replaces: boolean
   isDurable: boolean
   maxWaitMs: number | undefined
 }
 
-/** Says of each piece what became of it. */
+/** Returns what became of each piece. */
 async function putPieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
   return pieces.some(({ replaces }) => replaces)
     ? await replacePieces(call, pieces)
@@ -245,10 +236,10 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
     let open = part
     for (let looks = 0; open.length > 0; looks++) {
       if (open[0]) expectLooks(looks, open[0])
-      // A transaction that wanted a key met the end of its work, and has kept it from freeing the key.
+      // Another transaction had locked the key while its work ended, so that the end could not free it.
       if (looks > 0)
         await inTransaction(call.caller, (tx) =>
-          freeKeysOfNobody(tx, open.map(toKey), { waits: true }),
+          freeOrphanedKeys(tx, open.map(toKey), { waits: true }),
         )
       const inserted = await insertWork(call.caller, open)
       if (inserted.transactionId !== null && open.some(canStart)) wake(call, inserted.transactionId)
@@ -269,8 +260,8 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
 const toKey = ({ name, uniqueKey = '' }: WorkToInsert) => ({ name, key: uniqueKey })
 
 /**
- * Enqueues pieces of which some replace work with their unique key. Of pieces with the same key it sends one, and returns for
- * each what would have become of it if they had come one after the other.
+ * Enqueues pieces, some of which replace work with their unique key. It sends one of the pieces with the same key. It returns the
+ * results that the pieces would have had one after the other.
  */
 async function replacePieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
   const { groups, unkeyed } = groupByKey(pieces)
@@ -304,7 +295,7 @@ async function replaceAll(
       for (const [id, one] of await replaceWork(tx, left)) met.set(id, one)
       // All of these keys are locked by now, so it waits for none.
       const kept = left.filter(({ id, replaces }) => !replaces && !met.has(id))
-      if (kept.length > 0) await freeKeysOfNobody(tx, kept.map(toKey))
+      if (kept.length > 0) await freeOrphanedKeys(tx, kept.map(toKey))
     }
   }
   if (met.size < work.length) await inTransaction(caller, askAgain)
@@ -318,14 +309,14 @@ async function inTransaction<Value>(
   return caller.transaction ? await caller.transaction(work) : await work(caller)
 }
 
-/** The one that would be left of pieces with the same key: the last that replaces, else the first. */
+/** Of pieces with the same key, the last one that replaces; if none does, the first. */
 function choosePiece(same: readonly Piece[]): Piece {
   return same.findLast(({ replaces }) => replaces) ?? (same[0] as Piece)
 }
 
 /**
  * What would have become of pieces with the same key, had they come one after the other. Those that take the key are `sentId`
- * in the end, which met what `met` says.
+ * in the end. `met` lists what it met.
  */
 function resultsInTurn(
   same: readonly Piece[],
@@ -346,7 +337,7 @@ function resultsInTurn(
 const MAX_STATEMENT_BYTES = 32 * 2 ** 20
 /** In a transaction all parts are one: smaller ones hold up the caller's event loop for a tenth of a second at most. */
 const MAX_PART_BYTES = 4 * 2 ** 20
-/** What a statement says of a piece beside its payload, and what that takes in memory. */
+/** Bytes in memory of a piece beside its payload. */
 const OTHER_BYTES = 500
 
 /** Divides pieces into statements. Those of a pool commit one by one. */

@@ -13,7 +13,7 @@ export interface Envelope extends Partial<WorkLabel> {
   dryRun?: boolean
   actor?: string
   reason?: string
-  /** How many rows somebody has approved its runs to change in all, whatever their guard says. */
+  /** How many rows its runs may change in all, by a person's approval, even where their guard refuses. */
   approvedRows?: number
   /** ISO 8601. The approval has ended then. */
   approvedUntil?: string
@@ -27,7 +27,7 @@ export interface Envelope extends Partial<WorkLabel> {
   payloadMissing?: number
   /** How often its steps were begun anew. Absent: never. */
   generation?: number
-  /** Somebody has cancelled durable work: its waits throw, so that its handler can undo what it has done. */
+  /** The durable work is cancelled: its waits throw, so that its handler can undo earlier steps. */
   cancelled?: boolean
   /** When durable work started first, by the database's clock. Absent: it has had no run that ended. */
   begunAt?: string
@@ -37,17 +37,17 @@ export interface Envelope extends Partial<WorkLabel> {
   parent?: string
   /** A step of its parent waits for it: its end is written into JobChild. */
   child?: true
-  /** What in the host has enqueued it, as that says. */
+  /** The part of the host that has enqueued it, by the host's own name. */
   enqueuedBy?: string
 }
 
-/** An envelope without what has columns of its own. Most work has none: its row says null. */
+/** The parts of an envelope that have no column of their own. Most work has none: then the column is null. */
 export type Facts = Partial<Omit<Envelope, 'payload' | 'label'>>
 
-/** What the row of a piece of work says of its envelope. */
+/** The columns of a piece of work that hold its envelope. */
 export interface EnvelopeRow {
   payload: unknown
-  /** The length of the payload's JSON. 0: it was undefined, of which JSON knows nothing. */
+  /** The length of the payload's JSON. 0: the payload was undefined, which JSON does not have. */
   bytes: number
   label: string | null
   facts: Facts | null
@@ -63,7 +63,7 @@ export function toFacts({
   return Object.keys(facts).length === 0 ? null : facts
 }
 
-/** How long JSON's null is. A shorter payload that is missing is that of a row which somebody made without one. */
+/** The length of JSON's null. A missing payload with fewer bytes is that of a row which was made by hand without one. */
 const NULL_BYTES = 4
 
 export function readPayload({ payload, bytes }: Pick<EnvelopeRow, 'payload' | 'bytes'>): unknown {

@@ -13,14 +13,14 @@ export const LISTS: readonly (readonly [list: string, name: string])[] = [
 ]
 
 /**
- * `claim` and `held` for each run of the claims in `from`, which selects from JobClaim as `claim`. Whoever needs payloads has them
+ * `claim` and `held` for each run of the claims in `from`, which selects from JobClaim as `claim`. A caller that needs payloads has them
  * unnested with the rest: PostgreSQL would compare each with each to join two lists.
  */
 export const heldSql = (payloads = 'null::jsonb[]') => `
   claim cross join lateral unnest(${LISTS.map(([list]) => `claim."${list}"`).join(', ')}, ${payloads})
     as held(${listColumns(LISTS.map(([, name]) => name))}, "payload")`
 
-/** What `held` says, with what a null stands for. Work by hand has no id. */
+/** The columns of `held`, with the value that a null stands for. Work by hand has no id. */
 export const HELD_COLUMNS = `
   claim."id" as "claimId", claim."name", claim."workerId", claim."origin", claim."isAlone", claim."startedAt", claim."createdAt",
   held."runId", coalesce(held."workId", held."runId") as "workId", held."dueAt", held."payload",
@@ -32,7 +32,7 @@ export const HELD_AT = `
     select ${LISTS.map(([list, name]) => `claim."${list}"[claim."at"] as "${name}"`).join(', ')}, null::jsonb as "payload"
   ) held`
 
-/** Where the work of a run has come from, by the columns of JobRun that say so. */
+/** Where the work of a run has come from, as columns of JobRun. */
 export const originOf = (facts: string) => ({
   parentId: `(${facts} ->> 'parent')::uuid`,
   enqueuedBy: `${facts} ->> 'enqueuedBy'`,

@@ -36,7 +36,7 @@ export interface Inserted {
 /**
  * Puts work of any jobs into the queue with one statement, and leaves out pieces whose unique keys other work has. It notifies
  * no worker: the commit of the caller's transaction would wait for all others that notify (see waker.ts). Pieces with keys come
- * in the order of those: else two transactions with the same keys could wait for each other.
+ * in the order of their keys, so that two transactions with the same keys do not wait for each other.
  * @throws TablesError where there are no tables
  */
 export async function insertWork(
@@ -59,7 +59,7 @@ export async function insertWork(
   }
 }
 
-/** What has no unique key meets nothing, so its statement reads no other table, whose statistics may be missing. */
+/** Work without unique keys meets no other work, so its statement reads no other table, whose statistics may be missing. */
 function chooseStatement(
   work: readonly WorkToInsert[],
   one: WorkToInsert,
@@ -89,7 +89,7 @@ export function toJson(work: readonly WorkToInsert[]): string {
   )
 }
 
-/** What ONE_SQL reads: texts, of which no driver makes anything else. */
+/** The parameters of ONE_SQL. All are texts, which drivers pass on unchanged. */
 function toTexts(work: WorkToInsert, isPlain: boolean): (string | null | undefined)[] {
   const { id, name, envelope, bytes, startAfter, priority = 0, uniqueKey, key } = work
   const facts = toFacts(envelope)
@@ -123,7 +123,7 @@ const MAX_CAUSES = 4
 /** The columns that an insert of work fills. */
 export const INSERTED = `"id", "name", "rank", "place", "dueAt", "bytes", "uniqueKey", "key", "label", "facts", "payload", "payloadId"`
 
-/** What is due gets a place at once. */
+/** Due work gets a place at once. */
 export const placeOf = (due: string) => `case when ${due} > now() then null else ${PLACE_SQL} end`
 const dueOf = (startAfter: string) => `greatest(${startAfter}, now())`
 /** Where the payload of a piece is: in its row, or in the row of JobPayload that has the id of the piece with which it came. */
@@ -208,11 +208,11 @@ const OF_ITS_KEY = `claim."name" = work."name" and claim."uniqueKeys" @> array[w
 const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, 'do nothing', runningKeyedSql(OF_ITS_KEY))}`
 
 /**
- * Locks the row and leaves it alone. Else a key could come free once the transaction has greater ones, and wait for somebody who
- * has taken it and waits for those.
+ * Locks the row without changing it. Otherwise a key could come free after this transaction has taken greater keys. It would then
+ * wait for a transaction that has taken the free key and waits for the greater ones.
  */
 const LOCK_ONLY = '("name", "key") do update set "workId" = null where false'
-/** A list reads all claims once. A plan that reads them for each piece costs so much that PostgreSQL compiles it, for a second. */
+/** A list reads all claims once. A plan that reads them for each piece looks so costly that PostgreSQL compiles it, which takes a second. */
 const RUNNING = `, running as materialized (${runningKeyedSql()}
   )`
 const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql(), LOCK_ONLY, 'select "workId" from running', RUNNING)}`

@@ -4,7 +4,7 @@ import { hasNotEnded } from './heldRuns.ts'
 import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from './waitingSql.ts'
 
 /*
- * Limits over all workers (docs/adr/0023-limits.md). Nobody counts what runs in a row: a claim locks the rows of its limits and
+ * Limits over all workers (docs/adr/0023-limits.md). No row keeps a count of runs: a claim locks the rows of its limits and
  * then counts the runs under way of the claims that name them. So a slot comes free by the commit that ends a run, however it ends.
  */
 
@@ -67,20 +67,20 @@ const mostOfKey = (key: string) =>
   `CASE WHEN ${isByAge(key)} THEN 1 WHEN rule."order" = 'fair' THEN coalesce(own."perKey", rule."perKey") END`
 
 /**
- * Locks the limits $1, in the order of their names, and counts what runs under each and of the keys $3 of the job $2. It is a
- * function since the statement that calls it has its snapshot from before the locks: in here, what follows them sees what others
- * have committed meanwhile. Of claims up to the place $5 only those at the places $6 are read, of which the caller knows that runs
- * of theirs go on, unless the server was started at another moment than $4.
+ * Locks the limits $1, in the order of their names, and counts the runs under each limit and of the keys $3 of the job $2. It is a
+ * function because the calling statement's snapshot is older than the locks: statements in here see what others have committed
+ * meanwhile. The caller knows which claims up to the place $5 still have runs: it reads only those, at the places $6. If the server
+ * was not started at the moment $4, it reads all.
  *
- * It returns nothing while the queue of the job is paused, or where the job is under other limits than $1, or has another order of its
+ * It returns nothing while the queue of the job is paused, or if the job is under other limits than $1, or has another order of its
  * keys than $7: the worker has not read the rows since they changed.
  *
- * It returns a row for each limit and for each key: how many may start (null: any number), when one may at the earliest, how far
- * one start moves a rate on in milliseconds, and from where; and where keys take turns by age, the work that is a key's first. A row
- * without either has the server's start, the place up to which it has seen all claims, and those of which runs go on.
+ * It returns a row for each limit and for each key: how many may start (null: any number), when the next may start, how far one start
+ * moves a rate on in milliseconds, and from where. If keys take turns by age, it also returns the first work of each key. A row
+ * without a limit and a key has the server's start, the place up to which it has seen all claims, and the claims with runs under way.
  *
- * Its plan is kept: to make one anew for each claim's arrays took ten times as long as to carry it out. So it may not read from end to
- * end what was short when the plan was made.
+ * Its plan is kept: a new plan for each claim's arrays took ten times as long as the execution. So it must not scan tables that were
+ * short when the plan was made.
  */
 export const LIMIT_STATE_SQL = `
       CREATE FUNCTION roundsman."JobLimitState"(text[], text, text[], text, bigint, bigint[], text)
@@ -152,7 +152,7 @@ export const LIMIT_STATE_SQL = `
                array(SELECT DISTINCT held."place" FROM held);
       END $$;`
 
-/** Removes rows of keys of which nobody has set anything, and whose rate and park are over. */
+/** Removes rows of keys without a setting, once their rate and park are over. */
 export async function dropUnsetKeys(connection: Connection): Promise<void> {
   await connection.query(`
     delete from "JobKey" where ("name", "key") in (
@@ -162,7 +162,7 @@ export async function dropUnsetKeys(connection: Connection): Promise<void> {
     )`)
 }
 
-/** When the first piece of a key can start, as far as a pause, a park and the key's rate say; null or past: now. */
+/** When the first piece of a key can start, by its pause, its park and its rate; null or past: now. */
 export const keyOpensAt = (name: string, key: string) => `
       select greatest(own."pausedUntil", own."parkedUntil", ${OF_KEY.nextAt}) as "at"
       from "JobKey" own
@@ -201,7 +201,7 @@ export async function giveEmptyKeys(
 
 /** A limit that has no room for one more run. */
 export interface FullLimit {
-  /** The job whose own it is, or the name of a shared limit. */
+  /** The job that has the limit, or the name of a shared limit. */
   name: string
   /** The key that has no room; empty: that of work without one. Null: none of the limit's work has room. */
   key: string | null
@@ -239,15 +239,13 @@ export async function lockLimits(
 ): Promise<string[] | FullLimit> {
   const read = async () => (await readRules(tx, [name]))[name]?.limits ?? []
   let limits = await read()
-  // Others may have changed them while it waited for the locks.
-  for (
-    let before: string[] | null = null;
-    limits.join() !== before?.join();
+  let locked: string[]
+  do {
+    locked = limits
+    await tx.query(LOCK_LIMITS_SQL, [locked])
+    // Others may have changed them while it waited for the locks.
     limits = await read()
-  ) {
-    before = limits
-    await tx.query(LOCK_LIMITS_SQL, [limits])
-  }
+  } while (limits.join() !== locked.join())
   if (limits.length === 0) return limits
   const { rows } = await tx.query<FullLimit & { [column: string]: unknown }>(FULL_SQL, [
     limits,
@@ -258,8 +256,8 @@ export async function lockLimits(
 }
 
 /**
- * Limits and keys above which runs go on though a claim was made under the numbers as they are, which must never be: each claim
- * has counted those that still run.
+ * Limits and keys that are exceeded although a claim was made since their numbers last changed. It must be empty: each claim counts
+ * the runs under way.
  */
 export const LIMIT_VIOLATION_SQL = `
   CREATE VIEW "JobLimitViolation" AS

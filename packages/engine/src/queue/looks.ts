@@ -4,19 +4,19 @@ import { PLACE_SQL } from './place.ts'
 import type { Behind } from './taken.ts'
 
 /*
- * What a round sees of the work that waits for its worker, however much that is: a look reads the first piece behind each floor.
+ * A round's look at the work that waits for its worker. However much work waits, it reads only the first piece behind each floor.
  */
 
 /** Where to look, for each job. */
 export interface LookRequest {
   name: string
-  /** `hint`: behind which place this worker's last claim would go on. */
+  /** `hint`: the place behind which this worker's next claim continues. */
   behind: readonly (Behind & { hint: string })[]
-  /** Whether some transaction keeps a floor from moving. Default: no. */
+  /** Whether an open transaction keeps a floor from moving. Default: no. */
   isHeldUp?: boolean
 }
 
-/** Answers in one row to what `lookValues` asks. */
+/** The row that answers a look. */
 export interface Seen {
   /** The oldest transaction that may still write something which this snapshot does not show. */
   xmin: string
@@ -31,9 +31,9 @@ export interface Seen {
   oldestWriter: string | null
   /** For each range the place of its first work; null where there is none. */
   firsts: (string | null)[]
-  /** The jobs of which work has become due, and has got its places: this snapshot does not show it yet. */
+  /** Jobs whose work has become due and got its places. This snapshot does not show that work yet. */
   placed: string[]
-  /** The jobs of which work waits to run alone. */
+  /** Jobs with work that waits to run alone. */
   suspects: string[]
   paused: string[]
 }
@@ -42,8 +42,8 @@ export interface Seen {
 const MAX_PLACED = 10_000
 
 /**
- * A CTE that gives places to what has become due of the jobs that the parameter `names` lists: by default in another order each
- * time, so that a job of which very much is due keeps no other waiting.
+ * A CTE that gives places to due work of the jobs in the parameter `names`: by default in another order each
+ * time, so that a job with very much due work does not keep others waiting.
  */
 export const placeDueSql = (names: string, order = 'random()') => `placed as (
     with due as materialized (
@@ -61,7 +61,7 @@ export const placeDueSql = (names: string, order = 'random()') => `placed as (
     returning work."name"
   )`
 
-/** Gives places to what has become due of these jobs, as a round does, but in the order of this list. */
+/** Gives places to due work of these jobs, as a round does, but in the order of this list. */
 export async function placeDue(connection: Connection, names: readonly string[]): Promise<void> {
   await connection.query(`with ${placeDueSql('$1', 'at')} select from placed`, [names])
 }
@@ -76,46 +76,48 @@ const OLDEST_WRITER = `
       and work.database = (select oid from pg_database where datname = current_database())
       and id.locktype = 'transactionid' and id.mode = 'ExclusiveLock'`
 
-/** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank; $7 whether it gets an id (1), and reads locks (2). */
+/**
+ * The columns of `Seen`. Its parameters: `names`; for each range the place of its name there, behind which rank and place to look,
+ * and the last rank; `marks`: whether it gets an id (1), and reads locks (2).
+ */
 export const SEEN = `
   pg_snapshot_xmin(pg_current_snapshot())::text as "xmin", pg_postmaster_start_time()::text as "server",
-  case when $7::int > 0 then pg_current_xact_id()::text end as "transaction",
-  case when $7 = 2 then (${OLDEST_WRITER}
+  case when :marks::int > 0 then pg_current_xact_id()::text end as "transaction",
+  case when :marks::int = 2 then (${OLDEST_WRITER}
   ) end as "oldestWriter",
   array(
     select (
       select work."place"::text from "JobWork" work
-      where work."name" = ($2::text[])[range."request"] and work."place" is not null and work."losses" < 2
+      where work."name" = (:names::text[])[range."request"] and work."place" is not null and work."losses" < 2
         and (work."rank", work."place") > (range."rank", range."place") and work."rank" <= range."end"
         and work."needs" <= ${UNDERSTANDS}
       order by work."rank", work."place" limit 1
     )
-    from unnest($3::int[], $4::int[], $5::bigint[], $6::int[]) with ordinality as range("request", "rank", "place", "end", "at")
+    from unnest(:requests::int[], :ranks::int[], :places::bigint[], :ends::int[]) with ordinality as range("request", "rank", "place", "end", "at")
     order by range."at"
   ) as "firsts",
   array(select distinct "name" from placed) as "placed",
   array(
-    select job.name from unnest($2::text[]) job(name) where exists (
+    select job.name from unnest(:names::text[]) job(name) where exists (
       select from "JobWork" work
       where work."name" = job.name and work."place" is not null and work."losses" >= 2 and work."needs" <= ${UNDERSTANDS}
     ) and not exists (select from "JobClaim" other where other."exclusiveKey" = job.name)
   ) as "suspects",
-  array(select "name" from "JobQueue" where "name" = any($2::text[])) as "paused"`
+  array(select "name" from "JobQueue" where "name" = any(:names::text[])) as "paused"`
 
-/** The parameters from $2 on, and which range each stands for. */
+/** The parameters of SEEN, and its ranges in their order. */
 export function lookValues(requests: readonly LookRequest[]): {
-  values: unknown[]
+  values: Record<string, unknown>
   ranges: RankRange[]
 } {
   const ranges = requests.flatMap(toRanges)
-  const { requests: asked, ranks, places, ends } = rangeValues(ranges)
   const isMarking = requests.some(({ behind }) => behind.some(({ place, hint }) => place !== hint))
   return {
     ranges,
-    values: [
-      requests.map(({ name }) => name),
-      ...[asked, ranks, places, ends],
-      requests.some(({ isHeldUp }) => isHeldUp) ? 2 : Number(isMarking),
-    ],
+    values: {
+      names: requests.map(({ name }) => name),
+      ...rangeValues(ranges),
+      marks: requests.some(({ isHeldUp }) => isHeldUp) ? 2 : Number(isMarking),
+    },
   }
 }

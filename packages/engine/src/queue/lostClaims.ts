@@ -17,7 +17,7 @@ export function gaveSignSql(worker: string): string {
   return `${worker}."heartbeatAt" >= statement_timestamp() - interval '${SIGN_COUNTS_MS} milliseconds'`
 }
 
-/** The row of JobThrottle that says when a worker last signed off, since its own row goes then. No job has this name. */
+/** The row of JobThrottle with the time at which a worker last signed off: its own row is deleted then. No job has this name. */
 export const LAST_SIGN_OFF = 'last sign-off'
 
 /** A claim that its worker can do nothing more with. */
@@ -31,13 +31,14 @@ export interface LostClaim {
 const MAX_LOST = 500
 
 /**
- * Claims of workers that are gone, except `$1`. It begins with the list of workers and asks once for each: after many ended claims
- * the table of claims takes long to read while an old snapshot keeps what was deleted. A worker that holds a claim stays on the list.
+ * Claims of workers that are gone, except the parameter `workerId`. It begins with the list of workers and asks once for each: after
+ * many ended claims the table of claims takes long to read while an old snapshot keeps what was deleted. A worker that holds a claim
+ * stays on the list.
  */
-export const LOST_CLAIMS_SQL = `
+export const lostClaimsSql = (workerId: string) => `
   with gone as materialized (
     select worker."id" from "JobWorker" worker
-    where worker."id" <> $1 and not ${isAliveSql('worker."id"')}
+    where worker."id" <> ${workerId} and not ${isAliveSql('worker."id"')}
   )
   select claim."id"::text as "id", claim."name", claim."workerId" from gone join "JobClaim" claim on claim."workerId" = gone."id"
   order by random() limit ${MAX_LOST}`
@@ -48,7 +49,7 @@ export async function findLostClaims(
   workerId: string,
 ): Promise<LostClaim[]> {
   const { rows } = await connection.query<LostClaim & { [column: string]: unknown }>(
-    LOST_CLAIMS_SQL,
+    lostClaimsSql('$1'),
     [workerId],
   )
   return rows

@@ -2,8 +2,8 @@ import type { Refusal } from '../job/rateLimited.ts'
 import type { Connection } from '../database/database.ts'
 
 /**
- * Has the work of a refused run's key, of its job, or under a shared limit wait. However many runs are refused at once, one row has
- * the latest instant. Claims read it under the lock of the limit.
+ * Lets work wait after a refusal: the work of the run's key, of its job, or under a shared limit. One row has the latest instant,
+ * however many runs are refused at once. Claims read it under the lock of the limit.
  */
 export async function parkWork(
   connection: Connection,

@@ -21,7 +21,7 @@ export function aboutValues({ label, labelPart, shown, key }: PieceFilter): (str
   return [label ?? null, labelPart ?? null, shown?.field ?? null, shown?.value ?? null, key ?? null]
 }
 
-/** Whether `of`, which has the columns of work, is about what these five parameters say, the first of them `$<first>`. */
+/** Whether `of`, which has the columns of work, matches these five parameters, of which the first is `$<first>`. */
 export function isAboutSql(of: string, first: number): string {
   const [label, part, field, value, key] = [0, 1, 2, 3, 4].map(
     (offset) => `$${first + offset}::text`,

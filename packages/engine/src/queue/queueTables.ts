@@ -19,7 +19,7 @@ import { STEP_TABLE_SQL } from './stepSql.ts'
  *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end. A row has an id of its own and is
  *                  never updated. The work, claim, dead letter or blocked run that has the payload names it as `payloadId`.
  *   JobUnique      Who holds a unique key, from the enqueue to the end. Work that has lost its key was replaced by newer.
- *   JobCancel      Runs under way that somebody wants stopped. The end of the run deletes it.
+ *   JobCancel      Requests to stop runs under way. The end of the run deletes it.
  *
  * A run is under way while its claim lists it and JobRun has no end of it.
  */

@@ -27,7 +27,7 @@ export type JobActionKind =
   | 'reschedule'
   | 'backfill'
 
-/** Who wants something done, and why. */
+/** The person who acts, and the reason. */
 export interface Actor {
   actor: string
   reason?: string
@@ -42,7 +42,7 @@ export interface JobActionTarget {
   change?: string
 }
 
-/** Records what somebody does, in the transaction that does it. */
+/** Records an action, in the transaction that carries it out. */
 export async function recordActions(
   tx: Connection,
   action: JobActionKind,
@@ -61,10 +61,10 @@ export async function recordActions(
   )
 }
 
-/** So many ids are kept within the row. Where they are not, PostgreSQL reads all records in search of one id. */
+/** At most this many ids are kept within the row. PostgreSQL would have to read all records for an id that is elsewhere. */
 const MAX_IN_RECORD = 340
 
-/** Records what somebody does to many pieces of work, or to runs: their ids are in the record of each job. */
+/** Records an action on many pieces of work or runs: one record for each job, with their ids. */
 export async function recordMany(
   tx: Connection,
   action: JobActionKind,

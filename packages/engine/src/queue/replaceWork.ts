@@ -10,12 +10,12 @@ import {
 } from './insertWork.ts'
 import { isSomewhereSql, runningKeyedSql } from './uniqueKeys.ts'
 
-/** Work with a unique key, of which a statement has each key once. */
+/** Work with a unique key. A statement has each key once. */
 export interface ReplacingWork extends WorkToInsert {
   uniqueKey: string
   /** Whether it replaces work that waits with its key. Work that does not leaves that alone. */
   replaces: boolean
-  /** Whether its job has steps. Such work is not replaced while it is under way: what it has done would be left half done. */
+  /** Whether its job has steps. Such work is not replaced while it is under way, since its steps would stay half done. */
   isDurable: boolean
   /** It is due at most so long after the first that it replaces was enqueued. */
   maxWaitMs?: number | undefined
@@ -34,11 +34,11 @@ export interface Met {
 }
 
 /**
- * Enqueues work with one statement. Work that waits with its key gets its payload instead; from work that runs it takes the key,
- * and that is then not retried. It comes in the order of its keys: else two transactions with the same keys could wait for each other.
- * @returns What each piece met, by its id. A piece is missing when the key changed hands while this waited for it, or it replaces
- *   nothing and the work that has the key is nowhere: nothing has come of it, and the key is now locked until the transaction
- *   ends. The next statement sees who has it.
+ * Enqueues work with one statement. Waiting work with the same key gets the new payload. Running work loses the key, and is then
+ * not retried. Pass the work in the order of its keys, so that two transactions with the same keys do not wait for each other.
+ * @returns What each piece met, by its id. A piece is missing if the key changed hands while the statement waited for it, or if it
+ *   replaces nothing and the work that has the key exists no longer. The key is then locked until the transaction ends, and the next
+ *   statement sees its holder.
  */
 export async function replaceWork(
   connection: Connection,
@@ -62,11 +62,11 @@ const WORK_SQL = listSql(
 )
 
 /*
- * `met` locks the keys, in their order, and sees who has each at that moment. All else sees the tables as they were when the
- * statement began. So work counts as running, or gone, only where it did not wait then and still has the key: where a key has
- * changed hands since, and where a claim takes the work that waited, neither `inserted` nor `replaced` has the piece.
+ * `met` locks the keys, in their order, and sees the holder of each at that moment. The other parts see the tables as they were when
+ * the statement began. So work counts as running, or gone, only if it did not wait then and still has the key. If a key has
+ * changed hands since, or a claim takes the waiting work, neither `inserted` nor `replaced` has the piece.
  *
- * It asks by `in`, within an expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
+ * It uses `in` within an expression: PostgreSQL hashes the list then. In a join it might read the list once for each piece.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 const REPLACE_SQL = `
@@ -116,7 +116,7 @@ const REPLACE_SQL = `
     select * from inserted union all select * from replaced
   ), ${longSql('found', 'holderId', 'coalesce("holderId" in (select "id" from put), false)')}
   ), old as (
-    -- As this statement saw the work. A payload that it did not see yet is left to dropPayloadsOfNobody.
+    -- As this statement saw the work. A payload that it did not see yet is left to dropOrphanedPayloads.
     delete from "JobPayload" where "id" in (
       select waiting."payloadId" from "JobWork" waiting
       where waiting."payloadId" is not null and waiting."id" in (select "id" from replaced)

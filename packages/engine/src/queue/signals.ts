@@ -10,12 +10,12 @@ import { isSomewhereSql } from './uniqueKeys.ts'
 /*
  * Signals, and what waits for them.
  *
- * A signal and a wait both begin fresh. answerWaits looks at what is fresh, so that the one whose commit comes later is looked at
- * by a statement that sees both. It gives a signal to the oldest wait of work that is parked, and wakes that work, whose next run
+ * A signal and a wait both begin fresh. answerWaits looks at fresh rows, so that a statement which sees both looks at the one that
+ * commits later. It gives a signal to the oldest wait of work that is parked, and wakes that work, whose next run
  * makes the wait a memo. Each further suspension makes the waits of the work fresh again: what was answered meanwhile wakes it then.
  */
 
-/** Signals and their ids are kept for so many days. */
+/** How many days signals and their ids are kept. */
 const DAYS_KEPT = 30
 
 export const SIGNAL_TABLE_SQL = `
@@ -73,7 +73,7 @@ const SEND_SIGNAL_SQL = `
 export const HAS_FRESH = `exists (select from "JobSignal" where "isFresh") or exists (select from "JobStep" where "isFresh")
     or exists (select from "JobChild" where "isFresh")`
 
-/** One look takes at most so many of each kind. */
+/** The most rows of each kind that one look takes. */
 const MAX_LOOKED_AT = 1_000
 
 const RUNNING = `
@@ -82,15 +82,17 @@ const RUNNING = `
 const IS_OPEN = `step."endedAt" is null and step."signal" is not null`
 
 /*
- *   fresh    What nobody has looked at.
- *   seen     The open waits that these may end, of work that is parked.
+ *   fresh_step   Waits that no look has seen.
+ *   subject  The names and keys of these waits, and of signals that no look has seen.
+ *   seen     The open waits for a subject, of parked work.
  *   held     Those of them that this statement has locked with their work.
- *   sent     The signals for them that nobody has taken, locked.
- *   pair     A signal for the oldest wait, the next for the next.
- *   woken    The work of waits that have a signal.
+ *   sent     The free signals for them, locked.
+ *   pair     The oldest signal for the oldest wait, the next signal for the next wait.
  *   looked   Waits that are not fresh any more: what these may end was looked for.
- *            Not where somebody else has locked a signal for them, who may not see the wait. The same holds for signals.
- *   stale    Those of work that has ended. Where a later run has made the wait fresh again, it stays so.
+ *            Not if another session has locked a signal for them, since it may not see the wait. The same holds for signals.
+ *   stale    Fresh waits of work that has ended. If a later run has made the wait fresh again, it stays fresh.
+ *   taken    Signals that are taken by a wait, or not fresh any more.
+ *   woken    The work of waits that have a signal.
  * Race: packages/engine/test/steps/signalRaces.test.ts "ends each wait, whatever the order of their commits, and each signal ends one"
  */
 const ANSWER_WAITS: PreparedStatement = {
@@ -168,9 +170,7 @@ const ANSWER_WAITS: PreparedStatement = {
     exists (select from "JobChild" where "isFresh") or exists (select from "JobStep" where "isFresh" and "kind" in ('map', 'invoke')) as "areChildren"`,
 }
 
-/**
- * Gives signals to the waits that are there for them, and wakes their work, and that whose children have ended.
- */
+/** Delivers signals to waiting steps, and wakes their work. It also wakes work whose children have ended. */
 export async function answerWaits(connection: Connection): Promise<Looked> {
   const { rows } = await connection.query<Looked & { areChildren: boolean }>(ANSWER_WAITS, [])
   const [answered = { names: [], isMore: false, areChildren: false }] = rows

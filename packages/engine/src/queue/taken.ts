@@ -1,10 +1,10 @@
 import type { Job } from '../job/defineJob.ts'
 import type { Facts } from './envelope.ts'
 
-/** A claim that this worker holds, and how many of its runs it has not settled yet. */
+/** A claim that this worker holds, and those of its runs that are not settled yet. */
 export interface HeldClaim {
   readonly id: string
-  open: number
+  readonly open: Set<string>
 }
 
 /** The place behind which there is work of this rank that the worker has not dealt with. */
@@ -36,7 +36,7 @@ export interface Taken {
   /** Why the payload could not be read: the handler is not called. Null: it could. */
   readonly payloadMissing: string | null
   readonly label: string | null
-  /** What little work has beside its payload. */
+  /** The rest of its envelope. Little work has any. */
   readonly facts: Facts
   /** How many attempts have cost a retry, and how often its worker was lost, also while it ran alone. */
   readonly failures: number
@@ -57,7 +57,7 @@ export const NO_FACTS: Facts = Object.freeze({})
 /** As if no attempt had failed. */
 export const NO_FAILURES = { failures: 0, losses: 0, lossesAlone: 0 } as const
 
-/** How often the work is tried again if this attempt fails, as the worker knows its job. Nobody retries what a person started. */
+/** How often the work is tried again if this attempt fails, by the worker's definition of the job. Runs that a person started are not retried. */
 export function countRetriesLeft({ origin, failures }: Taken, { retry }: Job): number {
   return origin === 'queue' ? Math.max(0, retry.limit - failures) : 0
 }

@@ -13,8 +13,8 @@ export const isReplacedSql = (work: string, id: string) => `(
          )`
 
 /**
- * Deletes the keys that the work in `pieces` has, whose ids are in the column `id`. It waits for nobody: a transaction that replaces
- * the work may hold a key, and then finds its work gone, or a round frees it. Each is looked up by the index, however many there are.
+ * Deletes the keys of the work in `pieces`, whose ids are in the column `id`. It waits for no lock: a transaction that replaces the
+ * work may hold a key, and then finds the work gone, or a round frees the key. It finds each key by the index, however many.
  */
 export const releaseKeysSql = (pieces: string, id: string) => `
     delete from "JobUnique" held using (
@@ -35,8 +35,8 @@ export interface KeyPosition {
 }
 
 /**
- * Frees unique keys whose work is nowhere: the end that would have freed one met the lock of somebody who then rolled back. It
- * looks at a thousand keys after `after`, and passes over those that are locked.
+ * Frees unique keys whose work exists no longer: the end of the work met the lock of a transaction that then rolled back. It
+ * looks at a thousand keys after `after`, and skips locked ones.
  * @returns Where the next look goes on: null at the end
  */
 export async function freeUniqueKeys(
@@ -49,15 +49,15 @@ export async function freeUniqueKeys(
   )
   const last = rows.find(({ isLast }) => isLast)
   const gone = rows.filter(({ isGone }) => isGone)
-  if (gone.length > 0) await database.transaction((tx) => freeKeysOfNobody(tx, gone))
+  if (gone.length > 0) await database.transaction((tx) => freeOrphanedKeys(tx, gone))
   return last === undefined ? null : { name: last.name, key: last.key }
 }
 
 /**
- * Frees those of these keys whose work is nowhere, in the caller's transaction. It passes over what others have locked, or waits
+ * Frees those of these keys whose work is nowhere, in the caller's transaction. It skips locked keys, or waits
  * for that, in the order of `keys`.
  */
-export async function freeKeysOfNobody(
+export async function freeOrphanedKeys(
   tx: Connection,
   keys: readonly KeyPosition[],
   { waits = false } = {},
@@ -111,7 +111,7 @@ const LOCK_SQL = `
   order by gone.at for update of held`
 
 /**
- * Looks once more at what is locked: until then it could be enqueued anew, or redriven.
+ * Checks keys again once they are locked: until then their work could be enqueued or redriven.
  * Race: packages/engine/test/queue/uniqueKeys.test.ts "keeps the key of work that came back after its %s"
  */
 const FREE_SQL = `

@@ -31,7 +31,7 @@ const MATCHES = `
   work."name" = $1 and ($2::uuid[] is null or work."id" = any($2::uuid[])) and ($3::text is null or work."label" = $3::text)
   and ($4::text is null or work."key" = $4::text)`
 
-/** A change of what waits: `value` is the parameter with what it changes to. */
+/** A change of waiting work: `value` is the parameter with the new value. */
 interface Change {
   isWanted(value: string): string
   /** CTEs down to `changed`. `chosen` has a new place for each piece, in their order. */
@@ -48,7 +48,7 @@ const changedBy = (statement: string) => `changed as (
 const IS_CANCELLED = `(work."facts" -> 'cancelled' is not distinct from 'true')`
 /**
  * Durable work that has done steps, or may have, is woken once instead, so that it can undo them. A second cancellation ends it.
- * What a run has stored is older than the row by which its work waits again, so the snapshot has it.
+ * A run stores its rows before its work waits again, so a snapshot with the waiting work has them.
  */
 const COMPENSATES = `(not ${IS_CANCELLED} and (
       work."resumptions" is not null
@@ -102,7 +102,7 @@ const POSTPONE: Change = {
     changedBy(`update "JobWork" work set "dueAt" = greatest(${at}::timestamptz, now()),
       "place" = case when ${at}::timestamptz <= now() then chosen."place" end from`),
 }
-/** Gives work a rank, and a place behind what has that rank already. */
+/** Gives work a rank, and a place behind all work of that rank. */
 const PRIORITISE: Change = {
   isWanted: (rank) => `work."rank" <> ${rank}::int`,
   changed: (rank) =>
@@ -142,7 +142,7 @@ function changeSql(what: Change): string {
   ) "left" left join changed on true`
 }
 
-/** Its JobAction tells that it is cancelled. */
+/** Its JobAction records the cancellation. */
 export const CANCEL_WORK_SQL = changeSql(CANCEL)
 export const POSTPONE_WORK_SQL = changeSql(POSTPONE)
 export const PRIORITISE_WORK_SQL = changeSql(PRIORITISE)
@@ -162,7 +162,7 @@ function changePiecesSql(what: Change): string {
   select "id"::text as "id", "name" from changed`
 }
 
-/** By the kinds of acts on many. `$2` is what they change it to. */
+/** By the kinds of acts on many. `$2` is the new value. */
 export const CHANGE_PIECES_SQL = {
   cancelWork: changePiecesSql(CANCEL),
   postponeWork: changePiecesSql(POSTPONE),

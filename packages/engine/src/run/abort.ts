@@ -1,22 +1,47 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { JobError } from '../job/jobError.ts'
 
+/** How long an aborted handler may take to notice, before the run ends without it. */
+export const ABORT_GRACE_MS = 5_000
+
 /**
- * Stops a run: an AbortController that costs nothing until somebody asks for its signal. It is a class because every run
- * has one, and an object with its own getters takes thirty times as long to make.
+ * Names a run and aborts it: an AbortController that costs nothing until its signal is read. It holds no payload, so that timers and
+ * promises that a handler leaves behind may keep it in memory. It is a class because every run has one, and an object with its own getters takes
+ * thirty times as long to make.
  */
 export class Abort {
+  readonly name: string
+  readonly runId: string
+  readonly timeoutMs: number
+  /** The worker that calls the run's handler in this process. Null: none does so. */
+  worker: symbol | null = null
+  /** The handler has ended. */
+  isOver = false
+  /** How many errors the handler has left behind. */
+  strays = 0
+  /** When its run has taken too long, by `performance.now()`. */
+  endsAt = Infinity
+  /** Resolves once the handler has ended. Null: nothing waits for that. */
+  over: PromiseWithResolvers<void> | null = null
   isAborted = false
   /** The worker's own reason. Handlers see a copy as `signal.reason`, which they may change. */
   reason: unknown = undefined
   /** The run ends without waiting for the handler. */
   isAtOnce = false
   #controller: AbortController | null = null
-  /** Calls listeners in the async context of the run that asked for the signal, so that it is blamed for what they throw. */
+  /** Calls listeners in the async context of the run that read the signal, so that their errors count as that run's. */
   #within: Within = callHere
-  #listener: (() => void) | null = null
+  #onAborted: (() => void) | null = null
+  #giveUp: ((reason: unknown) => void) | null = null
+  #grace: NodeJS.Timeout | undefined
   #endSoonReason: JobError | null = null
   #endSoonListener: ((reason: JobError) => void) | null = null
+
+  constructor(name: string, runId: string, timeoutMs: number) {
+    this.name = name
+    this.runId = runId
+    this.timeoutMs = timeoutMs
+  }
 
   get signal(): AbortSignal {
     if (this.#controller === null) {
@@ -34,7 +59,7 @@ export class Abort {
     this.reason = reason
     const controller = this.#controller
     if (controller) this.#within(() => controller.abort(copyOf(reason)))
-    this.#listener?.()
+    this.#beginGrace()
   }
 
   /** Aborts without a grace: the handler is past noticing a signal. */
@@ -54,10 +79,27 @@ export class Abort {
     if (this.#endSoonReason) listener(this.#endSoonReason)
   }
 
-  /** Calls back when it is aborted, or at once if it is already. A new listener replaces the one before. */
-  onAbort(listener: (() => void) | null): void {
-    this.#listener = listener
-    if (this.isAborted) listener?.()
+  /**
+   * Calls `onAborted` when the run is aborted, or at once if it is already; and `giveUp` with the reason if `leave` was not called
+   * within ABORT_GRACE_MS after that. Both replace those before.
+   */
+  onAbort(onAborted: (() => void) | null, giveUp: (reason: unknown) => void): void {
+    this.leave()
+    this.#onAborted = onAborted
+    this.#giveUp = giveUp
+    if (this.isAborted) this.#beginGrace()
+  }
+
+  leave(): void {
+    clearTimeout(this.#grace)
+    this.#onAborted = null
+    this.#giveUp = null
+  }
+
+  #beginGrace(): void {
+    if (this.#giveUp === null) return
+    this.#grace = setTimeout(this.#giveUp, this.isAtOnce ? 0 : ABORT_GRACE_MS, this.reason)
+    this.#onAborted?.()
   }
 }
 

@@ -13,7 +13,7 @@ import type { Taken } from '../queue/taken.ts'
  *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
  *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
  *   payloadMissing  another attempt after five seconds, at no cost; after the third such attempt in a row, as giveUp
- *   drop       nothing, and no dead letter: nobody wants the work any more
+ *   drop       nothing, and no dead letter: the work is no longer needed
  */
 export type AfterFailure =
   | 'retry'
@@ -37,12 +37,12 @@ export interface FailedWork extends Pick<
   readonly hasProgress: boolean
 }
 
-/** So many attempts in a row that a service refuses cost nothing. */
+/** This many attempts in a row that a service refuses cost nothing. */
 const MAX_REFUSED = 20
-/** So many attempts in a row without a payload make a dead letter. */
+/** After this many attempts in a row without a payload, the work becomes a dead letter. */
 const MAX_PAYLOAD_MISSING = 3
 const PAYLOAD_MISSING_DELAY_MS = 5_000
-/** After so many losses, work runs alone in its process, which shows whether it is to blame or was only there. */
+/** After this many losses, work runs alone in its process. That shows whether it kills its workers, or was only there. */
 const LOSSES_BEFORE_ALONE = 2
 /** Work is given up that has lost its worker so often while it ran alone. */
 const MAX_LOST_ALONE = 5
@@ -60,7 +60,7 @@ export function decideNext(
   random: () => number = Math.random,
 ): Pick<End, 'next' | 'costs'> {
   const { refused = 0, payloadMissing = 0 } = work.facts
-  // What somebody tries by hand is not tried again by itself.
+  // A run by hand is not retried by the engine.
   if (work.origin !== 'queue' && after !== 'drop') return { next: { kind: giveUp(work, code) } }
   switch (after) {
     case 'retry': {
@@ -109,7 +109,7 @@ export function decideNext(
 
 /**
  * Only work that a program enqueued or a person requested becomes a dead letter. Dry runs do not, nor do requested runs that
- * somebody cancelled or may still approve. Work of ticks does not either: the next tick makes up for it.
+ * were cancelled or may still be approved. Work of ticks does not either: the next tick makes up for it.
  */
 export function giveUp(
   { origin, facts: { trigger = 'queue', dryRun } }: Pick<Taken, 'origin' | 'facts'>,

@@ -8,14 +8,16 @@ import type { WakeUps } from '../work/wakeUps.ts'
 
 export interface Cancellations {
   start(): Promise<void>
-  /** Aborts the run when somebody cancels it or another worker has ended it, until `forget`. */
-  watch(runId: string, abort: Abort): void
+  /** Aborts the run when it is cancelled, takes longer than its time-out, or was ended by another worker, until `forget`. */
+  watch(abort: Abort): void
   isWatched(runId: string): boolean
-  /** Aborts a run of which the database has lost the claim. Resolves once its handler has ended. */
+  /** Aborts a run whose claim the database has lost. Resolves once its handler has ended. */
   lose(runId: string): Promise<void>
-  forget(runId: string): void
+  forget(abort: Abort): void
   /** The runs to look for. */
   watched(): string[]
+  /** The same, with what stops them. */
+  aborts(): Iterable<Abort>
   /** Aborts the runs of `asked` that `ownRunsSql` has found cancelled, or not found. */
   note(asked: readonly string[], found: readonly OwnRun[]): void
   check(): Promise<void>
@@ -37,7 +39,7 @@ export const ownRunsSql = (workerId: string, ids: string) => `(
     where run."workerId" = ${workerId} and run."id" = any(${ids}::uuid[])
   )`
 
-/** Passes a request to stop a run, from this or another process, on to the run. */
+/** Aborts runs: those that this or another process has asked to stop, and those that take too long. */
 export function createCancellations(options: {
   database: Database
   session: Pick<Session, 'listen'>
@@ -46,8 +48,9 @@ export function createCancellations(options: {
 }): Cancellations {
   const { database, session, wakeUps, workerId } = options
   const watched = new Map<string, Abort>()
-  /** Those for which somebody waits. */
-  const forgotten = new Map<string, PromiseWithResolvers<void>>()
+  /** One timer for all runs, until the first of them takes too long: a timer for each costs as much as the rest of its start. */
+  let timer: NodeJS.Timeout | undefined
+  let timerAt = Infinity
   let ending: { reason: unknown } | null = null
   let endingSoon: JobError | null = null
 
@@ -73,30 +76,53 @@ export function createCancellations(options: {
     }
   }
 
+  function setTimer(at: number, ms: number): void {
+    clearTimeout(timer)
+    timerAt = at
+    timer = at === Infinity ? undefined : setTimeout(abortLate, ms)
+  }
+
+  function abortLate(): void {
+    const at = performance.now()
+    let nextAt = Infinity
+    for (const abort of watched.values()) {
+      if (abort.endsAt <= at) {
+        abort.endsAt = Infinity
+        abort.abort(new JobError('timeout', `The run took longer than ${abort.timeoutMs} ms`))
+      }
+      nextAt = Math.min(nextAt, abort.endsAt)
+    }
+    setTimer(nextAt, Math.ceil(nextAt - at))
+  }
+
   return {
     async start() {
       const look = () => void check().catch(() => undefined)
-      const hearer = { isWanted: (runId: string) => watched.has(runId), onCommitted: look }
-      await session.listen(CANCEL_CHANNEL, (payload) => wakeUps.hear(payload, hearer), look)
+      const receiver = { isWanted: (runId: string) => watched.has(runId), onCommitted: look }
+      await session.listen(CANCEL_CHANNEL, (payload) => wakeUps.receive(payload, receiver), look)
     },
-    watch(runId, abort) {
-      watched.set(runId, abort)
+    watch(abort) {
+      watched.set(abort.runId, abort)
+      abort.endsAt = performance.now() + abort.timeoutMs
+      if (abort.endsAt < timerAt) setTimer(abort.endsAt, abort.timeoutMs)
       if (endingSoon) abort.endSoon(endingSoon)
       if (ending) abort.abort(ending.reason)
     },
     isWatched: (runId) => watched.has(runId),
     async lose(runId) {
-      watched.get(runId)?.abort(lost())
-      const over = forgotten.get(runId) ?? Promise.withResolvers()
-      forgotten.set(runId, over)
-      await over.promise
+      const abort = watched.get(runId)
+      if (abort === undefined) return
+      abort.abort(lost())
+      await (abort.over ??= Promise.withResolvers()).promise
     },
-    forget(runId) {
-      watched.delete(runId)
-      forgotten.get(runId)?.resolve()
-      forgotten.delete(runId)
+    forget(abort) {
+      abort.isOver = true
+      abort.over?.resolve()
+      watched.delete(abort.runId)
+      if (watched.size === 0) setTimer(Infinity, 0)
     },
     watched: () => [...watched.keys()],
+    aborts: () => watched.values(),
     note,
     check,
     endSoon(reason) {

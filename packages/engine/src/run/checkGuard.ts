@@ -2,11 +2,12 @@ import { JobError } from '../job/jobError.ts'
 import type { Details, GuardCount } from '../job/handler.ts'
 import type { Guard } from '../job/defineJob.ts'
 
-/** What is due is counted up to here, or to one more than the guard allows. */
+/** Due rows are counted up to here, or to one more than the guard allows. */
 const COUNT_LIMIT = 10_000_000
 
 /**
- * Counts what is due and returns the numbers, or refuses it. Up to `minRows` it neither counts to the end nor returns any.
+ * Counts the due rows and returns the counts. Throws `guard_blocked` if there are more than the guard allows. If `minRows` allows
+ * them, it does not count to the end, and returns no counts.
  * An approval allows the number that was counted when it was given. An estimate of the total decides only when at most half
  * of what it allows is due; otherwise the total is counted.
  * @throws JobError `guard_blocked`, with the numbers in its details
@@ -36,15 +37,15 @@ export async function checkGuard<Tx>(
     return !isDecidedByRows && 2 * due > allowedByShare()
   }
   while (total !== null && maxShare !== undefined && needsCountedTotal()) {
-    // A total of so many allows what is due: to count further would change nothing.
+    // A total of so many allows all due rows: a higher count would change nothing.
     const totalLimit = Math.max(COUNT_LIMIT, Math.ceil(due / maxShare) + 1)
     total = await count.total(tx, totalLimit)
     if (total < totalLimit || due < dueLimit) break
-    // The total allows more than the counted limit, so count all that is due.
+    // The total allows more than the counted limit, so count all due rows.
     dueLimit = Number.MAX_SAFE_INTEGER
     due = await count.due(tx, dueLimit)
   }
-  // An estimated total may be below what is due.
+  // An estimated total may be smaller than the number of due rows.
   if (total !== null) total = Math.max(total, due)
   const allowed = allow()
   const details = { guard: { due, allowed, ...(total !== null && { total }) } }

@@ -31,7 +31,7 @@ export function combineObservers(
 
   const complain = (error: unknown) => complainOfObserver(log, error)
 
-  /** Calls an observer and logs what it throws. Nobody waits for an asynchronous one, but its rejection is logged too. */
+  /** Calls an observer and logs its error. It does not wait for an asynchronous one, but logs its rejection, too. */
   function contain(call: () => unknown): unknown {
     try {
       const result = logOfObserver.run(log, call)
@@ -87,7 +87,7 @@ export function combineObservers(
       once,
     )
     const isOver = logOfObserver.run(log, surrounded).catch(async (error: unknown) => {
-      // An observer may pass on what a step throws.
+      // An observer may pass on the error of a step.
       const isOwn = await running?.then(
         () => false,
         (own: unknown) => own === error,

@@ -50,8 +50,8 @@ const LIMITS = {
 }
 
 /**
- * Tells a monitor when runs start and end, as healthchecks.io and its like take it: a POST to `<url>/start`, `<url>` or
- * `<url>/fail`, with the run's id as `rid`. No run waits for it, and nothing that the monitor does can fail one.
+ * Notifies a monitor such as healthchecks.io when runs start and end: a POST to `<url>/start`, `<url>` or `<url>/fail`, with the
+ * run's id as `rid`. No run waits for it, and no answer of the monitor can fail a run.
  */
 export function createPinger(options: PingerOptions): Pinger {
   return createPingerWithin({}, options)
@@ -68,7 +68,7 @@ export function createPingerWithin(limits: Partial<typeof LIMITS>, options: Ping
   let active = 0
   let isDropping = false
 
-  /** Resolves when the ping was sent or given up. It waits for `after` first: the monitor wants the start before the end. */
+  /** Resolves when the ping was sent or given up. It waits for `after` first: the monitor must get the start before the end. */
   function ping(message: Ping, after?: Promise<void>): Promise<void> {
     if (closing.signal.aborted || underWay.size >= maxWaiting) {
       onOutcome?.(message.name, message.event, 'dropped')
@@ -102,7 +102,7 @@ export function createPingerWithin(limits: Partial<typeof LIMITS>, options: Ping
       const result = await post(url, text)
       if (result.kind === 'sent') return onOutcome?.(name, event, 'sent')
       if (result.isFinal || attempt >= attempts || closing.signal.aborted) {
-        // Do not log the address: whoever knows it can report that all is well.
+        // Do not log the address: it lets anybody report that all is well.
         log.warn({ name, runId, event, reason: result.reason }, 'ping failed')
         return onOutcome?.(name, event, 'failed')
       }
@@ -134,7 +134,7 @@ export function createPingerWithin(limits: Partial<typeof LIMITS>, options: Ping
   }
 
   /** Sends the end of a run of another worker that this one has ended. */
-  function tellOfEnd({ id: runId, name, attempt, dryRun }: RescuedRun, code: string): void {
+  function describeEnd({ id: runId, name, attempt, dryRun }: RescuedRun, code: string): void {
     const base = urls.get(name)
     if (dryRun || base === undefined) return
     void ping({ name, base, event: 'fail', runId, text: `failed: ${code}, attempt ${attempt}` })
@@ -144,7 +144,7 @@ export function createPingerWithin(limits: Partial<typeof LIMITS>, options: Ping
     observer: {
       runStarted({ id: runId, name, attempt, dryRun }) {
         const base = urls.get(name)
-        // A dry run says nothing about the real runs.
+        // A dry run is no sign that real runs succeed.
         if (dryRun || base === undefined) return undefined
         const text = `attempt ${attempt}`
         const started = ping({ name, base, event: 'start', runId, text })
@@ -156,8 +156,8 @@ export function createPingerWithin(limits: Partial<typeof LIMITS>, options: Ping
           },
         }
       },
-      runRescued: (run) => tellOfEnd(run, 'worker_lost'),
-      runExpired: (run) => tellOfEnd(run, 'expired'),
+      runRescued: (run) => describeEnd(run, 'worker_lost'),
+      runExpired: (run) => describeEnd(run, 'expired'),
     },
     async close(how = {}) {
       const { timeoutMs: patienceMs = 5_000 } = checkPingerClose(how)

@@ -37,8 +37,8 @@ const MAX_CAUSES = 5
 const MAX_ERRORS = 5
 
 /**
- * Describes what went wrong: everybody may see the code, the class and the frames, and people who may see payloads the
- * messages, which `mask` masks. It never throws, whatever was thrown, and is bounded in time and size.
+ * Describes an error. All people may see the code, the class and the frames. Only people who may see payloads see the messages,
+ * which `mask` masks. It never throws, whatever was thrown, and is bounded in time and size.
  */
 export function describeError(error: unknown, mask: Mask = maskText): ErrorDescription {
   const known = readError(error)
@@ -46,7 +46,7 @@ export function describeError(error: unknown, mask: Mask = maskText): ErrorDescr
   const stack = describeStack(known)
   const { code: codeOfCause, ...causes } = describeCauses(known, mask)
   const own = describeCode(known)
-  // Prisma's codes say less than what it has wrapped.
+  // Prisma's codes are less exact than the error that it has wrapped.
   const isLess = own === undefined || (!known.isOurs && OF_PRISMA.test(own))
   const code = (isLess ? (codeOfCause ?? own) : own) ?? 'handler_failed'
   const meaning = meaningOfSqlState(code)
@@ -100,15 +100,15 @@ function readError(error: unknown): KnownError {
   const stack = readPart(error, 'stack')
   const code = readPart(error, 'code')
   const wrapped = readWrapped(error)
-  // Of raw SQL, Prisma says nothing that PostgreSQL has not said.
-  const told = code === RAW_SQL_FAILED && wrapped !== undefined ? wrapped : error
+  // For raw SQL, Prisma's message only repeats PostgreSQL's.
+  const shown = code === RAW_SQL_FAILED && wrapped !== undefined ? wrapped : error
   return {
     isOurs: isJobError(error),
     name: readPart(error, 'name'),
-    code: (told === error ? code : readPart(told, 'code')) ?? readPart(told, 'originalCode'),
-    message: readMessage(told),
+    code: (shown === error ? code : readPart(shown, 'code')) ?? readPart(shown, 'originalCode'),
+    message: readMessage(shown),
     stack: typeof stack === 'string' ? stack : '',
-    cause: readPart(error, 'cause') ?? (told === error ? wrapped : undefined),
+    cause: readPart(error, 'cause') ?? (shown === error ? wrapped : undefined),
     errors: readPart(error, 'errors'),
   }
 }
@@ -116,7 +116,7 @@ function readError(error: unknown): KnownError {
 const OF_PRISMA = /^P[1-9]\d{3}$/
 const RAW_SQL_FAILED = 'P2010'
 
-/** What the database has said, where Prisma puts it: since 7 what its adapter threw, before it `meta` itself. */
+/** The database's error in an error of Prisma: since version 7 the adapter's error, before it `meta` itself. */
 function readWrapped(error: object): object | undefined {
   const meta = readPart(error, 'meta')
   if (!isObject(meta)) return undefined
@@ -141,7 +141,7 @@ function readMessage(error: object): string {
 
 const MAX_CODE_LENGTH = 64
 
-/** The code of a JobError: on one line, because it stands in subjects, filters and lists. Undefined where it says nothing. */
+/** The code of a JobError: on one line, because it stands in subjects, filters and lists. Undefined where it is empty. */
 function describeOwnCode(code: unknown): string | undefined {
   return typeof code === 'string' ? readableLine(code, MAX_CODE_LENGTH) || undefined : undefined
 }
@@ -166,14 +166,14 @@ function describeMessage({ isOurs, message }: KnownError, mask: Mask): string {
   return storableText(mask(reason), MAX_MESSAGE_LENGTH)
 }
 
-/** `ECONNREFUSED`, `40P01`: lower case are the engine's, such as guard_blocked, by which people tell what became of a run. */
+/** `ECONNREFUSED`, `40P01`: codes in lower case are the engine's, such as guard_blocked, and name what became of a run. */
 const OF_A_SYSTEM = /^[A-Z\d_]+$/
 
 type Causes = Pick<CauseDescription, 'cause' | 'errors'>
 
 /**
  * At most five in a row, and of several at once the first five. `code` is the first that a system has given one of them:
- * of `fetch failed`, it says why.
+ * of `fetch failed`, it has the reason.
  */
 function describeCauses(error: KnownError, mask: Mask): Causes & { code?: string } {
   const causes: Causes & { code?: string } = {}
@@ -227,8 +227,8 @@ const FRAME = new RegExp(String.raw`^\s{1,8}at (?:${CALLED} \(${LOCATION}\)|${LO
 
 /**
  * Where it was thrown: the product's own frames, neither Node's, nor those of packages, nor the engine's. If there are none,
- * the first few others, or none of a JobError. Paths are relative to the working directory, or cut to their last parts, so
- * that nobody learns where on the machine they are.
+ * the first few others, or none of a JobError. Paths are relative to the working directory, or cut to their last parts: they do
+ * not reveal where on the machine they are.
  */
 function describeStack({ isOurs, stack, message }: KnownError): string {
   const header = message === '' ? -1 : stack.indexOf(message)

@@ -42,7 +42,7 @@ export interface Execution {
   /** What of it an isolated run's process gets, too. */
   readonly taken: Pick<Taken, 'id' | 'name' | 'attempt' | 'payload' | 'facts'>
   readonly retriesLeft: number
-  /** How many rows somebody has approved, or null. */
+  /** How many rows a person has approved. Null: no approval. */
   readonly approvedRows: number | null
   readonly job: Job
   readonly handler: Handler<never, never>
@@ -60,7 +60,7 @@ export interface Execution {
   write(): Promise<void>
 }
 
-/** What a handler led to. performRun makes the run's End of it. */
+/** The result of a handler. performRun makes the run's End of it. */
 export type EndResult =
   | {
       status: 'success'
@@ -74,13 +74,13 @@ export type EndResult =
       details: Details
       error: ErrorDescription
       retryable: boolean
-      /** What has to wait, since a service has refused more; absent: nothing. */
+      /** Which work has to wait, since a service has refused more; absent: none. */
       refusal?: Refusal
       /** A step has failed, and is tried again after so long. Absent: the job's retries count. */
       retryAfterMs?: number
-      /** The run has stored a memo: what failed before it no longer counts. */
+      /** The run has stored a memo: earlier failures no longer count. */
       hasNewMemo?: boolean
-      /** Open waits beside the step that has failed, as JSON: where the work is tried again, they go on. Absent: none. */
+      /** Open waits beside the failed step, as JSON. They go on if the work is tried again. Absent: none. */
       waits?: string
     }
 
@@ -88,9 +88,6 @@ export type EndResult =
 export type RunResult =
   | EndResult
   | ({ status: 'suspended'; details: Details; hasNewMemo?: boolean } & Suspension)
-
-/** How long an aborted handler may take to notice, before the run ends without it. */
-export const ABORT_GRACE_MS = 5_000
 
 /**
  * Runs one handler to its end, and never throws: every end is a result. It copies what the handler hands over at once, so
@@ -102,28 +99,24 @@ export async function executeRun(execution: Execution): Promise<EndResult> {
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
 
-  const timer = setTimeout(endLate, job.timeoutMs, abort, job)
   const known = openKnown(execution)
   try {
     const returned = await callHandler(execution, parsed.payload, known)
     return succeed(execution, known, returned)
   } catch (error) {
-    return fail(execution, known, error)
+    // A handler that stops because of the abort usually throws an error of its own. The reason is more exact.
+    return fail(execution, known, abort.isAborted ? abort.reason : error)
   } finally {
-    clearTimeout(timer)
+    abort.leave()
     if (known.progress !== null) await known.progress.stop()
   }
 }
 
-/** Whoever asked had another version of the definition. */
+/** The version of the definition that asked for the dry run allows it, and this one does not. */
 export function refuseDryRun({ name }: Job): EndResult {
   const message = `The definition of ${name} has no dryRun: true, so nothing was done`
   const error = { code: 'dry_run_refused', message }
   return { status: 'failed', error, retryable: false, details: {} }
-}
-
-export function endLate(abort: Abort, { timeoutMs }: Job): void {
-  abort.abort(new JobError('timeout', `The run took longer than ${timeoutMs} ms`))
 }
 
 const NOTHING: Counts = Object.freeze({})
@@ -138,17 +131,17 @@ export function openKnown({ taken }: Execution): Known {
   }
 }
 
-/** What the engine knows of a run beside what its handler returns. Most runs do without what may be null. */
+/** The engine's own facts about a run, beside what its handler returns. Fields that may be null are rare. */
 export interface Known {
-  /** What a dry run has counted, without a prototype, since a count may have any name; a real one counts in its row, batch by batch. */
+  /** The counts of a dry run, without a prototype, since a count may have any name. A real run counts in its row, batch by batch. */
   rehearsed: Counts
-  /** What the guard found. */
+  /** The numbers that the guard found. */
   facts: Details
   /** Whether the guard has refused it. */
   isBlocked: boolean
   /** The names of what its batches have counted. */
   counted: Set<string> | null
-  /** What it has reported. */
+  /** Its progress. */
   progress: ReturnType<typeof createProgress> | null
 }
 
@@ -203,7 +196,7 @@ export function fail(
   const { job, abort } = execution
   const description = describeError(error, createMask(job.redact))
   const { code } = description
-  // Such a code says by what the engine has ended it: a handler's own "cancelled" is a failure like any other.
+  // Such a code names why the engine has ended the run: a handler's own "cancelled" is a failure like any other.
   const isOwn = error === abort.reason || (isBlocked && code === 'guard_blocked')
   if (isOutcomeCode(code) && !isOwn) description.code = `handler_${code}`
   if (!isJobError(error)) {
@@ -230,18 +223,15 @@ export function fail(
  * Calls the handler with its context, and waits for it or for an abort. `known` collects facts and rehearsed counts.
  */
 function callHandler(execution: Execution, payload: unknown, known: Known): Promise<unknown> {
-  const { handler, abort } = execution
-  const call = (context: unknown): unknown => handler(context as never)
-  return execution.taken.facts.dryRun
-    ? rehearse(
-        execution,
-        async (transactions) => await call(openContext(execution, payload, known, transactions)),
-        known.rehearsed,
-      )
-    : untilAborted(abort, () => call(openContext(execution, payload, known, null)))
+  const { abort, handler, taken } = execution
+  const call = (transactions: Transactions | null): unknown =>
+    handler(openContext(execution, payload, known, transactions) as never)
+  if (!taken.facts.dryRun) return untilGivenUp(abort, () => call(null))
+  const rehearsing = async (transactions: Transactions) => await call(transactions)
+  return rehearse(execution, rehearsing, known.rehearsed)
 }
 
-/** What a handler gets. `rehearsal` has the transactions of a dry run; a real run opens its own. */
+/** Makes a handler's context. `rehearsal` has the transactions of a dry run; a real run opens its own. */
 export function openContext(
   execution: Execution,
   payload: unknown,
@@ -286,7 +276,7 @@ export function openContext(
   return context as unknown as RunContext<unknown, unknown>
 }
 
-/** What a context makes only when the handler asks for it: most runs ask for neither a signal nor a log. */
+/** Parts of a context that are made when the handler reads them: most handlers read neither the signal nor the log. */
 interface Lazy {
   readonly execution: Execution
   log: Logger | null
@@ -392,7 +382,7 @@ async function rehearse(
   total: Counts,
 ): Promise<unknown> {
   const names = new Set<string>()
-  // When untilAborted gives the handler up, the transaction ends too, unless the library would then let the handler go on
+  // When untilGivenUp gives the handler up, the transaction ends too, unless the library would then let the handler go on
   // outside of it. If the rollback never ends, the run ends without it.
   const host = recogniseHost(client, schema)
   const over = Promise.withResolvers<never>()
@@ -415,7 +405,9 @@ async function rehearse(
       return error.returned
     }
   }
-  return await untilAborted(abort, rehearsal, over.reject)
+  const rehearsed = untilGivenUp(abort, rehearsal)
+  rehearsed.catch(over.reject)
+  return await rehearsed
 
   function count(returned: Counts): Counts {
     const counts = storableCounts(returned, names)
@@ -431,39 +423,9 @@ async function rehearse(
  * Settles as the handler does, or rejects with the abort's reason ABORT_GRACE_MS after the abort. A handler that goes on
  * regardless can commit no further batch: its run has ended.
  */
-function untilAborted(
-  abort: Abort,
-  start: () => unknown,
-  onGivenUp: (reason: unknown) => void = () => undefined,
-): Promise<unknown> {
+function untilGivenUp(abort: Abort, start: () => unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined
-    const leave = () => {
-      clearTimeout(timer)
-      abort.onAbort(null)
-    }
-    abort.onAbort(() => {
-      timer = setTimeout(
-        () => {
-          reject(abort.reason)
-          onGivenUp(abort.reason)
-        },
-        abort.isAtOnce ? 0 : ABORT_GRACE_MS,
-      )
-    })
-    const onReturned = (value: unknown) => {
-      leave()
-      resolve(value)
-    }
-    const onThrown = (error: unknown) => {
-      leave()
-      // A handler that stops because of the abort usually throws an error of its own. The reason says more.
-      reject(abort.isAborted ? abort.reason : error)
-    }
-    try {
-      Promise.resolve(start()).then(onReturned, onThrown)
-    } catch (error) {
-      onThrown(error)
-    }
+    abort.onAbort(null, reject)
+    Promise.resolve(start()).then(resolve, reject)
   })
 }

@@ -17,11 +17,11 @@ export type LiveLogs = ReturnType<typeof createLiveLogs>
 /** The lines of shorter runs are written with their end. */
 const FROM_MS = 5_000
 const EVERY_MS = 1_000
-/** Characters of one statement. What is beyond waits for the next. */
+/** Characters of one statement. Further lines wait for the next. */
 const MAX_LENGTH = 500_000
 
 /**
- * Writes what runs log while they run, so that people see it, also of a run whose worker dies. One statement a second for all
+ * Writes log lines of runs while they run, so that people see them, even if the worker dies. One statement a second for all
  * runs of a worker, and none while no run has logged anything new. A failed statement is dropped: the next has its lines as well.
  */
 export function createLiveLogs({
@@ -89,7 +89,7 @@ export function createLiveLogs({
   }
 }
 
-/** Passes over runs of which a handler's transaction holds the row, and over those that have ended. */
+/** It skips runs whose row a handler's transaction has locked, and runs that have ended. */
 const WRITE_LOGS_SQL = `
   with free as materialized (
     select "id" from "JobRun" where "id" = any($2::uuid[]) and "workerId" = $1 and "status" = 'running' for no key update skip locked

@@ -3,7 +3,7 @@ import type { TraceContext } from '../job/enqueue.ts'
 import type { TickDecision } from '../tick/decideTicks.ts'
 
 /**
- * Sees what a worker does, for metrics, pings and traces. The worker waits while it calls an observer, so return at once.
+ * Observes a worker, for metrics, pings and traces. The worker waits while it calls an observer, so return at once.
  * The worker logs what an observer throws, and goes on.
  */
 export interface WorkerObserver {
@@ -17,7 +17,7 @@ export interface WorkerObserver {
   ticksDecided?(name: string, ticks: readonly ObservedTick[], decidedAt: Date): void
   /** A claim of this worker took work of a job. */
   workClaimed?(name: string, count: number): void
-  /** This worker has settled so many runs as one group. */
+  /** This worker has settled `count` runs as one group. */
   runsSettled?(count: number): void
 }
 
@@ -34,7 +34,7 @@ export interface ObservedStep {
   readonly item: string
 }
 
-/** What an observer wants to do with one run. */
+/** What an observer does with one run. */
 export interface RunObservation {
   /** Fields that the worker adds to every log line of the run. */
   logFields?: Readonly<Record<string, string>>

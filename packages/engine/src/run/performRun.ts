@@ -30,7 +30,7 @@ import { classifyFailure, type Settler } from './settler.ts'
  * A run's row in JobRun is in one of these states; performRun carries a run from the first to one of the last two.
  *
  *   (no row)  Its claim alone lists it. Most runs stay so until their end is written.
- *   running   Its worker wrote it before its first batch or progress (recordRunning), or with what it has logged.
+ *   running   Its worker wrote it before its first batch or progress (recordRunning), or with its first log lines.
  *   Whichever of these comes first ends both. The others then find the run ended; for its own worker its end is `lost`:
  *               its own worker's settler, once its handler has ended: success or failed;
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
@@ -76,7 +76,7 @@ export interface RunServices {
 export interface RunManner {
   job: Job
   handler: Handler<never, never>
-  /** Nothing else runs in the process, and the claim says so. Default false. */
+  /** No other run is under way in the process, and the claim records that. Default false. */
   isAlone?: boolean
   /** Calls the handler and returns a result whatever happens. Default: in this process. */
   execute?: Execute | undefined
@@ -96,8 +96,8 @@ type NamedRun = Pick<Taken, 'id' | 'name' | 'attempt' | 'label'>
 type Observation = ReturnType<Observers['runStarted']> | undefined
 
 /**
- * Carries a run from its first log line to its last, whoever started it, and settles it whatever the handler, the schema,
- * the observers and the logger do. It is not async: its frame would keep the payload until the run is settled.
+ * Carries a run from its first log line to its last, and settles it whatever the handler, the schema, the observers and the
+ * logger do. It is not async, nor is settleRun: their frames would keep the payload until the run is settled.
  */
 export function performRun(
   services: RunServices,
@@ -106,10 +106,25 @@ export function performRun(
 ): Promise<RunEnding> {
   const { id, name, attempt, label } = taken
   const run: NamedRun = { id, name, attempt, label }
-  return carryOut(services, taken, manner).then((ended) => settleRun(services, run, ended))
+  services.onChange?.(taken)
+  const observation = observe(services, taken, manner)
+  const execution = new OwnExecution(services, taken, manner, observation)
+  const unwanted = findUnwanted(taken, services.now)
+  if (unwanted !== null)
+    return settleRun(services, run, observation, toEnd(execution, unwanted.result, unwanted.after))
+  const end = (result: RunResult) => {
+    services.cancellations.forget(execution.abort)
+    services.liveLogs?.forget(id)
+    return settleRun(services, run, observation, toEnd(execution, result))
+  }
+  return carryOut(execution, manner.execute ?? executeRun).then(end, (error: unknown) => {
+    // `execute` promises never to reject. Without this the run would stay running until its worker stops.
+    const description = describeError(error, createMask(manner.job.redact))
+    return end({ status: 'failed', error: description, retryable: true, details: {} })
+  })
 }
 
-/** Tells observers and the log that the run begins. */
+/** Calls the observers and writes a log line: the run begins. */
 function observe({ observers, log }: RunServices, taken: Taken, { job }: RunManner): Observation {
   const { workId, startedAt, facts, label } = taken
   const observation = observers?.runStarted({
@@ -126,77 +141,65 @@ function observe({ observers, log }: RunServices, taken: Taken, { job }: RunMann
   return observation
 }
 
-/** Calls the handler, unless nobody wants that any more, and decides what is to be recorded. */
-async function carryOut(
-  services: RunServices,
-  taken: Taken,
-  manner: RunManner,
-): Promise<{ end: End; observation: Observation }> {
-  const { cancellations, now, onChange } = services
-  onChange?.(taken)
-  const observation = observe(services, taken, manner)
-  const unwanted = findUnwanted(taken, now)
-  const execution = new OwnExecution(services, taken, manner, observation)
-  if (unwanted !== null)
-    return { end: toEnd(execution, unwanted.result, unwanted.after), observation }
-  const { execute = executeRun } = manner
-  let result: RunResult
-  try {
-    // The database has lost the claim of a run that has not ended here, and this worker has claimed the work again.
-    while (cancellations.isWatched(taken.id)) await cancellations.lose(taken.id)
-    cancellations.watch(taken.id, execution.abort)
-    if (taken.facts.approvedRows !== undefined)
-      execution.approvedRows = await findApprovedRows(services, taken)
-    result = await (observation ? observation.within(() => execute(execution)) : execute(execution))
-  } catch (error) {
-    // `execute` promises never to reject. Without this the run would stay running until its worker stops.
-    const description = describeError(error, createMask(manner.job.redact))
-    result = { status: 'failed', error: description, retryable: true, details: {} }
-  } finally {
-    cancellations.forget(taken.id)
-    services.liveLogs?.forget(taken.id)
-  }
-  return { end: toEnd(execution, result), observation }
+/** Calls the handler. */
+async function carryOut(execution: OwnExecution, execute: Execute): Promise<RunResult> {
+  const { services, taken, observation, abort } = execution
+  const { cancellations } = services
+  // The database has lost the claim of a run that has not ended here, and this worker has claimed the work again.
+  while (cancellations.isWatched(taken.id)) await cancellations.lose(taken.id)
+  cancellations.watch(abort)
+  if (taken.facts.approvedRows !== undefined)
+    execution.approvedRows = await findApprovedRows(services, taken)
+  return await (observation ? observation.within(() => execute(execution)) : execute(execution))
 }
 
-/** Records the end, and has observers and the log know of it. */
-async function settleRun(
+/** Records the end, then calls the observers and writes a log line. */
+function settleRun(
   services: RunServices,
   run: NamedRun,
-  { end, observation }: { end: End; observation: Observation },
+  observation: Observation,
+  end: End,
 ): Promise<RunEnding> {
   const { log, settler, onChange } = services
-  if (end.refusal !== undefined) await park(services, run, end)
-  const ending = await settler.settle(end)
-  onChange?.(run)
-  // A copy: an observer may change what it gets.
-  observation?.ended({ ...ending })
-  if (ending.kind === 'lost') {
-    log.warn(fieldsOf(run, observation), 'job run lost: another worker has ended it')
+  const refused = end.refusal !== undefined
+  const parked = refused ? park(services, run, end) : null
+  const settled = parked === null ? settler.settle(end) : parked.then(() => settler.settle(end))
+  return settled.then((ending) => {
+    onChange?.(run)
+    // A copy: an observer may change what it gets.
+    observation?.ended({ ...ending })
+    if (ending.kind === 'lost')
+      log.warn(fieldsOf(run, observation), 'job run lost: another worker has ended it')
+    else if (ending.kind === 'suspended')
+      log.info(fieldsOf(run, observation), 'job run suspended: its work waits in a step')
+    else logEnd(services, run, observation, ending, refused)
     return ending
-  }
-  if (ending.kind === 'suspended') {
-    log.info(fieldsOf(run, observation), 'job run suspended: its work waits in a step')
-    return ending
-  }
-  const level = end.refusal !== undefined ? 'warn' : ending.kind === 'failed' ? 'error' : 'info'
-  if (isLevelOn(log, level)) {
-    const { kind: status, durationMs, details } = ending
-    const error = status === 'failed' && (details?.['error'] as ErrorDescription | undefined)
-    log[level](
-      {
-        ...fieldsOf(run, observation),
-        ...(run.label && { label: run.label }),
-        ...{ status, durationMs, details: toLogged(details) },
-        ...(error && { err: toLoggedError(error) }),
-      },
-      'job run finished',
-    )
-  }
-  return ending
+  })
 }
 
-/** Before the end, which makes room for what is to wait. Where the database is away, the work itself waits all the same. */
+function logEnd(
+  { log }: RunServices,
+  run: NamedRun,
+  observation: Observation,
+  ending: Extract<RunEnding, { details: unknown }>,
+  refused: boolean,
+): void {
+  const { kind: status, durationMs, details } = ending
+  const level = refused ? 'warn' : status === 'failed' ? 'error' : 'info'
+  if (!isLevelOn(log, level)) return
+  const error = status === 'failed' && (details?.['error'] as ErrorDescription | undefined)
+  log[level](
+    {
+      ...fieldsOf(run, observation),
+      ...(run.label && { label: run.label }),
+      ...{ status, durationMs, details: toLogged(details) },
+      ...(error && { err: toLoggedError(error) }),
+    },
+    'job run finished',
+  )
+}
+
+/** Called before the end, which makes room for other work of the limit. If the database is away, only this work waits. */
 async function park(
   { database, log }: RunServices,
   run: NamedRun,
@@ -248,7 +251,7 @@ class OwnExecution implements OwnedExecution {
   readonly observation: Observation
   readonly isAlone: boolean
   readonly retriesLeft: number
-  readonly abort = new Abort()
+  readonly abort: Abort
   readonly job: Job
   readonly handler: Handler<never, never>
   readonly client: HostClient
@@ -256,7 +259,7 @@ class OwnExecution implements OwnedExecution {
   readonly schema: Schema
   readonly now: () => Date
   approvedRows: number | null = null
-  /** Whether JobRun may have it: it has stored a batch, its progress or what it logs. */
+  /** Whether JobRun may have the run: it has stored a batch, its progress or its log. */
   hasRow = false
   /** Most runs log nothing of their own. */
   kept: RunLog | null = null
@@ -272,6 +275,7 @@ class OwnExecution implements OwnedExecution {
     this.taken = taken
     this.observation = observation
     this.isAlone = isAlone
+    this.abort = new Abort(taken.name, taken.id, job.timeoutMs)
     this.retriesLeft = countRetriesLeft(taken, job)
     this.job = job
     this.handler = handler
@@ -319,7 +323,7 @@ async function findApprovedRows(
   { database, now }: RunServices,
   { workId, attempt, facts: { approvedRows, approvedUntil } }: Taken,
 ): Promise<number | null> {
-  // A client of an older version says no end.
+  // A client of an older version gives an approval no end.
   if (typeof approvedRows !== 'number' || Date.parse(approvedUntil ?? '') < now().getTime())
     return null
   if (attempt === 1) return approvedRows
@@ -350,7 +354,7 @@ async function writeRow({ database, workerId, log }: RunServices, taken: Taken):
 
 /** With the pauses between them about a quarter of a minute, for which the handler's first batch waits. */
 const MAX_TRIES = 9
-/** With the pauses between them some five minutes, for which it waits while somebody has locked what it needs. */
+/** With the pauses between them some five minutes, for which it waits for rows that others have locked. */
 const MAX_LOOKS = 64
 
 type Failed = Extract<RunResult, { status: 'failed' }>
@@ -370,7 +374,7 @@ function afterFailure(
   return retryable ? 'retry' : 'giveUp'
 }
 
-/** What the settler has to record of a result. */
+/** Makes the End of a result. */
 function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailure): End {
   const { services, taken, kept, hasRow, job } = execution
   const { id: runId, claim, startedAt, isPlain } = taken
@@ -388,7 +392,7 @@ function toEnd(execution: OwnExecution, result: RunResult, unwanted?: AfterFailu
     hasRow,
     isPlain,
     isDurable: job.steps !== null,
-    // What is cancelled undoes its steps, however long that takes.
+    // Cancelled work undoes its steps, however long that takes.
     deadlineMs: taken.facts.cancelled ? null : (job.deadlineMs ?? null),
     next: DONE,
     unstorable: giveUp(taken, 'details_unstorable'),
@@ -421,7 +425,7 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
   }
   const { next, costs } = decideNext(failed, job.retry, after, code, services.random)
   const goesOn = next.kind === 'again'
-  // Whatever has ended it: the work was cancelled, and what it has done may not be undone.
+  // Whichever error ended it: the work was cancelled, and its steps may not be undone.
   const error: ErrorDescription =
     taken.facts.cancelled && job.steps !== null && !goesOn && code !== 'cancelled'
       ? { ...result.error, code: 'cancelled', message: describeUndone(`${code}: ${message}`) }
@@ -436,7 +440,7 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
   }
 }
 
-/** What is said of cancelled work that failed to undo what it had done. */
+/** The error message of cancelled work that failed to undo its steps. */
 export const describeUndone = (why: string) =>
   `Somebody cancelled the work. What it has done may not be undone: ${why}`
 

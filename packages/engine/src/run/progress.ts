@@ -12,7 +12,7 @@ const MAX_STOP_MS = 2_000
 
 /**
  * Stores the newest of many reports, at most one a second. It drops a report that fails to store: progress is for people,
- * and the next report says more.
+ * and the next report has newer numbers.
  */
 export function createProgress(keep: (progress: Progress) => Promise<void>) {
   let latest: Progress | null = null

@@ -58,9 +58,9 @@ export function createRunLog(
   /** The first lines that are masked already. */
   let masked = 0
 
-  function keep(level: LogLevel, fixed: object, said: readonly unknown[]): void {
+  function keep(level: LogLevel, fixed: object, args: readonly unknown[]): void {
     if (isClosed) return
-    const line = { at: now().getTime(), level, ...readLine(fixed, said) }
+    const line = { at: now().getTime(), level, ...readLine(fixed, args) }
     lines.push(line)
     hasNew = true
     length += lengthOf(line)
@@ -115,15 +115,16 @@ export function createRunLog(
 const lengthOf = ({ message, fields = '' }: KeptLine) => message.length + fields.length
 
 /** Reads a line as loggers take it: fields first, then a message; or a message alone. */
-function readLine(fixed: object, said: readonly unknown[]): Pick<KeptLine, 'message' | 'fields'> {
+function readLine(fixed: object, args: readonly unknown[]): Pick<KeptLine, 'message' | 'fields'> {
   try {
-    const [first, ...rest] = said
+    const [first, ...rest] = args
     const isMessage = typeof first !== 'object' || first === null
-    const [text, ...values] = isMessage ? said : rest
+    const [text, ...values] = isMessage ? args : rest
     const error = first instanceof Error ? first : null
-    const message = text === undefined && error !== null ? tellError(error) : tellText(text, values)
+    const message =
+      text === undefined && error !== null ? textOfError(error) : formatText(text, values)
     const own = isMessage ? {} : error !== null ? (text === undefined ? {} : { err: error }) : first
-    const fields = bounded([...tellFields(fixed), ...tellFields(own)].join(' '))
+    const fields = bounded([...formatFields(fixed), ...formatFields(own)].join(' '))
     return { message, ...(fields !== '' && { fields }) }
   } catch {
     return { message: '[unreadable]' }
@@ -133,31 +134,31 @@ function readLine(fixed: object, said: readonly unknown[]): Pick<KeptLine, 'mess
 /** storableText marks a cut with one more character, so that maskText sees that something was cut off. */
 const bounded = (foreign: unknown) => storableText(foreign ?? '', MAX_READ)
 
-function tellText(text: unknown, values: readonly unknown[]): string {
+function formatText(text: unknown, values: readonly unknown[]): string {
   if (values.length === 0 || typeof text !== 'string') return bounded(text)
   return bounded(formatMessage(text, values))
 }
 
-function tellFields(fields: object): string[] {
-  const told: string[] = []
+function formatFields(fields: object): string[] {
+  const texts: string[] = []
   for (const name of Object.keys(fields)) {
-    if (told.length >= MAX_FIELDS) break
+    if (texts.length >= MAX_FIELDS) break
     const value = readPart(fields, name, '[unreadable]')
-    if (value instanceof Error) told.push(`${name}=${tellError(value)}`)
-    else addLeaves(told, name, value)
+    if (value instanceof Error) texts.push(`${name}=${textOfError(value)}`)
+    else addLeaves(texts, name, value)
   }
-  return told
+  return texts
 }
 
 /** Adds each leaf by its path, as plain text: patterns do not recognise what JSON has quoted. */
-function addLeaves(told: string[], name: string, value: unknown): void {
-  if (typeof value === 'string') return void told.push(`${name}=${bounded(value)}`)
+function addLeaves(texts: string[], name: string, value: unknown): void {
+  if (typeof value === 'string') return void texts.push(`${name}=${bounded(value)}`)
   const copy = storable(value, MAX_FIELDS_BYTES)
-  if (copy.kind === 'tooLarge') return void told.push(`${name}=[too large]`)
+  if (copy.kind === 'tooLarge') return void texts.push(`${name}=[too large]`)
   const left: [path: string, value: unknown][] = [[name, copy.value]]
   for (
     let next = left.shift();
-    next !== undefined && told.length < MAX_FIELDS;
+    next !== undefined && texts.length < MAX_FIELDS;
     next = left.shift()
   ) {
     const [path, item] = next
@@ -166,12 +167,12 @@ function addLeaves(told: string[], name: string, value: unknown): void {
         ...Object.entries(item).map(([key, inner]): [string, unknown] => [`${path}.${key}`, inner]),
       )
     else if (item !== undefined)
-      told.push(`${path}=${typeof item === 'string' ? item : JSON.stringify(item)}`)
+      texts.push(`${path}=${typeof item === 'string' ? item : JSON.stringify(item)}`)
   }
 }
 
 /** Puts an error on one line: code, message, first frame, causes. */
-function tellError(error: Error): string {
+function textOfError(error: Error): string {
   const { code, message, stack, cause } = describeError(error)
   const [frame] = stack?.split('\n') ?? []
   const causes: string[] = []

@@ -2,14 +2,8 @@ import { GIVES_WAY } from '../database/giveWay.ts'
 import { listColumns } from '../queue/carried.ts'
 import { HELD_AT, HELD_COLUMNS, RECORDED_AT_START } from '../queue/heldRuns.ts'
 import type { Counts } from '../job/handler.ts'
-import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../database/database.ts'
 import type { Taken } from '../queue/taken.ts'
-
-/** The key that keeps two runs of an exclusive job apart; null for dry runs, which change nothing. */
-export function exclusiveKey(job: Job, dryRun: boolean): string | null {
-  return job.isExclusive && !dryRun ? job.name : null
-}
 
 /** Stores a run's progress, while the run is still this worker's. */
 export async function keepProgress(
@@ -77,7 +71,7 @@ export function countBatch(counts: Counts): Counts {
 
 /**
  * Writes a run into JobRun as running, before its first batch or its progress is stored there. It does nothing where JobRun has
- * the run already, or its claim does not hold it any more: what is stored then finds no row.
+ * the run already, or its claim does not hold it any more: later writes then find no row.
  */
 export async function recordRunning(
   connection: Connection,

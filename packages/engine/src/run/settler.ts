@@ -28,7 +28,7 @@ interface Waiting {
 /**
  * Why settling failed.
  *   away       the database does not answer, or takes nothing at the moment
- *   contended  somebody has a run or its claim locked, or has just changed it
+ *   contended  another session has a run or its claim locked, or has just changed it
  *   refused    PostgreSQL cannot store something in it, so the next try would fail too
  */
 type Failure = 'away' | 'contended' | 'refused'
@@ -50,22 +50,22 @@ const MAX_PARTS = 2
  * thousands cost few transactions.
  *
  * While the database is away all runs wait, and the settler tries ever smaller groups in turn, so that none can hold the
- * others back. It divides a group that was refused, or that found a row locked, and later runs do not wait for the parts: what is
- * free is settled at once, what somebody has locked once it is free. A run that is refused alone ends without what was refused.
+ * others back. It divides a group that was refused, or that found a row locked, and later runs do not wait for the parts. Runs with
+ * free rows settle at once, and the others once their rows are free. A run that is refused alone ends without the refused values.
  */
 export function createSettler(options: {
   database: Database
   workerId: string
   log: Logger
   observers?: Observers | undefined
-  /** What the worker holds. Default: nothing else reads it. */
+  /** The claims that the worker holds. Default: they are read by no other part. */
   holdings?: Pick<Holdings, 'settled'> | undefined
 }): Settler {
   const { database, workerId, log } = options
   const waiting: Waiting[] = []
   // Claims without an open run. The next group deletes their rows.
   let left: HeldClaim[] = []
-  // Claims whose rows somebody has locked: no group may wait for them.
+  // Claims with locked rows: no group may wait for them.
   const locked = new Set<HeldClaim>()
   let isLettingGo = false
   let busy = 0
@@ -168,7 +168,7 @@ export function createSettler(options: {
     if (failure !== null) await settleInParts(part, failure)
   }
 
-  /** Settles runs that somebody has locked, each as soon as it is free. It looks for that, and never waits for a lock. */
+  /** Settles runs with locked rows, each as soon as its rows are free. It polls, and never waits for a lock. */
   async function settleOnceFree(group: readonly Waiting[]): Promise<void> {
     log.warn(
       { runs: group.length, runId: group[0]?.end.runId },
@@ -186,7 +186,7 @@ export function createSettler(options: {
     await Promise.all(settling)
   }
 
-  /** Divides a group into the runs that can be settled now, and those of which somebody has locked a row. */
+  /** Divides a group into the runs that can be settled now, and those with locked rows. */
   async function divideByLocks(
     group: readonly Waiting[],
   ): Promise<[free: readonly Waiting[], others: readonly Waiting[]]> {
@@ -242,7 +242,7 @@ export function createSettler(options: {
       )
       const missing = again.flatMap(({ end }) => (recorded.has(end.runId) ? [] : [end]))
       if (missing.length > 0) {
-        // Of an earlier try that was committed, whose answer was lost.
+        // An earlier try was committed, and its answer was lost.
         const found = await findEnded(database, workerId, missing)
         for (const [id, details] of found) recorded.set(id, details)
       }
@@ -259,11 +259,13 @@ export function createSettler(options: {
     options.observers?.runsSettled(group.length)
     left = left.filter((held) => !over.includes(held))
     for (const { end, resolve } of group) {
-      const { claim } = end
-      options.holdings?.settled(end)
-      // Two groups settled the last runs of a claim at the same time: neither knew that it could delete the row.
-      if (--claim.open === 0 && !over.includes(claim)) left.push(claim)
-      if (claim.open === 0 && locked.has(claim)) void letLeftGo()
+      const { claim, runId } = end
+      if (claim.open.delete(runId) && claim.open.size === 0) {
+        options.holdings?.settled(claim)
+        // Two groups settled the last runs of a claim at the same time: neither could delete the row.
+        if (!over.includes(claim)) left.push(claim)
+        if (locked.has(claim)) void letLeftGo()
+      }
       resolve(toEnding(end, recorded.get(end.runId)))
     }
     return null
@@ -286,14 +288,15 @@ function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   let length = 0
   let count = 0
   for (const { end } of waiting) {
-    for (const text of [end.details, end.logs, end.result]) length += text?.length ?? 0
+    const { details, logs, result } = end
+    length += (details?.length ?? 0) + (logs?.length ?? 0) + (result?.length ?? 0)
     if (count === limit || (count > 0 && length > MAX_GROUP_LENGTH)) break
     count++
   }
   return waiting.splice(0, count)
 }
 
-/** What the settler has recorded. `details` are the whole ones of the run; undefined: somebody else has ended it. */
+/** The end as the settler has recorded it. `details` are all details of the run; undefined: another worker has ended it. */
 function toEnding(
   { startedAt, endedAt, error, next }: End,
   details: Details | null | undefined,
@@ -345,10 +348,10 @@ export function classifyFailure(error: unknown): Failure {
 function heldByThese(group: readonly Waiting[]): HeldClaim[] {
   const counts = new Map<HeldClaim, number>()
   for (const { end } of group) counts.set(end.claim, (counts.get(end.claim) ?? 0) + 1)
-  return [...counts].flatMap(([claim, count]) => (claim.open === count ? [claim] : []))
+  return [...counts].flatMap(([claim, count]) => (claim.open.size === count ? [claim] : []))
 }
 
-/** Of these rows, those that somebody has locked against the lock `lock`. */
+/** The ids of those rows that are locked against the lock `lock`. */
 const lockedSql = (table: string, ids: string, lock: string) => `array(
     select locked."id"::text from "${table}" locked
     where locked."id" = any(${ids}::uuid[]) and locked."id" not in (
@@ -360,7 +363,7 @@ const LOCKED_SQL = `
   select ${lockedSql('JobRun', '$1', 'update')} || ${lockedSql('JobClaim', '$2', 'key share')} as "unending",
          ${lockedSql('JobClaim', '$2', 'update')} as "staying"`
 
-/** What somebody has locked at this moment: of which runs no end can be recorded, and which claims cannot be deleted. */
+/** What is locked at this moment: runs whose ends cannot be recorded, and claims that cannot be deleted. */
 interface Locked {
   /** Runs, and claims whose runs they are. */
   unending: ReadonlySet<string>
@@ -368,7 +371,7 @@ interface Locked {
   staying: ReadonlySet<string>
 }
 
-/** Finds which of these runs and claims somebody has locked. It waits for none. */
+/** Finds which of these runs and claims are locked. It waits for no lock. */
 async function findLocked(
   connection: Connection,
   { runIds, claimIds }: { runIds: readonly string[]; claimIds: readonly string[] },

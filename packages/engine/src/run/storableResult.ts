@@ -14,7 +14,7 @@ export type StorableResult =
 
 /**
  * Turns a handler's result into JSON as JSON.stringify writes it, and asks the job's schema about what a waiting program
- * will read. The error of a refused result says where and why.
+ * will read. The error of a refused result has the path and the reason.
  */
 export function storableResult(
   { result: schema, redact }: Pick<Job, 'result' | 'redact'>,

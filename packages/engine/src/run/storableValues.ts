@@ -14,7 +14,7 @@ const RESERVED = ['batches', 'error', 'guard', '__proto__']
  * Turns what a batch returned into numbers that can be added up and stored; nothing counts as no counts. It takes a bigint,
  * as Prisma's raw `count(*)` is one, if a number can hold it exactly.
  * @param names the counts of the run's earlier batches
- * @throws JobError `counts_invalid`, which names the count and what is wrong with it
+ * @throws JobError `counts_invalid`, which names the count and the problem
  */
 export function storableCounts(foreign: unknown, names: ReadonlySet<string>): Counts {
   if (foreign === undefined || foreign === null) return {}
@@ -59,7 +59,7 @@ function invalid(message: string, cause?: unknown): JobError {
   return new JobError('counts_invalid', message, { retryable: false, cause })
 }
 
-/** How large what a handler returns may be, as JSON. */
+/** The most bytes of JSON that a handler may return. */
 export const MAX_DETAILS_BYTES = 65_536
 
 /**

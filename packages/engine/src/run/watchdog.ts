@@ -1,24 +1,18 @@
 import inspector from 'node:inspector'
 import { Worker as Thread } from 'node:worker_threads'
 import type { ContainedLog } from '../database/containedLog.ts'
+import type { Abort } from './abort.ts'
 import { CURRENT_RUN, SHARED, WATCHDOG_PROGRAM } from './watchdogThread.ts'
 
-/** A run whose handler is called in this process. */
-export interface RunHere {
-  readonly name: string
-  readonly runId: string
-  readonly timeoutMs: number
-}
-
 const BEAT_MS = 1_000
-/** After so many beats without a run the thread ends: it costs memory. */
+/** After this many beats without a run the thread ends: it costs memory. */
 const IDLE_BEATS = 60
 const TEXT_BYTES = 16_384
 /** The thread needs less than this; without limits Node would give it more. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1, stackSizeMb: 0.5 }
 
 /**
- * Ends this process when its event loop has been blocked for longer than any of its runs may take: nothing else in it
+ * Ends this process when its event loop has been blocked for longer than any of its runs may take: no other code in it
  * could. Before that it writes the runs and the blocking stack to standard error. A thread watches, from the first run
  * until there has been none for a minute.
  */
@@ -26,9 +20,10 @@ export function createWatchdog(options: {
   /** How long beyond the longest time-out the loop may be blocked. */
   marginMs: number
   log: ContainedLog
-  running: () => Iterable<RunHere>
+  /** The runs whose handlers are called in this process. */
+  running: () => Iterable<Abort>
   /** The run whose async context is current, of any worker of this process. */
-  current: () => RunHere | undefined
+  current: () => Abort | undefined
 }) {
   const { marginMs, log, running, current } = options
   let thread: Thread | null = null
@@ -85,7 +80,7 @@ export function createWatchdog(options: {
   }
 
   /** Notes a run's name and id for the thread. Once the text is full it drops further ones until the next beat. */
-  function note({ name, runId }: RunHere): void {
+  function note({ name, runId }: Abort): void {
     const length = numbers[SHARED.TEXT_LENGTH] as number
     if (length + name.length + runId.length + 2 > TEXT_BYTES) return
     numbers[SHARED.TEXT_LENGTH] = length + text.write(`${name} ${runId}\n`, length, 'latin1')
@@ -107,7 +102,7 @@ export function createWatchdog(options: {
 
   return {
     /** Call it before a handler is called. */
-    watch(run: RunHere) {
+    watch(run: Abort) {
       if (stopped) return
       if (thread === null) start()
       if (run.timeoutMs > (numbers[SHARED.LIMIT_MS] as number)) {

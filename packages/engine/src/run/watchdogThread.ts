@@ -4,7 +4,7 @@ export const SHARED = {
   BEAT: 0,
   /** The longest time-out of the runs, in ms; 0 before the first run. */
   LIMIT_MS: 1,
-  /** 1 while a debugger is attached: then somebody wants the loop blocked. */
+  /** 1 while a debugger is attached: it blocks the loop on purpose. */
   IS_DEBUGGED: 2,
   /** Set, and notified, to end the watchdog. */
   IS_STOPPED: 3,
@@ -61,7 +61,7 @@ function bite(limitMs) {
         msg: 'the event loop is blocked for longer than any run may take: the process ends' }) + '\\n')
     } catch {}
     kill('SIGALRM')
-    // Somebody listens to that, and can't hear it.
+    // A listener for it exists, and its thread is blocked.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, KILL_MS)
     kill('SIGKILL')
   }
@@ -71,7 +71,7 @@ function kill(signal) {
   try { process.kill(process.pid, signal) } catch {}
 }
 
-// Halts the other thread to see what it is at. One that is in a system's call is not to be had.
+// Pauses the other thread to read its stack. A thread in a system call cannot be paused.
 function look(found, end) {
   const { Session } = require('node:inspector')
   const session = new Session()

@@ -2,7 +2,6 @@ import type { Job } from '../job/defineJob.ts'
 import type { Step, StepDefinition } from '../job/step.ts'
 import { BESIDE_WAIT, FIND_WRITER_SQL, LOAD_STEPS, type StepRow } from '../queue/stepSql.ts'
 import {
-  endLate,
   fail,
   openContext,
   openKnown,
@@ -32,7 +31,6 @@ async function executeSteps(services: StepServices, execution: OwnedExecution): 
   if (execution.taken.facts.dryRun) return refuseDryRun(job)
   const parsed = parsePayload(execution)
   if (parsed.kind === 'refused') return parsed.result
-  const timer = setTimeout(endLate, job.timeoutMs, abort, job)
   let deadline: NodeJS.Timeout | undefined
   const known = openKnown(execution)
   try {
@@ -56,7 +54,6 @@ async function executeSteps(services: StepServices, execution: OwnedExecution): 
   } catch (error) {
     return fail(execution, known, abort.isAborted ? abort.reason : error)
   } finally {
-    clearTimeout(timer)
     clearTimeout(deadline)
     if (known.progress !== null) await known.progress.stop()
   }

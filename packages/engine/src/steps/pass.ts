@@ -1,7 +1,7 @@
 import { JobError } from '../job/jobError.ts'
 import { StepFailed, type StepDefinition } from '../job/step.ts'
 import type { StepRow } from '../queue/stepSql.ts'
-import { ABORT_GRACE_MS, fail, type Known, type RunResult } from '../run/executeRun.ts'
+import { fail, type Known, type RunResult } from '../run/executeRun.ts'
 import type { OwnedExecution } from '../run/performRun.ts'
 import { judge } from '../values/askSchema.ts'
 
@@ -87,7 +87,6 @@ export function createPass(
   /** The first failure of a step after that. */
   let undone: string | null = null
   let onLate: ((name: string) => void) | null = null
-  let grace: NodeJS.Timeout | undefined
 
   abort.onEndSoon((reason) => {
     const { code, message } = reason
@@ -98,8 +97,7 @@ export function createPass(
   abort.onAbort(() => {
     if (closing === leaving?.by) closing = null
     close(fail(execution, known, abort.reason))
-    grace = setTimeout(() => finish(), abort.isAtOnce ? 0 : ABORT_GRACE_MS)
-  })
+  }, finish)
 
   /** The first reason to end counts. Steps in process end first. */
   function close(by: RunResult | 'again'): void {
@@ -111,8 +109,7 @@ export function createPass(
   function finish(): void {
     if (isOver || closing === null) return
     isOver = true
-    clearTimeout(grace)
-    abort.onAbort(null)
+    abort.leave()
     if (leaving !== null && closing === leaving.by) abort.abort(leaving.reason)
     if (closing === 'again') return resolve(closing)
     // They go on while what has failed is tried again.

@@ -47,7 +47,7 @@ export interface EnqueuedWork<Payload = unknown> {
 export interface TestRunOptions {
   /** Rolls all batches back at the end, as `roundsman once --dry-run` does. Only of a job that declares `dryRun`. Default false. */
   dryRun?: boolean
-  /** The person who asks for the run, as recorded in it. Default: nobody. */
+  /** The person who asks for the run, as recorded in it. Default: none. */
   actor?: string
 }
 
@@ -72,7 +72,7 @@ export interface ExpectedWork {
 export interface TestJobs<Jobs extends readonly Job[]> extends JobsClient, AsyncDisposable {
   /** The name of its schema. */
   readonly schema: string
-  /** What the clock says. It needs no `this`, so that it can be passed on. */
+  /** The clock's time. It needs no `this`, so that it can be passed on. */
   now(): Date
   /**
    * Runs a job's handler at once, without the queue, and records the run. A failed run is not retried.
@@ -86,7 +86,7 @@ export interface TestJobs<Jobs extends readonly Job[]> extends JobsClient, Async
   /**
    * Runs what is due until nothing is, including what handlers enqueue: first the job whose work became due first, and
    * of its work what a worker would take. A run that fails does not throw: its work is due again once the clock has
-   * been advanced by the delay that its job's `retry` says.
+   * been advanced by the delay of its job's `retry`.
    * @throws Error after `maxRuns`
    */
   drain(options?: DrainOptions): Promise<TestRun[]>

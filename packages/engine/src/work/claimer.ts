@@ -20,10 +20,9 @@ import type { Taken } from '../queue/taken.ts'
 import { createFloors, type Floors } from './floors.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
-import { expireSeconds } from '../queue/expireSeconds.ts'
+import { claimTerms } from '../queue/claimTerms.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { classifyFailure } from '../run/settler.ts'
-import { exclusiveKey } from '../run/runs.ts'
 import type { Room } from './room.ts'
 import type { Shares } from './shares.ts'
 
@@ -33,7 +32,7 @@ export interface Claimer {
   claim(job: Job, limit: number, options?: ClaimManner): Promise<ClaimAnswer>
   /** Takes one piece of work that is to run alone. */
   claimSuspect(job: Job): Promise<ClaimAnswer>
-  /** Whether the job is under limits over all workers, which `ended` is to hear of its runs. */
+  /** Whether the job is under limits over all workers. If so, call `ended` after each of its runs. */
   isLimited(job: Job): boolean
   /** The end of a run of such a job is recorded. Returns the other jobs for which the end may have made room. */
   ended(job: Job, work: Pick<Taken, 'key'>): readonly string[]
@@ -70,11 +69,11 @@ export interface ClaimerOptions {
   onNotAlive?: (askedAt: number) => void
   /** Default: claims begin at the start. */
   floors?: Floors
-  /** What the worker holds. Default: nothing else reads it. */
+  /** The claims that the worker holds. Default: they are read by no other part. */
   holdings?: Pick<Holdings, 'claiming'>
   /** Default: no job has any. */
   limits?: Pick<Limits, 'of' | 'besides'>
-  /** Default: no other worker is told of room under limits. */
+  /** Notifies other workers of room under limits. Default: it does not. */
   room?: Pick<Room, 'claiming' | 'claimed' | 'ended'>
 }
 
@@ -87,7 +86,7 @@ interface Waiting {
 
 /** Statements at once. Requests that come meanwhile wait, and share the next statement. */
 const MAX_STATEMENTS = 3
-/** Of a job with limits. What runs is counted each time, claim by claim. */
+/** The most pieces of a job with limits, since each claim counts all runs under way. */
 const MAX_LIMITED = 500
 /** After a conflict the next try sees the other claim, unless it meets yet another. */
 const MAX_TRIES = 3
@@ -118,7 +117,7 @@ export function createClaimer({
 
   async function claimNext(): Promise<void> {
     isScheduled = false
-    // One request of each job: a lane that asks twice wants two claims.
+    // One request of each job: a lane that asks twice gets two claims.
     const group = [...Map.groupBy(waiting, ({ request }) => request.name).values()].map(
       ([first]) => first as Waiting,
     )
@@ -136,7 +135,7 @@ export function createClaimer({
   async function claimGroup(group: readonly Waiting[]): Promise<void> {
     const requests = group.map(({ request }) => request)
     try {
-      const taken = await claimWithRetry(requests, () =>
+      const taken = await claimAndRead(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now() }),
       )
       const byClaim = Map.groupBy(taken.work, ({ claim }) => claim.id)
@@ -152,8 +151,8 @@ export function createClaimer({
         for (const { reject } of group) reject(error)
         return
       }
-      // One of the requests fails the statement. Divide them, so that it does not hold the others back. Not at once: its locks
-      // may outlast its error, and what is locked would be passed over.
+      // One of the requests fails the statement. Divide them, so that the others go on. Pause before that: the locks of the
+      // failed statement may outlast its error, and a claim skips locked work.
       await pauseAfter(1)
       const middle = Math.ceil(group.length / 2)
       await claimGroup(group.slice(0, middle))
@@ -161,18 +160,18 @@ export function createClaimer({
     }
   }
 
-  async function claimWithRetry(
+  async function claimAndRead(
     requests: readonly ClaimRequest[],
     attempt: () => Promise<Claimed>,
   ): Promise<Claimed> {
     return await holdings.claiming(requests, async () => {
-      const taken = await claimOnce(requests, attempt)
+      const taken = await claimWithRetry(requests, attempt)
       // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
       return { ...taken, work: await readBeside(taken.work) }
     })
   }
 
-  async function claimOnce(
+  async function claimWithRetry(
     requests: readonly ClaimRequest[],
     attempt: () => Promise<Claimed>,
   ): Promise<Claimed> {
@@ -196,8 +195,8 @@ export function createClaimer({
   }
 
   /**
-   * Finds what claims took when their answer never came. Without it nobody would end their runs: this worker lives, so
-   * the rescue leaves them alone.
+   * Finds what claims took when their answer never came. Otherwise their runs would never end: the rescue ends only runs of
+   * dead workers.
    */
   async function findClaimAfterLostAnswer(
     requests: readonly ClaimRequest[],
@@ -255,7 +254,7 @@ export function createClaimer({
     let state: LimitState | null = null
     await room?.claiming(rules.limits)
     try {
-      const taken = await claimWithRetry([request], async () => {
+      const taken = await claimAndRead([request], async () => {
         const of = { limits: rules.limits, order: rules.order, known: rules.known, keys }
         const claiming = { workerId, request, startedAt: now(), suspects, ...of }
         const claimed = await claimUnderLimits(database, claiming)
@@ -321,8 +320,7 @@ export function createClaimer({
       claimId: uuid(),
       name: job.name,
       limit,
-      exclusiveKey: exclusiveKey(job, false),
-      expireSeconds: expireSeconds(job),
+      ...claimTerms(job, false),
       // A claim that follows another begins where that one ended. Others look for what that could not see, too.
       behind: floors.behind(job.name, hasBacklog && !isAsked ? 'hint' : 'floor'),
       hasBacklog,
@@ -346,7 +344,7 @@ export function createClaimer({
       const rules = limits.of(job.name)
       if (rules !== null) return await claimByRules(job, request, rules, {}, suspects)
       const requests = [request]
-      const taken = await claimWithRetry(requests, () =>
+      const taken = await claimAndRead(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now(), suspects }),
       )
       return toAnswer(taken, 1)
@@ -381,7 +379,7 @@ function isCertainFailure(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }
 
-/** What a lane gets. */
+/** Makes the answer for a lane. */
 function toAnswer({ work, isAlive, isCut }: Claimed, limit: number): ClaimAnswer {
   return { work, isAlive, mayBeMore: isCut || work.length === limit, freeInMs: null }
 }

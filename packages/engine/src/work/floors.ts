@@ -2,7 +2,7 @@ import type { Behind, Taken } from '../queue/taken.ts'
 import type { LookRequest, Seen } from '../queue/looks.ts'
 
 /*
- * Where a worker begins to look for a job's work, so that it passes over what it has dealt with, and nothing else.
+ * Where a worker begins to look for a job's work, so that it skips exactly the work that it has dealt with.
  *
  * Work has a place from a sequence, and claims take it in that order. A claim that follows another begins behind the last
  * place taken, its hint. It passes over work that it could not see: of a transaction that had not committed, or locked by a
@@ -10,8 +10,8 @@ import type { LookRequest, Seen } from '../queue/looks.ts'
  * to the hint that an earlier look knew (the mark) once no transaction can hide work from it any more:
  *
  *   1. A transaction has its id before it takes a place (queue/place.ts), and a look gets its id after the places that its
- *      worker knows have been taken. So whoever holds a place up to the mark has a smaller id than the look that made it. The
- *      id of the claim would not do: a claim may have it before it sees work, which is enqueued or changed meanwhile.
+ *      worker knows have been taken. So a transaction with a place up to the mark has a smaller id than the look that made the mark.
+ *      The id of the claim would not do: a claim may have it before it sees work, which is enqueued or changed meanwhile.
  *   2. Once a later look's xmin is above that id, all of them have ended, and its snapshot shows what they left. A host's
  *      transaction that stays open holds xmin back. Only one that writes to JobWork can have a place: it locks the table before it
  *      takes the place, and until it ends. So a look that is held up also reads those locks. Once no transaction with a smaller
@@ -23,7 +23,7 @@ import type { LookRequest, Seen } from '../queue/looks.ts'
  * Retried work, and delayed work that has become due, get a new place by the same rule. Nothing else changes a place.
  */
 
-/** What a worker remembers of one job's work of one rank. */
+/** The floor of one job's work of one rank. */
 interface Floor {
   /** No work is at this place or before it, nor will be. */
   floor: bigint
@@ -33,10 +33,10 @@ interface Floor {
    */
   hint: bigint
   /**
-   * The hint to which the floor moves next, and the id of the look that knew it. `hasEnded`: an earlier look found that all
+   * The hint to which the floor moves next, and the id of the look that knew it. `areWritersGone`: an earlier look found that all
    * transactions have ended that may have a place up to it.
    */
-  mark: { place: bigint; transaction: bigint; hasEnded: boolean } | null
+  mark: { place: bigint; transaction: bigint; areWritersGone: boolean } | null
   /** The last look's xmin was not above the mark's id. */
   isHeldUp: boolean
 }
@@ -55,8 +55,8 @@ export interface Floors {
     firsts: ReadonlyMap<number, string | null>,
   ): void
   /**
-   * Claims begin at the start again. After a fail-over the sequence of places may have gone back; and what else no
-   * reasoning foresaw waits no longer than until the next call.
+   * Claims begin at the start again. After a fail-over the sequence of places may have gone back. Work that a floor wrongly
+   * passed for any other reason waits only until the next call.
    */
   forget(): void
 }
@@ -75,7 +75,8 @@ export function createFloors(): Floors {
     note(name, work) {
       const ranks = jobs.get(name) ?? new Map<number, Floor>()
       jobs.set(name, ranks)
-      const last = new Map(work.flatMap(({ from }) => (from ? [[from.rank, from.place]] : [])))
+      const last = new Map<number, string>()
+      for (const { from } of work) if (from) last.set(from.rank, from.place)
       for (const [rank, place] of last) {
         const before = ranks.get(rank) ?? { floor: 0n, mark: null, isHeldUp: false }
         ranks.delete(rank)
@@ -99,7 +100,7 @@ export function createFloors(): Floors {
         if (known === undefined) continue
         const { mark } = known
         known.isHeldUp = mark !== null && BigInt(xmin) <= mark.transaction
-        if (mark !== null && (mark.hasEnded || !known.isHeldUp)) {
+        if (mark !== null && (mark.areWritersGone || !known.isHeldUp)) {
           const first = firsts.get(rank) ?? null
           const reached =
             first === null || BigInt(first) > mark.place ? mark.place : BigInt(first) - 1n
@@ -111,10 +112,10 @@ export function createFloors(): Floors {
           known.mark = {
             place: BigInt(hint),
             transaction: BigInt(transaction),
-            hasEnded: false,
+            areWritersGone: false,
           }
         if (known.mark !== null && oldestWriter !== null)
-          known.mark.hasEnded ||= BigInt(oldestWriter) > known.mark.transaction
+          known.mark.areWritersGone ||= BigInt(oldestWriter) > known.mark.transaction
       }
     },
     forget: () => jobs.clear(),

@@ -30,7 +30,7 @@ export interface Lane {
   /** There may be work to take. Returns whether a claim is under way that takes it, or that is followed by one. */
   wake(isNews?: boolean): boolean
   /** The limits over all workers may have room again. */
-  makeRoom(): void
+  limitMayHaveRoom(): void
   /** Takes nothing more. Resolves once the runs of the claims under way have begun. */
   stop(): Promise<void>
   /** How many runs have not ended. */
@@ -63,11 +63,11 @@ const MAX_CLAIMS = 2
 export function createLane(options: LaneOptions): Lane {
   const { job, claimer, log, turns, budget, execute } = options
   const concurrency = job.isExclusive ? 1 : options.concurrency
-  // The second claim is under way in PostgreSQL while this process records what the first has brought.
+  // PostgreSQL carries out the second claim while this process begins the runs of the first.
   const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
   let running = 0
   // Dry runs of an exclusive job: they take no room from its real run, so that the next tick need not wait for them.
-  let rehearsing = 0
+  let dryRuns = 0
   // Of those that the last claim brought. Before the first, they may be as long as any.
   let meanBytes = MAX_PAYLOAD_BYTES
   let asking = 0
@@ -77,13 +77,13 @@ export function createLane(options: LaneOptions): Lane {
   // The lane remembers a wake-up that comes during a claim: the claim may have looked too early.
   let woken = true
   let hasBacklog = false
-  // Somebody has said so since the last claim. The next one looks for all there is, also during a backlog.
+  // A wake-up has come since the last claim. The next claim looks for all work, also during a backlog.
   let isAsked = false
   let hasNews = false
   // The limits over all workers let no more start when the last claim was made.
   let isFull = false
   // A run has ended since a claim was sent: that has counted it.
-  let hasEnded = false
+  let endedSinceClaim = false
   let failures = 0
   let alarm: NodeJS.Timeout | undefined
   let leaving: NodeJS.Immediate | undefined
@@ -91,7 +91,7 @@ export function createLane(options: LaneOptions): Lane {
 
   function pump(): void {
     while (!stopped && woken && asking < maxClaims && (turns === undefined || turns.isOpen())) {
-      const most = room()
+      const most = freeSlots()
       if (most <= 0) return
       woken = hasBacklog
       const taking = take(most).finally(() => {
@@ -102,9 +102,9 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  function room(): number {
-    const free = concurrency - (running - rehearsing) - claimed
-    const most = rehearsing < options.concurrency ? Math.min(free, MAX_CLAIM) : 0
+  function freeSlots(): number {
+    const free = concurrency - (running - dryRuns) - claimed
+    const most = dryRuns < options.concurrency ? Math.min(free, MAX_CLAIM) : 0
     if (most <= 0 || budget === undefined || budget.hasRoom()) return most
     budget.wait(pump)
     return running + claimed === 0 ? 1 : 0
@@ -134,7 +134,7 @@ export function createLane(options: LaneOptions): Lane {
       failures = 0
       isFull = answer.isFull ?? false
       hasBacklog = mayBeMore
-      if (mayBeMore || (isFull && hasEnded)) woken = true
+      if (mayBeMore || (isFull && endedSinceClaim)) woken = true
       if (freeInMs !== null) wakeIn(freeInMs)
       if (work.length > 0) options.observers?.workClaimed(job.name, work.length)
       // PostgreSQL carries out the next claim while these runs begin.
@@ -145,26 +145,26 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  /** Until it is answered, as much room is claimed as it asks for, and as many bytes as it may bring; then what it brought. */
+  /** Until the answer comes, it reserves the slots and bytes that the claim may take at most; then those that it took. */
   async function claim(most: number): Promise<ClaimAnswer> {
     asking++
     claimed += most
     const expected = Math.min(most * meanBytes, MAX_CLAIM_BYTES)
-    budget?.take(expected)
+    budget?.reserve(expected)
     let brought = 0
     try {
       const how = { hasBacklog, isAsked, hasNews }
       isAsked = false
       hasNews = false
-      hasEnded = false
+      endedSinceClaim = false
       const answer = await claimer.claim(job, most, how)
       brought = answer.work.length
       const bytes = answer.work.reduce((sum, taken) => sum + taken.bytes, 0)
-      budget?.take(bytes)
+      budget?.reserve(bytes)
       if (brought > 0) meanBytes = bytes / brought
       return answer
     } finally {
-      budget?.give(expected)
+      budget?.release(expected)
       asking--
       claimed -= most - brought
     }
@@ -181,10 +181,10 @@ export function createLane(options: LaneOptions): Lane {
   /** Another worker may use up the allowance first; the claim then answers with a new delay. */
   function wakeIn(delayMs: number): void {
     clearTimeout(alarm)
-    alarm = setTimeout(goOn, Math.min(Math.max(0, Math.ceil(delayMs)), MAX_TIMER_MS))
+    alarm = setTimeout(claimAgain, Math.min(Math.max(0, Math.ceil(delayMs)), MAX_TIMER_MS))
   }
 
-  function goOn(): void {
+  function claimAgain(): void {
     woken = true
     pump()
   }
@@ -197,18 +197,18 @@ export function createLane(options: LaneOptions): Lane {
     return asking > 0
   }
 
-  /** No function here holds the work: it would keep the payload until the run is settled. */
+  /** No closure here holds `taken`: it would keep the payload in memory until the run is settled. */
   function begin(taken: Taken): void {
     const { id: runId, name, attempt, bytes } = taken
-    const isBeside = job.isExclusive && taken.facts.dryRun === true
+    const isDryRun = job.isExclusive && taken.facts.dryRun === true
     claimed--
     running++
-    if (isBeside) rehearsing++
+    if (isDryRun) dryRuns++
     turns?.enter()
     const end = () => {
       turns?.leave()
-      budget?.give(bytes)
-      leave(isBeside)
+      budget?.release(bytes)
+      leave(isDryRun)
     }
     execute(taken).then(end, (error: unknown) => {
       log.error({ err: error, name, runId, attempt }, 'the end of a job run could not be handled')
@@ -216,21 +216,21 @@ export function createLane(options: LaneOptions): Lane {
     })
   }
 
-  function leave(isBeside: boolean): void {
+  function leave(isDryRun: boolean): void {
     running--
-    if (isBeside) rehearsing--
+    if (isDryRun) dryRuns--
     // Runs that settle together free their room together: the lane makes one claim, not many small ones.
     leaving ??= setImmediate(() => {
       leaving = undefined
       if (running === 0) for (const resolve of waitingForIdle.splice(0)) resolve()
-      makeRoom()
+      limitMayHaveRoom()
       pump()
     })
   }
 
-  function makeRoom(): void {
-    hasEnded = true
-    if (isFull) goOn()
+  function limitMayHaveRoom(): void {
+    endedSinceClaim = true
+    if (isFull) claimAgain()
   }
 
   return {
@@ -239,7 +239,7 @@ export function createLane(options: LaneOptions): Lane {
       pump()
     },
     wake,
-    makeRoom,
+    limitMayHaveRoom,
     async stop() {
       stopped = true
       clearTimeout(alarm)

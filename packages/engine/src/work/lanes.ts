@@ -22,13 +22,14 @@ export function createLanes(
   const lanes = new Map<string, Lane>()
   const budget = createPayloadBudget()
 
-  function executeOf(job: Job, isAlone: boolean): (taken: Taken) => Promise<unknown> {
+  /** After a run under limits, lanes of the same limits may have room. */
+  function withLimits(job: Job, isAlone: boolean): (taken: Taken) => Promise<unknown> {
     const execute = options.executeOf(job, isAlone)
     return (taken) => {
       if (!claimer.isLimited(job)) return execute(taken)
       const { key } = taken
       return execute(taken).finally(() => {
-        for (const name of claimer.ended(job, { key })) lanes.get(name)?.makeRoom()
+        for (const name of claimer.ended(job, { key })) lanes.get(name)?.limitMayHaveRoom()
       })
     }
   }
@@ -43,7 +44,7 @@ export function createLanes(
       // Isolated runs go on in other processes, also while a suspect runs alone in this one.
       turns: job.isolate === null ? turns : undefined,
       budget,
-      execute: executeOf(job, false),
+      execute: withLimits(job, false),
     })
     lanes.set(job.name, lane)
   }
@@ -52,7 +53,7 @@ export function createLanes(
     turns,
     log,
     observers,
-    execute: (job, taken) => executeOf(job, job.isolate === null)(taken),
+    execute: (job, taken) => withLimits(job, job.isolate === null)(taken),
   })
   const jobOf = new Map(options.jobs.map((job) => [job.name, job]))
   const own = [...lanes.values()]

@@ -2,7 +2,7 @@ import type { KnownClaims } from '../queue/claimUnderLimits.ts'
 import type { JobRules, RulesByJob } from '../queue/limitSql.ts'
 import { createShares, type Shares } from './shares.ts'
 
-/** What a worker knows of the limits of its jobs. Their numbers it does not know: claims read them under the lock. */
+/** Which of a worker's jobs are under which limits. It has no numbers of limits: claims read these under the lock. */
 export interface Limits {
   /** Null: the job has none, and its work no keys. */
   of(name: string): LimitedJob | null

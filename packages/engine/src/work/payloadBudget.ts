@@ -4,13 +4,13 @@ import { getHeapStatistics } from 'node:v8'
 export interface PayloadBudget {
   hasRoom(): boolean
   /** Counts these bytes, also beyond the limit: they are here already. */
-  take(bytes: number): void
-  give(bytes: number): void
+  reserve(bytes: number): void
+  release(bytes: number): void
   /** Calls back once bytes have come free, those first that have waited longest. */
   wait(onRoom: () => void): void
 }
 
-/** The payloads of a worker's runs may take this part of the heap, and what the claims bring that reach it. */
+/** The part of the heap that payloads of a worker's runs may take. The last claims may exceed it. */
 const PART_OF_HEAP = 1 / 8
 
 /** `maxBytes` is an eighth of the heap's limit by default. */
@@ -18,25 +18,25 @@ export function createPayloadBudget(
   maxBytes = getHeapStatistics().heap_size_limit * PART_OF_HEAP,
 ): PayloadBudget {
   let bytes = 0
-  let telling: NodeJS.Immediate | undefined
+  let calling: NodeJS.Immediate | undefined
   const waiting = new Set<() => void>()
   const hasRoom = () => bytes < maxBytes
 
   return {
     hasRoom,
-    take(more) {
+    reserve(more) {
       bytes += more
     },
-    give(fewer) {
+    release(fewer) {
       bytes -= fewer
       if (waiting.size === 0 || !hasRoom()) return
-      // What settles together comes free together.
-      telling ??= setImmediate(() => {
-        telling = undefined
-        const told = [...waiting]
+      // Runs that settle together free their bytes together.
+      calling ??= setImmediate(() => {
+        calling = undefined
+        const ready = [...waiting]
         waiting.clear()
-        // Who finds no room any more waits again, behind the others.
-        for (const onRoom of told) onRoom()
+        // A lane that finds no room left waits again, behind the others.
+        for (const onRoom of ready) onRoom()
       })
     },
     wait: (onRoom) => void waiting.add(onRoom),

@@ -6,13 +6,14 @@ import type { Waker } from '../database/waker.ts'
 import type { Limits } from './limits.ts'
 
 /*
- * What workers tell each other of limits, so that another one takes at once what room one leaves.
+ * The notifications by which workers share the room of a limit, so that another worker uses at once what one leaves free.
  *
- *   waits   A worker says so when a claim has found a limit or all keys full. The others list it.
- *   room    A worker whose run has ended first takes what waits of its own jobs. Of what it leaves it tells the first of its list.
+ *   waits   A worker sends it after a claim has found a limit or all keys full. The others put the worker on their list.
+ *   room    After the end of a run, a worker first takes waiting work of its own jobs. If room is left, it notifies the first worker
+ *           on its list.
  *
- * While workers fill a limit they tell each other nothing, except that jobs of others get their turn. What a notification would have
- * said, a round finds out within a second.
+ * While its own jobs fill a limit, a worker sends only what gives jobs of other workers their turn. A round finds within a second
+ * what a lost notification would have announced.
  */
 
 export interface Room {
@@ -23,8 +24,8 @@ export interface Room {
   /** A run under these limits has ended. */
   ended(name: string, limits: readonly string[], key: string): void
   isWanted(subject: string): boolean
-  hear(subject: string): void
-  /** Tells what has not been told yet. */
+  receive(subject: string): void
+  /** Sends the notifications that wait. */
   stop(): void
 }
 
@@ -41,7 +42,7 @@ interface RoomLeft {
 interface KnownLimit {
   /** `worker/job` of those that wait, the first of them first. */
   waiting: Map<string, { worker: string; job: string }>
-  /** Of which keys runs have ended that no claim has looked at since. Empty: none, or a limit that jobs share. */
+  /** Keys whose runs have ended, and at which no claim has looked since. Empty: none, or a limit that jobs share. */
   freed: Set<string>
   /** These are by performance.now(). */
   freedAt: number
@@ -51,15 +52,15 @@ interface KnownLimit {
 }
 
 /** By then the claim that follows an end is under way. */
-const TELL_AFTER_MS = 2
-/** An end may have come before the word that somebody waits for it. */
+const SEND_AFTER_MS = 2
+/** For so long a freed key counts for workers whose `waits` comes after the end of the run. */
 const FREED_MS = 1_000
-/** Whoever waits says so again by each round. */
-const SAY_AGAIN_MS = 900
-/** A worker leaves others so much of the time of a limit that it could fill alone, as often. */
+/** A waiting worker repeats its `waits` with each round. */
+const REPEAT_AFTER_MS = 900
+/** For so long, and as often, a worker that could fill a limit alone lets others claim first. */
 const GIVE_WAY_MS = 20
 const GIVE_WAY_EVERY_MS = 250
-/** Anybody can notify. */
+/** Bounds, since any client of the database can notify. */
 const MAX_WAITING = 1_000
 const MAX_FREED = 100
 
@@ -67,13 +68,13 @@ export function createRoom(options: {
   workerId: string
   waker: Pick<Waker, 'wake'>
   limits: Pick<Limits, 'of' | 'under'>
-  /** Called for a job of which more may start. */
+  /** Called for a job that may start more runs. */
   onRoom: (name: string) => void
 }): Room {
   const { workerId, waker, limits, onRoom } = options
   const known = new Map<string, KnownLimit>()
-  /** When this worker said last that work of a job waits for a limit. */
-  const saidAt = new Map<string, number>()
+  /** When this worker last sent `waits` for a job. */
+  const sentAt = new Map<string, number>()
   let timer: NodeJS.Timeout | undefined
 
   function knownOf(limit: string): KnownLimit {
@@ -91,15 +92,15 @@ export function createRoom(options: {
   const send = (news: Parameters<typeof writeLimitNews>[0]) =>
     waker.wake(writeLimitNews(news), null)
 
-  function say(limit: string, job: string): void {
+  function announceWait(limit: string, job: string): void {
     const now = performance.now()
     const of = `${limit}/${job}`
-    if (now - (saidAt.get(of) ?? -Infinity) < SAY_AGAIN_MS) return
-    saidAt.set(of, now)
+    if (now - (sentAt.get(of) ?? -Infinity) < REPEAT_AFTER_MS) return
+    sentAt.set(of, now)
     send({ kind: 'waits', limit, worker: workerId, about: job })
   }
 
-  function tell(limit: string, to?: string): void {
+  function announceRoom(limit: string, to?: string): void {
     const { waiting, freed } = knownOf(limit)
     const [first] = waiting.keys()
     const { worker } = waiting.get(to ?? first ?? '') ?? {}
@@ -110,10 +111,11 @@ export function createRoom(options: {
     freed.clear()
   }
 
-  function tellFreed(): void {
+  function announceFreed(): void {
     clearTimeout(timer)
     timer = undefined
-    for (const [limit, { freed, claims }] of known) if (freed.size > 0 && claims === 0) tell(limit)
+    for (const [limit, { freed, claims }] of known)
+      if (freed.size > 0 && claims === 0) announceRoom(limit)
   }
 
   async function giveWay(limit: string): Promise<void> {
@@ -123,7 +125,7 @@ export function createRoom(options: {
     const other = [...one.waiting].find(([, { job }]) => limits.of(job) === null)
     if (other === undefined) return
     one.gaveWayAt = performance.now()
-    tell(limit, other[0])
+    announceRoom(limit, other[0])
     one.givingWay = pause(GIVE_WAY_MS).then(() => void (one.givingWay = null))
     await one.givingWay
   }
@@ -143,10 +145,12 @@ export function createRoom(options: {
         if (answer === null) continue
         const left = leftUnder(name)
         if (left <= 0) one.freed.clear()
-        // Where there was no more of these, nobody waits for them.
+        // The claim left none of these keys' work, so nothing waits for them.
         else for (const key of answer.keys) one.freed.delete(key)
-        if (answer.isFull && (isLimitFull ? left <= 0 : name === ownLimitOf(job))) say(name, job)
-        if (one.claims === 0 && (one.freed.size > 0 || (left > 0 && !answer.isFull))) tell(name)
+        if (answer.isFull && (isLimitFull ? left <= 0 : name === ownLimitOf(job)))
+          announceWait(name, job)
+        if (one.claims === 0 && (one.freed.size > 0 || (left > 0 && !answer.isFull)))
+          announceRoom(name)
       }
     },
     ended(job, names, key) {
@@ -154,7 +158,7 @@ export function createRoom(options: {
         const one = knownOf(name)
         one.freedAt = performance.now()
         if (one.freed.size < MAX_FREED) one.freed.add(name === ownLimitOf(job) ? key : '')
-        if (one.waiting.size > 0) timer ??= setTimeout(tellFreed, TELL_AFTER_MS)
+        if (one.waiting.size > 0) timer ??= setTimeout(announceFreed, SEND_AFTER_MS)
       }
     },
     isWanted(subject) {
@@ -162,25 +166,26 @@ export function createRoom(options: {
       if (news === null || limits.under(news.limit).length === 0) return false
       return news.kind === 'waits' ? news.worker !== workerId : isFor(news.worker)
     },
-    hear(subject) {
+    receive(subject) {
       const news = readLimitNews(subject)
       if (news === null) return
       const { kind, limit, worker, about } = news
       if (kind === 'waits') {
         const { waiting, freed, freedAt, claims } = knownOf(limit)
         if (waiting.size < MAX_WAITING) waiting.set(`${worker}/${about}`, { worker, job: about })
-        if (freed.size > 0 && claims === 0 && performance.now() - freedAt < FREED_MS) tell(limit)
+        if (freed.size > 0 && claims === 0 && performance.now() - freedAt < FREED_MS)
+          announceRoom(limit)
         return
       }
       for (const name of limits.under(limit)) {
         const shares = limits.of(name)?.shares
-        saidAt.delete(`${limit}/${name}`)
+        sentAt.delete(`${limit}/${name}`)
         if (worker === '') shares?.refresh(true)
         else if (limit === ownLimitOf(name)) shares?.ended(about)
         onRoom(name)
       }
     },
-    stop: tellFreed,
+    stop: announceFreed,
   }
 
   function isFor(worker: string): boolean {

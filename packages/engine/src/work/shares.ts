@@ -2,8 +2,8 @@ import type { AskedKey, FoundKey, LimitState } from '../queue/claimUnderLimits.t
 import type { Behind, Taken } from '../queue/taken.ts'
 
 /*
- * The keys of one job that have work, as this worker knows them, and how much each had of it. The key with the least service is
- * next; what it gets adds to its service. Fair workers make a fair fleet, and nothing is written for it.
+ * The keys of one job that have work, as far as this worker has found them, and how much service each has had. The key with the
+ * least service is next; what it gets adds to its service. Fair workers make a fair fleet, and nothing is written for it.
  *
  *   open     It is asked for when its turn comes.
  *   asked    A claim is under way for it. The answer opens it again, closes it, or, where that brought less than it might, forgets it.
@@ -25,7 +25,7 @@ interface Share {
 }
 
 export interface Shares {
-  /** There may be keys that it does not know, and more of those that it has emptied. */
+  /** There may be keys that it has not found, and new work of keys that it has emptied. */
   seek(): void
   /** Looks for them, step by step, while that takes little of the time, or no key is open. */
   look(find: (after: string | null, most: number) => Promise<FoundKey[]>): Promise<void>
@@ -56,31 +56,31 @@ export interface Shares {
 /** Of more keys, those are forgotten that had most. */
 const MAX_KEYS = 10_000
 const KEYS_PER_LOOK = 500
-/** A look rests for so many times as long as it took. */
+/** The pause after a look, as a multiple of its duration. */
 const REST = 9
-/** A whole look that has found nothing to start rests for so many times as long, unless there is news. */
+/** The pause after a full pass that found no key to start, as a multiple of its duration. News ends it. */
 const REST_IN_VAIN = 49
 /** A key that opens later is left to looks: each round begins one. */
 const FAR_MS = 1_000
 /** A claim with more room than this takes several pieces of a key in its turn: to look at a key costs more than a piece. */
 const TURNS_PER_CLAIM = 50
-/** So many keys beyond those for which there is room. */
+/** How many keys a claim asks for beyond those for which there is room. */
 const SPARE = 50
 const MAX_RECENT = 20
 
 export function createShares(): Shares {
   const shares = new Map<string, Share>()
   const recent = new Map<string, Share>()
-  const turns = createTurnsByService()
+  const queue = createQueueByService()
   let full = 0
   let nextOpenAt = Infinity
-  // The least service of those whose turn it was last.
+  // The least service among the keys that had the last turn.
   let least = 0
-  // How often a look has yet to come to the end of the index, and where it is.
+  // How many passes over the index a look still has to make, and the key that it has come to.
   let passes = 1
   let after: string | null = null
   let restsUntil = -Infinity
-  // How long the look under way has taken since the start of the index, and until when rounds begin no other.
+  // How long the pass under way has taken so far, and until when rounds begin no other pass.
   let lookMs = 0
   let vainUntil = -Infinity
   let looking: Promise<void> | null = null
@@ -88,7 +88,7 @@ export function createShares(): Shares {
   function open(share: Share): void {
     if (share.state === 'closed' && share.opensAt === Infinity) full--
     share.state = 'open'
-    turns.add(share)
+    queue.add(share)
   }
 
   function close(share: Share, inMs: number | null): void {
@@ -113,21 +113,21 @@ export function createShares(): Shares {
     if (shares.has(key) || (openInMs ?? 0) > FAR_MS) return
     const share: Share = { key, service: least, behind: null, state: 'open', opensAt: 0 }
     shares.set(key, share)
-    if (openInMs === null) turns.add(share)
+    if (openInMs === null) queue.add(share)
     else close(share, openInMs)
   }
 
   function forgetServed(): void {
     if (shares.size <= MAX_KEYS) return
     const idle = [...shares.values()].filter(({ state }) => state !== 'asked')
-    // What is closed, a look finds again. However much of that there is, it keeps nothing open out.
+    // A look finds closed keys again, so these go first: they must not push out open ones.
     const served = idle.toSorted((a, b) => closedOf(b) - closedOf(a) || b.service - a.service)
     for (const share of served.slice(0, shares.size - MAX_KEYS)) forget(share)
   }
 
   function forget(share: Share): void {
     if (share.state === 'closed' && share.opensAt === Infinity) full--
-    turns.remove(share)
+    queue.remove(share)
     shares.delete(share.key)
   }
 
@@ -163,7 +163,7 @@ export function createShares(): Shares {
     lookMs += now - from
     if (!isEnd) return
     passes--
-    vainUntil = turns.size() === 0 ? now + REST_IN_VAIN * lookMs : -Infinity
+    vainUntil = queue.size() === 0 ? now + REST_IN_VAIN * lookMs : -Infinity
     lookMs = 0
   }
 
@@ -175,7 +175,7 @@ export function createShares(): Shares {
     },
     async look(find) {
       openDue()
-      while (passes > 0 && (turns.size() === 0 || performance.now() >= restsUntil)) {
+      while (passes > 0 && (queue.size() === 0 || performance.now() >= restsUntil)) {
         looking ??= step(find).finally(() => (looking = null))
         await looking
       }
@@ -186,20 +186,20 @@ export function createShares(): Shares {
       const counted: { share: Share; service: number }[] = []
       const most = Math.ceil(room / TURNS_PER_CLAIM)
       for (let left = room; left > 0; left -= most) {
-        const share = turns.take()
+        const share = queue.take()
         if (share === undefined) break
         const take = Math.min(most, left)
         if (takes.size === 0) least = Math.max(least, share.service)
         counted.push({ share, service: share.service })
         takes.set(share, (takes.get(share) ?? 0) + take)
         share.service += take
-        turns.add(share)
+        queue.add(share)
       }
-      // What they get is counted once it is known.
+      // The pieces that they get are counted when the claim is answered.
       for (const { share, service } of counted.toReversed()) share.service = service
-      for (const share of takes.keys()) turns.remove(share)
+      for (const share of takes.keys()) queue.remove(share)
       for (let spare = SPARE; spare > 0; spare--) {
-        const share = turns.take()
+        const share = queue.take()
         if (share === undefined) break
         takes.set(share, 1)
       }
@@ -211,7 +211,7 @@ export function createShares(): Shares {
     note(asked, work, state, limit) {
       const byKey = Map.groupBy(work, ({ key }) => key ?? '')
       const isFull = work.length >= Math.min(limit, state?.free ?? Infinity)
-      // Where there was room for no more, the last that got something may have more, and nobody has looked at those behind it.
+      // If the claim was full, the last key with work may have more, and the claim has not looked at the keys behind it.
       const last = isFull ? asked.findLastIndex(({ key }) => byKey.has(key)) : Infinity
       for (const [at, { key, take }] of asked.entries()) {
         const share = shares.get(key)
@@ -246,7 +246,7 @@ export function createShares(): Shares {
       openDue(true)
       if (hasNews || performance.now() >= vainUntil) this.seek()
     },
-    hasOpen: () => turns.size() > 0,
+    hasOpen: () => queue.size() > 0,
     mayFind: () => passes > 0,
     hasFull: () => full > 0,
     waitMs() {
@@ -258,8 +258,8 @@ export function createShares(): Shares {
 
 const closedOf = ({ state }: Share) => Number(state === 'closed')
 
-/** Shares by their service, the least first: a binary heap. What has been taken or removed is passed over when it comes up. */
-function createTurnsByService() {
+/** Shares by their service, the least first: a binary heap. Taken and removed shares are skipped when they come up. */
+function createQueueByService() {
   let heap: { share: Share; service: number }[] = []
   const current = new Map<Share, { share: Share; service: number }>()
 
@@ -300,7 +300,7 @@ function createTurnsByService() {
         swap(at, parent)
         at = parent
       }
-      // Many may have been removed without having come up.
+      // Many removed shares may still be in the heap.
       if (heap.length > 2 * current.size + 1_000) {
         heap = [...current.values()].toSorted((a, b) => a.service - b.service)
       }

@@ -8,10 +8,10 @@ import type { Turns } from './turns.ts'
 
 /**
  * Takes work that has lost several workers, a piece of each job at a time, and runs it alone in this process: if it is lost again,
- * its own run is to blame. It claims nothing before nothing else runs here; where that takes too long, it leaves the work to other
+ * its own run is to blame. It claims only while no other run is under way here. If that takes too long, it leaves the work to other
  * workers.
  */
-export interface SuspectLane extends Omit<Lane, 'start' | 'wake' | 'makeRoom'> {
+export interface SuspectLane extends Omit<Lane, 'start' | 'wake' | 'limitMayHaveRoom'> {
   /** There is such work of this job. */
   wake(job: Job): void
 }
@@ -21,7 +21,7 @@ const REST_MS = 10_000
 
 export function createSuspectLane(options: {
   claimer: Pick<Claimer, 'claimSuspect'>
-  turns: Pick<Turns, 'take'>
+  turns: Pick<Turns, 'acquire'>
   log: Logger
   observers?: Observers | undefined
   /** Carries a run to its end. */
@@ -68,13 +68,13 @@ export function createSuspectLane(options: {
     return true
   }
 
-  /** Claims a piece once nothing else runs here. Its turn is over where that brings nothing. */
+  /** Claims a piece once no other run is under way here. If it gets none, its turn ends. */
   async function claimAlone(job: Job): Promise<{ taken?: Taken; endTurn: () => void }> {
     const { name } = job
     // An isolated run cannot harm this process, so it needs no turn.
     if (job.isolate !== null) return { ...(await claim(job)), endTurn: () => undefined }
     log.info({ name }, 'work waits to run alone: it has lost several workers')
-    const turn = await turns.take()
+    const turn = await turns.acquire()
     if (turn.kind !== 'alone') {
       log.info({ name, reason: turn.kind }, 'work that is to run alone was left to other workers')
       return { endTurn: () => undefined }

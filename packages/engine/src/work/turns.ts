@@ -8,9 +8,9 @@ export interface Turns {
   /** A claim or an ordinary run begins, even one that was claimed before the lanes were held up. */
   enter(): void
   leave(): void
-  /** Waits until nothing else is under way, for at most `waitMs`. */
-  take(): Promise<Turn>
-  /** Gives no more turns; whoever waits for one gets `stopped`. */
+  /** Waits until no other run is under way, for at most `waitMs`. */
+  acquire(): Promise<Turn>
+  /** Gives no more turns; suspects that wait for one get `stopped`. */
   stop(): void
 }
 
@@ -25,10 +25,10 @@ interface Waiting {
   settle: (turn: Turn) => void
 }
 
-/** After a suspect held the lanes up in vain, none holds them up for so many times `waitMs`. */
-const PEACE = 10
+/** After a suspect has held the lanes up in vain, no suspect holds them up for this many times `waitMs`. */
+const HOLD_UP_PAUSE = 10
 
-/** Lets a suspect run alone: it waits until nothing else runs, and lanes take nothing meanwhile. */
+/** Lets a suspect run alone: it waits until all other runs have ended, and lanes take nothing meanwhile. */
 export function createTurns(options: {
   /** How long a suspect waits, and holds up the lanes, at most. */
   waitMs: number
@@ -41,10 +41,10 @@ export function createTurns(options: {
   let isLettingIn = false
   let stopped = false
   // By performance.now().
-  let peaceUntil = 0
+  let noHoldUpUntil = 0
   const queue: Waiting[] = []
 
-  const isPeace = () => performance.now() < peaceUntil
+  const isHoldUpPaused = () => performance.now() < noHoldUpUntil
 
   function advance(): void {
     if (!isTaken && others === 0) queue[0]?.settle({ kind: 'alone', end })
@@ -52,11 +52,11 @@ export function createTurns(options: {
 
   function end(): void {
     isTaken = false
-    letIn()
+    letLanesIn()
   }
 
   /** Lets the lanes take work once before the next suspect holds them up. */
-  function letIn(): void {
+  function letLanesIn(): void {
     isLettingIn = true
     if (!stopped) onOpen()
     isLettingIn = false
@@ -64,17 +64,17 @@ export function createTurns(options: {
   }
 
   return {
-    isOpen: () => !isTaken && (isLettingIn || queue.length === 0 || isPeace()),
+    isOpen: () => !isTaken && (isLettingIn || queue.length === 0 || isHoldUpPaused()),
     enter: () => void others++,
     leave() {
       others--
       advance()
     },
-    take: () =>
+    acquire: () =>
       new Promise((resolve) => {
         const timer = setTimeout(() => {
-          if (queue[0] === waiting && !isTaken && !isPeace()) {
-            peaceUntil = performance.now() + PEACE * waitMs
+          if (queue[0] === waiting && !isTaken && !isHoldUpPaused()) {
+            noHoldUpUntil = performance.now() + HOLD_UP_PAUSE * waitMs
           }
           waiting.settle({ kind: 'busy' })
         }, waitMs)
@@ -84,7 +84,7 @@ export function createTurns(options: {
             queue.splice(queue.indexOf(waiting), 1)
             isTaken ||= turn.kind === 'alone'
             resolve(turn)
-            if (!isTaken) letIn()
+            if (!isTaken) letLanesIn()
           },
         }
         queue.push(waiting)

@@ -1,15 +1,15 @@
 import { readWakeUp } from '../database/channels.ts'
 import type { Connection, PreparedStatement } from '../database/database.ts'
 
-/** Tells a worker's lanes and runs of notifications, once the transactions behind them have committed. */
+/** Passes notifications on to a worker's lanes and runs, once the transactions behind them have committed. */
 export interface WakeUps {
   /** Takes the payload of a notification. */
-  hear(payload: string, hearer: Hearer): void
+  receive(payload: string, receiver: Receiver): void
   stop(): void
 }
 
-/** Who wants to know of which subjects. Anybody who can connect can notify, so a subject may be anything. */
-export interface Hearer {
+/** The receiver of wake-ups. Any client of the database can notify, so a subject may be any text. */
+export interface Receiver {
   /** Wake-ups about other subjects are dropped. */
   isWanted(subject: string): boolean
   /** Called once the transaction has committed. */
@@ -19,7 +19,7 @@ export interface Hearer {
 /** A transaction whose commit is awaited. */
 interface Awaited {
   /** Keyed by subject. */
-  tell: Map<string, () => void>
+  calls: Map<string, () => void>
   looks: number
   /** By performance.now(), as is `since`. */
   dueAt: number
@@ -31,13 +31,13 @@ const MAX_AWAITED = 1_000
 const FIRST_LOOK_MS = 1
 const MAX_LOOK_MS = 100
 const MAX_AWAITED_MS = 10_000
-/** With more than so many open transactions, looks are at least LEAST_GAP_MS apart. */
+/** With more open transactions than this, looks are at least LEAST_GAP_MS apart. */
 const MANY = 8
 const LEAST_GAP_MS = 5
 
 /**
- * Waits for commits. The enqueuing side cannot know when its transaction commits, so the worker looks: at once, then ever
- * less often. One small statement looks for all transactions.
+ * Waits for commits. A client gets no notice when the caller's transaction commits, so the worker asks the database: at once, then
+ * ever less often. One small statement asks for all transactions.
  */
 export function createWakeUps(connection: Connection): WakeUps {
   const awaited = new Map<string, Awaited>()
@@ -67,7 +67,7 @@ export function createWakeUps(connection: Connection): WakeUps {
         const one = awaited.get(id) as Awaited
         if (ended.has(id)) {
           awaited.delete(id)
-          if (ended.get(id)) for (const tell of one.tell.values()) tell()
+          if (ended.get(id)) for (const call of one.calls.values()) call()
         } else if (now - one.since > MAX_AWAITED_MS) awaited.delete(id)
         // A look asks for all, but only those that were due slow down.
         else if (one.dueAt <= askedAt)
@@ -80,19 +80,19 @@ export function createWakeUps(connection: Connection): WakeUps {
   }
 
   return {
-    hear(payload, { isWanted, onCommitted }) {
+    receive(payload, { isWanted, onCommitted }) {
       const wakeUp = readWakeUp(payload)
       if (wakeUp === null || isStopped || !isWanted(wakeUp.subject)) return
       const { subject, transactionIds } = wakeUp
-      const tell = () => onCommitted(subject)
+      const call = () => onCommitted(subject)
       const now = performance.now()
-      if (transactionIds.length === 0) return tell()
+      if (transactionIds.length === 0) return call()
       for (const transactionId of transactionIds) {
         const one = awaited.get(transactionId)
-        if (one) one.tell.set(subject, tell)
+        if (one) one.calls.set(subject, call)
         else if (awaited.size < MAX_AWAITED)
           awaited.set(transactionId, {
-            tell: new Map([[subject, tell]]),
+            calls: new Map([[subject, call]]),
             looks: 0,
             dueAt: now,
             since: now,

@@ -60,7 +60,7 @@ import type { Worker, WorkerOptions } from './workerOptions.ts'
  *   running    It schedules and takes work. stop() ends it, or an error that belongs to no run (guardProcess.ts).
  *   draining   It takes nothing new, and its runs go on. Ends when the last run has ended, after `drainTimeoutMs`, or when
  *              stop() is called again.
- *   aborting   Its runs are told to end. Ends when all have been settled, or after SETTLE_TIMEOUT_MS.
+ *   aborting   It aborts its runs. Ends when all have been settled, or after SETTLE_TIMEOUT_MS.
  *   closed     Nothing of it is open any more. The rescue ends the runs that it could not settle.
  */
 
@@ -127,10 +127,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     workerId,
     log,
     onTick: (name) => announcer.tick(name),
-    // Other workers need no notification of what this one is about to take. If it is full, they learn of it at once.
-    onWork(name) {
-      if (!lanes.wake(name)) waker.wake(name, null)
-    },
+    onWork: wakeLanes,
     observers,
   })
 
@@ -141,6 +138,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     ...given,
     marginMs: waits.watchdogMarginMs,
     log,
+    cancellations,
     stopWorker: (how) => worker.stop(how),
   })
   const turns = createTurns({
@@ -176,12 +174,10 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   })
   const ownManner = retention === false ? null : openRetention(retention, jobs, database)
 
-  const answers = createAnswers({
+  const signals = createSignalDelivery({
     database,
     log,
-    onWork(name) {
-      if (!lanes.wake(name)) waker.wake(name, null)
-    },
+    onWork: wakeLanes,
   })
   const floors = createFloors()
   const limits = createLimits()
@@ -224,7 +220,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     onSuspect: lanes.wakeSuspect,
     scheduled: jobs,
     onTicks: scheduler.note,
-    onFresh: answers.look,
+    onFresh: signals.look,
     settleLimits: () => settleLimits(database, registering),
     onEnded: (run) => announcer.run(run),
   })
@@ -273,6 +269,11 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   }
   return worker
 
+  /** Other workers get no notification of work that this one is about to take. If it is full, they get it at once. */
+  function wakeLanes(name: string): void {
+    if (!lanes.wake(name)) waker.wake(name, null)
+  }
+
   async function connect(): Promise<void> {
     await expectSession(databaseUrl)
     await startOnceFree(() => checkTables(database))
@@ -281,18 +282,18 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     await startOnceFree(() =>
       database.transaction((tx) => registerLimits(tx, registering), GIVING_WAY),
     )
-    const hearer = {
+    const receiver = {
       isWanted: (subject: string) =>
         lanes.has(subject) || subject === SIGNALS || room.isWanted(subject),
       onCommitted(subject: string) {
-        if (subject === SIGNALS) answers.look()
+        if (subject === SIGNALS) signals.look()
         else if (lanes.has(subject)) lanes.wake(subject)
-        else room.hear(subject)
+        else room.receive(subject)
       },
     }
     await session.listen(
       WORK_CHANNEL,
-      (payload) => wakeUps.hear(payload, hearer),
+      (payload) => wakeUps.receive(payload, receiver),
       // Notifications may have been missed before it connected again, and it may be another server.
       () => {
         floors.forget()
@@ -312,7 +313,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     if (stopping) throw new Error('This worker was stopped while it started')
   }
 
-  /** Begins again as often as somebody has locked what it needs, unless the worker is told to stop. */
+  /** Begins again as often as it meets a lock of another session, until stop() is called. */
   async function startOnceFree(part: () => Promise<unknown>): Promise<void> {
     await tryUntilFree(part, (error) => {
       if (stopping) throw error
@@ -374,7 +375,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     await postgres.close()
   }
 
-  /** Runs of the job go on in this process, in a child process, or, with `isAlone`, while nothing else runs here. */
+  /** Runs of the job go on in this process or in a child process. `isAlone`: no other run is under way here. */
   function executeOf(job: Job, isAlone: boolean) {
     // The engine's own jobs do not use the host's client.
     const own = isEngineJob(job) ? ownManner : null
@@ -387,11 +388,10 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       execute: job.isolate === null ? (run) => guard.execute(run, perform) : isolation.execute,
     }
     return (work: Taken) => {
-      // It may wait for what is there already, or its parent for it. The callback must not keep the payload.
+      // A durable run may wait for a signal that is there already, and a parent may wait for this child.
       const isAwaited = job.steps !== null || !!work.facts.child
-      return performRun(its, work, manner).finally(() => {
-        if (isAwaited) answers.look()
-      })
+      const ended = performRun(its, work, manner)
+      return isAwaited ? ended.finally(signals.look) : ended
     }
   }
 
@@ -405,8 +405,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   }
 }
 
-/** Gives signals to waits: once at a time, and once more where somebody asks meanwhile. */
-function createAnswers({
+/** Gives signals to waits: one pass at a time, and one more if `look` was called meanwhile. */
+function createSignalDelivery({
   database,
   log,
   onWork,

@@ -7,22 +7,22 @@ import { complainOfObserver, findObserverLog } from '../run/combineObservers.ts'
 import { describeError, isJobError, toLoggedError } from '../run/describeError.ts'
 import { executeRun, type RunResult } from '../run/executeRun.ts'
 import type { Execute, OwnedExecution } from '../run/performRun.ts'
-import { createWatchdog, type RunHere } from '../run/watchdog.ts'
+import type { Cancellations } from '../run/cancellations.ts'
+import { createWatchdog } from '../run/watchdog.ts'
 import type { ContainedLog } from '../database/containedLog.ts'
 import { settlesWithin } from '../database/settlesWithin.ts'
 import type { WorkerOptions } from './workerOptions.ts'
 
 /*
- * A stray error is one that nobody caught: an unhandled rejection or an uncaught exception. Node would end the process for
- * it, with all runs in it. What it leads to instead:
+ * A stray error is an unhandled rejection or an uncaught exception. Node would end the process for it, with all runs in it. Instead:
  *
  *   its handler's run is under way   That run ends as failed with HANDLER_CRASHED, and the others go on.
  *   its handler's run has ended      It is logged.
  *   an observer left it              It is logged. No run ends.
- *   neither can be told              The process is in an unknown state: the worker stops, and the process ends.
+ *   neither is known                 The process is in an unknown state: the worker stops, and the process ends.
  */
 
-/** Keeps a run from ending the process with all other runs, and ends the process where nobody can say what state it is in. */
+/** Keeps a run from ending the process with all other runs, and ends the process if its state is unknown. */
 export interface ProcessGuard {
   /** Calls the handler in this process, in an async context that names its run, so that stray errors can be traced to it. */
   execute(execution: OwnedExecution, perform?: Execute): Promise<RunResult>
@@ -33,15 +33,6 @@ export interface ProcessGuard {
   stop(): Promise<void>
 }
 
-interface TracedRun extends RunHere {
-  /** The worker that carries it out. */
-  readonly worker: symbol
-  readonly abort: Abort
-  isOver: boolean
-  /** How many errors its handler has left behind. */
-  strays: number
-}
-
 /** The code of a run whose handler left a stray error. */
 const HANDLER_CRASHED = 'handler_crashed'
 
@@ -50,10 +41,10 @@ const MAX_LINES_OF_A_RUN = 10
 
 /**
  * The run whose handler has led to the code that runs now. It follows promises, timers and streams; an emitter or a pool
- * calls back in the context of whoever created it. One for all workers of a process, so that each can tell another's runs
- * from code that belongs to none.
+ * calls back in the context of the code that created it. One for all workers of a process, so that each can distinguish another's
+ * runs from code that belongs to none.
  */
-const currentRun = new AsyncLocalStorage<TracedRun>()
+const currentRun = new AsyncLocalStorage<Abort>()
 
 /** How long runs may finish in a process that is in an unknown state. */
 const FATAL_DRAIN_MS = 5_000
@@ -72,22 +63,21 @@ export function guardProcess(
     /** Default 10 s. */
     marginMs?: number | undefined
     log: ContainedLog
+    cancellations: Pick<Cancellations, 'aborts'>
     stopWorker: (options: { drainTimeoutMs: number }) => Promise<void>
   },
 ): ProcessGuard {
-  const { log, marginMs = WATCHDOG_MARGIN_MS } = options
+  const { log, cancellations, marginMs = WATCHDOG_MARGIN_MS } = options
   const worker = Symbol('worker')
-  const runs = new Set<TracedRun>()
   let isFailing = false
   let others = 0
   const current = () => currentRun.getStore()
+  const running = () => [...cancellations.aborts()].filter((run) => run.worker === worker)
   const watchdog =
-    options.watchdog === false
-      ? null
-      : createWatchdog({ marginMs, log, current, running: () => runs })
+    options.watchdog === false ? null : createWatchdog({ marginMs, log, current, running })
 
   /** The names and ids of runs, for a log line. */
-  const listRuns = () => [...runs].map(({ name, runId }) => ({ name, runId }))
+  const listRuns = () => running().map(({ name, runId }) => ({ name, runId }))
 
   function handleStray(error: unknown): void {
     const observerLog = findObserverLog()
@@ -101,10 +91,10 @@ export function guardProcess(
     // Another worker of this process gets the error, too, and handles it.
     if (run.worker !== worker) return
     logStray(run, error)
-    if (!run.isOver) run.abort.abortAtOnce(toCrash(error))
+    if (!run.isOver) run.abortAtOnce(toCrash(error))
   }
 
-  function logStray(run: TracedRun, error: unknown): void {
+  function logStray(run: Abort, error: unknown): void {
     run.strays++
     if (run.strays > MAX_LINES_OF_A_RUN) return
     const line = run.isOver
@@ -130,11 +120,11 @@ export function guardProcess(
     if (exiting !== undefined) {
       // Another worker of this process reports it.
       if (exiting.worker !== worker) return
-      // A handler that exits with 0 would tell the supervisor that all is well.
+      // After an exit with 0 the supervisor would take the handler's exit for a success.
       if (code === 0) process.exitCode = 1
       const { name, runId } = exiting
       writeLastLine({ name, runId }, 'a handler ended the process', code)
-    } else if (runs.size > 0) {
+    } else if (running().length > 0) {
       writeLastLine({}, 'the process ends while runs are under way', code)
     }
   }
@@ -210,24 +200,11 @@ export function guardProcess(
   }
 
   return {
-    async execute(execution, perform = executeRun) {
-      const run: TracedRun = {
-        name: execution.taken.name,
-        runId: execution.taken.id,
-        timeoutMs: execution.job.timeoutMs,
-        worker,
-        abort: execution.abort,
-        isOver: false,
-        strays: 0,
-      }
-      runs.add(run)
-      watchdog?.watch(run)
-      try {
-        return await currentRun.run(run, perform, execution)
-      } finally {
-        run.isOver = true
-        runs.delete(run)
-      }
+    execute(execution, perform = executeRun) {
+      const { abort } = execution
+      abort.worker = worker
+      watchdog?.watch(abort)
+      return currentRun.run(abort, perform, execution)
     },
     isFailing: () => isFailing,
     start() {
@@ -242,7 +219,7 @@ export function guardProcess(
   }
 }
 
-/** Whether others listen to uncaught errors: then they decide whether the process lives. */
+/** Whether the host has listeners of uncaught errors: then these decide whether the process lives. */
 function isAnybodyListening(): boolean {
   return (
     process.listenerCount('uncaughtException') + process.listenerCount('unhandledRejection') > 0
@@ -250,7 +227,7 @@ function isAnybodyListening(): boolean {
 }
 
 /**
- * Whoever read a standard stream is gone. As an uncaught error this would end the run that has written the line, and each
+ * The reader of a standard stream is gone. As an uncaught error this would end the run that has written the line, and each
  * line about that would be the next error.
  */
 function loseLine(): void {}

@@ -27,9 +27,9 @@ export function openPostgres(options: {
   what: 'engine' | 'once'
   /** The version of the host's product. Default: unknown. */
   version?: string | undefined
-  /** The jobs whose work the worker takes, and how many runs of each at once unless the job says so. Default: none. */
+  /** The jobs whose work the worker takes, and how many runs of each at once, for jobs without a number. Default: none. */
   taken?: readonly Job[]
-  /** All jobs that it knows. Default: none. */
+  /** All jobs of its definitions. Default: none. */
   jobs?: readonly Job[]
   concurrency?: number
   traceEnqueue: TraceEnqueue | undefined
@@ -60,16 +60,16 @@ export function openPostgres(options: {
     onLost: database.doubt,
     log,
   })
-  /** Tells workers that there is new work. */
+  /** Notifies workers of new work. */
   const waker = createWaker(database, log)
-  /** Hears what the wakers of others say. */
+  /** Receives the notifications of other processes' wakers. */
   const wakeUps = createWakeUps(database)
   const sender = { waker, log, traceEnqueue: options.traceEnqueue }
   /** Enqueues for the handler of a run, in its own transaction. */
   const enqueueFrom = (runId: string) => createEnqueue(sender, schema, runId)
-  /** Tells consoles what has changed. */
+  /** Notifies consoles of changes. */
   const announcer = createAnnouncer(database, log)
-  /** Hears which runs people want to be cancelled. */
+  /** Receives requests to cancel runs. */
   const cancellations = createCancellations({ database, session, wakeUps, workerId })
   return { database, session, sender, enqueueFrom, waker, wakeUps, announcer, cancellations, close }
 
@@ -77,7 +77,7 @@ export function openPostgres(options: {
   async function close(): Promise<void> {
     wakeUps.stop()
     await settlesWithin(Promise.all([waker.stop(), announcer.stop()]), CLOSE_TIMEOUT_MS)
-    // After all others: it releases the lock that says that this worker lives.
+    // After all others: it releases the lock that shows that this worker lives.
     await session.stop()
     await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
   }

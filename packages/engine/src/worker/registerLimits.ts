@@ -11,8 +11,8 @@ import { PLACE_SQL } from '../queue/place.ts'
 /*
  * The definitions of limits become rows of JobLimit, and the row alone binds. Each worker's row of JobWorker has what its code
  * defines. A worker that starts adds its jobs, and its numbers where they are stricter. A round gives a row the strictest of what the
- * living workers define: so numbers loosen and jobs leave once no living worker says otherwise. Where no living worker has the job,
- * the row stays.
+ * living workers define: so numbers loosen and jobs leave once no living worker defines them otherwise. Where no living worker has
+ * the job, the row stays.
  */
 
 interface Numbers {
@@ -66,7 +66,7 @@ export async function registerLimits(
   }
 }
 
-/** Gives the rows what the living workers define. Each worker does so now and then, of all jobs. */
+/** Writes what the living workers define into the rows. Each worker does so now and then, for all jobs. */
 export async function settleLimits(database: Database, own: Registering): Promise<void> {
   const defined = definitionsOf(own.jobs)
   const look = async (connection: Connection) => {
@@ -138,7 +138,7 @@ interface NextRow {
   jobs: string[]
 }
 
-/** What a row is to be by what all living workers define. */
+/** The row that follows from the definitions of all living workers. */
 function settled(row: LimitRow, living: readonly Definitions[]): NextRow {
   const known = new Set(living.flatMap((defined) => Object.keys(defined)))
   const unknown = jobsOf(row).filter((job) => !known.has(job))
@@ -201,7 +201,7 @@ async function change(
 const NO_LIMIT = 'no limit'
 
 function describe(of: Numbers): string {
-  const said = [
+  const parts = [
     of.global === null ? [] : [`${of.global} at once`],
     of.perKey === null ? [] : [`${of.perKey} of each key`],
     of.order === null ? [] : [`keys ${of.order}`],
@@ -209,10 +209,10 @@ function describe(of: Numbers): string {
       ? []
       : [`${of.rateLimit} in ${of.ratePerMs} ms${of.rateBy === 'key' ? ' of each key' : ''}`],
   ].flat()
-  return said.length === 0 ? NO_LIMIT : said.join(', ')
+  return parts.length === 0 ? NO_LIMIT : parts.join(', ')
 }
 
-/** All rows, and what the living workers define, by worker. */
+/** All rows, and the definitions of each living worker. */
 async function read(
   connection: Connection,
   workerId: string,
@@ -241,9 +241,9 @@ const INSERT_SQL = `
   insert into "JobLimit" ("name") select unnest($1::text[]) on conflict do nothing`
 
 const UPDATE_SQL = `
-  update "JobLimit" set "global" = said."global", "perKey" = said."perKey", "order" = said."order", "rateLimit" = said."rateLimit",
-    "ratePerMs" = said."ratePerMs", "rateBy" = said."rateBy", "jobs" = said."jobs", "changedPlace" = ${PLACE_SQL}
-  from json_to_record($2::text::json) as said(
+  update "JobLimit" set "global" = defined."global", "perKey" = defined."perKey", "order" = defined."order", "rateLimit" = defined."rateLimit",
+    "ratePerMs" = defined."ratePerMs", "rateBy" = defined."rateBy", "jobs" = defined."jobs", "changedPlace" = ${PLACE_SQL}
+  from json_to_record($2::text::json) as defined(
     "global" int, "perKey" int, "order" text, "rateLimit" int, "ratePerMs" bigint, "rateBy" text, "jobs" text[]
   )
   where "name" = $1`

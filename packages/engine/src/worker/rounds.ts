@@ -3,20 +3,16 @@ import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { ownRunsSql, type Cancellations, type OwnRun } from '../run/cancellations.ts'
 import { compactClaims, dropClosedClaims } from '../queue/claimWork.ts'
-import {
-  LONG,
-  type Connection,
-  type Database,
-  type PreparedStatement,
-} from '../database/database.ts'
+import { LONG, type Connection, type Database } from '../database/database.ts'
 import { mendPlaces } from '../queue/mendPlaces.ts'
+import { bind, prepared, type NamedStatement } from '../database/prepared.ts'
 import { hasSqlState, LOCK_NOT_AVAILABLE } from '../database/sqlState.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../queue/looks.ts'
 import { dropUnsetKeys, giveEmptyKeys, rulesSql, type RulesByJob } from '../queue/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
 import type { Holdings } from '../work/holdings.ts'
 import type { Limits } from '../work/limits.ts'
-import { dropPayloadsOfNobody, type PayloadPosition } from '../queue/payloadsOfNobody.ts'
+import { dropOrphanedPayloads, type PayloadPosition } from '../queue/orphanedPayloads.ts'
 import { freeUniqueKeys, type KeyPosition } from '../queue/uniqueKeys.ts'
 import {
   endStaleClaims,
@@ -24,10 +20,10 @@ import {
   RESCUE_GRACE_MS,
   rescueClaims,
 } from '../liveness/rescue.ts'
-import { BEAT_SQL, type Session } from '../liveness/session.ts'
+import { beatSql, type Session } from '../liveness/session.ts'
 import { HAS_FRESH } from '../queue/signals.ts'
 import { ticksSql, toDefinitions, type TicksSeen } from '../tick/defineSchedules.ts'
-import { LOST_CLAIMS_SQL, type LostClaim } from '../queue/lostClaims.ts'
+import { lostClaimsSql, type LostClaim } from '../queue/lostClaims.ts'
 
 export interface Rounds {
   start(): void
@@ -39,13 +35,13 @@ export interface Rounds {
 const ROUND_MS = 1_000
 /** How long a part waits for a table that another session has locked. */
 const PART_LOCK_TIMEOUT_MS = 100
-/** Every tenth round looks for what is rare: strays, claims that have expired, or whose workers left no trace, and keys of nobody's. */
+/** Every tenth round looks for rare things: strays, expired claims, claims of workers without a row, keys without an owner. */
 const ROUNDS_PER_SEARCH = 10
-/** After a deploy, limits loosen within so many rounds. */
+/** After a deploy, limits loosen within this many rounds. */
 const ROUNDS_PER_SETTLING = 3
 /** Under an old snapshot a look from the start may take tens of milliseconds: a thousandth of the time. */
 const ROUNDS_PER_START = 100
-/** Among so many pieces it looks for such as have no key yet. */
+/** The most pieces among which it looks for those without a key. */
 const FIRST_WORK = 20_000
 
 /** Does a worker's housekeeping once a second, beside its runs, while others can see that it lives. */
@@ -59,7 +55,7 @@ export function createRounds(options: {
   workerId: string
   /** The jobs whose work this worker takes. */
   jobs: readonly Job[]
-  /** The jobs that it knows, and of which it decides ticks. */
+  /** The jobs whose ticks this worker decides. */
   scheduled: readonly Job[]
   /** Default: a second. */
   roundMs?: number | undefined
@@ -69,7 +65,7 @@ export function createRounds(options: {
   /** Called for a job that may have work to take, also such as runs alone. `isNews`: some of it is ready since the last round. */
   onReady: (name: string, isNews: boolean) => void
   onSuspect: (name: string) => void
-  /** Gives the rows of limits what the living workers define. */
+  /** Writes what the living workers define into the rows of limits. */
   settleLimits: () => Promise<void>
   onTicks: (seen: TicksSeen) => void
   /** Called when signals or waits may have met. */
@@ -136,7 +132,7 @@ export function createRounds(options: {
     const seen: Partial<Round> = {}
     for (const part of PARTS) {
       try {
-        const ask = (tx: Connection) => readColumns(tx, partSql(part), ...asked)
+        const ask = (tx: Connection) => readColumns(tx, partOf(part), ...asked)
         Object.assign(
           seen,
           await database.transaction(ask, { lockTimeoutMs: PART_LOCK_TIMEOUT_MS }),
@@ -167,11 +163,11 @@ export function createRounds(options: {
         const { holdings } = options
         const strays = await giveBackStrays({ ...rescue, workerId, holdings })
         hasStrays = strays.areLeft
-        for (const run of strays.ended) hasEnded(run)
+        for (const run of strays.ended) noteEnded(run)
       })
     if (connectedForMs < RESCUE_GRACE_MS) return
     await attempt(async () => {
-      for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
+      for (const run of await rescueClaims(rescue, lost)) noteEnded(run)
     })
     if (roundsMade % ROUNDS_PER_SETTLING === 0) await attempt(options.settleLimits)
     if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
@@ -188,14 +184,14 @@ export function createRounds(options: {
     })
     if (isForAll) {
       await attempt(async () => {
-        lastPayload = await dropPayloadsOfNobody(database, lastPayload)
+        lastPayload = await dropOrphanedPayloads(database, lastPayload)
       })
     }
     if (isIdle) return
     await attempt(() => dropClosedClaims(database, workerId))
     await attempt(() => compactClaims(database, workerId))
     const stale = { ...rescue, workerId, retryOf, expiredSince }
-    for (const run of await endStaleClaims(stale)) hasEnded(run)
+    for (const run of await endStaleClaims(stale)) noteEnded(run)
   }
 
   /** One part that fails holds no other back. */
@@ -208,7 +204,7 @@ export function createRounds(options: {
   }
 
   /** A run that a round has ended no longer occupies its job, and its work may be ready again. */
-  function hasEnded(run: { id: string; name: string }): void {
+  function noteEnded(run: { id: string; name: string }): void {
     options.onEnded(run)
     onReady(run.name, true)
   }
@@ -236,13 +232,13 @@ export function createRounds(options: {
 type Asked = [
   workerId: string,
   requests: readonly LookRequest[],
-  /** The jobs of which it decides ticks. */
+  /** The jobs whose ticks it decides. */
   scheduled: readonly Job[],
-  /** The runs of which it asks whether they are still its own, and whether they are cancelled. */
+  /** The runs to check: are they still this worker's, and are they cancelled? */
   runIds?: readonly string[],
 ]
 
-/** What a round has to do. */
+/** The answer to a round's statement. */
 interface Round extends Work {
   ticks: TicksSeen
   /** Whether signals or waits were not looked at yet. */
@@ -262,37 +258,37 @@ interface Round extends Work {
 interface Work extends Omit<Seen, 'firsts' | 'paused'> {
   /** The jobs with work to take now. */
   ready: string[]
-  /** For each job and each rank that the worker knows of it, the place of the first work behind its floor. */
+  /** By job and rank, the place of the first work behind the floor, for each rank that has a floor. */
   firsts: Map<string, Map<number, string | null>>
 }
 
 const hasWork = (seen: Partial<Round>): seen is Partial<Round> & Work => seen.ready !== undefined
 
-/** The columns of a round by what they are for. `$1` is the worker's id, `$8` the jobs that it knows, `$9` its runs. */
+/** The columns of a round's statement, by part. */
 const COLUMNS = {
-  ticks: `${ticksSql('$8')} as "ticks"`,
+  ticks: `${ticksSql(':definitions')} as "ticks"`,
   work: SEEN,
   signals: `${HAS_FRESH} as "hasFresh"`,
-  limits: `${rulesSql('$2')} as "rules"`,
-  'lost claims': `(select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
-    not exists (select from "JobClaim") as "isIdle", exists (select from "JobWorker" where "id" = $1) as "isListed"`,
-  cancellations: `case when cardinality($9::uuid[]) > 0 then ${ownRunsSql('$1', '$9')} end as "runs"`,
+  limits: `${rulesSql(':names')} as "rules"`,
+  'lost claims': `(select coalesce(jsonb_agg(lost), '[]') from (${lostClaimsSql(':workerId')}) lost) as "lost",
+    not exists (select from "JobClaim") as "isIdle", exists (select from "JobWorker" where "id" = :workerId) as "isListed"`,
+  cancellations: `case when cardinality(:runIds::uuid[]) > 0 then ${ownRunsSql(':workerId', ':runIds')} end as "runs"`,
 }
 type Part = keyof typeof COLUMNS
 const PARTS = Object.keys(COLUMNS) as Part[]
 
-/** PostgreSQL needs the types of all parameters, also of those that a part does not use. */
-const TYPES =
-  'asked as (select $1::text, $2::text[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::int, $8::text, $9::uuid[])'
 /** One statement, the only one that an idle worker sends each second. It writes the worker's heartbeat. */
-const ROUND: PreparedStatement = {
-  name: 'roundsman_round',
-  text: `with beat as (${BEAT_SQL}), ${placeDueSql('$2')} select ${Object.values(COLUMNS).join(', ')}`,
-}
-const partSql = (part: Part) =>
-  `with ${part === 'work' ? `${TYPES}, ${placeDueSql('$2')}` : TYPES} select ${COLUMNS[part]}`
+const ROUND = prepared(
+  'roundsman_round',
+  `with beat as (${beatSql(':workerId')}), ${placeDueSql(':names')} select ${Object.values(COLUMNS).join(', ')}`,
+)
+const partOf = (part: Part) =>
+  prepared(
+    `roundsman_round_${part}`,
+    `${part === 'work' ? `with ${placeDueSql(':names')}` : ''} select ${COLUMNS[part]}`,
+  )
 
-/** Reads what a round has to do, and gives places to what is due, in one statement. */
+/** Reads what a round has to do, and gives places to due work, in one statement. */
 export async function readRound(
   connection: Pick<Session, 'query'>,
   ...asked: Asked
@@ -302,12 +298,15 @@ export async function readRound(
 
 async function readColumns(
   connection: Pick<Session, 'query'>,
-  statement: string | PreparedStatement,
+  statement: NamedStatement,
   ...[workerId, requests, scheduled, runIds = []]: Asked
 ): Promise<Partial<Round>> {
   const { values, ranges } = lookValues(requests)
-  const all = [workerId, ...values, toDefinitions(scheduled), runIds]
-  const { rows } = await connection.query<Partial<Omit<Round, keyof Work> & Seen>>(statement, all)
+  const definitions = toDefinitions(scheduled)
+  const { rows } = await connection.query<Partial<Omit<Round, keyof Work> & Seen>>(
+    statement,
+    bind(statement, { ...values, workerId, definitions, runIds }),
+  )
   // A statement without a table answers with one row.
   const { firsts: places, ...row } = rows[0] ?? {}
   if (places === undefined) return row
@@ -318,7 +317,7 @@ async function readColumns(
     const { name } = requests[request - 1] as LookRequest
     const first = places[at] ?? null
     if (first !== null) ready.add(name)
-    // Also ranges of one rank between two that the worker knows. floors.move passes over those.
+    // This includes ranges of one rank between two floors. floors.move skips those.
     if (rank === end) firsts.get(name)?.set(rank, first)
   }
   const isOpen = (name: string) => !paused.includes(name)

@@ -79,11 +79,11 @@ async function inOneLine(databaseUrl: string, work: () => Promise<unknown>): Pro
     const problem = connectionProblem(error, databaseUrl)
     if (problem === null) throw error
     const { code } = error as NodeJS.ErrnoException
-    const said = Object.defineProperty(new Error(`The database: ${problem}`), 'code', {
+    const problemError = Object.defineProperty(new Error(`The database: ${problem}`), 'code', {
       value: code,
     })
-    said.stack = `Error: ${said.message}`
-    throw said
+    problemError.stack = `Error: ${problemError.message}`
+    throw problemError
   }
 }
 

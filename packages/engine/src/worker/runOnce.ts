@@ -26,9 +26,8 @@ import { performRun, type RunServices } from '../run/performRun.ts'
 import { takeDeadLetter, type TakenDeadLetter } from '../control/deadLetters.ts'
 import { claimByHand } from '../queue/claimByHand.ts'
 import { readPayload } from '../queue/envelope.ts'
-import { expireSeconds } from '../queue/expireSeconds.ts'
+import { claimTerms } from '../queue/claimTerms.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from '../liveness/rescue.ts'
-import { exclusiveKey } from '../run/runs.ts'
 import { checkTables } from '../tables/tablesState.ts'
 import { LONG } from '../database/database.ts'
 import { mendPlaces } from '../queue/mendPlaces.ts'
@@ -62,7 +61,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   deadLetter?: string
   /** Rolls all batches back at the end. Only of a job that declares `dryRun`, and not with `deadLetter`, a real attempt. Default false. */
   dryRun?: boolean
-  /** The person who asks, as recorded in the run. Default: nobody. */
+  /** The person who asks, as recorded in the run. Default: none. */
   actor?: string
   /** pino, Fastify's `app.log`, winston, `console` and the like. Default: warnings and errors go to standard error. */
   log?: HostLogger | undefined
@@ -119,9 +118,9 @@ export interface FinishedRun {
 }
 
 /**
- * Runs one job here and now, because a person wants it. The run is recorded, fenced and rescued like any other, but does not
- * come from the queue: it needs no worker, and nobody retries it if this process dies. The result tells how it ended, even
- * when the handler failed.
+ * Runs one job here and now, as a person asks. The run is recorded, fenced and rescued like any other, but does not come from
+ * the queue: it needs no worker, and is not retried if this process dies. The result describes its end, even when the handler
+ * failed.
  * @throws ArgumentError which names the option, and JobError `payload_invalid`, before anything is asked of the database
  * @throws TablesError when the tables do not fit this version: run `migrate`, or this version is too old
  */
@@ -160,8 +159,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     claimId: uuid(),
     runId: uuid(),
     name: job.name,
-    exclusiveKey: exclusiveKey(job, dryRun),
-    expireSeconds: expireSeconds(job),
+    ...claimTerms(job, dryRun),
     facts: {
       trigger: 'cli' as const,
       ...(actor !== undefined && { actor: storableText(actor, 500) }),
@@ -224,7 +222,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     )
   }
 
-  /** Records the run, but only while others can see that this process lives: else they would end the run at once. */
+  /** Records the run, but only while others can see that this process lives. Otherwise they would end the run at once. */
   async function record(): Promise<Taken | null> {
     for (let tries = 1; ; tries++) {
       const askedAt = performance.now()

@@ -45,8 +45,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    */
   drainTimeoutMs?: number | undefined
   /**
-   * What to do about errors that nobody caught (unhandled rejections, uncaught exceptions), for which Node would end the
-   * process. `contain` (default): the run that caused one ends as failed with code `handler_crashed`, and the others go on; if
+   * What to do about unhandled rejections and uncaught exceptions, for which Node would end the process. `contain` (default): the run that caused one ends as failed with code `handler_crashed`, and the others go on; if
    * no run can be named, the worker stops and calls `onFatal`. `leave`: the host handles them.
    */
   uncaught?: 'contain' | 'leave' | undefined
@@ -58,7 +57,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   onFatal?: ((error: unknown) => void) | undefined
   /**
    * Ends the process by SIGALRM when its event loop has been blocked for longer than the longest time-out of its runs plus
-   * 10 s, and writes to standard error what ran. Costs a thread while there are runs. Default true.
+   * 10 s, and writes the runs under way to standard error. Costs a thread while there are runs. Default true.
    */
   watchdog?: boolean | undefined
   /** Names of jobs whose work this worker leaves to others; without another worker that work waits. Default: none. */
@@ -75,7 +74,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   keepLogs?: boolean
   /** Observers of what the worker does. Default: none, at no cost. */
   observers?: readonly WorkerObserver[]
-  /** Whom to tell when something is wrong, and when. Default: nobody. */
+  /** Which problems lead to a message, and on which channels. Default: none. */
   alerts?: AlertOptions | undefined
   /** Traces what the handlers enqueue. Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined

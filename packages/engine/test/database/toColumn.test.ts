@@ -25,13 +25,8 @@ it.each([
   ['uuid', ['019abc00-0000-7000-8000-000000000001', null, '019abc00-0000-7000-8000-000000000002']],
   ['int', [1, -2, 2_147_483_647]],
   ['bool', [true, false]],
+  ['float8', [0.5, Infinity, null]],
   ['timestamptz', [new Date('2026-11-24T22:10:39.123Z'), new Date(0)]],
 ] as const)('%s: %j', async (type, values) => {
   expect(await readBack(type, values)).toEqual(values)
-})
-
-it('is a text where nothing has to be escaped', () => {
-  expect(toColumn(['a', 'b'])).toBe('{a,b}')
-  expect(toColumn([null])).toBe('{}')
-  expect(toColumn(['a,b'])).toEqual(['a,b'])
 })

@@ -51,7 +51,7 @@ function open(options: { idleMs?: number; maxRuns?: number } = {}): void {
 
 function run(
   act: string,
-  abort = new Abort(),
+  abort = new Abort('probe', 'a', 1_000),
   keepProgress: (progress: Progress) => Promise<void> = async () => undefined,
 ): Promise<RunResult> {
   return isolation.execute({
@@ -116,7 +116,7 @@ it('takes nothing that a run says late for the next one’s', async () => {
   open()
   await run('leaveReports')
   const kept: Progress[] = []
-  await run('report', new Abort(), async (progress) => void kept.push(progress))
+  await run('report', new Abort('probe', 'a', 1_000), async (progress) => void kept.push(progress))
 
   expect(pids()[1]).toBe(pids()[0])
   expect(kept.at(-1)).toEqual({ done: 2, total: 3 })
@@ -131,12 +131,12 @@ it('goes on when its service is told to stop', async () => {
 
 it.runIf(process.platform === 'linux')('is what the kernel ends first', async () => {
   open()
-  expect(await run('tellProcess')).toMatchObject({ details: { oomScore: '500' } })
+  expect(await run('reportProcess')).toMatchObject({ details: { oomScore: '500' } })
 })
 
 it('hands the handler its run with its dates', async () => {
   open()
-  expect(await run('tellRun')).toMatchObject({
+  expect(await run('reportRun')).toMatchObject({
     status: 'success',
     details: {
       ...{ id: 'a', name: 'probe', trigger: 'queue', attempt: 2, retriesLeft: 1, dryRun: false },
@@ -178,7 +178,7 @@ it('fails the run for which no process can be started, and goes on', async () =>
 
 it('starts no process for a run that is aborted already', async () => {
   open()
-  const abort = new Abort()
+  const abort = new Abort('probe', 'a', 1_000)
   abort.abort(new Error('too late'))
 
   expect(await run('misuseChannel', abort)).toMatchObject({ error: { message: 'too late' } })

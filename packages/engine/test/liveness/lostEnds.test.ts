@@ -176,7 +176,7 @@ describe('work that is taken again while a run of a lost claim goes on', () => {
          "bytes" = null, "payloads" = null`,
     )
     const [other] = await runtime.column<string>('delete from "JobWork" returning "id"')
-    const lost = { ...first!, claim: { id: crypto.randomUUID(), open: 1 } }
+    const lost = { ...first!, claim: { id: crypto.randomUUID(), open: new Set([first!.id]) } }
     const beside = { ...first!, id: other!, workId: other! }
     const settler = settlerOf()
     const error = { code: 'run_lost', message: 'Lost' }

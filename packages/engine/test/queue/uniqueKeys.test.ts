@@ -160,7 +160,7 @@ describe('freeing unique keys', () => {
     const work = await opened.take('parcel')
     await runtime.database.transaction(async (tx) => {
       await tx.query(`select from "JobUnique" where "key" = 'one' for update`)
-      for (const { claim } of work) claim.open++
+      for (const { claim } of work) claim.open.add('another run')
       await opened.complete(work)
     })
     expect(await keys()).toEqual(['one'])

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { Abort } from '../../src/run/abort.ts'
 
+const open = () => new Abort('a', 'run', 1_000)
+const never = () => expect.unreachable()
+
 describe('Abort', () => {
-  it('tells whoever holds its signal, also those who ask for it later', () => {
-    const abort = new Abort()
+  it('aborts its signal, also one that is read later', () => {
+    const abort = open()
     const early = abort.signal
     expect(early.aborted).toBe(false)
     expect(abort.signal).toBe(early)
@@ -14,7 +17,7 @@ describe('Abort', () => {
     expect(early.reason).toBe('first')
     expect([abort.isAborted, abort.reason]).toEqual([true, 'first'])
 
-    const late = new Abort()
+    const late = open()
     late.abort('first')
     expect(late.signal.aborted).toBe(true)
     expect(late.signal.reason).toBe('first')
@@ -22,17 +25,18 @@ describe('Abort', () => {
 
   it('calls its listener once, also one that comes too late, and none that has left', () => {
     const calls: string[] = []
-    const abort = new Abort()
-    abort.onAbort(() => calls.push('a'))
+    const abort = open()
+    abort.onAbort(() => calls.push('a'), never)
     abort.abort('x')
     abort.abort('y')
     expect(calls).toEqual(['a'])
-    abort.onAbort(() => calls.push('b'))
+    abort.onAbort(() => calls.push('b'), never)
+    abort.leave()
     expect(calls).toEqual(['a', 'b'])
 
-    const other = new Abort()
-    other.onAbort(() => calls.push('c'))
-    other.onAbort(null)
+    const other = open()
+    other.onAbort(() => calls.push('c'), never)
+    other.leave()
     other.abort('x')
     expect(calls).toEqual(['a', 'b'])
   })

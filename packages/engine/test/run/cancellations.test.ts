@@ -1,5 +1,5 @@
 import { waitFor } from '@roundsman/testing'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { Abort } from '../../src/run/abort.ts'
 import { createCancellations } from '../../src/run/cancellations.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
@@ -9,6 +9,8 @@ import { useSession } from '../useSession.ts'
 
 const runtime = useTestRuntime()
 const session = useSession(runtime)
+
+const openAbort = (runId: string) => new Abort('x', runId, 1_000)
 
 const open = () => {
   const { database } = runtime
@@ -22,13 +24,13 @@ const open = () => {
 
 it('aborts all runs, also one that is handed on only then, and none that has ended', () => {
   const cancellations = open()
-  const [ended, running, late] = [new Abort(), new Abort(), new Abort()]
-  cancellations.watch('ended', ended)
-  cancellations.watch('running', running)
-  cancellations.forget('ended')
+  const [ended, running, late] = [openAbort('ended'), openAbort('running'), openAbort('late')]
+  cancellations.watch(ended)
+  cancellations.watch(running)
+  cancellations.forget(ended)
 
   cancellations.abortAll('shutting down')
-  cancellations.watch('late', late)
+  cancellations.watch(late)
   expect([ended.isAborted, running.reason, late.reason]).toEqual([
     false,
     'shutting down',
@@ -51,8 +53,8 @@ it('aborts what is recorded as cancelled, and what another worker has taken over
   const [lost] = (await holdRuns(runtime, { name: 'x', workerId: 'w2' })) as [string]
   await cancel(cancelled)
   const aborts = [cancelled, lost, goesOn].map((id) => {
-    const abort = new Abort()
-    cancellations.watch(id, abort)
+    const abort = openAbort(id)
+    cancellations.watch(abort)
     return abort
   })
   await cancellations.check()
@@ -67,8 +69,8 @@ it('looks for what it was not told of while its session was away', async () => {
   const cancellations = open()
   await cancellations.start()
   const [runId] = (await holdRuns(runtime, { name: 'x', workerId: 'w1' })) as [string]
-  const abort = new Abort()
-  cancellations.watch(runId, abort)
+  const abort = openAbort(runId)
+  cancellations.watch(abort)
   // Neither a notification nor a round tells of it.
   await cancel(runId)
   await runtime.rows(
@@ -77,4 +79,32 @@ it('looks for what it was not told of while its session was away', async () => {
   )
   await waitFor(() => abort.isAborted)
   expect(abort.reason).toMatchObject({ code: 'cancelled' })
+})
+
+it('aborts each run that takes longer than its time-out, by one timer', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const cancellations = open()
+  const [long, brief, ended] = [5_000, 1_000, 500].map((ms) => new Abort('x', `of ${ms}`, ms)) as [
+    Abort,
+    Abort,
+    Abort,
+  ]
+  for (const abort of [long, brief, ended]) cancellations.watch(abort)
+  expect(vi.getTimerCount()).toBe(1)
+  cancellations.forget(ended)
+  vi.advanceTimersByTime(999)
+  const aborted = () => [long, brief, ended].map(({ isAborted }) => isAborted)
+  expect(aborted()).toEqual([false, false, false])
+  vi.advanceTimersByTime(1)
+  expect(aborted()).toEqual([false, true, false])
+  expect(brief.reason).toMatchObject({
+    code: 'timeout',
+    message: 'The run took longer than 1000 ms',
+  })
+  cancellations.forget(brief)
+  vi.advanceTimersByTime(4_000)
+  expect(aborted()).toEqual([true, true, false])
+  cancellations.forget(long)
+  expect(vi.getTimerCount()).toBe(0)
 })

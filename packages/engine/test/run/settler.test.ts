@@ -138,7 +138,7 @@ describe('a run that is settled', () => {
     const error = { code: 'broken', message: 'broken' }
     // As a rescue does.
     await opened.fail([lost!], { code: 'worker_lost', message: '' }, 'redeliver')
-    lost!.claim.open++
+    lost!.claim.open.add(lost!.runId)
     const readLost = () => runtime.rows('select * from "JobWork" where "id" = $1', [lost!.workId])
     const before = await readLost()
     expect(before).toHaveLength(1)

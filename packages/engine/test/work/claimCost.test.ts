@@ -5,6 +5,7 @@ import { beforeEach, expect, it, onTestFinished } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { readRound } from '../../src/worker/rounds.ts'
 import type { Database } from '../../src/database/database.ts'
+import { bind, prepared } from '../../src/database/prepared.ts'
 import { lookValues, SEEN } from '../../src/queue/looks.ts'
 import { createSchema } from '../../src/database/schema.ts'
 import { checkTables } from '../../src/tables/tablesState.ts'
@@ -169,13 +170,12 @@ it('a claim reads as little beside a transaction that has written to other table
 })
 
 it('a worker that looks for work reads nothing of what is delayed', async () => {
-  const pages = async () =>
-    countPages(
-      await runtime.rows<Explained>(
-        `explain (analyze, buffers, format json) with placed as (select '' as "name") select $1::text, ${SEEN}`,
-        ['w1', ...lookValues([{ name: echo.name, behind: [] }]).values],
-      ),
-    )
+  const look = prepared(
+    'look',
+    `explain (analyze, buffers, format json) with placed as (select '' as "name") select ${SEEN}`,
+  )
+  const { values } = lookValues([{ name: echo.name, behind: [] }])
+  const pages = async () => countPages(await runtime.rows<Explained>(look.text, bind(look, values)))
   const alone = await pages()
   await delay()
   await pages()

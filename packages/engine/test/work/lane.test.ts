@@ -194,7 +194,7 @@ describe('a lane whose claim is under way', () => {
     expect(executed).toHaveLength(2)
     // One claim holds both, and is released with the last of them.
     expect(executed[0]!.claim).toBe(executed[1]!.claim)
-    expect(executed[0]!.claim.open).toBe(2)
+    expect(executed[0]!.claim.open.size).toBe(2)
     await Promise.all(lanes.map((lane) => lane.idle()))
     expect(await runs()).toHaveLength(2)
   })
@@ -664,7 +664,7 @@ it('whoever is to run alone waits for the runs of a lane, until the last has end
   await lane.stop()
 
   let turn: string | null = null
-  void turns.take().then(({ kind }) => (turn = kind))
+  void turns.acquire().then(({ kind }) => (turn = kind))
   ends[0]!()
   await waitFor(() => lane.running() === 1)
   expect(turn).toBeNull()

@@ -326,7 +326,7 @@ async function end(
   how: 'done' | 'again' | 'dead',
 ): Promise<number> {
   const held = taken.claim
-  held.open--
+  held.open.delete(taken.id)
   const ended = await endRuns(
     runtime.database,
     workerId,
@@ -337,7 +337,7 @@ async function end(
         next: how === 'again' ? { kind: how, delayMs: 0 } : { kind: how },
       }),
     ],
-    held.open === 0 ? [held.id] : [],
+    held.open.size === 0 ? [held.id] : [],
   )
   return ended.size
 }
@@ -413,11 +413,11 @@ async function endOne(at: number, asked: 'done' | 'again' | 'dead'): Promise<voi
   const taken = worker?.held.splice(at % worker.held.length, 1)[0]
   if (worker === undefined || taken === undefined) return
   expect(await end(worker.id, taken, taken.origin === 'hand' ? 'done' : asked)).toBe(1)
-  tellEnd(worker, taken)
+  reportEnd(worker, taken)
 }
 
 /** As its lane does. */
-function tellEnd({ claimer }: TestWorker, taken: Taken): void {
+function reportEnd({ claimer }: TestWorker, taken: Taken): void {
   claimer.ended({ name: taken.name } as Job, taken)
 }
 
@@ -604,7 +604,7 @@ async function finish(): Promise<void> {
       for (const one of workers)
         for (const taken of one.held.splice(0)) {
           expect(await end(one.id, taken, 'done')).toBe(1)
-          tellEnd(one, taken)
+          reportEnd(one, taken)
         }
       const [left] = await runtime.rows<{ n: number }>('select count(*)::int as n from "JobWork"')
       return left?.n === 0

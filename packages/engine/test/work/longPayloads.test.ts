@@ -9,7 +9,7 @@ import { defineJob, defineLimit, type EnqueueOptions } from '../../src/index.ts'
 import { endRuns, type Next } from '../../src/queue/endRuns.ts'
 import { findWorkOfClaims, readBesideClaim } from '../../src/queue/claimWork.ts'
 import type { Taken } from '../../src/queue/taken.ts'
-import { dropPayloadsOfNobody } from '../../src/queue/payloadsOfNobody.ts'
+import { dropOrphanedPayloads } from '../../src/queue/orphanedPayloads.ts'
 import { tryUntilFree } from '../../src/database/waitForLocks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { claimRequest } from '../claimRequest.ts'
@@ -185,7 +185,7 @@ describe('a claim that waits while its work is replaced', () => {
               cancel: () => client.cancelWork({ job, all: true }, BY),
               redrive: () => client.redriveDeadLetters('all', BY),
               discard: () => client.discardDeadLetters('all', BY),
-              sweep: () => dropPayloadsOfNobody(runtime.database, null),
+              sweep: () => dropOrphanedPayloads(runtime.database, null),
             }
             const begun = together.map(async (what) => {
               if (what.kind === 'replace') await replace(what.key, what.isLong)
@@ -213,7 +213,7 @@ describe('a claim that waits while its work is replaced', () => {
             await end(worker, taken, { kind: 'done' })
           const named = new Set(await namedIds())
           await runtime.rows(`update "JobPayload" set "createdAt" = now() - interval '2 hours'`)
-          await dropPayloadsOfNobody(runtime.database, null)
+          await dropOrphanedPayloads(runtime.database, null)
           expect(await payloadIds()).toEqual([...named])
         }),
         { numRuns: 60, endOnFailure: true },
@@ -489,7 +489,7 @@ describe('payloads that nothing names', () => {
     await insert('61 minutes')
     await insert('3 days', run('25 hours'))
     await insert('3 days', run('1 hour', 'now()'))
-    expect(await dropPayloadsOfNobody(runtime.database, null)).toBeNull()
+    expect(await dropOrphanedPayloads(runtime.database, null)).toBeNull()
     expect(await payloadIds()).toEqual(kept.toSorted())
   })
 
@@ -503,9 +503,9 @@ describe('payloads that nothing names', () => {
     await runtime.rows(`
       insert into "JobPayload" ("id", "workId", "payload", "createdAt")
       values (gen_random_uuid(), gen_random_uuid(), '{}', now() - interval '1 day')`)
-    const next = await dropPayloadsOfNobody(runtime.database, null)
+    const next = await dropOrphanedPayloads(runtime.database, null)
     expect([next === null, (await payloadIds()).length]).toEqual([false, 1_501])
-    expect(await dropPayloadsOfNobody(runtime.database, next)).toBeNull()
+    expect(await dropOrphanedPayloads(runtime.database, next)).toBeNull()
     expect(await payloadIds()).toHaveLength(1_500)
   })
 })

@@ -8,19 +8,19 @@ const limits = createLimits()
 limits.note({ sync: { limits: LIMITS, order: 'fair' } })
 
 const rooms: Room[] = []
-let said: string[]
+let sent: string[]
 
 /** The part of a worker that tells others of limits; nobody hears what it says. */
 function openRoom(): Room {
-  said = []
+  sent = []
   const room = createRoom({
     workerId: 'w1',
     limits,
-    onRoom: (name) => void said.push(`woken ${name}`),
+    onRoom: (name) => void sent.push(`woken ${name}`),
     waker: {
       wake(subject) {
         const { kind, worker, limit, about } = readLimitNews(subject)!
-        said.push([kind, worker, limit, about].join(' ').trim())
+        sent.push([kind, worker, limit, about].join(' ').trim())
       },
     },
   })
@@ -31,7 +31,7 @@ function openRoom(): Room {
 afterEach(() => rooms.splice(0).forEach((room) => room.stop()))
 
 const wait = (room: Room, worker: string, limit = 'crm', about = 'mail') =>
-  room.hear(writeLimitNews({ kind: 'waits', limit, worker, about }))
+  room.receive(writeLimitNews({ kind: 'waits', limit, worker, about }))
 
 /** Claims so many where there is room for `free` under the limit that it shares, and for any number of its own. */
 async function claim(room: Room, free: number, taken: number, keys: string[] = []): Promise<void> {
@@ -45,13 +45,13 @@ it('a worker tells what it leaves of a limit to one that waits, and then to the 
   wait(room, 'w2', 'crm', 'sync')
   wait(room, 'w3', 'crm', 'sync')
   await claim(room, 3, 3)
-  expect(said).toEqual(['waits w1 crm sync'])
-  said = []
+  expect(sent).toEqual(['waits w1 crm sync'])
+  sent = []
   await claim(room, 3, 1)
-  expect(said).toEqual(['room w2 crm'])
+  expect(sent).toEqual(['room w2 crm'])
   await claim(room, 2, 1)
   await claim(room, 2, 1)
-  expect(said).toEqual(['room w2 crm', 'room w3 crm'])
+  expect(sent).toEqual(['room w2 crm', 'room w3 crm'])
 })
 
 it('a worker tells nobody of room that its own next claim takes', async () => {
@@ -60,7 +60,7 @@ it('a worker tells nobody of room that its own next claim takes', async () => {
   room.ended('sync', LIMITS, 'a')
   await claim(room, 1, 1, ['a'])
   room.stop()
-  expect(said).toEqual(['waits w1 crm sync'])
+  expect(sent).toEqual(['waits w1 crm sync'])
 })
 
 it('a worker that stops tells of the keys of which runs have ended, also who says only then that it waits', () => {
@@ -69,20 +69,20 @@ it('a worker that stops tells of the keys of which runs have ended, also who say
   room.ended('sync', LIMITS, 'a')
   room.ended('sync', LIMITS, 'key b')
   room.stop()
-  expect(said).toEqual(['room w2 job:sync a', 'room w2 job:sync key b'])
-  said = []
+  expect(sent).toEqual(['room w2 job:sync a', 'room w2 job:sync key b'])
+  sent = []
   wait(room, 'w3')
-  expect(said).toEqual(['room w3 crm'])
+  expect(sent).toEqual(['room w3 crm'])
 })
 
 it('a worker that waits says so once, and again once it was told of room in vain', async () => {
   const room = openRoom()
   await claim(room, 0, 0)
   await claim(room, 0, 0)
-  expect(said).toEqual(['waits w1 crm sync'])
-  room.hear(writeLimitNews({ kind: 'room', limit: 'crm', worker: 'w1', about: '' }))
+  expect(sent).toEqual(['waits w1 crm sync'])
+  room.receive(writeLimitNews({ kind: 'room', limit: 'crm', worker: 'w1', about: '' }))
   await claim(room, 0, 0)
-  expect(said).toEqual(['waits w1 crm sync', 'woken sync', 'waits w1 crm sync'])
+  expect(sent).toEqual(['waits w1 crm sync', 'woken sync', 'waits w1 crm sync'])
 })
 
 it('a worker hears nothing of its own words, of limits of others, and of what is for others', () => {

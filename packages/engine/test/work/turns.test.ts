@@ -21,7 +21,7 @@ afterEach(() => {
 /** Asks for a suspect's turn, and keeps the answer. */
 function ask(): { turn: Turn | null } {
   const asked: { turn: Turn | null } = { turn: null }
-  void turns.take().then((turn) => (asked.turn = turn))
+  void turns.acquire().then((turn) => (asked.turn = turn))
   return asked
 }
 

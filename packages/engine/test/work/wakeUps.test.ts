@@ -32,7 +32,7 @@ let looks = 0
 /** The transactions that the last look asked about. */
 let askedAbout: unknown
 
-const HEARER = {
+const RECEIVER = {
   isWanted: (subject: string) => subject !== 'unknown',
   onCommitted: (subject: string) => void told.push(subject),
 }
@@ -50,12 +50,12 @@ beforeAll(async () => {
     },
   })
   listener = createListener({ url, applicationName: 'test', ...VANISHED, log })
-  const hear = (payload: string) => {
+  const receive = (payload: string) => {
     payloads.push(payload)
-    wakeUps.hear(payload, HEARER)
+    wakeUps.receive(payload, RECEIVER)
   }
   for (const channel of [WORK_CHANNEL, CANCEL_CHANNEL]) {
-    await listener.listen(channel, hear, () => undefined)
+    await listener.listen(channel, receive, () => undefined)
   }
 })
 
@@ -233,7 +233,7 @@ describe('what somebody else notifies', () => {
   it('spoils the look for no other transaction', async () => {
     const open = await holdOpen(enqueue)
     await waitFor(() => payloads.length)
-    for (const id of [FUTURE, '3', '9999999999999999999']) wakeUps.hear(`letter ${id}`, HEARER)
+    for (const id of [FUTURE, '3', '9999999999999999999']) wakeUps.receive(`letter ${id}`, RECEIVER)
     const before = looks
     await waitFor(() => looks > before + 2)
     // It may report the transaction that has long ended, but not the open one.
@@ -244,14 +244,14 @@ describe('what somebody else notifies', () => {
   })
 
   it('of nobody whom this worker knows is not looked for', async () => {
-    const unheard = '8000000000000000000'
-    for (let n = 0; n < 1_000; n++) wakeUps.hear(`unknown ${unheard}`, HEARER)
-    wakeUps.hear('unknown', HEARER)
-    wakeUps.hear(`letter ${Array.from({ length: 500 }, () => unheard).join(' ')}`, HEARER)
+    const unknownIds = '8000000000000000000'
+    for (let n = 0; n < 1_000; n++) wakeUps.receive(`unknown ${unknownIds}`, RECEIVER)
+    wakeUps.receive('unknown', RECEIVER)
+    wakeUps.receive(`letter ${Array.from({ length: 500 }, () => unknownIds).join(' ')}`, RECEIVER)
     const open = await holdOpen(enqueue)
     const before = looks
     await waitFor(() => looks > before)
-    expect(askedAbout).not.toContain(unheard)
+    expect(askedAbout).not.toContain(unknownIds)
     expect(told).toEqual([])
     await open.rollBack()
   })
@@ -270,10 +270,10 @@ describe('what somebody else notifies', () => {
         }
       },
     })
-    own.hear('letter 1', HEARER)
+    own.receive('letter 1', RECEIVER)
     for (let n = 2; n < 300; n++) {
       const before = asked.length
-      own.hear(`letter ${n}`, HEARER)
+      own.receive(`letter ${n}`, RECEIVER)
       await waitFor(() => asked.length > before, { intervalMs: 1 })
     }
     asked.length = 0

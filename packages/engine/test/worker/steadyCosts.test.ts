@@ -295,8 +295,8 @@ function useWakeUps({ database }: Counted): Used {
     async call() {
       const told: string[] = []
       const [row] = await runtime.rows<{ id: string }>('select pg_current_xact_id()::text as id')
-      const hearer = { isWanted: () => true, onCommitted: (name: string) => void told.push(name) }
-      wakeUps.hear(`letter ${row!.id}`, hearer)
+      const receiver = { isWanted: () => true, onCommitted: (name: string) => void told.push(name) }
+      wakeUps.receive(`letter ${row!.id}`, receiver)
       await waitFor(() => told.length > 0, { intervalMs: 1 })
       return told
     },

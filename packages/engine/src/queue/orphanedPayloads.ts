@@ -14,7 +14,7 @@ export interface PayloadPosition {
  * A replacement leaves one where it waited for another replacement of the same work. It looks at a thousand after `after`.
  * @returns Where the next look goes on: null at the end
  */
-export async function dropPayloadsOfNobody(
+export async function dropOrphanedPayloads(
   connection: Connection,
   after: PayloadPosition | null,
 ): Promise<PayloadPosition | null> {
