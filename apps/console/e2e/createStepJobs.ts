@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Prisma } from '@roundsman/db'
-import { defineJob, defineSignal, JobError, type HandlersFor, type Job } from '@roundsman/engine'
+import { defineJob, defineSignal, JobError, type HandlersFor } from '@roundsman/engine'
 import { createGate } from './createGate.ts'
 import type { TestJobs } from './createTestJobs.ts'
 

@@ -49,8 +49,8 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
     }
     case 'sendSignal': {
       const { signal, key, id } = action
-      const payload = json.trim() === '' ? {} : { payload: JSON.parse(json) as unknown }
-      return post('/jobs/signals', { signal, key, id, ...payload, reason })
+      const sent = json.trim() === '' ? {} : { payload: JSON.parse(json) as unknown }
+      return post('/jobs/signals', { signal, key, id, ...sent, reason })
     }
     case 'discard':
       return {
