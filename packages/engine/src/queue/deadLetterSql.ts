@@ -1,6 +1,7 @@
 import { CARRIED_COLUMNS, carriedValues } from './carried.ts'
 import { reopenChildrenSql } from './children.ts'
 import type { EnvelopeRow } from './envelope.ts'
+import { LATEST_RUN_FIRST } from './heldRuns.ts'
 import { goOnSql, isFailedStepSql, seqOfSql } from './stepSql.ts'
 import { isAboutSql } from './pieceFilter.ts'
 
@@ -26,7 +27,7 @@ export const LIST_DEAD_LETTERS_SQL = `
   -- The last attempt, by the index of what runs were attempts at.
   left join lateral (
     select run."id" from "JobRun" run where run."workId" = letter."id"
-    order by run."attempt" desc, run."startedAt" desc limit 1
+    order by run."attempt" desc, ${LATEST_RUN_FIRST} limit 1
   ) run on true
   order by ${LATEST_FIRST}`
 

@@ -62,6 +62,12 @@ export const RECORDED_AT_START = {
 }
 
 /**
+ * Of runs of one attempt the last. Hosts' clocks differ: a suspended run is followed by one that has started, maybe by an earlier clock.
+ * `createdAt` is the database's.
+ */
+export const LATEST_RUN_FIRST = `run."status" = 'suspended', run."createdAt" desc`
+
+/**
  * Whether the run `id` has not ended. Each is looked up by its id: for a `not exists` PostgreSQL may read all runs.
  */
 export const hasNotEnded = (id: string) =>

@@ -2,7 +2,7 @@ import { checkId } from '../values/argument.ts'
 import { pace } from '../job/limits.ts'
 import { isAliveSql } from '../database/workerLock.ts'
 import { UNDERSTANDS } from '../queue/claimWork.ts'
-import { hasNotEnded } from '../queue/heldRuns.ts'
+import { hasNotEnded, LATEST_RUN_FIRST } from '../queue/heldRuns.ts'
 import { boundedText, jsonInstant } from './bounded.ts'
 import { findLastAction } from './jobActions.ts'
 import { HELD_UNDER_LIMITS } from './listLimits.ts'
@@ -192,7 +192,7 @@ const EXPLAIN_SQL = `
     from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."labels") held("runId", "workId", "label")
     where coalesce(held."workId", held."runId") = $1::uuid and ${hasNotEnded('held."runId"')} limit 1
   ), run as materialized (
-    select run.* from "JobRun" run where run."workId" = $1::uuid order by run."attempt" desc, run."startedAt" desc limit 1
+    select run.* from "JobRun" run where run."workId" = $1::uuid order by run."attempt" desc, ${LATEST_RUN_FIRST} limit 1
   ), living as materialized (
     select worker."id", case when jsonb_typeof(worker."lanes" -> work."name") = 'number' then (worker."lanes" ->> work."name")::float8 end as "slots"
     from work cross join "JobWorker" worker where ${isAliveSql('worker."id"')}

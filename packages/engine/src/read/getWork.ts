@@ -1,6 +1,6 @@
 import type { Job } from '../job/defineJob.ts'
 import { checkIdOf, checkUniqueKey, checkWorkIds } from '../arguments/queries.ts'
-import { RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
+import { LATEST_RUN_FIRST, RUNS_UNDER_WAY } from '../queue/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 
 /**
@@ -45,7 +45,7 @@ export const STATE_OF_WORK_SQL = `
   ) action on true
   left join lateral (
     select run.* from "JobRun" run where run."workId" = wanted.id and run."name" = $1
-    order by run."attempt" desc, run."startedAt" desc limit 1
+    order by run."attempt" desc, ${LATEST_RUN_FIRST} limit 1
   ) run on true`
 
 const FIND_WORK_SQL = `

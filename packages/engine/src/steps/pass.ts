@@ -233,7 +233,10 @@ export function createPass(
       return reject(failure)
     }
     const value = row.result === null ? undefined : (JSON.parse(row.result) as unknown)
-    const judged = definition.result && row.result !== null ? judge(definition.result, value) : null
+    // Those that this run has written have no kind yet.
+    const { kind = 'run' } = row
+    const isOwn = (kind === 'run' || kind === 'tx') && row.result !== null
+    const judged = definition.result && isOwn ? judge(definition.result, value) : null
     if (judged?.kind === 'refused')
       return refuse('step_result_invalid', `The schema of step "${name}" refuses its stored result`)
     answer(judged === null ? value : judged.value)

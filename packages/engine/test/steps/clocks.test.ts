@@ -50,6 +50,11 @@ it('waits take as long as they say though hosts are an hour off, and one is set 
 
   await waitFor(() => answers.length === WORK)
   expect(work).toHaveLength(WORK)
+  await waitFor(async () => (await runtime.column('select "id" from "JobClaim"')).length === 0)
+  const states = await Promise.all(
+    work.map(async ({ workId }) => (await client.explain(workId))?.state),
+  )
+  expect(new Set(states)).toEqual(new Set(['completed']))
   expect(Math.min(...took)).toBeGreaterThanOrEqual(1_000)
   expect(new Set(answers)).toEqual(new Set([null]))
   expect(

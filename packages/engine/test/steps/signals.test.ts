@@ -1,5 +1,5 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
+import { beforeEach, describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import {
   ArgumentError,
@@ -255,6 +255,30 @@ describe('a signal', () => {
 })
 
 describe('a wait', () => {
+  it('of a step with a schema is over with null after its time-out', async () => {
+    const schemed = defineJob({
+      name: 'schemed',
+      steps: { approval: { result: z.object({ by: z.string() }) }, ship: {} },
+    })
+    const seen: unknown[] = []
+    const opened = await openTestJobs({
+      ...{ databaseUrl: database.url, client, jobs: [schemed] },
+      handlers: {
+        async schemed({ step }) {
+          seen.push(await step.waitFor('approval', approved, { key: 'o1', timeout: { days: 1 } }))
+          await step.run('ship', () => 1)
+        },
+      },
+    })
+    onTestFinished(() => opened.close())
+    await opened.enqueueNow(schemed, {})
+    await opened.drain()
+    await opened.advance({ days: 1 })
+
+    expect((await opened.drain()).map(({ status }) => status)).toEqual(['success'])
+    expect(new Set(seen)).toEqual(new Set([null]))
+  })
+
   it('that a later version has for another key gets its signal', async () => {
     await start()
     await drain()
