@@ -72,7 +72,7 @@ export interface End {
   }
   /** The costs of earlier attempts, if they no longer count. Default: they count. */
   readonly forgives?: Pick<Taken, 'failures' | 'losses' | 'lossesAlone'>
-  /** What becomes of the work of a success whose details PostgreSQL refuses to store. */
+  /** The outcome for the work of a success whose details PostgreSQL refuses to store. */
   readonly unstorable: 'dead' | 'over' | 'keep'
   /** Which work has to wait, since a service has refused more. Absent: none. */
   readonly refusal?: Refusal
@@ -370,7 +370,7 @@ const listEnd = (of: OfEnd) =>
 interface EndParts {
   record: Values
   of: OfEnd
-  /** What becomes of work that goes on. */
+  /** The outcome for work that continues. */
   again: string
   due: { isNow: string; at: string }
   carried: Values
@@ -383,7 +383,7 @@ const END_RUNS = endSql('roundsman_end_runs', {
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
-/** Cancelled durable work continues at once, whatever ended its run, so that its handler can undo earlier steps. */
+/** Cancelled durable work continues at once after any end of its run, so that its handler can undo earlier steps. */
 const IS_CANCELLED = `("cancelledAt" is not null and "isDurable")`
 /** Its claim's row is as old as its start. */
 const BEGUN_AT = `coalesce(("facts" ->> 'begunAt')::timestamptz, "createdAt")`

@@ -82,7 +82,7 @@ export async function sampleRuns(
   return { runs, isPart: true }
 }
 
-/** What a run has counted: the numbers in its details, by name. */
+/** The counts of a run: the numbers in its details, by name. */
 export interface RunCounts {
   id: string
   status: Exclude<RunStatus, 'running' | 'suspended'>

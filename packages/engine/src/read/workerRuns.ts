@@ -47,7 +47,7 @@ export async function listWorkerRuns(
   { workerId, from, to }: WorkerRunsOptions,
 ): Promise<WorkerRuns> {
   const [underWay, ended] = await Promise.all([
-    // What its claims alone list, too.
+    // Includes runs that only its claims list.
     reader.rows<WorkerRun>({
       text: `
         select ${RUN}, 'running' as "status", 'running' as "outcome", null as "errorCode", null as "endedAt"
