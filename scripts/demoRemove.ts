@@ -20,6 +20,15 @@ const BY_NAME = [
 ]
 /** Of jobs by their names, which no job of the product has, and of the schedules of customers by their keys. */
 const REMOVE = [
+  // Steps and children go with their work, which is found by its runs and by what waits.
+  ...[
+    ['JobStep', 'workId'],
+    ['JobChild', 'parentId'],
+  ].map(
+    ([table, id]) => `delete from "${table}" where "${id}" in (
+      select "workId" from "JobRun" where "name" = any($1::text[]) union select "id" from "JobWork" where "name" = any($1::text[])
+    )`,
+  ),
   ...BY_NAME.map((table) => `delete from "${table}" where "name" = any($1::text[])`),
   // Limits that only the jobs share, and their own.
   `delete from "JobLimit" where "jobs" <@ $1::text[] or substring("name" from '^job:(.*)$') = any($1::text[])`,

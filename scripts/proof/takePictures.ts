@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openBrowser } from '@roundsman/testing'
+import { DEMO_DOUBTFUL_SHOP, demoOpenShop, demoShopApproved } from '@roundsman/jobs/demo'
+import { openBrowser, waitFor } from '@roundsman/testing'
 import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
 import { openStack } from './openStack.ts'
 
@@ -28,6 +29,7 @@ export async function takePictures(folder: string): Promise<string[]> {
   const stack = await openStack({ DEMO_JOBS: 'true' })
   const browser = await openBrowser()
   try {
+    const timeline = { file: 'timeline', path: await openShop(stack.baseUrl), shows: 'Sleeps' }
     for (const colorScheme of VIEWS) {
       const context = await browser.newContext({
         baseURL: stack.baseUrl,
@@ -43,7 +45,7 @@ export async function takePictures(folder: string): Promise<string[]> {
       await page.getByLabel('Password').fill(DEMO_PASSWORD)
       await page.keyboard.press('Enter')
       await page.getByLabel('E-mail').waitFor({ state: 'detached' })
-      for (const { file, path, shows } of PAGES) {
+      for (const { file, path, shows } of [...PAGES, timeline]) {
         await page.goto(`/console/${path}`)
         await page.getByText(shows).filter({ visible: true }).first().waitFor()
         await page
@@ -59,4 +61,48 @@ export async function takePictures(folder: string): Promise<string[]> {
     await stack.close()
   }
   return files
+}
+
+/** Has the demo open a shop, up to the sleep, and returns the page of its work: somebody ends a doubt and sends a signal. */
+async function openShop(baseUrl: string): Promise<string> {
+  const credentials = { email: 'admin@example.com', password: DEMO_PASSWORD }
+  const login = await send('auth/login', credentials, '')
+  const token = String(login['token'])
+  const shop = DEMO_DOUBTFUL_SHOP
+  const by = { reason: 'The first customer of the harbour' }
+  const { workId } = await send(`jobs/named/${demoOpenShop.name}/run`, { ...by, payload: { shop } })
+  const path = `jobs/work/${String(workId)}`
+  await untilItSays('domain may have happened')
+  const looked = { reason: 'The registrar lists it' }
+  const result = { domain: 'harbour-tea.example.com' }
+  await send(`${path}/steps/answer`, { step: 'domain', happened: true, result, ...looked })
+  await untilItSays('waits for the signal')
+  const approval = { signal: demoShopApproved.name, key: shop, payload: { plan: 'small' } }
+  await send('jobs/signals', { ...approval, reason: 'They have signed' })
+  await untilItSays('sleeps')
+  return `waiting/${String(workId)}`
+
+  async function untilItSays(text: string): Promise<void> {
+    await waitFor(
+      async () => {
+        const answer = await fetch(`${baseUrl}/api/${path}/explain`, { headers: authorized() })
+        return (await answer.text()).includes(text)
+      },
+      { timeoutMs: 180_000, message: text },
+    )
+  }
+
+  async function send(to: string, body: object, as = token): Promise<Record<string, unknown>> {
+    const response = await fetch(`${baseUrl}/api/${to}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...authorized(as) },
+      body: JSON.stringify(body),
+    })
+    if (!response.ok) throw new Error(`${to}: ${response.status} ${await response.text()}`)
+    return (await response.json()) as Record<string, unknown>
+  }
+
+  function authorized(as = token): Record<string, string> {
+    return as === '' ? {} : { authorization: `Bearer ${as}` }
+  }
 }

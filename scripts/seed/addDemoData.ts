@@ -11,7 +11,12 @@ import { findTranslation } from '../../apps/api/src/translations/findTranslation
 import type { InvoiceBody } from '../../apps/api/src/invoices/invoiceBody.ts'
 import { createJobsClient } from '@roundsman/engine/client'
 import { sendWeeklyReport } from '@roundsman/jobs'
-import { DEMO_LIMITED_TENANT, demoImportCatalogue, demoJobNames } from '@roundsman/jobs/demo'
+import {
+  DEMO_LIMITED_TENANT,
+  demoImportCatalogue,
+  demoJobNames,
+  demoOpenShop,
+} from '@roundsman/jobs/demo'
 import { DEMO_HISTORY, DEMO_KEY, OFFICE, PAUSED_TENANT } from './demoHistory.ts'
 
 const HOUR_MS = 3_600_000
@@ -77,7 +82,10 @@ async function seed(prisma: PrismaClient, accounts: DemoAccounts, url: string): 
 
 /** Adds weekly reports of customers in their zones, of which some are paused, and catalogues of tenants that wait. */
 async function addCustomers(tx: Prisma.TransactionClient, url: string): Promise<void> {
-  const { schedules, enqueueMany } = createJobsClient({ databaseUrl: url, schema: 'public' })
+  const { schedules, enqueue, enqueueMany } = createJobsClient({
+    databaseUrl: url,
+    schema: 'public',
+  })
   const entries = Array.from({ length: 400 }, (_, index) => ({
     key: `${DEMO_KEY}${String(index + 1).padStart(4, '0')}`,
     cron: `${(index % 4) * 15} ${7 + (index % 3)} * * ${1 + (index % 5)}`,
@@ -96,6 +104,7 @@ async function addCustomers(tx: Prisma.TransactionClient, url: string): Promise<
     const by = { actor: OFFICE, reason: 'They have not paid' }
     await schedules.pause(tx, sendWeeklyReport, key, by)
   }
+  await enqueue(tx, demoOpenShop, { shop: 'Northwind Cycles' })
   const pages = (tenant: string, count: number) =>
     Array.from({ length: count }, (_, index) => ({ payload: { tenant, page: index + 1 } }))
   const small = Array.from({ length: 40 }, (_, index) => {

@@ -1,4 +1,4 @@
-import { demoImportCatalogue, demoJobs } from '@roundsman/jobs/demo'
+import { demoImportCatalogue, demoJobs, demoOpenShop, demoShopApproved } from '@roundsman/jobs/demo'
 import { sendWeeklyReport } from '@roundsman/jobs'
 
 /** The beginning of the keys of the demo's customers. */
@@ -185,6 +185,52 @@ export const DEMO_HISTORY: readonly string[] = [
    from generate_series(1, 90) n cross join lateral (
      select gen_random_uuid() as id, now() - n * interval '35 s' as at, case
        when n % 3 = 0 then 'tenant-' || lpad((n / 3)::text, 3, '0') else 'tenant-acme' end as tenant) made`,
+
+  // A shop that has waited for its products and for the office, and is in the second week of its trial.
+  `with shop as materialized (
+     select gen_random_uuid() as id, now() - interval '10 d' as at
+   ), passed as (
+     select * from (values
+       (1, 'register', 'run', interval '0', interval '740 ms', null, '{"customer": "c-14", "plan": "trial"}'::jsonb, null),
+       (2, 'products', 'map', interval '750 ms', interval '38 s', null,
+         '{"step": "products", "first": null, "failed": 0, "succeeded": 3, "result": null}', null),
+       (3, 'domain', 'run', interval '38 s', interval '38430 ms', null, '{"domain": "lanterna-books.example.com"}', null),
+       (4, 'approval', 'wait', interval '39 s', interval '26 h', interval '7 d', '{"plan": "large"}',
+         '{"actor": "${OFFICE}", "reason": "They have signed"}'),
+       (null, 'trial', 'sleep', interval '26 h 1 s', null, interval '15 d 2 h', null, null)
+     ) step (seq, name, kind, "from", "to", until, result, answer)
+   ), runs as (
+     insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId",
+       "label", "shown")
+     select case when name = 'products' then id else gen_random_uuid() end, '${demoOpenShop.name}', 'suspended', 'queue', 1,
+       at + "from", at + "from" + interval '800 ms', '{}', id, ${WORKER}, 'Shop Lanterna Books', '{"shop": "Lanterna Books"}'
+     from shop, passed where kind in ('map', 'wait', 'sleep')
+     returning "id", "workId", "startedAt"
+   ), steps as (
+     insert into "JobStep" ("workId", "name", "item", "kind", "seq", "runId", "startedAt", "endedAt", "until", "result", "signal",
+       "key", "answer")
+     select shop.id, passed.name, '', kind, seq, coalesce((
+         select run."id" from runs run where run."startedAt" <= at + passed."from" order by run."startedAt" desc limit 1
+       ), shop.id), at + "from", at + "to", at + until,
+       result, case kind when 'wait' then '${demoShopApproved.name}' end, case kind when 'wait' then 'Lanterna Books' end,
+       answer::jsonb || jsonb_build_object('at', at + "to")
+     from shop, passed
+   ), children as (
+     insert into "JobChild" ("parentId", "step", "item", "at", "workId", "job", "endedAt", "result")
+     select id, 'products', '', n, gen_random_uuid(), '${demoImportCatalogue.name}', at + interval '12 s' * (n + 1), '{"imported": 50}'
+     from shop cross join generate_series(0, 2) n
+     returning "workId", "endedAt", "at"
+   ), ended as (
+     insert into "JobRun" ("id", "name", "key", "label", "status", "trigger", "startedAt", "endedAt", "details", "workId", "workerId")
+     select "workId", '${demoImportCatalogue.name}', 'Lanterna Books', 'Page ' || "at" + 1 || ' of Lanterna Books', 'success', 'queue',
+       "endedAt" - interval '5 s', "endedAt", '{"imported": 50}', "workId", ${WORKER}
+     from children
+   )
+   insert into "JobWork" ("id", "name", "attempt", "failures", "bytes", "label", "enqueuedAt", "facts", "payload", "dueAt", "place",
+     "resumptions")
+   select id, '${demoOpenShop.name}', 1, 0, 26, 'Shop Lanterna Books', at, '{"shown": {"shop": "Lanterna Books"}}',
+     '{"shop": "Lanterna Books"}', at + interval '15 d 2 h', null, 3
+   from shop`,
 
   // The last tick of each customer's schedule: a weekday and a time in their zone.
   `with ticks as (

@@ -197,11 +197,11 @@ describe('pausing', () => {
     expect(await prisma.$queryRaw`select "key", "perKey" from "JobKey"`).toEqual([
       { key: ODD_KEY, perKey: 1 },
     ])
-    await page.getByRole('button', { name: 'Cancel all' }).click()
+    await page.getByRole('link', { name: '2', exact: true }).click()
+    await page.getByRole('button', { name: 'Cancel all 2' }).click()
     await dialog(page).getByText(`2 pieces of waiting work of shearSheep with the key`).waitFor()
     await confirm(page, 'Cancel 2', 'They have left')
     await page.getByText('2 pieces of work are cancelled.').waitFor()
-    await page.getByText('Nothing waits').waitFor()
     expect(await prisma.$queryRaw`select "key" from "JobWork"`).toEqual([{ key: 'farm-1' }])
     expect(complaints).toEqual([])
     for (const table of ['JobLimit', 'JobWork', 'JobKey'])
@@ -920,7 +920,7 @@ async function failOnce() {
 /** Leaves the page at the run. */
 async function failGreeting(page: Page) {
   await chooseAction(page, 'greetCustomer', 'Run now')
-  await dialog(page).getByLabel('customer').fill('nobody')
+  await dialog(page).getByLabel('Payload, as JSON').fill('{"customer":"nobody"}')
   await confirm(page, 'Run now', 'They are rude')
   const failed = await endedRun('greetCustomer', { status: 'failed' })
   await page.goto(`/console/runs/${failed.id}`)

@@ -66,8 +66,8 @@ it('is made by a form, which shows its next ten runs on both clocks while one ty
   await page.getByLabel('When, as a cron expression').fill('0 9 * * 1')
   await page.getByLabel('Reason').fill('They asked')
   await press(page, 'Add it')
-  await expectSeen(page.getByText('Required'))
-  await page.getByLabel('customer', { exact: true }).fill('A bakery')
+  await expectSeen(page.getByText('customer: '))
+  await page.getByLabel('Payload, as JSON').fill('{"customer":"A bakery"}')
   await press(page, 'Add it')
 
   await page.getByRole('heading', { name: 'customer/7', level: 1 }).waitFor()

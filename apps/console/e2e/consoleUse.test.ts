@@ -1,14 +1,13 @@
 // Not quick: starts processes.
 import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { chooseAction } from './chooseAction.ts'
 import { DUE } from './createTestJobs.ts'
 import { fillConsole, type Filling } from './fillConsole.ts'
 import { expectSeen } from './expectSeen.ts'
 import { jobRow } from './jobRow.ts'
-import { openConsoleStack, VERSION, type ConsoleStack } from './openConsoleStack.ts'
+import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
 
 const PAGE = 50
@@ -113,7 +112,9 @@ describe('what the screens show is what is in the database', () => {
     await using viewer = await open('/')
     const { page } = viewer
     await page
-      .getByText(/^The last run of callPartner failed with partner_down, .* and \d other things/)
+      .getByText(
+        /^The last run of callPartner failed with partner_down, .* and (one|\d) other thing/,
+      )
       .waitFor()
     const attention = page.getByRole('region', { name: 'Needs attention' })
     await attention
@@ -121,7 +122,7 @@ describe('what the screens show is what is in the database', () => {
       .first()
       .waitFor()
     await attention.getByText(`${DUE.toLocaleString('en')} rows`).waitFor()
-    await attention.getByRole('link', { name: 'View: dead letters of pruneRows' }).waitFor()
+    await attention.getByRole('link', { name: 'View: run of pruneRows' }).waitFor()
 
     await stack.prisma.$executeRaw`
       update "JobRun" set "label" = 'The long way' where "id" = ${filling.running.id}::uuid`
@@ -181,11 +182,9 @@ describe('what the screens show is what is in the database', () => {
   it('a job: its policies, its durations, its counts and its ticks to come', async () => {
     await using viewer = await open('/jobs/countSheep')
     const { page } = viewer
-    const durations = page.getByRole('region', { name: 'Durations' })
-    await durations.getByText(/half took up to .*, 95 % up to .* of \d+ runs/).waitFor()
-    await expectSeen(
-      page.getByRole('region', { name: 'Runs by day' }).getByText(/^\d+ ended, \d+ failed/),
-    )
+    const days = page.getByRole('region', { name: 'Runs by day' })
+    await expectSeen(days.getByText(/^\d+ ended, \d+ failed/))
+    await expectSeen(days.getByText(/^Half took up to .*, 95 % up to .*, of \d+ runs/))
     const counts = page.getByRole('region', { name: 'Counts by run' })
     await counts.getByText('1,000 cleaned by the last run').waitFor()
     await counts.getByLabel('Counter').selectOption('Batches')
@@ -262,30 +261,18 @@ describe('what the screens show is what is in the database', () => {
     await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 
-  it('a worker: who it is, what it runs, and what it has run', async () => {
+  it('a worker: its runs', async () => {
+    const { workerId } = filling.running
     await using viewer = await open(`/runs/${filling.running.id}`)
     const { page } = viewer
-    await page.getByRole('link', { name: filling.running.workerId }).click()
-    await heading(page, hostname()).waitFor()
-    const facts = page.getByRole('region', { name: 'Worker', exact: true })
-    for (const text of ['Alive', VERSION, String(process.pid)])
-      await expectSeen(facts.getByText(text))
-    const now = page.getByRole('region', { name: 'Runs now' })
-    await now.getByRole('link', { name: 'walkSteps' }).waitFor()
-
-    const ended = page.getByRole('table', { name: 'Last runs that ended' })
-    await ended
-      .getByRole('row')
-      .filter({ hasText: 'pruneRows' })
-      .getByRole('link', { name: 'Blocked' })
-      .waitFor()
-    const failed = ended.getByRole('row').filter({ hasText: 'partner_down' })
-    await failed.getByRole('link', { name: 'Failed' }).click()
-    await page.waitForURL(`**/runs/${filling.failed.id}`)
-
+    await page.getByRole('link', { name: workerId }).click()
+    const isItsRuns = ({ pathname, searchParams }: URL) =>
+      pathname.endsWith('/runs') && searchParams.get('worker') === workerId
+    await page.waitForURL(isItsRuns)
+    await expectSeen(page.getByText('partner_down').first())
     await page.goto('/console/workers')
     await page.getByRole('rowheader').getByRole('link').first().click()
-    await page.waitForURL(`**/workers/${encodeURIComponent(filling.running.workerId)}`)
+    await page.waitForURL(isItsRuns)
   })
 })
 

@@ -10,7 +10,7 @@ import { createWorker } from '@roundsman/engine/worker'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 
 /** The version that the worker reports. */
-export const VERSION = 'b1946ac92492'
+const VERSION = 'b1946ac92492'
 export const PASSWORD = 'correct horse battery staple'
 
 export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
@@ -21,7 +21,8 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
   /** Issues what a browser keeps in its cookie. */
   issueSession(role: Role): string
   /** Puts work into the queue as a program does. */
-  enqueue(name: string): Promise<void>
+  enqueue(name: string, payload?: object): Promise<string>
+  jobsClient: JobsClient
   /** What programs do to schedules that are data. */
   schedules: JobsClient['schedules']
   /** The event after which each client asked to go on, undefined if it named none; the latest last. */
@@ -36,13 +37,15 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
 export interface ConsoleStackOptions {
   /** Whether there is nothing to see: no jobs, and no worker. */
   isEmpty?: boolean
+  /** Default: `createTestJobs`. */
+  testJobs?: TestJobs
   /** How often the event stream pings. Default: as in production. */
   pingIntervalMs?: number
 }
 
 /** Opens a stack: PostgreSQL, a worker, and the API, which serves the console as its sources are now. */
 export async function openConsoleStack(options: ConsoleStackOptions = {}): Promise<ConsoleStack> {
-  const { isEmpty = false, pingIntervalMs } = options
+  const { isEmpty = false, pingIntervalMs, testJobs = createTestJobs() } = options
   const [consoleDir, database] = await Promise.all([buildConsole(), createTestDatabase()])
   const { url: databaseUrl } = database
   const log = createApiLogger({ level: 'info', destination: { write: () => undefined } })
@@ -51,7 +54,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
     applicationName: 'roundsman console tests',
     onPoolError: () => undefined,
   })
-  const { jobs: all, handlers, steps, partner } = createTestJobs()
+  const { jobs: all, handlers, steps, partner } = testJobs
   const jobs = isEmpty ? [] : all
   const jobsClient = createJobsClient({ schema: 'public', databaseUrl, log })
   await jobsClient.start()
@@ -112,6 +115,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   return {
     url: `http://127.0.0.1:${port}`,
     jobs,
+    jobsClient,
     schedules: jobsClient.schedules,
     resumedFrom,
     steps,
@@ -122,10 +126,11 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
       if (app === null) throw new Error('The server is stopped')
       return app.issueSession(userIds[role]).token
     },
-    async enqueue(name) {
+    async enqueue(name, payload = {}) {
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Error(`There is no job ${name}`)
-      await prisma.$transaction((tx) => jobsClient.enqueue(tx, job, {}))
+      const { workId } = await prisma.$transaction((tx) => jobsClient.enqueue(tx, job, payload))
+      return workId
     },
     setLead(ms) {
       leadMs = ms

@@ -9,8 +9,10 @@ import {
 import type { ReactNode } from 'react'
 import { asApiError } from './api/apiError.ts'
 import {
+  CHILD_STATES,
   KEY_SORTS,
   SCHEDULE_STATES,
+  type ChildrenSearch,
   type DeadLetterSearch,
   type KeySort,
   type ScheduleSearch,
@@ -138,6 +140,18 @@ function createRoutes() {
     path: '/waiting/$id',
     component: lazyRouteComponent(() => import('./screens/work/WorkScreen.tsx'), 'WorkScreen'),
   })
+  const children = createRoute({
+    getParentRoute: () => root,
+    path: '/waiting/$id/children',
+    validateSearch: (search: Record<string, unknown>): ChildrenSearch => ({
+      ...readTexts(search, ['step', 'item', 'cursor']),
+      state: CHILD_STATES.find((one) => one === search['state']),
+    }),
+    component: lazyRouteComponent(
+      () => import('./screens/work/ChildrenScreen.tsx'),
+      'ChildrenScreen',
+    ),
+  })
   const deadLetter = createRoute({
     getParentRoute: () => root,
     path: '/dead-letters/$id',
@@ -178,22 +192,10 @@ function createRoutes() {
       'WorkersScreen',
     ),
   })
-  const worker = createRoute({
-    getParentRoute: () => root,
-    path: '/workers/$id',
-    validateSearch: (search: Record<string, unknown>): { at?: string | undefined } => {
-      const { from: at } = parseRunSearch({ from: search['at'] })
-      return { at }
-    },
-    component: lazyRouteComponent(
-      () => import('./screens/worker/WorkerScreen.tsx'),
-      'WorkerScreen',
-    ),
-  })
   return root.addChildren([
-    ...[overview, jobs, job, runs, run, workers, worker],
+    ...[overview, jobs, job, runs, run, workers],
     ...[schedules, newSchedule, schedule, changedSchedule],
-    ...[queues, waiting, work, deadLetters, deadLetter, limits, keys],
+    ...[queues, waiting, work, children, deadLetters, deadLetter, limits, keys],
   ])
 }
 

@@ -1,4 +1,5 @@
 import {
+  CHILD_STATES,
   EXPLAINED_STATES,
   GROUPED_BY,
   JOB_TRIGGERS,
@@ -111,7 +112,7 @@ export type ConsoleAction = z.output<typeof actionSchema>
 export const actionSchema = z.object({
   at,
   action: text.describe(
-    'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork, showPayload (somebody looked), reschedule or backfill',
+    'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork, answerDoubt, signal, showPayload (somebody looked), reschedule or backfill',
   ),
   actor: text,
   reason: textOrNull,
@@ -329,6 +330,22 @@ export const runDetailSchema = runSchema.extend({
     .describe(
       'Runs of the job that failed within a day before or after with the same code, class and first frame; null when this one has not failed',
     ),
+  lastSuccess: z
+    .object({
+      id,
+      startedAt: at,
+      differences: z.array(
+        z.object({
+          of: text.describe('version, host, key, or payload. and a field that the job shows'),
+          was: textOrNull.describe('Null when that run had none'),
+          is: textOrNull,
+        }),
+      ),
+    })
+    .nullable()
+    .describe(
+      'The last success of the job before the run, and in what the run differs; null when the run has not failed, or the job had not succeeded',
+    ),
   work: workOfRunSchema.describe('What the queue still holds of the work of the run'),
   key: textOrNull.describe(
     'The key of its work, by which its job divides it; null when it had none',
@@ -525,6 +542,15 @@ export const explanationSchema = z.object({
   text: text.describe('What keeps it most, or what became of it'),
   since: atOrNull.describe('Since when; of waiting work when it was enqueued'),
   runId: id.nullable().describe('Its last run'),
+  parent: z
+    .object({
+      workId: id,
+      name: textOrNull.describe('The job of the parent; null where no record of it is left'),
+      step: text,
+      item: text,
+    })
+    .nullable()
+    .describe('The step of other work that has enqueued it and waits for it'),
   reasons: z
     .array(
       z.object({
@@ -545,6 +571,13 @@ export const explanationSchema = z.object({
     )
     .describe('Of waiting work all that keeps it; none: a worker takes it next'),
 })
+
+const childCounts = {
+  job: text,
+  count,
+  failed: count.describe('How many have failed for good'),
+  left: count.describe('How many have not ended'),
+}
 
 /** One step of GET /api/jobs/work/:workId/steps. */
 export type WorkStep = z.output<typeof workStepSchema>
@@ -574,15 +607,44 @@ export const workStepSchema = z.object({
       'Its result as JSON; null for people who may not see payloads, and where it is longer than 1,000 characters',
     ),
   isResultCut: flag.describe('Whether its result is too long to be shown'),
-  answered: z
-    .object({ at, actor: text, reason: textOrNull, happened: flag })
+  answer: z
+    .object({
+      at,
+      actor: textOrNull.describe('Null where code has sent the signal and named nobody'),
+      reason: textOrNull,
+      happened: flag.nullable().describe('Whether the effect has happened; null of a signal'),
+    })
     .nullable()
-    .describe('Who said last whether its effect had happened; null where nobody was asked'),
+    .describe(
+      'Who has sent the signal of a wait, or said last whether an effect had happened; null where nobody has',
+    ),
+  children: z
+    .object(childCounts)
+    .nullable()
+    .describe('The pieces of work that it has enqueued and waits for, or has waited for'),
+})
+
+/** GET /api/jobs/work/:workId/steps/children */
+export type StepChildren = z.output<typeof stepChildrenSchema>
+export const stepChildrenSchema = z.object({
+  ...childCounts,
+  children: z.array(
+    z.object({
+      at: count.describe('Its place in the list, from 0'),
+      workId: id,
+      label: textOrNull,
+      state: z.enum(CHILD_STATES).describe('`left`: it has not ended. `failed`: for good'),
+      endedAt: atOrNull,
+      errorCode: textOrNull,
+    }),
+  ),
+  nextCursor: nextPageCursor,
 })
 
 /** GET /api/jobs/work/:workId/steps */
 export type WorkSteps = z.output<typeof workStepsSchema>
 export const workStepsSchema = z.object({
+  state: z.enum(EXPLAINED_STATES).describe('What has become of the work'),
   names: z
     .array(text)
     .describe('The steps of its job as it is now, in their order; empty for a job without steps'),
@@ -609,9 +671,9 @@ export const waitingWorkSchema = z.object({
   ),
 })
 
-export type ConsoleWorkerIdentity = z.output<typeof workerIdentity>
-const workerIdentity = z.object({
-  // Host, process, and a part that is unique for each start: `web-1:4711:0a1b2c3d`.
+export type ConsoleWorker = z.output<typeof worker>
+const worker = z.object({
+  // Host, process, and a part that no restart repeats: `web-1:4711:0a1b2c3d`.
   id: text,
   startedAt: at,
   lastSignAt: at,
@@ -620,11 +682,7 @@ const workerIdentity = z.object({
   isSilent: flag,
   // The version of the product that it runs; null if not given.
   version: textOrNull,
-})
-
-export type ConsoleWorker = z.output<typeof worker>
-const worker = workerIdentity.omit({ version: true }).extend({
-  // One for each job with a run in this worker.
+  // One for each job of which it runs something.
   lanes: z.array(
     z.object({
       name: text,
@@ -837,11 +895,6 @@ const spanOfRuns = {
   stopped: count,
 }
 
-export type ConsoleRunPoint = z.output<typeof runPoint>
-const runPoint = runSchema
-  .pick({ id: true, label: true, outcome: true, errorCode: true, startedAt: true })
-  .extend({ status: z.enum(['success', 'failed']), durationMs: ms })
-
 const upcomingTick = z.object({
   at,
   local: text.describe('What the clocks of the schedule’s zone show then'),
@@ -939,9 +992,7 @@ export const jobDetailSchema = z.object({
   hours: z.array(z.object({ from: at, ...spanOfRuns })),
   // Null unless some runs before this instant are left out: the latest 50,000 are counted.
   cutBefore: atOrNull,
-  // Runs that ended within these hours, or within the last 60 days; if there are many, some from each part of that time.
-  sample: z.object({ runs: z.array(runPoint), isPart: flag }),
-  // New versions of its workers within that time, by their first runs of the job, the oldest first: at most 20, among the
+  // Where the version of its workers changed within these days, by their first runs of the job, the oldest first: at most 20, among the
   // latest 20,000 runs.
   versions: z.array(versionStart),
   // The last 60 ended runs with counts, the oldest first.
@@ -992,30 +1043,7 @@ export const queueSchema = z.object({
 export type ConsoleWorkers = z.output<typeof workersSchema>
 export const workersSchema = z.object({
   generatedAt: at,
-  workers: z.array(
-    workerIdentity.extend({
-      // By job, the one with the most runs first.
-      running: z.array(z.object({ name: text, count, oldestStartedAt: at })),
-    }),
-  ),
-})
-
-export type ConsoleWorkerRun = z.output<typeof workerRun>
-const workerRun = runBrief.extend(
-  runSchema.pick({ name: true, label: true, errorCode: true, createdAt: true }).shape,
-)
-
-/** GET /api/console/workers/:id, with `at` for an ended worker: an instant at which it ran a job. */
-export type ConsoleWorkerDetail = z.output<typeof workerDetailSchema>
-export const workerDetailSchema = z.object({
-  generatedAt: at,
-  // Null for a worker that stopped, or was killed more than a day ago.
-  worker: workerIdentity.nullable(),
-  // The record of such a worker; null if it gave no version.
-  former: z.object({ version: text, startedAt: at, endedAt: at }).nullable(),
-  // Its runs under way, and the latest 20 ended ones of those that started after this instant; the oldest first.
-  runs: z.array(workerRun),
-  since: at,
+  workers: z.array(worker),
 })
 
 const runMatch = runSchema.pick({ id: true, name: true, outcome: true, startedAt: true })

@@ -1,4 +1,6 @@
 // For a product that calls the commands from its own program.
+export { checkAgainst } from './check/checkAgainst.ts'
+export type { CheckOptions } from './check/checkCommand.ts'
 export { checkJobs } from './check/checkJobs.ts'
 export { checkPooler } from './check/checkPooler.ts'
 export { checkVacuum } from './check/checkVacuum.ts'

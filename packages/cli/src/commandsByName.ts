@@ -19,6 +19,7 @@ export const commandsByName: Readonly<Record<string, () => Promise<Command<Proce
   'dead-letters': ofProduct('dead-letters'),
   queue: ofProduct('queue'),
   work: ofProduct('work'),
+  signal: ofProduct('signal'),
   limits: ofProduct('limits'),
   keys: ofProduct('keys'),
   schedules: ofProduct('schedules'),

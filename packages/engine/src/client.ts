@@ -42,7 +42,7 @@ export {
   type ListJobRunsOptions,
 } from './read/jobRuns.ts'
 export { type DeadLetter, type DeadLetterQuery, listDeadLetters } from './read/listDeadLetters.ts'
-export { listSteps, type ListedStep } from './read/listSteps.ts'
+export { listSteps, type ListedStep, type StepChildren } from './read/listSteps.ts'
 export { listWaitingWork, type WaitingWork, type WaitingWorkQuery } from './read/listWaitingWork.ts'
 export { type ListedWorker, listWorkers } from './read/listWorkers.ts'
 export { getQueueStats, type QueueStats } from './read/getQueueStats.ts'

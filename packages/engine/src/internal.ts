@@ -5,7 +5,7 @@
 export { CLIENT_PROTOCOL } from './client/createJobsClient.ts'
 export { MANY_KINDS, PASSED_REASONS } from './control/actOnMany.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
-export { payloadProblem } from './values/askSchema.ts'
+export { judge, payloadProblem, type PayloadIssue } from './values/askSchema.ts'
 export {
   asItIs,
   checkBoolean,
@@ -75,15 +75,10 @@ export {
   listDeadLetterCodes,
 } from './read/listDeadLetters.ts'
 export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
-export { findStepsDoneAgain } from './read/listSteps.ts'
+export { findSignal } from './job/signal.ts'
+export { CHILD_STATES, findStepsDoneAgain, listChildren } from './read/listSteps.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
-export {
-  findFormerWorker,
-  findWorker,
-  isWorkerSilent,
-  listVersionChanges,
-  listVersionStarts,
-} from './read/listWorkers.ts'
+export { isWorkerSilent, listVersionChanges, listVersionStarts } from './read/listWorkers.ts'
 export { countQueue } from './read/getQueueStats.ts'
 export {
   jobsWithoutWorker,
@@ -96,10 +91,17 @@ export { listRecentRuns } from './read/recentRuns.ts'
 export { type LinkedRun, readRunLinks, type RunLinks } from './read/runLinks.ts'
 export { countKeyedSchedules } from './read/listKeyedSchedules.ts'
 export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
-export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
+export { listRunCounts } from './read/listRunCounts.ts'
 export { searchRuns } from './read/search.ts'
 export { searchWork } from './read/searchWork.ts'
-export { listWorkerRuns } from './read/workerRuns.ts'
+export {
+  listJobsInFlight,
+  listSignalsInFlight,
+  listStepsInFlight,
+  MAX_IN_FLIGHT,
+  readSignalPayloads,
+  readStepResults,
+} from './read/stepsInFlight.ts'
 export { connectionProblem } from './database/connectionProblem.ts'
 export {
   connectionSettings,

@@ -81,7 +81,7 @@ it.each<[path: string, status: number, init?: RequestInit, kinds?: readonly Kind
   ['/ops/api/jobs/runs/1', 400, as('bob')],
   [`/ops/api/jobs/runs/${id}`, 404, as('bob')],
   ['/ops/api/jobs/%65cho/ticks', 200, as('bob')],
-  ['/ops/api/console/workers/host%3A1%2F2', 404, as('bob')],
+  ['/ops/api/console/jobs/host%3A1%2F2', 404, as('bob')],
   ['/ops/api/jobs/%ff/ticks', 400, as('bob'), ['fetch', 'node']],
   [`/ops/api/jobs/${'x'.repeat(600)}/ticks`, 414, as('bob')],
   ['/ops/api/jobs/runs.csv', 200, as('bob')],

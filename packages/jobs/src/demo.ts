@@ -1,4 +1,4 @@
-import { defineJob, defineLimit } from '@roundsman/engine'
+import { defineJob, defineLimit, defineSignal } from '@roundsman/engine'
 import { z } from 'zod'
 
 /*
@@ -68,6 +68,32 @@ export const demoRebuildSearch = defineJob({
   timeoutMs: 2 * 3_600_000,
 })
 
+/** The office has looked at a shop. Its key is the shop. */
+export const demoShopApproved = defineSignal({
+  name: 'demoShopApproved',
+  payload: z.strictObject({ plan: z.enum(['small', 'large']) }),
+})
+
+/** Whose registrar does not answer, so that nobody knows whether the domain is theirs. */
+export const DEMO_DOUBTFUL_SHOP = 'Harbour Tea'
+
+export const demoOpenShop = defineJob({
+  name: 'demoOpenShop',
+  description: 'Demo: opens a shop, step by step, in two weeks.',
+  payload: z.strictObject({ shop: z.string().min(1).max(60) }),
+  label: ({ shop }) => `Shop ${shop}`,
+  show: ['shop'],
+  timeoutMs: 60_000,
+  steps: {
+    register: {},
+    products: {},
+    domain: { effect: 'once' },
+    approval: { signal: demoShopApproved },
+    trial: {},
+    open: {},
+  },
+})
+
 export const demoJobs = [
   demoImportFeed,
   demoImportCatalogue,
@@ -75,6 +101,7 @@ export const demoJobs = [
   demoArchiveOrders,
   demoNightlyReport,
   demoRebuildSearch,
+  demoOpenShop,
 ] as const
 
 export const demoJobNames: readonly string[] = demoJobs.map(({ name }) => name)

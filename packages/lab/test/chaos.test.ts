@@ -38,6 +38,7 @@ const IDS = {
   effectRun: '00000000-0000-4000-8000-000000000012',
   sweepRun: '00000000-0000-4000-8000-000000000013',
   touchRun: '00000000-0000-4000-8000-000000000014',
+  walk: '00000000-0000-4000-8000-000000000015',
   other: '00000000-0000-4000-8000-0000000000ff',
 }
 const START = '2030-01-01T00:00:00Z'
@@ -53,6 +54,20 @@ function touched(runId: string, workId: string): string {
   insert into "JobRun" ("id", "name", "trigger", "workId", "workerId", "status", "endedAt")
     values ('${runId}', 'touch', 'queue', '${workId}', 'w1', 'success', now());`
 }
+
+/** A walk in which all went well. Its run has its id. */
+const WALKED = `
+  insert into "ChaosWork" values ('${IDS.walk}', 'walk'); insert into "ChaosEnqueue" values ('${IDS.walk}');
+  insert into "JobRun" ("id", "name", "trigger", "workId", "workerId", "status", "endedAt")
+    values ('${IDS.walk}', 'walk', 'queue', '${IDS.walk}', 'w1', 'success', now());
+  insert into "ChaosWalk" values ('${IDS.walk}', true); insert into "ChaosCall" values ('${IDS.walk}', 'key');
+  insert into "ChaosCharge" values ('${IDS.walk}'); insert into "ChaosBooking" values ('${IDS.walk}', '${IDS.walk}');
+  insert into "JobStep" ("workId", "name", "kind", "seq", "runId", "startedAt", "endedAt")
+    values ('${IDS.walk}', 'call', 'run', 1, '${IDS.walk}', now(), now());
+  insert into "JobSignal" ("name", "key", "id", "payload", "takenBy", "expiresAt")
+    values ('answered', '${IDS.walk}', 'a', '1', '${IDS.walk}', 'infinity');
+  insert into "JobChild" ("parentId", "step", "item", "at", "workId", "job", "endedAt")
+    select '${IDS.walk}', 'parts', '', n, gen_random_uuid(), 'part', now() from generate_series(0, 2) n;`
 
 const GOOD = `
   insert into "JobSchedule" ("name", "cron", "timeZone", "cursor")
@@ -70,13 +85,14 @@ const GOOD = `
   update "JobRun" set "status" = 'success', "endedAt" = now();
   ${held('effect', IDS.effectRun)}
   ${touched(IDS.touchRun, IDS.touchRun)}
+  ${WALKED}
   insert into "JobLimit" ("name", "global", "perKey", "order", "jobs") values
     ('job:effect', 2, 1, 'fair', null), ('job:touch', null, 1, 'fifo', null), ('narrow', 2, null, null, '{effect,touch}');
   insert into "ChaosEnqueue" values ('${IDS.effect}');
   insert into "ChaosEffect" values ('${IDS.tick}', '${IDS.tickRun}'), ('${IDS.effect}', '${IDS.effectRun}');
   insert into "ChaosRow" values (1, '${IDS.sweepRun}'), (2, '${IDS.sweepRun}');`
 
-const SAMPLE = { rows: 4, counted: 4, running: 1, astray: 0, doubled: 0, exceeded: 0 }
+const SAMPLE = { rows: 4, counted: 4, running: 1, astray: 0, doubled: 0, exceeded: 0, lost: 0 }
 
 const waits = (id: string, name: string) => `
   insert into "JobWork" ("id", "name", "bytes") values ('${id}', '${name}', 2);`
@@ -120,6 +136,7 @@ const COUNTS = 'what each run counted is what it did'
 const SAMPLES = 'rows changed = sum of the counts, at any instant'
 const ENQUEUE = 'work exists if and only if its transaction was committed'
 const EFFECTS = 'no work was lost, and each had its effect exactly once'
+const STEPS = 'each step has its effect and its memo once, and no wait, signal or child is left'
 const STOPS =
   'a worker that is asked to end exits with 0 and leaves no run behind; none ends by itself'
 
@@ -345,6 +362,36 @@ const VIOLATIONS: Violation[] = [
     by: EFFECTS,
     sql: `insert into "ChaosEffect" values ('${IDS.other}', '${IDS.effectRun}')`,
   },
+  {
+    what: 'a step that was done under two keys',
+    by: STEPS,
+    sql: `insert into "ChaosCall" values ('${IDS.walk}', 'other')`,
+  },
+  { what: 'a charge that was lost', by: STEPS, sql: 'delete from "ChaosCharge"' },
+  {
+    what: 'a transaction of a step that was committed twice',
+    by: STEPS,
+    sql: `insert into "ChaosBooking" values ('${IDS.walk}', '${IDS.other}')`,
+  },
+  {
+    what: 'a memo that was changed',
+    by: STEPS,
+    sql: `update "JobStep" set "result" = '2' where "name" = 'call'`,
+  },
+  { what: 'a wait that is left', by: STEPS, sql: `update "JobStep" set "endedAt" = null` },
+  { what: 'a signal that no wait took', by: STEPS, sql: `update "JobSignal" set "takenBy" = null` },
+  {
+    what: 'a child that is nowhere',
+    by: STEPS,
+    sql: `update "JobChild" set "endedAt" = null where "at" = 1`,
+  },
+  {
+    what: 'a child that was nowhere at some moment',
+    by: STEPS,
+    evidence: { samples: [SAMPLE, { ...SAMPLE, lost: 1 }] },
+  },
+  { what: 'durable work that was given up', by: STEPS, sql: givenUp(IDS.walk, 'walk') },
+  { what: 'no durable work at all', by: STEPS, sql: 'delete from "ChaosWalk"' },
   { what: 'a graceful end with another code', by: STOPS, evidence: stopped(1, null) },
   { what: 'a graceful end by a signal', by: STOPS, evidence: stopped(null, 'SIGKILL') },
   {
@@ -428,7 +475,15 @@ describe('the checks', () => {
       { what: 'one that another worker holds', claims: claimBy('w1'), astray: 1 },
     ])('of runs under way, $what', async ({ claims, astray }) => {
       const sample = await seenIn(RUNNING + claims, takeSample)
-      expect(sample).toEqual({ rows: 4, counted: 4, running: 1, astray, doubled: 0, exceeded: 0 })
+      expect(sample).toEqual({
+        rows: 4,
+        counted: 4,
+        running: 1,
+        astray,
+        doubled: 0,
+        exceeded: 0,
+        lost: 0,
+      })
     })
 
     it('which work is in two places', async () => {

@@ -56,7 +56,8 @@ it.each(INCIDENTS)('$about The console says so within a minute.', async (inciden
       .first()
       .waitFor({ timeout: 10_000 })
     const all = await page.locator('.attentionItem').all()
-    expect(await Promise.all(all.map((item) => item.innerText()))).toHaveLength(items)
+    // The rest is shown on demand.
+    expect(await Promise.all(all.map((item) => item.innerText()))).toHaveLength(Math.min(items, 7))
     if (first === null) return true
     const read = {
       label: await all[0]!.locator('.badge').innerText(),
@@ -67,11 +68,16 @@ it.each(INCIDENTS)('$about The console says so within a minute.', async (inciden
     return true
   }
   await waitFor(readFirst, { timeoutMs: 60_000 })
-  for (const { path, press, says, never } of pages) {
+  for (const { path, press, meanwhile, confirm, says, never } of pages) {
     await goTo(await valueOf(path))
     if (press !== undefined) await page.getByRole('button', { name: press }).first().click()
+    await meanwhile?.(shop)
+    if (confirm !== undefined) {
+      await page.getByLabel('Reason').fill('The partner is back')
+      await page.getByRole('button', { name: confirm, exact: true }).click()
+    }
     const isSaid = async () => {
-      const read = inLine(await page.locator('main').innerText())
+      const read = inLine(await page.locator('body').innerText())
       for (const one of says) expect(read).toContain(await valueOf(one))
       expect(never !== undefined && read.includes(never)).toBe(false)
       return true

@@ -125,6 +125,10 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/work/:workId/steps/answer': admin(404, {
     body: { ...reason, step: 'charge', happened: true },
   }),
+  'GET /api/jobs/work/:workId/steps/children': admin(404, {
+    url: `/api/jobs/work/${UNKNOWN_ID}/steps/children?step=parts`,
+  }),
+  'POST /api/jobs/signals': admin(200, { body: { ...reason, signal: 'approved', key: 'k' } }),
   'GET /api/jobs/limits': admin(200),
   'POST /api/jobs/limits/:name': admin(404, { body: { global: 1, reason: 'why' } }),
   'POST /api/jobs/named/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),
@@ -153,7 +157,6 @@ const ROWS: Record<string, Row> = {
   }),
   'GET /api/console/queue': admin(200),
   'GET /api/console/workers': admin(200),
-  'GET /api/console/workers/:id': admin(404),
   'GET /api/console/search': admin(200, { url: '/api/console/search?q=sheep' }),
 
   // Tells nothing: the page asks whoever opens it to log in.

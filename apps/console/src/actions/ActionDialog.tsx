@@ -13,15 +13,8 @@ import { isBesideSession } from '../session/sessionQuery.ts'
 import type { Action } from './action.ts'
 import { actionRequest, type ActionInput } from './actionRequest.ts'
 import { describeAction, type ActionWords } from './describeAction.ts'
-import { FIELD, PayloadForm, WHOLE } from './PayloadForm.tsx'
-import {
-  parsePayload,
-  payloadFields,
-  payloadProblems,
-  readPayload,
-  type FieldProblems,
-  type PayloadField,
-} from './payloadFields.ts'
+import { parsePayload, payloadProblems, payloadSkeleton, takesNothing } from './payload.ts'
+import { PayloadField } from './PayloadField.tsx'
 import { readReason, ReasonField } from './ReasonField.tsx'
 
 export interface ActionDialogProps {
@@ -41,16 +34,16 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const payload = usePayload(action)
   const asksPayload = payload.kind === 'given'
   const formElement = useRef<HTMLFormElement>(null)
-  const [problems, setProblems] = useState<FieldProblems>({})
+  const [problem, setProblem] = useState('')
   const isSent = useRef(false)
 
   const perform = useMutation({
     mutationFn: async (input: ActionInput) => {
       const { method, path, body } = actionRequest(action, input)
-      return await api.change<{ earlier?: Earlier } | undefined>(method, path, body)
+      return await api.change<Done | undefined>(method, path, body)
     },
-    onError: (error) => setProblems(payloadProblems(asApiError(error).issues) ?? {}),
-    onSuccess: (answer) => onDone(describeOutcome(words.done, answer?.earlier)),
+    onError: (error) => setProblem(payloadProblems(asApiError(error).issues)),
+    onSuccess: (answer) => onDone(describeOutcome(words.done, answer ?? {})),
     // What was refused may have changed as well: somebody else was faster.
     onSettled: () => {
       isSent.current = false
@@ -70,19 +63,18 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
     // The second of two clicks may come before the button is disabled.
     if (isSent.current) return
     const form = new FormData(event.currentTarget)
-    const read = payload.kind === 'given' ? readForm(form, payload.fields) : { payload: null }
-    if ('problems' in read) {
-      setProblems(read.problems)
+    const read = payload.kind === 'given' ? parsePayload(form.get('payload')) : { payload: {} }
+    setProblem('problem' in read ? read.problem : '')
+    if ('problem' in read) {
       perform.reset()
       return
     }
-    setProblems({})
     isSent.current = true
     perform.mutate({
       reason: readReason(form),
-      payload: payload.kind === 'none' ? {} : read.payload,
+      payload: payload.kind === 'held' ? null : read.payload,
       value: readNumber(form.get('value')),
-      result: text(form.get('result')),
+      json: text(form.get('json')),
     })
   }
 
@@ -98,10 +90,15 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           </p>
         )}
         {payload.kind === 'given' && (
-          <PayloadForm fields={payload.fields} schema={payload.schema} problems={problems} />
+          <PayloadField
+            initial={payloadSkeleton(payload.schema)}
+            hint="Payloads are not shown."
+            problem={problem}
+            schema={payload.schema}
+          />
         )}
         {words.asks !== undefined && <NumberField asks={words.asks} />}
-        {words.asksResult === true && <ResultField />}
+        {words.asksJson !== undefined && <JsonField {...words.asksJson} />}
         <ReasonField isNeeded={words.needsReason} />
         {words.warning !== undefined && (
           <label className="check">
@@ -109,10 +106,8 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
             {words.warning}
           </label>
         )}
-        {/* Of a payload that was given, what is wrong is said at its parts. */}
-        {perform.isError && (payload.kind !== 'given' || Object.keys(problems).length === 0) && (
-          <Problem error={perform.error} />
-        )}
+        {/* Of a payload that was given, what is wrong is said there. */}
+        {perform.isError && problem === '' && <Problem error={perform.error} />}
         <div className="dialogActions">
           <Button onClick={onClose}>
             {isTooLate ? 'Close' : action.kind === 'cancel' ? 'Keep it running' : 'Cancel'}
@@ -146,12 +141,11 @@ function NumberField({ asks }: { asks: NonNullable<ActionWords['asks']> }) {
   )
 }
 
-function ResultField() {
+function JsonField(words: NonNullable<ActionWords['asksJson']>) {
   return (
     <InputField
-      label="Result, where the handler needs it"
-      hint='As JSON, such as {"receipt": "r1"}. Empty: null.'
-      name="result"
+      {...words}
+      name="json"
       onInput={({ currentTarget: input }) =>
         input.setCustomValidity(isJson(input.value) ? '' : 'This is not JSON')
       }
@@ -176,7 +170,16 @@ function isOver({ status, earlier }: ApiError): boolean {
   return earlier !== null || status === 404
 }
 
-function describeOutcome(done: string, earlier: Earlier | undefined): string {
+/** What an action may answer: who did it before, or whether a signal is a `duplicate`. */
+interface Done {
+  earlier?: Earlier
+  outcome?: string
+  pausing?: true
+}
+
+function describeOutcome(done: string, { earlier, outcome, pausing }: Done): string {
+  if (pausing) return `${done}. A worker that is taking work may still start it`
+  if (outcome === 'duplicate') return 'Somebody has sent this signal before'
   return earlier === undefined
     ? done
     : `${done}. Before, ${earlier.actor} ${actionInWords(earlier.action)}`
@@ -185,7 +188,7 @@ function describeOutcome(done: string, earlier: Earlier | undefined): string {
 /** Moves the focus to the payload, unless somebody is typing a reason already. */
 function focusPayload(form: HTMLFormElement | null): void {
   if (form === null || text(new FormData(form).get('reason')) !== '') return
-  form.querySelector<HTMLElement>(`[name^="${WHOLE}"]`)?.focus()
+  form.querySelector<HTMLElement>('[name="payload"]')?.focus()
 }
 
 /**
@@ -198,11 +201,7 @@ function focusPayload(form: HTMLFormElement | null): void {
 type Payload =
   | { kind: 'none' | 'unknown' }
   | { kind: 'held'; isDeadLetter: boolean }
-  | {
-      kind: 'given'
-      fields: readonly PayloadField[] | null
-      schema: Readonly<Record<string, unknown>> | null
-    }
+  | { kind: 'given'; schema: Readonly<Record<string, unknown>> | null }
 
 /** Finds out whether the action needs a payload, and from where. It asks the server for the job's schema. */
 function usePayload(action: Action): Payload {
@@ -216,17 +215,7 @@ function usePayload(action: Action): Payload {
   // If this can't be asked, the server refuses what does not fit.
   if (wanted.data === undefined) return { kind: 'none' }
   const { isNeeded, schema } = wanted.data
-  const fields = payloadFields(schema)
-  return fields?.length === 0 && !isNeeded ? { kind: 'none' } : { kind: 'given', fields, schema }
-}
-
-/** Reads the controls of a PayloadForm. */
-export function readForm(form: FormData, fields: readonly PayloadField[] | null) {
-  if (fields !== null && !form.has(WHOLE)) {
-    return readPayload(fields, (name) => text(form.get(FIELD + name)))
-  }
-  const parsed = parsePayload(text(form.get(WHOLE)))
-  return 'problem' in parsed ? { problems: { '': parsed.problem } } : parsed
+  return takesNothing(schema) && !isNeeded ? { kind: 'none' } : { kind: 'given', schema }
 }
 
 function text(value: FormDataEntryValue | null): string {

@@ -8,8 +8,8 @@ import { Skeleton } from '../parts/Skeleton.tsx'
 import { useServices } from '../services/useServices.ts'
 import { isBesideSession } from '../session/sessionQuery.ts'
 import { asApiError } from '../api/apiError.ts'
-import { Field } from '../parts/Field.tsx'
-import { parsePayload, payloadProblems } from './payloadFields.ts'
+import { parsePayload, payloadProblems } from './payload.ts'
+import { PayloadField } from './PayloadField.tsx'
 import { readReason, ReasonField } from './ReasonField.tsx'
 import { useAction } from './useAction.ts'
 
@@ -112,10 +112,7 @@ function CopyDialog({
   const { mutate, error, isPending } = useMutation({
     mutationFn: (body: { reason: string; payload: Record<string, unknown> }) =>
       api.change('POST', `/jobs/${whose.of}/run-again`, body),
-    onError: (refused) => {
-      const problems = Object.entries(payloadProblems(asApiError(refused).issues) ?? {})
-      setSaid(problems.map(([name, text]) => (name === '' ? text : `${name}: ${text}`)).join('; '))
-    },
+    onError: (refused) => setSaid(payloadProblems(asApiError(refused).issues)),
     onSuccess: () => onDone(`A copy of ${whose.name} was enqueued`),
     onSettled: () => void queries.invalidateQueries({ predicate: isBesideSession }),
   })
@@ -126,30 +123,18 @@ function CopyDialog({
         onSubmit={(event) => {
           event.preventDefault()
           const form = new FormData(event.currentTarget)
-          const typed = form.get('payload')
-          const read = parsePayload(typeof typed === 'string' ? typed : '')
+          const read = parsePayload(form.get('payload'))
           setSaid('problem' in read ? read.problem : '')
           if (!isPending && 'payload' in read)
             mutate({ reason: readReason(form), payload: read.payload })
         }}
       >
         <p>A worker runs it as new work. The work that you copy stays as it is.</p>
-        <Field
-          label="Payload, as JSON"
-          hint={said === '' ? 'What you leave as it is shown stays what it was.' : said}
-          isWrong={said !== ''}
-        >
-          {(control) => (
-            <textarea
-              {...control}
-              name="payload"
-              rows={10}
-              spellCheck={false}
-              className="code"
-              defaultValue={JSON.stringify(payload, null, 2)}
-            />
-          )}
-        </Field>
+        <PayloadField
+          initial={JSON.stringify(payload, null, 2)}
+          hint="What you leave as it is shown stays what it was."
+          problem={said}
+        />
         <ReasonField />
         {error !== null && said === '' && <Problem error={error} />}
         <div className="dialogActions">

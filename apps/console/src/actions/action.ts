@@ -25,6 +25,8 @@ export type Action =
       item: string
       happened: boolean
     }
+  /** `name`: the job of the work that waits for it. `id`: a second signal with it changes nothing. */
+  | { kind: 'sendSignal'; name: string; signal: string; key: string; id: string }
   | { kind: 'discard'; name: string; workId: string }
   | { kind: 'pauseQueue'; name: string }
   | { kind: 'resumeQueue'; name: string }

@@ -12,13 +12,13 @@ export interface ActionInput {
   payload: Record<string, unknown> | null
   /** The number to set; null: the limit in the code. */
   value?: number | null
-  /** The result of a step, as JSON; empty: it has none. */
-  result?: string
+  /** The result of a step or the payload of a signal, as JSON; empty: it has none. */
+  json?: string
 }
 
 /** Makes the request that does an action. */
 export function actionRequest(action: Action, input: ActionInput): ActionRequest {
-  const { reason, payload, value = null, result = '' } = input
+  const { reason, payload, value = null, json = '' } = input
   switch (action.kind) {
     case 'run':
       return payload === null
@@ -43,9 +43,14 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       })
     case 'answerDoubt': {
       const { step, item, happened } = action
-      const answer = result.trim() === '' ? {} : { result: JSON.parse(result) as unknown }
+      const answer = json.trim() === '' ? {} : { result: JSON.parse(json) as unknown }
       const path = `/jobs/work/${encode(action.workId)}/steps/answer`
       return post(path, { step, item, happened, ...answer, reason })
+    }
+    case 'sendSignal': {
+      const { signal, key, id } = action
+      const payload = json.trim() === '' ? {} : { payload: JSON.parse(json) as unknown }
+      return post('/jobs/signals', { signal, key, id, ...payload, reason })
     }
     case 'discard':
       return {

@@ -153,6 +153,7 @@ export function describeDone(
   const { alreadyQueued = 0, endedWorkers = 0, cancelled = 0 } = passed
   const { unknown = 0, locked = 0, unchanged = 0 } = passed
   const gone = isAtMost === true ? 0 : (passed.gone ?? 0)
+  if (progress.done === 0 && left === 0) return 'Nothing was left to change'
   const number = done.toLocaleString('en')
   const letters = done === 1 ? 'dead letter is' : 'dead letters are'
   const work = done === 1 ? 'piece of work is' : 'pieces of work are'

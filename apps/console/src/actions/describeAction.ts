@@ -19,9 +19,9 @@ interface Words {
   isDangerous?: boolean
   /** The text of the box that a person has to check. */
   warning?: string
+  /** The JSON that it asks for. */
+  asksJson?: { label: string; hint: string }
   /** The number that it asks for, and what it is now; without one the code decides. */
-  /** Whether it asks for a step's result. */
-  asksResult?: boolean
   asks?: { label: string; min: number; max: number; step: number; now: number | null }
 }
 
@@ -87,7 +87,10 @@ function wordsOf(action: Action): Words {
             explanation: 'The work continues at once and does not call the step again.',
             confirm: 'It did happen',
             done: `The work goes on after ${step}`,
-            asksResult: true,
+            asksJson: {
+              label: 'Result, where the handler needs it',
+              hint: 'As JSON, such as {"receipt": "r1"}. Empty: null.',
+            },
           }
         : {
             title: `${step} has not happened`,
@@ -98,6 +101,17 @@ function wordsOf(action: Action): Words {
             isDangerous: true,
           }
     }
+    case 'sendSignal':
+      return {
+        title: `Send ${action.signal} to work of ${action.name}`,
+        explanation: `The oldest wait for ${action.signal} of ${action.key} ends, and its work continues at once. That cannot be undone.`,
+        confirm: 'Send the signal',
+        done: `The signal ${action.signal} is sent`,
+        asksJson: {
+          label: 'Payload',
+          hint: 'What the handler gets, as JSON, such as {"by": "ada"}. Empty: null.',
+        },
+      }
     case 'discard':
       return {
         title: `Discard a dead letter of ${action.name}`,

@@ -13,6 +13,7 @@ const WORDS: Readonly<Record<string, string>> = {
   postponeWork: 'postponed it',
   prioritiseWork: 'changed its priority',
   answerDoubt: 'said whether a step had happened',
+  signal: 'sent a signal',
   setLimit: 'changed a limit',
   setKey: 'changed a key',
   showPayload: 'looked at the payload',

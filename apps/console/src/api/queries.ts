@@ -6,12 +6,12 @@ import type {
   ConsolePayload,
   ConsoleQueue,
   ConsoleSearch,
-  ConsoleWorkerDetail,
   ConsoleKey,
   ConsoleKeys,
   ConsoleLimit,
   ConsoleWorkers,
   WorkExplanation,
+  StepChildren,
   WorkSteps,
   DeadLetterCause,
   PieceGroups,
@@ -111,6 +111,24 @@ export function stepsQuery(api: Api, id: string) {
   return ask<WorkSteps>(api, ['work', id, 'steps'], `/jobs/work/${encodeURIComponent(id)}/steps`)
 }
 
+export const CHILD_STATES = ['left', 'done', 'failed'] as const
+
+export interface ChildrenSearch {
+  step?: string | undefined
+  item?: string | undefined
+  state?: (typeof CHILD_STATES)[number] | undefined
+  cursor?: string | undefined
+}
+
+/** The pieces of work that a step has enqueued. */
+export function childrenQuery(api: Api, id: string, search: ChildrenSearch) {
+  const { step = '', ...more } = search
+  const query = new URLSearchParams({ step })
+  for (const [name, value] of Object.entries(more)) if (value !== undefined) query.set(name, value)
+  const path = `/jobs/work/${encodeURIComponent(id)}/steps/children?${query}`
+  return ask<StepChildren>(api, ['work', id, 'children', search], path)
+}
+
 export function limitsQuery(api: Api) {
   return ask<{ limits: ConsoleLimit[] }>(api, ['limits'], '/jobs/limits')
 }
@@ -136,16 +154,6 @@ export function keyQuery(api: Api, name: string, key: string) {
 
 export function workersQuery(api: Api) {
   return ask<ConsoleWorkers>(api, ['workers'], '/console/workers')
-}
-
-/** `at`: an instant at which the worker ran something, to find one that is no longer on record. */
-export function workerQuery(api: Api, id: string, at: string | undefined) {
-  const query = at === undefined ? '' : `?at=${encodeURIComponent(at)}`
-  return ask<ConsoleWorkerDetail>(
-    api,
-    ['worker', id, at],
-    `/console/workers/${encodeURIComponent(id)}${query}`,
-  )
 }
 
 /** Which work is meant: `field` is one that its job shows; without `value` what has none there. */

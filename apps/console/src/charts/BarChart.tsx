@@ -1,8 +1,16 @@
 import type { ConsoleVersion } from '@roundsman/admin/contract'
 import { useId } from 'react'
-import { VersionKeys, VersionLine } from './VersionMarks.tsx'
-import { AcrossLabels } from './AcrossLabels.tsx'
-import { formatCount, niceMax, partHeights, percent } from './scales.ts'
+import { Moment } from '../parts/Moment.tsx'
+import { formatShort } from '../time/formatExact.ts'
+import {
+  anchorAt,
+  formatCount,
+  niceMax,
+  partHeights,
+  percent,
+  roomForLabels,
+  type AcrossLabel,
+} from './scales.ts'
 
 export type BarKind = 'success' | 'failed' | 'stopped' | 'running' | 'plain'
 
@@ -82,7 +90,16 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
             />
           ))}
           {versions.map(({ at, version, place }) => (
-            <VersionLine key={at} version={version} x={percent(place)} y1={TOP} y2={base} />
+            <line
+              key={at}
+              x1={percent(place)}
+              x2={percent(place)}
+              y1={TOP}
+              y2={base}
+              className="versionLine"
+            >
+              <title>{`Version ${version}`}</title>
+            </line>
           ))}
           <AcrossLabels labels={labels} y={HEIGHT - 5} />
           {bars.map(({ key, tip, parts }, index) => {
@@ -145,7 +162,14 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
               {label}
             </li>
           ))}
-          <VersionKeys versions={versions} />
+          {versions.map(({ at, version }) => (
+            <li key={at}>
+              <svg width="8" height="12" aria-hidden="true">
+                <line x1="4" x2="4" y1="0" y2="12" className="versionLine" />
+              </svg>
+              version {version} <Moment at={at}>{formatShort(at)}</Moment>
+            </li>
+          ))}
         </ul>
       )}
       <div className="srOnly">
@@ -195,4 +219,24 @@ function HatchPattern({ id }: { id: string }) {
       </pattern>
     </defs>
   )
+}
+
+/** Labels beside each other, as far as there is room for them. */
+function AcrossLabels({ labels, y }: { labels: readonly AcrossLabel[]; y: number }) {
+  const rooms = roomForLabels(labels)
+  return labels.map(({ at, label }, index) => {
+    const room = rooms[index]
+    if (room === 'never') return null
+    return (
+      <text
+        key={at}
+        x={percent(at)}
+        y={y}
+        textAnchor={anchorAt(at)}
+        className={room === 'isSpare' ? 'chartText isSpare' : 'chartText'}
+      >
+        {label}
+      </text>
+    )
+  })
 }

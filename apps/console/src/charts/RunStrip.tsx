@@ -1,9 +1,9 @@
 import type { ConsoleJob, RunOutcome } from '@roundsman/admin/contract'
+import { Link } from '@tanstack/react-router'
 import { OUTCOME_WORDS } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { exactLines } from '../time/formatExact.ts'
-import { RunLink } from './RunLink.tsx'
 
 const PLACES = 60
 
@@ -26,15 +26,18 @@ export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recen
       {shown.map((run, index) => {
         const tip = `${OUTCOME_WORDS[run.outcome]} after ${formatDuration(run.durationMs)}\n${exactLines(run.startedAt).join('\n')}`
         return (
-          <RunLink
+          <Link
             key={run.id}
-            runId={run.id}
+            to="/runs/$id"
+            params={{ id: run.id }}
+            preload={false}
             className="stripPlace"
-            tip={tip}
-            place={roving.item(index)}
+            data-tip={tip}
+            aria-label={tip.replaceAll('\n', ', ')}
+            {...roving.item(index)}
           >
             <i className={`mark is-${markOf(run.outcome)}`} />
-          </RunLink>
+          </Link>
         )
       })}
     </div>

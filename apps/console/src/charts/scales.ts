@@ -1,5 +1,3 @@
-import { formatDuration } from '../time/formatDuration.ts'
-
 /** A place on an axis, from 0 at its beginning to 1 at its end. */
 export interface AxisTick {
   at: number
@@ -15,56 +13,6 @@ const SECOND = 1_000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
-
-/** Lengths of time in which people count. */
-const DURATION_STEPS = [
-  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
-  ...[1, 2, 5, 10, 15, 30].map((count) => count * SECOND),
-  ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE),
-  ...[1, 2, 3, 6, 12].map((count) => count * HOUR),
-  ...[1, 2, 5, 10, 20, 50, 100].map((count) => count * DAY),
-]
-const DECADES = [
-  1,
-  10,
-  100,
-  SECOND,
-  10 * SECOND,
-  MINUTE,
-  10 * MINUTE,
-  HOUR,
-  10 * HOUR,
-  DAY,
-  10 * DAY,
-]
-/** From this ratio of the longest to the middle value on, most values would lie on the floor of an axis from 0. */
-const WIDE = 40
-
-/** An axis for lengths of time from 0; by magnitude where the longest is far longer than most. */
-export function durationScale(values: readonly number[]): Scale {
-  const sorted = values.filter((value) => Number.isFinite(value)).toSorted((a, b) => a - b)
-  const longest = Math.max(sorted.at(-1) ?? 0, 1)
-  const middle = Math.max(sorted[Math.floor(sorted.length / 2)] ?? 0, 1)
-  if (longest / middle < WIDE) {
-    const step = DURATION_STEPS.find((candidate) => longest / candidate <= 4) ?? longest / 4
-    const top = Math.ceil(longest / step) * step
-    const count = Math.round(top / step)
-    return {
-      place: (value) => clamp(value / top),
-      ticks: Array.from({ length: count + 1 }, (_, index) => ({
-        at: index / count,
-        label: index === 0 ? '0' : formatDuration(index * step),
-      })),
-    }
-  }
-  const low = sorted[Math.floor(sorted.length / 20)] ?? 1
-  const from = DECADES.findLast((decade) => decade <= Math.max(low, 1)) ?? 1
-  const to = DECADES.find((decade) => decade >= longest) ?? longest
-  const place = (value: number) =>
-    clamp(Math.log(Math.max(value, from) / from) / Math.log(to / from))
-  const decades = DECADES.filter((decade) => decade >= from && decade <= to)
-  return { place, ticks: decades.map((ms) => ({ at: place(ms), label: formatDuration(ms) })) }
-}
 
 /** The end of an axis from 0: a round number a little above all values. */
 export function niceMax(values: readonly number[]): number {
@@ -224,17 +172,6 @@ function endOf(label: AcrossLabel, widthPx: number): number {
 export function anchorAt(place: number): 'start' | 'middle' | 'end' {
   if (place < 0.04) return 'start'
   return place > 0.96 ? 'end' : 'middle'
-}
-
-const LINE_PX = 13
-
-/** Of an axis upwards, without the ticks that would stand in the line of the one below. */
-export function ticksInLines(ticks: readonly AxisTick[], heightPx: number): AxisTick[] {
-  return ticks.reduce<AxisTick[]>((kept, tick) => {
-    const below = kept.at(-1)
-    const isFree = below === undefined || (tick.at - below.at) * heightPx >= LINE_PX
-    return isFree ? [...kept, tick] : kept
-  }, [])
 }
 
 export function percent(place: number): string {

@@ -38,15 +38,7 @@ const POLL_MS = 5_000
 const RETRY_MS = 30_000
 /** How often to ask for what no event tells: signs of life, lateness, the age of the queue. */
 const UNTOLD_MS = 15_000
-const UNTOLD = new Set<unknown>([
-  'overview',
-  'job',
-  'queue',
-  'work',
-  'workers',
-  'worker',
-  'schedules',
-])
+const UNTOLD = new Set<unknown>(['overview', 'job', 'queue', 'work', 'workers', 'schedules'])
 const PROBE_MS = 3_000
 
 /**
@@ -263,7 +255,6 @@ export function isTouched(queryKey: readonly unknown[], data: unknown, changes: 
     case 'jobs':
     case 'queue':
     case 'workers':
-    case 'worker':
       return true
     case 'job':
       return typeof about === 'string' && changes.names.has(about)

@@ -122,7 +122,7 @@ export function paletteGroups({ text, jobs, mayAct, found }: PaletteContents): P
       entries: (found?.workers ?? []).map((worker) => ({
         id: `worker ${worker}`,
         label: worker,
-        target: { link: { to: '/workers/$id', params: { id: worker } } },
+        target: { link: { to: '/runs', search: { worker } } },
       })),
     },
     {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Action } from '../../src/actions/action.ts'
 import { actionRequest } from '../../src/actions/actionRequest.ts'
 import { describeAction } from '../../src/actions/describeAction.ts'
-import { parsePayload } from '../../src/actions/payloadFields.ts'
+import { parsePayload } from '../../src/actions/payload.ts'
 
 const INPUT = { reason: 'because', payload: { a: 1 } }
 

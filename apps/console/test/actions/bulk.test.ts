@@ -31,6 +31,7 @@ it('tells what came of it, and why the others stayed', () => {
     '590 dead letters are back in the queue; 11 stayed: other work has their unique key; 2 stayed: workers died while they ran them, so retry each from its menu; 1 stayed: their job is not known here; 3 passed over: another act or a worker had them at that moment; 1 was already retried or discarded',
   )
   expect(describeDone(redrive, { ...result, left: 100 })).toContain('100 not changed')
+  expect(describeDone(redrive, { done: 0, passed: {}, left: 0 })).toBe('Nothing was left to change')
   expect(describeDone({ what: 'cancel', count: 3 }, { ...result, passed: { gone: 2 } })).toBe(
     '1 run is asked to stop; 2 had already ended',
   )

@@ -1,12 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import {
-  durationScale,
-  niceMax,
-  partHeights,
-  roomForLabels,
-  ticksInLines,
-  timeScale,
-} from '../../src/charts/scales.ts'
+import { niceMax, partHeights, roomForLabels, timeScale } from '../../src/charts/scales.ts'
 
 const labels = ({ ticks }: { ticks: readonly { label: string }[] }) =>
   ticks.map(({ label }) => label)
@@ -35,42 +28,6 @@ it.each([
     expect(partHeights(values, height)).toEqual(heights)
   },
 )
-
-describe('durations', () => {
-  it('begin at 0, in steps that people count in', () => {
-    expect(labels(durationScale([40, 90, 170]))).toEqual([
-      '0',
-      '50 ms',
-      '100 ms',
-      '150 ms',
-      '200 ms',
-    ])
-    expect(labels(durationScale([20_000, 95_000]))).toEqual([
-      '0',
-      '30 s',
-      '1 min',
-      '1 min 30 s',
-      '2 min',
-    ])
-    expect(durationScale([100]).place(50)).toBe(0.5)
-  })
-
-  it('are told by their magnitude where one is far longer than most', () => {
-    const scale = durationScale([3, 4, 5, 6, 9_000])
-    expect(labels(scale)).toEqual(['1 ms', '10 ms', '100 ms', '1 s', '10 s'])
-    expect(scale.place(100)).toBeCloseTo(0.5)
-    expect(scale.place(0)).toBe(0)
-    expect(scale.place(9_000)).toBeLessThanOrEqual(1)
-  })
-
-  it('of nothing, and of 0 ms, have an axis all the same', () => {
-    for (const values of [[], [0], [0, 0]]) {
-      const { place, ticks } = durationScale(values)
-      expect(place(0)).toBe(0)
-      expect(ticks.length).toBeGreaterThan(1)
-    }
-  })
-})
 
 describe('times', () => {
   const scale = (from: string, to: string, timeZone = 'UTC') =>
@@ -131,11 +88,5 @@ describe('labels', () => {
       spare,
     ])
     expect(roomForLabels(across(12, '09:00')).filter((room) => room !== 'never').length).toBe(6)
-  })
-
-  it('of one line stand alone in it', () => {
-    const ticks = [0, 0.5, 0.53, 1].map((at) => ({ at, label: String(at) }))
-    expect(ticksInLines(ticks, 100).map(({ at }) => at)).toEqual([0, 0.5, 1])
-    expect(ticksInLines(ticks, 1_000)).toEqual(ticks)
   })
 })

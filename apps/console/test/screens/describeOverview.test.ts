@@ -45,7 +45,7 @@ describe('describeOverview', () => {
     const first = item({
       text: '12 of 40 runs of pay failed (CardError at charge (src/pay.ts:3:4)). It began 3 min ago.',
     })
-    const text = '12 of 40 runs of pay failed (CardError at charge (src/pay.ts:3:4))'
+    const text = '12 of 40 runs of pay failed'
     expect(describeThem([first])).toEqual({ tone: 'bad', text })
     const blocked = item({ kind: 'blocked', stage: 'waiting' })
     expect(describeThem([first, blocked]).text).toBe(`${text}, and one other thing needs you`)

@@ -45,6 +45,7 @@ const RUN: RunDetail = {
   errorCode: null,
   logs: null,
   equalFailures: null,
+  lastSuccess: null,
   work: { holdsPayload: false, isDeadLetter: false, nextAt: null, losses: null },
 }
 

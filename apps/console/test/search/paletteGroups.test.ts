@@ -102,7 +102,7 @@ describe('the palette', () => {
       { link: { to: '/runs', search: { label: 'order 4711' } } },
       { link: { to: '/runs/$id', params: { id: 'r1' } } },
       { link: { to: '/runs', search: { errorCode: 'wolf' } } },
-      { link: { to: '/workers/$id', params: { id: 'host:7' } } },
+      { link: { to: '/runs', search: { worker: 'host:7' } } },
     ])
   })
 })

@@ -3,11 +3,13 @@ import { EnvironmentError } from '@roundsman/node-app'
 import { isEngineJob, isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { pino } from 'pino'
 import {
+  checkAgainst,
   checkJobs,
   checkPooler,
   checkVacuum,
   describeDuration,
   withReader,
+  type CheckOptions,
   type CheckResult,
   type Finding,
 } from 'roundsman/commands'
@@ -20,19 +22,14 @@ import { cronVariable } from '../cronVariable.ts'
 import { checkEnvironment } from './checkEnvironment.ts'
 import { checkIndexes, type DeclaredSweep } from './checkIndexes.ts'
 
-export interface CheckProjectOptions {
+export interface CheckProjectOptions extends CheckOptions {
   variables: NodeJS.ProcessEnv
-  /**
-   * Whether to look into the database. Without DATABASE_URL that is the embedded one, which is made if it is missing.
-   */
-  withDatabase: boolean
-  now: Date
 }
 
 /** Finds all that can be found out about this product's jobs without running any. */
 export async function checkProject(options: CheckProjectOptions): Promise<CheckResult> {
   const { env, findings, databaseProblem } = checkEnvironment(options.variables)
-  const { now, withDatabase } = options
+  const { now, withDatabase, against } = options
   const jobs: readonly Job[] = env.jobs
   const sweeps = declaredSweeps(env, now)
   findings.push(
@@ -41,6 +38,12 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
     ...checkJobs({ jobs, cronVariable }, now),
   )
   const unchecked: CheckResult['unchecked'] = []
+  if (against !== undefined) {
+    const place = { databaseUrl: against, schema: ENGINE_SCHEMA }
+    const inFlight = await deferSignals(() => checkAgainst(place, jobs))
+    findings.push(...inFlight.findings)
+    return { jobs: jobs.map(({ name }) => name), findings, unchecked: inFlight.unchecked }
+  }
   const reason = withDatabase ? databaseProblem : '--no-database was given'
   if (reason === null) {
     const look = () =>

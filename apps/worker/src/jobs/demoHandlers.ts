@@ -1,6 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { JobError, RateLimited, type HandlersFor } from '@roundsman/engine'
-import { DEMO_LIMITED_TENANT, demoSyncOrder, type demoJobs } from '@roundsman/jobs/demo'
+import {
+  DEMO_DOUBTFUL_SHOP,
+  DEMO_LIMITED_TENANT,
+  demoImportCatalogue,
+  demoShopApproved,
+  demoSyncOrder,
+  type demoJobs,
+} from '@roundsman/jobs/demo'
 import type { Transaction } from './handler.ts'
 
 /** The handlers of the demo's jobs. They pretend to work, and change only their own counts and queue. */
@@ -81,7 +88,34 @@ export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
       progress(part * 500, parts * 500)
     }
   },
+
+  async demoOpenShop({ payload: { shop }, step }) {
+    await step.run('register', async ({ signal }) => {
+      await delay(700, undefined, { signal })
+      return { customer: `c-${shop.length}`, plan: 'trial' }
+    })
+    const pages = [1, 2, 3].map((page) => ({ tenant: shop, page }))
+    await step.map('products', demoImportCatalogue, pages, { onFailure: 'collect' })
+    const { domain } = await step.run('domain', async ({ signal }) => {
+      await delay(400, undefined, { signal })
+      if (shop === DEMO_DOUBTFUL_SHOP) throw new Error('socket hang up')
+      return { domain: domainOf(shop) }
+    })
+    const approval = await step.waitFor('approval', demoShopApproved, {
+      ...{ key: shop, timeout: { days: 7 } },
+    })
+    if (approval === null) throw new JobError('not_approved', 'Nobody has approved the shop')
+    await step.sleep('trial', { days: 14 })
+    await step.tx('open', async (_tx, { count }) => {
+      count({ opened: 1 })
+      return { domain, plan: approval.plan }
+    })
+  },
 }
+
+/** As the registrar would write it: `harbour-tea.example.com`. */
+const domainOf = (shop: string) =>
+  `${shop.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}.example.com`
 
 /** Pretends to read a page. In the second half of each hour it fails as `fetch` does when nobody listens. */
 async function readFeed(page: number, at: Date, signal: AbortSignal): Promise<number> {

@@ -43,6 +43,6 @@ export function createHandlers({
     ...createCleanups(env),
     renderInvoicePdf: renderInvoicePdf({ prisma, renderer, seller: env.seller }),
     dispatchEmail: dispatchEmail({ prisma, mailer }),
-    sendWeeklyReport: sendWeeklyReport({ prisma, from: env.MAIL_FROM }),
+    sendWeeklyReport: sendWeeklyReport({ from: env.MAIL_FROM }),
   }
 }

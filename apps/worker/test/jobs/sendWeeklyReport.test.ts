@@ -1,5 +1,4 @@
 // Not quick: starts workers.
-import type { PrismaClient } from '@roundsman/db'
 import { dispatchEmail, sendWeeklyReport as job } from '@roundsman/jobs'
 import { createJobsClient } from '@roundsman/engine/client'
 import { createWorker } from '@roundsman/engine/worker'
@@ -13,8 +12,8 @@ const CUSTOMER = 'accounts@example.com'
 const DAY_MS = 86_400_000
 /** When the reports are written, so that midnight does not come between two. */
 const NOON = new Date('2026-11-24T12:00:00Z')
-const write = (prisma: PrismaClient) => {
-  const handle = sendWeeklyReport({ prisma, from: { name: '', address: 'billing@example.com' } })
+const write = () => {
+  const handle = sendWeeklyReport({ from: { name: '', address: 'billing@example.com' } })
   return (context: Parameters<typeof handle>[0]) => handle({ ...context, now: () => NOON })
 }
 const lines: string[] = []
@@ -33,8 +32,8 @@ beforeEach(async () => {
     .$executeRaw`truncate "Invoice", "EmailMessage", "JobRun", "JobClaim", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique", "JobSchedule", "JobTick" cascade`
 })
 
-/** Starts a worker that writes reports, and leaves their mail in the queue. */
-async function startWorker() {
+/** Starts a worker that writes reports. By default it leaves their mail in the queue. */
+async function startWorker({ sends = false } = {}) {
   const worker = createWorker({
     schema: 'public',
     retention: false,
@@ -42,10 +41,10 @@ async function startWorker() {
     client: database.prisma,
     jobs: [job, dispatchEmail],
     handlers: {
-      sendWeeklyReport: write(database.prisma),
+      sendWeeklyReport: write(),
       dispatchEmail: async () => undefined,
     },
-    except: [dispatchEmail.name],
+    except: sends ? [] : [dispatchEmail.name],
     log,
   })
   onTestFinished(() => worker.stop({ drainTimeoutMs: 0 }))
@@ -93,6 +92,18 @@ const mails = () =>
     select "payload" ->> 'emailId' as "emailId" from "JobWork" where "name" = 'dispatchEmail'`
 
 describe('sendWeeklyReport', () => {
+  it('ends once its message is sent', async () => {
+    await invoice(2)
+    await startWorker({ sends: true })
+    const { workId } = await ask()
+    await waitFor(async () => (await client.explain(workId))?.state === 'completed')
+
+    expect(await client.steps(workId)).toMatchObject([
+      { name: 'write', kind: 'tx', state: 'done' },
+      { name: 'send', kind: 'invoke', state: 'done', children: { count: 1, failed: 0, left: 0 } },
+    ])
+  })
+
   it('writes what the customer was invoiced within the week, and enqueues its sending', async () => {
     await invoice(2)
     await invoice(3, { currency: 'JPY', grossMinor: 180_000n })
@@ -102,7 +113,7 @@ describe('sendWeeklyReport', () => {
     await ask()
 
     expect(await runs(1)).toMatchObject([
-      { status: 'success', details: { reports: 1, invoices: 2, batches: 1 } },
+      { status: 'suspended', details: { reports: 1, invoices: 2, batches: 1 } },
     ])
     const [message] = await messages()
     expect(message).toMatchObject({ kind: 'report', status: 'queued', recipient: CUSTOMER })
@@ -182,7 +193,7 @@ describe('sendWeeklyReport', () => {
     await startWorker()
     await ask()
     const ended = await runs(1)
-    await waitFor(() => lines.join('').includes('job run finished'))
+    await waitFor(() => lines.join('').includes('job run suspended'))
 
     const seen = lines.join('') + JSON.stringify(ended)
     for (const secret of [CUSTOMER, 'Example Ltd']) expect(seen).not.toContain(secret)

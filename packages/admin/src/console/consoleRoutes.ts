@@ -11,7 +11,6 @@ import {
   overviewSchema,
   payloadSchema,
   queueSchema,
-  workerDetailSchema,
   workersSchema,
   searchSchema,
   type ConsoleEnvironment,
@@ -23,8 +22,8 @@ import { readJobDetail } from './readJobDetail.ts'
 import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
 import { readQueue } from './readQueue.ts'
-import { readWorkerDetail, readWorkers } from './readWorkers.ts'
-import { instant, storableText } from '../http/fields.ts'
+import { readWorkers } from './readWorkers.ts'
+import { storableText } from '../http/fields.ts'
 
 const MINUTE_MS = 60_000
 /** The last hour by the minute, and the last day by the hour. */
@@ -104,20 +103,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
     route('GET /console/workers', {
       summary: 'List all workers and what they run',
       answer: { 200: workersSchema },
-      handle: () => readWorkers(reader, now()),
-    }),
-
-    route('GET /console/workers/:id', {
-      summary: 'Show a worker, what it runs and what it has run',
-      params: z.strictObject({ id: storableText({ max: 300 }) }),
-      query: z.strictObject({ at: instant.optional() }),
-      answer: { 200: workerDetailSchema },
-      refuses: [404],
-      handle: async ({ params: { id }, query: { at } }) => {
-        const detail = await readWorkerDetail(reader, id, now(), at)
-        if (detail) return detail
-        throw new Problem(404, { detail: 'No worker with this id has been seen within a day' })
-      },
+      handle: () => readWorkers(reader, jobs, now()),
     }),
 
     route('GET /console/search', {

@@ -50,13 +50,16 @@ function describeSchedule(
   }
 }
 
-/** Reads the engine's record: `0 8 * * * in UTC by A_CRON, before: 0 7 * * * in UTC`. Zones are included only if they changed. */
+/** Reads what the engine recorded: `0 8 * * * in UTC by A_CRON, before: 0 7 * * * in UTC`. Zones are named where they are what changed, and expressions are shown where words say the same of both. */
 export function changeInWords(recorded: string): { to: string; before: string | null } {
   const [, to, zone, by = '', before, zoneBefore] =
     /^(.+) in (\S+)( by \S+)?, before: (.+) in (\S+)$/.exec(recorded) ?? []
   if (to === undefined || before === undefined) return { to: recorded, before: null }
-  const inWords = (cron: string, timeZone: string | undefined) =>
-    zone === zoneBefore ? cronInWords(cron) : `${cronInWords(cron)} in ${timeZone}`
+  const isAlike = zone === zoneBefore && cronInWords(to) === cronInWords(before)
+  const inWords = (cron: string, timeZone: string | undefined) => {
+    const words = isAlike ? cron : cronInWords(cron)
+    return zone === zoneBefore ? words : `${words} in ${timeZone}`
+  }
   return { to: `${inWords(to, zone)}${by}`, before: inWords(before, zoneBefore) }
 }
 

@@ -7,7 +7,6 @@ import {
   listRunCounts,
   listVersionChanges,
   measureDuration,
-  sampleRuns,
 } from '@roundsman/engine/internal'
 import type { Job, Schedule } from '@roundsman/engine'
 import type { JobsReader } from '@roundsman/engine/client'
@@ -23,7 +22,7 @@ const SHOWN_TICKS = 5
 /** Maximum of ticks that are searched for changes of the clocks. */
 const MAX_TICKS = 1_000
 const MAX_ACTIONS = 20
-const SAMPLED_DAYS = 60
+const SHOWN_DAYS = 60
 const COUNTED_RUNS = 60
 
 export async function readJobDetail(
@@ -56,12 +55,9 @@ export async function readJobDetail(
   ])
   const firstMs = Math.max(
     Date.parse(hours[0]?.from ?? days[0]?.date ?? now.toISOString()),
-    now.getTime() - SAMPLED_DAYS * DAY_MS,
+    now.getTime() - SHOWN_DAYS * DAY_MS,
   )
-  const [sample, versions] = await Promise.all([
-    sampleRuns(reader, { name, from: new Date(firstMs), to: now }),
-    listVersionChanges(reader, { name, from: new Date(firstMs) }),
-  ])
+  const versions = await listVersionChanges(reader, { name, from: new Date(firstMs) })
   if (!job || !queue)
     throw new Error(
       `The job ${name} is missing in what was read: its name must be in the list of jobs`,
@@ -72,7 +68,6 @@ export async function readJobDetail(
     days,
     hours,
     cutBefore,
-    sample,
     versions,
     counted,
     duration,

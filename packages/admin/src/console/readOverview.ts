@@ -1,16 +1,10 @@
 import { nextTick, type Job } from '@roundsman/engine'
-import {
-  isWorkerSilent,
-  judgeJobs,
-  listLanesInUse,
-  listVersionStarts,
-  type LanesInUse,
-} from '@roundsman/engine/internal'
-import type { ListedWorker, JobsReader } from '@roundsman/engine/client'
-import { readProgress } from '../jobs/readProgress.ts'
+import { judgeJobs, listLanesInUse, listVersionStarts } from '@roundsman/engine/internal'
+import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleOverview } from '../contract.ts'
 import { sumOutcomes, type SpanCounts } from './createSpanCounts.ts'
 import { describeSchedules, type JobSchedule } from './describeSchedules.ts'
+import { presentWorker } from './readWorkers.ts'
 
 const NEXT_TICKS = 10
 
@@ -54,40 +48,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
   }
 }
 
-function presentWorker(
-  worker: ListedWorker,
-  lanes: readonly LanesInUse[],
-  jobs: readonly Job[],
-  now: Date,
-): ConsoleOverview['workers'][number] {
-  return {
-    ...worker,
-    isSilent: isWorkerSilent(worker, now),
-    lanes: lanes
-      .filter(({ workerId }) => workerId === worker.id)
-      .map(({ name, count, oldestRunId, oldestLabel, oldestStartedAt, progress }) => ({
-        name,
-        inUse: count,
-        of: lanesOf(worker, name, jobs),
-        oldest: {
-          id: oldestRunId,
-          label: oldestLabel,
-          startedAt: oldestStartedAt,
-          progress: readProgress(progress),
-        },
-      })),
-  }
-}
-
-/** The worker's own number. For a worker of an older version, the catalogue's number is the best guess. */
-function lanesOf(worker: ListedWorker, name: string, jobs: readonly Job[]): number | null {
-  const said = (worker.lanes as Record<string, unknown> | null)?.[name]
-  if (Number.isSafeInteger(said)) return said as number
-  const job = jobs.find((each) => each.name === name)
-  return job?.isExclusive ? 1 : (job?.concurrency ?? null)
-}
-
-/** Without late ticks, which are listed under what needs attention. */
+/** A late tick is left out: it stands under what needs attention. */
 function upcoming(
   { name, schedule, paused }: JobSchedule,
   now: Date,

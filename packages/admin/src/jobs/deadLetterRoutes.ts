@@ -130,6 +130,10 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           again: z
             .array(z.object({ name: z.string(), item: z.string() }))
             .describe('The steps that had ended and will be done again'),
+          unawaited: z
+            .literal(true)
+            .optional()
+            .describe('The parent of this work has gone on: no step of it gets the result'),
         }),
       },
       refuses: [404, 409],
@@ -163,7 +167,11 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         if (outcome.redriven === 0) throw await refuseDeadLetter(client.reader, workId)
         logAct({ name, workId, redriven: 1 }, 'dead letters retried')
         const again = findStepsDoneAgain(before, await client.steps(workId))
-        return { redriven: 1 as const, again }
+        return {
+          redriven: 1 as const,
+          again,
+          ...(outcome.unawaited && { unawaited: true as const }),
+        }
       },
     }),
 

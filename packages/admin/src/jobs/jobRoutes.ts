@@ -95,7 +95,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const job = findJob(jobs, name)
         const request = { ...by, dryRun, payload }
         const workId = await client.requestRun(job, request).catch((error: unknown) => {
-          throw refusedPayload(job, error)
+          throw refusedPayload(`job ${job.name}`, error)
         })
         logAct({ name, workId, dryRun }, 'job run requested')
         return { workId }
@@ -128,7 +128,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const outcome = await client
           .runAgain(job, id, { ...by, dryRun, payload })
           .catch((error: unknown) => {
-            throw refusedPayload(job, error, access)
+            throw refusedPayload(`job ${job.name}`, error, access)
           })
         if (outcome.kind !== 'requested') throw await refuseRun(client.reader, id, outcome.kind)
         const { workId } = outcome
@@ -153,7 +153,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const outcome = await client
           .runAgain(job, { workId: of }, { ...by, dryRun, payload })
           .catch((error: unknown) => {
-            throw refusedPayload(job, error, access)
+            throw refusedPayload(`job ${job.name}`, error, access)
           })
         if (outcome.kind !== 'requested') throw refusePayload(outcome)
         const { workId } = outcome
@@ -213,7 +213,7 @@ export function findJob(jobs: readonly Job[], name: string): Job {
  * payload are for people who may see it: then pass their `access`.
  */
 export function refusedPayload(
-  job: Job,
+  whose: string,
   error: unknown,
   { payloads }: Pick<Access, 'payloads'> = { payloads: true },
 ): unknown {
@@ -221,7 +221,7 @@ export function refusedPayload(
   const issues = error.details.issues as { path: string[]; message: string; keys?: string[] }[]
   const errors = toRequestErrors(['body', 'payload'], issues)
   return new Problem(400, {
-    detail: `The payload does not fit the job ${job.name}`,
+    detail: `The payload does not fit the ${whose}`,
     ...(payloads && { extensions: { errors } }),
   })
 }

@@ -23,6 +23,7 @@ import {
   type BatchMark,
   type KeptLog,
 } from '../contract.ts'
+import { differsFromSuccess } from './differsFromSuccess.ts'
 import { readProgress } from './readProgress.ts'
 import { refuseRun, tellEarlier } from './refuse.ts'
 import { instant, pageLimit, storableText, wholeNumber } from '../http/fields.ts'
@@ -141,17 +142,17 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
       handle: async ({ params: { id }, access }) => {
         const run = await getJobRun(reader, id)
         if (!run) throw await refuseRun(reader, id, 'notFound')
-        const [attempts, actions, work, equalFailures, links, waits, schedules] = await Promise.all(
-          [
+        const [attempts, actions, work, equalFailures, lastSuccess, links, waits, schedules] =
+          await Promise.all([
             listOtherAttempts(reader, run),
             listRunActions(reader, run),
             findWorkOfRun(reader, run),
             countEqualFailures(reader, run),
+            differsFromSuccess(reader, run),
             readRunLinks(reader, run),
             run.status === 'running' ? listRunWaits(reader, run.workerId) : [],
             run.scheduledFor === null ? null : listSchedules(reader, [run.name]),
-          ],
-        )
+          ])
         return {
           ...present(run, access),
           enqueuedAt: work.enqueuedAt,
@@ -160,6 +161,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
           actions,
           logs: readLogs(run.logs),
           equalFailures,
+          lastSuccess,
           work,
           links,
           waits,

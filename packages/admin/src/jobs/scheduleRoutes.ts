@@ -171,7 +171,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
           if (!(error instanceof JobError)) return error
           if (error.code === 'too_many_schedules')
             return new Problem(409, { detail: error.message })
-          if (error.code !== 'schedule_changed') return refusedPayload(job, error)
+          if (error.code !== 'schedule_changed') return refusedPayload(`job ${job.name}`, error)
           const detail =
             body.ifVersion === 0
               ? `${name} has a schedule ${body.key} already`

@@ -1,10 +1,13 @@
+import { randomUUID } from 'node:crypto'
+import { defineSignal } from '@roundsman/engine'
 import type { ListedStep } from '@roundsman/engine/client'
-import { listRunActions } from '@roundsman/engine/internal'
+import { CHILD_STATES, findSignal, listChildren } from '@roundsman/engine/internal'
 import { z } from 'zod'
-import { workStepsSchema, type WorkStep } from '../contract.ts'
-import { storableText } from '../http/fields.ts'
+import { stepChildrenSchema, workStepsSchema, type WorkStep } from '../contract.ts'
+import { pageLimit, storableText, wholeNumber } from '../http/fields.ts'
 import { Problem } from '../http/problem.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
+import { refusedPayload } from './jobRoutes.ts'
 import { tellEarlier } from './refuse.ts'
 import { requestReason, workParams } from './requestParts.ts'
 
@@ -16,10 +19,18 @@ export const stepFields = {
     .describe('Its item, where it is called more than once'),
 }
 
+const signalName = storableText({ max: 100 })
+  .regex(/^[a-z][A-Za-z0-9]*$/, 'is not the name of a signal: a camelCase identifier')
+  .describe('Name of the signal')
+const signalText = storableText({ max: 200 }).refine(
+  (text) => Buffer.byteLength(text) <= 200,
+  'has more than 200 bytes',
+)
+
 /** Longer results are not shown: a piece of work may have a thousand. */
 const MAX_SHOWN_LENGTH = 1_000
 
-/** Routes for the steps of durable work, and for a person's answer about an effect in doubt. */
+/** Routes for the steps of durable work, their children, signals, and a person's answer about an effect in doubt. */
 export function stepRoutes({ client, jobs }: AdminParts): Route[] {
   return [
     route('GET /jobs/work/:workId/steps', {
@@ -34,10 +45,10 @@ export function stepRoutes({ client, jobs }: AdminParts): Route[] {
         if (found === null)
           throw new Problem(404, { detail: `There is no record of work ${workId}` })
         const job = jobs.find(({ name }) => name === found.name)
-        const answers = await readAnswers(workId)
         return {
+          state: found.state,
           names: Object.keys(job?.steps ?? {}),
-          steps: steps.map((step) => describeStep(step, answers, payloads)),
+          steps: steps.map((step) => describeStep(step, payloads)),
         }
       },
     }),
@@ -73,40 +84,96 @@ export function stepRoutes({ client, jobs }: AdminParts): Route[] {
             throw new Problem(404, {
               detail: `Work ${workId} has no such step ${step}, or not yet`,
             })
-          const answered = answerOf(await readAnswers(workId), found)
           throw new Problem(409, {
             detail:
               found.state === 'inDoubt'
                 ? 'A run of the work is under way: answer once it has ended'
                 : `Nobody has to answer for step ${step}: it is not in doubt`,
-            extensions: tellEarlier(answered && { action: 'answerDoubt', ...answered }),
+            extensions: tellEarlier(earlierOf(found)),
           })
         }
         logAct({ ...which, happened }, 'doubt answered')
         return { answered: true as const }
       },
     }),
+
+    route('GET /jobs/work/:workId/steps/children', {
+      summary: 'List the pieces of work that a step has enqueued and waits for, in their order',
+      params: workParams,
+      query: z.strictObject({
+        ...stepFields,
+        state: z
+          .enum(CHILD_STATES)
+          .optional()
+          .describe('`left`: it has not ended. `failed`: for good. Default: any'),
+        limit: pageLimit(50),
+        cursor: wholeNumber(0, 10_000).optional(),
+      }),
+      answer: { 200: stepChildrenSchema },
+      refuses: [404],
+      handle: async ({ params: { workId }, query }) => {
+        const { step, item = '', state, limit, cursor } = query
+        const found = (await client.steps(workId)).find(
+          (one) => one.name === step && one.item === item,
+        )
+        if (found?.children == null)
+          throw new Problem(404, { detail: `Work ${workId} has no step ${step} with children` })
+        const of = { workId, step, item, state, limit: limit + 1, after: cursor }
+        const children = await listChildren(client.reader, of)
+        const page = children.slice(0, limit)
+        const isLast = children.length <= limit
+        return {
+          ...found.children,
+          children: page,
+          nextCursor: isLast ? null : String(page.at(-1)?.at),
+        }
+      },
+    }),
+
+    route('POST /jobs/signals', {
+      summary: 'Send a signal by hand',
+      description:
+        'It ends one wait with its name and key, the oldest, also one that begins within 30 days. Where a step of a job declares the signal, its schema checks the payload.',
+      body: z.strictObject({
+        signal: signalName,
+        key: signalText.describe('Which wait it is for, such as the id of an order'),
+        id: signalText
+          .optional()
+          .describe('A second signal with this id changes nothing. Default: one of its own'),
+        payload: z.unknown().optional().describe('Default: null'),
+        reason: requestReason,
+      }),
+      answer: {
+        200: z.object({
+          outcome: z
+            .enum(['stored', 'duplicate'])
+            .describe('`duplicate`: one with this id was sent within 30 days'),
+          id: z.string(),
+        }),
+      },
+      handle: async ({ body, by, logAct }) => {
+        const { signal: name, key, id = randomUUID(), payload = null } = body
+        const signal = findSignal(jobs, name) ?? defineSignal({ name })
+        const outcome = await client
+          .signalNow(signal, { key, id, payload, ...by })
+          .catch((error: unknown) => {
+            throw refusedPayload(`signal ${name}`, error)
+          })
+        logAct({ signal: name, key, id, outcome }, 'signal sent')
+        return { outcome, id }
+      },
+    }),
   ]
-
-  async function readAnswers(workId: string) {
-    const actions = await listRunActions(client.reader, { id: workId, workId })
-    return actions.filter(({ action }) => action === 'answerDoubt')
-  }
 }
 
-type Answers = Awaited<ReturnType<typeof listRunActions>>
-
-/** The last answer about a step. Its record begins with the step and the answer, before the reason. */
-function answerOf(answers: Answers, { name, item }: Pick<ListedStep, 'name' | 'item'>) {
-  const about = `${name}${item && ` ${item}`}: it `
-  const last = answers.findLast(({ reason }) => reason?.startsWith(about))
-  if (last === undefined) return null
-  const [said = '', ...why] = (last.reason ?? '').slice(about.length).split('; ')
-  const { at, actor } = last
-  return { at, actor, reason: why.join('; ') || null, happened: said === 'did happen' }
+/** Who has ended the doubt about a step before. */
+function earlierOf({ answer }: ListedStep) {
+  if (answer === null || answer.actor === null || answer.happened === null) return null
+  const { at, actor, reason } = answer
+  return { action: 'answerDoubt', at, actor, reason }
 }
 
-function describeStep(step: ListedStep, answers: Answers, payloads: boolean): WorkStep {
+function describeStep(step: ListedStep, payloads: boolean): WorkStep {
   const { failures, error, result, ...facts } = step
   const isCall = facts.kind === 'run' || facts.kind === 'tx'
   const isEnded = facts.state === 'done' || facts.state === 'inDoubt'
@@ -117,6 +184,5 @@ function describeStep(step: ListedStep, answers: Answers, payloads: boolean): Wo
     error: error && { code: error.code, message: payloads ? error.message : null },
     result: payloads && !isCut ? result : null,
     isResultCut: payloads && isCut,
-    answered: answerOf(answers, step),
   }
 }

@@ -124,13 +124,25 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         'Until the queue is resumed, no worker takes work of the job. Runs under way continue, and so does the schedule, whose ticks wait in the queue. The job may be one that no worker has yet.',
       params: nameParams,
       body: reasonBody,
-      answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(true) }) },
+      answer: {
+        200: z.object({
+          name: z.string(),
+          queuePaused: z.literal(true),
+          pausing: z
+            .literal(true)
+            .optional()
+            .describe(
+              'A claim that began before has not finished within 5 s, and may still start work; left out when none has',
+            ),
+        }),
+      },
       refuses: [409],
       handle: async ({ params: { name }, by, logAct }) => {
         const found = await client.pauseQueue(name, by)
         if (found === 'alreadyPaused') throw await refusePause(client.reader, 'queue', name, found)
         logAct({ name }, 'queue paused')
-        return { name, queuePaused: true as const }
+        const isPausing = found === 'pausing'
+        return { name, queuePaused: true as const, ...(isPausing && { pausing: true as const }) }
       },
     }),
 

@@ -14,6 +14,7 @@ it.each([
   ],
   ['odd in UTC, before: @daily in UTC', 'odd', 'At 00:00'],
   ['0 8 * * * in UTC by A_CRON, before: 0 7 * * * in UTC', 'At 08:00 by A_CRON', 'At 07:00'],
+  ['*/15 * * * * in UTC, before: 0/15 * * * * in UTC', '*/15 * * * *', '0/15 * * * *'],
   ['what a newer version writes', 'what a newer version writes', null],
 ])('reads "%s"', (recorded, to, before) => {
   expect(changeInWords(recorded)).toEqual({ to, before })

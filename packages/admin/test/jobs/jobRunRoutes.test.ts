@@ -387,7 +387,14 @@ describe('GET /api/jobs/runs/:id', () => {
     )
     const response = await get(second!)
     expect(response.statusCode).toBe(200)
-    const { attempts, actions, enqueuedAt: _, batchMarks, ...run } = response.json()
+    const {
+      attempts,
+      actions,
+      enqueuedAt: _,
+      lastSuccess: _last,
+      batchMarks,
+      ...run
+    } = response.json()
     expect([actions, batchMarks]).toEqual([[], []])
     const { shown, dueAt, logs, equalFailures, work, ...others } = run
     const { key, uniqueKey, enqueuedBy, traceId, links, waits, timeZone, ...listed } = others
@@ -432,6 +439,30 @@ describe('GET /api/jobs/runs/:id', () => {
       },
     ])
     expect(response.headers['cache-control']).toBe('no-store')
+  })
+
+  it('says in what a failed run differs from the last success before it', async () => {
+    const at = (seconds: number) => new Date(NOON.getTime() + seconds * 1_000)
+    const [, last, , failed, later] = await seed(
+      { startedAt: at(0), workerId: 'a:1:0a' },
+      { startedAt: at(10), workerId: 'a:1:0a' },
+      { startedAt: at(15), workerId: 'c:3:0a', dryRun: true },
+      { startedAt: at(20), workerId: 'b:2:0a', status: 'failed' },
+      { startedAt: at(30), workerId: 'd:4:0a' },
+    )
+    await api.prisma.$executeRaw`
+      update "JobRun" set "key" = case when "id" = ${last}::uuid then 'acme' end, "shown" = jsonb_build_object('currency', 'EUR', 'amount', case when "id" = ${failed}::uuid then 0 else 7 end)`
+    const { lastSuccess } = (await get(failed!)).json()
+    expect(lastSuccess).toEqual({
+      id: last,
+      startedAt: at(10).toISOString(),
+      differences: [
+        { of: 'host', was: 'a', is: 'b' },
+        { of: 'key', was: 'acme', is: null },
+        { of: 'payload.amount', was: '7', is: '0' },
+      ],
+    })
+    expect((await get(later!)).json()).toMatchObject({ lastSuccess: null })
   })
 
   it('says when its work was put into the queue', async () => {

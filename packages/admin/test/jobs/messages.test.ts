@@ -67,15 +67,13 @@ const ask = async (user: 'admin' | 'owner', url: string, method: TestRequest['me
 /** Each address of a route, with all that its parameters may name here. */
 async function addressesOf(path: string): Promise<string[]> {
   const runs = await api.prisma.jobRun.findMany({
-    select: { id: true, workId: true, workerId: true },
+    select: { id: true, workId: true },
   })
   const named: Record<string, string[]> = {
     ':name': [sendReport.name],
     ':key': ['none'],
     ':workId': runs.map(({ workId }) => workId!),
-    ':id': path.includes('workers')
-      ? [encodeURIComponent(runs[0]!.workerId)]
-      : runs.map(({ id }) => id),
+    ':id': runs.map(({ id }) => id),
   }
   const [parameter] = /:\w+(?=\/|$)/.exec(path.replace(':name', sendReport.name)) ?? []
   const whole = path.replace(':name', sendReport.name)

@@ -1,8 +1,9 @@
 import { createDatabaseClient } from '@roundsman/db'
-import { defineJob } from '@roundsman/engine'
+import { defineJob, defineSignal, JobError } from '@roundsman/engine'
 import { openTestJobs } from '@roundsman/engine/testing'
 import { createTestDatabase, openForTests } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { createFetchHandler } from '../../src/createFetchHandler.ts'
 
 const order = defineJob({
@@ -10,6 +11,15 @@ const order = defineJob({
   retry: { limit: 0 },
   steps: { reserve: {}, pause: {}, charge: { effect: 'once' }, mail: {} },
 })
+
+const approved = defineSignal({ name: 'approved', payload: z.strictObject({ by: z.string() }) })
+const part = defineJob({
+  name: 'part',
+  payload: z.strictObject({ part: z.int() }),
+  label: (payload) => `Part ${payload.part}`,
+  retry: { limit: 0 },
+})
+const review = defineJob({ name: 'review', steps: { parts: {}, approval: { signal: approved } } })
 
 /** What the mail server does. */
 let sendMail = () => {}
@@ -23,8 +33,17 @@ const api = openForTests(async () => {
   const test = await openTestJobs({
     databaseUrl: url,
     client: prisma,
-    jobs: [order],
+    jobs: [order, review, part],
     handlers: {
+      async review({ step }) {
+        const parts = [1, 2, 3].map((one) => ({ part: one }))
+        await step.map('parts', part, parts, { onFailure: 'collect' })
+        await step.waitFor('approval', approved, { key: 'o1' })
+      },
+      part({ payload }) {
+        if (payload.part === 2) throw new JobError('no_such_part', 'There is no second part')
+        return Promise.resolve()
+      },
       async order({ step }) {
         await step.run('reserve', () => 'x'.repeat(2_000), { item: 'a' })
         await step.sleep('pause', { hours: 1 })
@@ -36,7 +55,7 @@ const api = openForTests(async () => {
     },
   })
   const handle = createFetchHandler({
-    ...{ client: test, jobs: [order], consolePath: null },
+    ...{ client: test, jobs: [order, review, part], consolePath: null },
     authorize: ({ headers }) => ({
       actor: 'olga@example.com',
       ...{ view: true, act: true, payloads: headers.get('x-user') === 'owner' },
@@ -84,11 +103,12 @@ beforeEach(async () => {
 describe('GET /api/jobs/work/:workId/steps', () => {
   it('lists what has ended, then what is open, and names the steps to come', async () => {
     expect(await steps()).toEqual({
+      state: 'waiting',
       names: ['reserve', 'pause', 'charge', 'mail'],
       steps: [
         expect.objectContaining({
           ...{ name: 'reserve', item: 'a', kind: 'run', state: 'done', attempts: 1 },
-          ...{ result: null, isResultCut: true, error: null, answered: null },
+          ...{ result: null, isResultCut: true, error: null, answer: null },
         }),
         expect.objectContaining({ name: 'pause', kind: 'sleep', state: 'done', attempts: 0 }),
         expect.objectContaining({
@@ -124,7 +144,7 @@ describe('POST /api/jobs/work/:workId/steps/answer', () => {
     await api.test.drain()
     const { steps: found } = await steps()
     expect(found.map((one: Body) => `${one.name} ${one.state}`)).toEqual(expected)
-    expect(found[2].answered).toEqual({
+    expect(found[2].answer).toEqual({
       ...{ actor: 'olga@example.com', reason, happened },
       at: expect.any(String) as string,
     })
@@ -143,6 +163,94 @@ describe('POST /api/jobs/work/:workId/steps/answer', () => {
   it('refuses a step that the work does not have', async () => {
     expect((await answer({ step: 'mail', happened: true })).status).toBe(404)
     expect((await answer({ step: 'charge' })).status).toBe(400)
+  })
+})
+
+describe('a step with children', () => {
+  beforeEach(async () => {
+    workId = (await api.prisma.$transaction((tx) => api.test.enqueue(tx, review, {}))).workId
+    await api.test.drain()
+  })
+  const list = (query: string) => api.send(`work/${workId}/steps/children?${query}`)
+
+  it('says how many have ended and failed, and lists them page by page, by state', async () => {
+    const counts = { job: 'part', count: 3, failed: 1, left: 0 }
+    expect((await steps()).steps[0]).toMatchObject({ name: 'parts', children: counts })
+    const first = (await list('step=parts&limit=2')).body
+    expect(first).toMatchObject({
+      ...counts,
+      children: [
+        { at: 0, label: 'Part 1', state: 'done', errorCode: null },
+        { at: 1, label: 'Part 2', state: 'failed', errorCode: 'no_such_part' },
+      ],
+    })
+    const second = (await list(`step=parts&limit=2&cursor=${first.nextCursor}`)).body
+    expect([second.children[0].label, second.nextCursor]).toEqual(['Part 3', null])
+    const failed = (await list('step=parts&state=failed')).body
+    expect(failed.children.map(({ label }: Body) => label)).toEqual(['Part 2'])
+    expect((await list('step=approval')).status).toBe(404)
+  })
+
+  it('is named by the explanation of each of them', async () => {
+    const { children } = (await list('step=parts')).body
+    const explained = await api.send(`work/${children[1].workId}/explain`)
+    expect(explained.body.parent).toEqual({ workId, name: 'review', step: 'parts', item: '' })
+    expect((await api.send(`work/${workId}/explain`)).body.parent).toBeNull()
+  })
+})
+
+describe('POST /api/jobs/signals', () => {
+  const send = (body: object) => api.send('signals', { signal: 'approved', reason, ...body })
+  const approval = async () => (await steps()).steps.find(({ name }: Body) => name === 'approval')
+  beforeEach(async () => {
+    workId = (await api.prisma.$transaction((tx) => api.test.enqueue(tx, review, {}))).workId
+    await api.test.drain()
+  })
+
+  it('ends the wait, and says who sent it, in the step and on record', async () => {
+    expect(await approval()).toMatchObject({ state: 'waiting', answer: null })
+    const given = { key: 'o1', id: 'r1', payload: { by: 'ada' } }
+    expect(await send(given)).toEqual({ status: 200, body: { outcome: 'stored', id: 'r1' } })
+    expect((await send(given)).body.outcome).toBe('duplicate')
+    await api.test.drain()
+    expect(await approval()).toMatchObject({
+      ...{ state: 'done', result: { by: 'ada' } },
+      answer: { actor: 'olga@example.com', reason, happened: null },
+    })
+    expect(
+      await api.prisma.$queryRawUnsafe(
+        `select "action", "name", "workId", "actor", "reason" from "${api.test.schema}"."JobAction"`,
+      ),
+    ).toEqual([
+      {
+        ...{ action: 'signal', name: 'review', workId, actor: 'olga@example.com' },
+        reason: `approved of o1; ${reason}`,
+      },
+    ])
+  })
+
+  it('names nobody where code has sent it', async () => {
+    await api.test.signalNow(approved, { key: 'o1', id: 'r2', payload: { by: 'a webhook' } })
+    await api.test.drain()
+    expect((await approval()).answer).toMatchObject({ actor: null, reason: null })
+  })
+
+  it('refuses what the schema of the signal refuses, and says where', async () => {
+    const refused = await send({ key: 'o1', payload: { by: 7 } })
+    expect(refused).toMatchObject({
+      status: 400,
+      body: { detail: 'The payload does not fit the signal approved' },
+    })
+    expect(refused.body.errors[0].path).toContain('by')
+    expect((await send({ key: 'o1' })).status).toBe(400)
+    expect((await send({ key: 'ü'.repeat(101), payload: { by: 'ada' } })).status).toBe(400)
+    expect(await approval()).toMatchObject({ state: 'waiting' })
+  })
+
+  it('takes a signal that no step declares, with any payload', async () => {
+    const { status, body } = await send({ signal: 'other', key: 'o1', payload: [1] })
+    expect([status, body.outcome]).toEqual([200, 'stored'])
+    expect((await send({ signal: 'No name', key: 'o1' })).status).toBe(400)
   })
 })
 

@@ -183,3 +183,18 @@ describe('whoever comes second', () => {
     expect(JSON.parse(response.body)).not.toHaveProperty('earlier')
   })
 })
+
+it('who pauses a queue learns that a claim which began before may still start work', async () => {
+  const { name } = cleanupI18nCache
+  const pause = async () => (await api.as('owner', ofJob.pauseQueue())).json<object>()
+  const meanwhile = await api.prisma.$transaction(
+    async (tx) => {
+      await tx.$executeRaw`lock table "JobClaim" in row exclusive mode`
+      return await pause()
+    },
+    { timeout: 30_000 },
+  )
+  expect(meanwhile).toEqual({ name, queuePaused: true, pausing: true })
+  await api.as('owner', ofJob.resumeQueue())
+  expect(await pause()).toEqual({ name, queuePaused: true })
+})

@@ -1,4 +1,4 @@
-import type { Handler, HostClient, Job } from '@roundsman/engine'
+import type { HostClient, Job } from '@roundsman/engine'
 import type { WorkerOptions } from '@roundsman/engine/worker'
 
 /** The configuration of a product in `roundsman.config.ts`. Commands run in its folder. */
@@ -20,7 +20,7 @@ export interface OpenedHandlers {
   /** The product's database client, as `createWorker` takes it. */
   client: object
   /** Keyed by the job's name, as `createWorker` takes them. */
-  handlers: Readonly<Record<string, Handler<never, never>>>
+  handlers: Readonly<Record<string, (context: never) => Promise<unknown>>>
   /**
    * Settings of the worker that `roundsman worker`, `dev` and `build` start, such as `concurrency` or `log`. Default: `{ log:
    * console }`. `roundsman once` uses those that concern a run: `handlersModule`, `observers`, `traceEnqueue`, `version`, and

@@ -3,6 +3,7 @@ import type { Product } from '../command/product.ts'
 import type { Terminal } from '../command/runCommand.ts'
 import { createKeysCommand, createLimitsCommand } from '../control/limitsCommand.ts'
 import { createQueueCommand } from '../control/queueCommand.ts'
+import { createSignalCommand } from '../control/signalCommand.ts'
 import { createSchedulesCommand } from '../control/schedulesCommand.ts'
 import { createWorkCommand } from '../control/workCommand.ts'
 import { createListCommand } from '../list/listCommand.ts'
@@ -29,6 +30,7 @@ export function createProductCommands({ call, open, check }: ProductCommandsOpti
     'dead-letters': createDeadLettersCommand({ ...source('dead-letters'), once: call('once') }),
     queue: createQueueCommand(source('queue')),
     work: createWorkCommand(source('work')),
+    signal: createSignalCommand(source('signal')),
     limits: createLimitsCommand(source('limits')),
     keys: createKeysCommand(source('keys')),
     schedules: createSchedulesCommand(source('schedules')),

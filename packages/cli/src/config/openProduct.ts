@@ -5,13 +5,13 @@ import { callOf } from '../init/findTooling.ts'
 import { asForeseen } from './asForeseen.ts'
 import { loadConfig, type LoadedConfig } from './loadConfig.ts'
 
-/** The product of the working directory. */
-export async function openProduct(terminal: Terminal): Promise<Product> {
+/** The product of the working directory. `databaseUrl`: another database than its own. */
+export async function openProduct(terminal: Terminal, databaseUrl?: string): Promise<Product> {
   const loaded = await requireConfig()
   const { path, config } = loaded
   const jobs = withEngineJobs(config.jobs)
   const findPlace = (): DatabasePlace => ({
-    databaseUrl: requireDatabaseUrl(loaded, terminal.variables),
+    databaseUrl: databaseUrl ?? requireDatabaseUrl(loaded, terminal.variables),
     schema: config.schema,
   })
   return {

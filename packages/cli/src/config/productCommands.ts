@@ -1,4 +1,6 @@
 import { checkMigrations } from '@roundsman/engine/internal'
+import { checkAgainst } from '../check/checkAgainst.ts'
+import type { CheckOptions } from '../check/checkCommand.ts'
 import { checkJobs } from '../check/checkJobs.ts'
 import { checkPooler } from '../check/checkPooler.ts'
 import { checkVacuum } from '../check/checkVacuum.ts'
@@ -28,11 +30,16 @@ export const productCommands = createProductCommands({
 export const importCommand = createImportCommand({ call: 'roundsman import', open: openProduct })
 
 async function checkProduct(
-  { withDatabase, now }: { withDatabase: boolean; now: Date },
+  { withDatabase, against, now }: CheckOptions,
   terminal: Terminal,
 ): Promise<CheckResult> {
-  const product = await openProduct(terminal)
+  const product = await openProduct(terminal, against)
   const findings: Finding[] = checkJobs(product, now)
+  const jobs = product.jobs.map(({ name }) => name)
+  if (against !== undefined) {
+    const inFlight = await product.within((place) => checkAgainst(place, product.jobs))
+    return { jobs, findings: [...findings, ...inFlight.findings], unchecked: inFlight.unchecked }
+  }
   const found = withDatabase ? await findTablesProblem(product) : null
   if (found !== null) {
     findings.push({
@@ -50,7 +57,7 @@ async function checkProduct(
   const unchecked = withDatabase
     ? []
     : [{ what: 'whether the tables are there', reason: '--no-database was given' }]
-  return { jobs: product.jobs.map(({ name }) => name), findings, unchecked }
+  return { jobs, findings, unchecked }
 }
 
 async function findTablesProblem({

@@ -89,16 +89,29 @@ const STYLES = {
 
 function notesOn(step: ShownStep): string[] {
   const { state, kind, startedAt, endedAt, until, signal, key, failures, error, result } = step
+  const { answer, children } = step
   return told(
     endedAt !== null && describeDuration(Date.parse(endedAt) - Date.parse(startedAt)),
     signal !== null && onOneLine(`for the signal ${signal} of ${key}`),
     state === 'waiting' && until !== null && `until ${describeInstant(until)}`,
+    children !== null &&
+      `${children.count} of ${children.job}, ${children.left} left, ${children.failed} failed`,
+    answer !== null && onOneLine(describeAnswer(answer)),
     state === 'inDoubt' && 'may have happened: work answer says which',
     kind === 'tx' && 'in a transaction',
     failures > 0 && `${failures} failed`,
     error && onOneLine(told(error.code, error.message).join(': ')),
     result != null && onOneLine(JSON.stringify(result)).slice(0, 200),
   )
+}
+
+function describeAnswer({ actor, reason, happened }: NonNullable<ListedStep['answer']>): string {
+  const who = actor ?? 'code'
+  const said =
+    happened === null
+      ? `sent by ${who}`
+      : `${who} said that it ${happened ? 'did' : 'did not'} happen`
+  return reason === null ? said : `${said}: ${reason}`
 }
 
 /** Takes a person's answer to whether the effect of a step has happened. */
@@ -111,7 +124,7 @@ export async function answerForStep(id: string | undefined, { values, terminal, 
     throw new UsageError('--result is for --happened alone')
   const request = {
     ...{ actor: currentUser(), reason: requireReason(values.reason), happened },
-    ...(values.result !== undefined && { result: parseJson(values.result) }),
+    ...(values.result !== undefined && { result: parseJson('--result', values.result) }),
   }
   const which = { workId, step, ...(item !== undefined && { item }) }
   const product = await source.open(terminal)
@@ -126,11 +139,11 @@ export async function answerForStep(id: string | undefined, { values, terminal, 
   return print(terminal, [`The work continues, and ${next}.`])
 }
 
-function parseJson(text: string): unknown {
+export function parseJson(option: string, text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new UsageError(`--result is not JSON: "${text}"`)
+    throw new UsageError(`${option} is not JSON: "${text}"`)
   }
 }
 
@@ -163,6 +176,7 @@ export async function retryDeadLetter(id: string | undefined, { values, terminal
   return print(terminal, [
     `Work ${workId} is back in the queue.`,
     ...(again.length === 0 ? [] : [`Done again, with ${keys}: ${again.map(nameOf).join(', ')}.`]),
+    ...(outcome.unawaited ? ['Its parent has gone on: no step of it gets the result.'] : []),
   ])
 }
 

@@ -134,9 +134,9 @@ async function list(name: string | undefined, { values, terminal, source }: Call
   const position = next && formatPosition(next)
   const names = new Set(work.map((one) => one.name))
   const paused = [...pauses.values()].filter((queue) => names.has(queue.name))
-  if (values.json) return print(terminal, { work, total, next: position, pausedQueues: paused })
   // A job that has left the catalogue may still have work.
   if (work.length === 0 && name !== undefined) refuseUnknownJob(name, product)
+  if (values.json) return print(terminal, { work, total, next: position, pausedQueues: paused })
   const layout = standardLayout(terminal.stdout)
   const isNarrowed = [name, label, key, after].some((one) => one !== undefined)
   const none = isNarrowed ? 'No waiting work matches.' : 'Nothing waits.'
@@ -200,7 +200,10 @@ function formatWork(
 ): string[] {
   return work.flatMap((one) => {
     const { workId, name, label, key, startAfter, isDue, attempts, priority, expiresAt } = one
-    const head = `${startAfter.slice(0, 19).replace('T', ' ')}  ${!isDue ? 'not yet' : pauses.has(name) ? 'paused ' : 'due    '}  ${name}`
+    // Work that waits for a person or for other work has the last possible date.
+    const due =
+      startAfter >= '9999' ? 'when a step ends   ' : startAfter.slice(0, 19).replace('T', ' ')
+    const head = `${due}  ${!isDue ? 'not yet' : pauses.has(name) ? 'paused ' : 'due    '}  ${name}`
     const notes = told(
       attempts > 0 && `${attempts} tried`,
       key !== null && key !== '' && `key ${onOneLine(key)}`,

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createFetchHandler } from '@roundsman/admin'
 import { withEngineJobs } from '@roundsman/engine'
-import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import { createJobsClient } from '@roundsman/engine/client'
 import { McpServer, type CallToolResult } from '@modelcontextprotocol/server'
 import { StdioServerTransport } from '@modelcontextprotocol/server/stdio'
 import { z } from 'zod'
@@ -20,7 +20,7 @@ Serves a coding agent over standard input and output, by the Model Context Proto
 steps, why work waits, schedules, search and the documents. The agent starts it; see .mcp.json. Like the console for
 people without the right to see payloads, it shows no payloads, and of errors only code, class and stack.
 
-  --allow-acts  also run, cancel, approve, pause, resume, retry and discard. Each needs a reason, and is recorded
+  --allow-acts  also run, cancel, approve, pause, resume, retry, discard and send signals. Each needs a reason, and is recorded
   --actor NAME  recorded with each act. Default: this account's name, with "by an agent"
 
 Exit code: 0 the agent has left, 1 the environment needs attention, 2 usage`
@@ -46,7 +46,7 @@ export const mcpCommand: Command<StoppableTerminal> = {
     })
     try {
       await asForeseen(() => client.start())
-      const server = createServer(client, answer, act)
+      const server = createServer(answer, act)
       const stop = terminal.listenForStop()
       const { promise: closed, resolve } = Promise.withResolvers<void>()
       // The server has this callback and no events.
@@ -64,7 +64,7 @@ export const mcpCommand: Command<StoppableTerminal> = {
 
 type Answer = (request: Request) => Promise<Response>
 
-function createServer(client: JobsClient, answer: Answer, mayAct: boolean): McpServer {
+function createServer(answer: Answer, mayAct: boolean): McpServer {
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
   const server = new McpServer({ name: 'roundsman', version })
   const add = (tools: Readonly<Record<string, Tool>>, readOnlyHint: boolean) => {
@@ -75,21 +75,6 @@ function createServer(client: JobsClient, answer: Answer, mayAct: boolean): McpS
   }
   add(READS, true)
   if (mayAct) add(ACTS, false)
-  server.registerTool(
-    'steps',
-    {
-      description:
-        'Lists the steps of a piece of work, over all its runs: what is done, waits, is retried or in doubt.',
-      inputSchema: z.object({ workId: z.guid().describe('The id of the work') }),
-      annotations: { readOnlyHint: true },
-    },
-    async ({ workId }) => {
-      const steps = await client.steps(workId)
-      // Both may quote a payload.
-      const shown = steps.map(({ result: _result, error: _error, ...step }) => step)
-      return toResult(JSON.stringify(shown))
-    },
-  )
   server.registerTool(
     'docs',
     {

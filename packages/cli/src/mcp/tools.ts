@@ -64,6 +64,12 @@ export const READS: Readonly<Record<string, Tool>> = {
     input: z.object({ workId }),
     route: 'GET /jobs/work/:workId/explain',
   },
+  steps: {
+    description:
+      'Lists the steps of a piece of work, over all its runs: what is done, waits, is retried or in doubt, who sent signals, and how many children are left.',
+    input: z.object({ workId }),
+    route: 'GET /jobs/work/:workId/steps',
+  },
   dead_letters: {
     description: 'Lists work that was given up after its last attempt, with the last error.',
     input: z.object({ name: name.optional(), errorCode: z.string().optional(), limit, cursor }),
@@ -147,6 +153,17 @@ export const ACTS: Readonly<Record<string, Tool>> = {
     description: 'Resumes the queue of a job.',
     input: z.object({ name, reason }),
     route: 'POST /jobs/named/:name/queue/resume',
+  },
+  send_signal: {
+    description: 'Sends a signal that work waits for.',
+    input: z.object({
+      signal: z.string().describe('The name of the signal'),
+      key: z.string().describe('Its key, which the wait names'),
+      id: z.string().optional().describe('A second signal with this id changes nothing'),
+      payload: z.unknown().optional(),
+      reason,
+    }),
+    route: 'POST /jobs/signals',
   },
   retry_dead_letter: {
     description: 'Gives a dead letter back to the queue.',

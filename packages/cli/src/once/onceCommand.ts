@@ -1,5 +1,5 @@
 import { payloadProblem } from '@roundsman/engine/internal'
-import { isEngineJob, JobError, type Job } from '@roundsman/engine'
+import { isEngineJob, JobError, type Handler, type Job } from '@roundsman/engine'
 import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
 import { currentUser } from '../command/currentUser.ts'
 import type { ProductSource, RunPlace } from '../command/product.ts'
@@ -78,7 +78,7 @@ async function run(
     schema,
     client: client as never,
     job,
-    handler,
+    handler: handler as Handler<never, never> | undefined,
     handlersModule,
     ...(retention && { retention }),
     ...(observers !== undefined && { observers }),

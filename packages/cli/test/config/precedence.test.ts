@@ -51,6 +51,7 @@ const DATABASES: [line: string, order: readonly Source[], otherwise?: string][] 
   ['dead-letters', NOT_BY_FLAG],
   [`queue pause ${JOB} --reason test`, NOT_BY_FLAG],
   ['work list', NOT_BY_FLAG],
+  ['signal approved --key k --reason test', NOT_BY_FLAG],
   ['limits list', NOT_BY_FLAG],
   [`keys list ${JOB}`, NOT_BY_FLAG],
   ['schedules list', NOT_BY_FLAG],

@@ -83,7 +83,11 @@ describe('an agent that may only look', () => {
       expect(await call('ticks', { name: 'greet' })).toMatchObject({ isError: false })
       expect((await call('search', { q: 'greet' })).text).toContain('Greets.')
       expect(await call('run', { id: crypto.randomUUID() })).toMatchObject({ isError: true })
-      expect((await call('steps', { workId: crypto.randomUUID() })).text).toBe('[]')
+      const unknown = await call('steps', { workId: crypto.randomUUID() })
+      expect(unknown).toMatchObject({
+        isError: true,
+        text: expect.stringContaining('no record of work') as string,
+      })
       expect((await call('docs', { q: 'unique key' })).text).toContain('concepts/uniqueKey.md')
       expect((await call('docs', { page: 'agents.md' })).text).toContain('at least once')
       expect((await call('docs', { page: '../package.json' })).isError).toBe(true)

@@ -1,19 +1,22 @@
 import { randomUUID } from 'node:crypto'
-import { defineJob, withEngineJobs } from '@roundsman/engine'
+import { defineJob, defineSignal, withEngineJobs } from '@roundsman/engine'
 import { collectOutput, openForTests } from '@roundsman/testing'
 import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { Product } from '../../src/command/product.ts'
 import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
 import { createQueueCommand } from '../../src/control/queueCommand.ts'
+import { createSignalCommand } from '../../src/control/signalCommand.ts'
 import { createKeysCommand, createLimitsCommand } from '../../src/control/limitsCommand.ts'
 import { createWorkCommand } from '../../src/control/workCommand.ts'
 import { createDeadLettersCommand } from '../../src/runs/deadLettersCommand.ts'
 import { createRunsCommand } from '../../src/runs/runsCommand.ts'
 
+const approved = defineSignal({ name: 'approved', payload: z.strictObject({ by: z.string() }) })
 const dispatchEmail = defineJob({
   name: 'dispatchEmail',
-  steps: { reserve: {}, charge: { effect: 'once' }, mail: {} },
+  steps: { reserve: {}, charge: { effect: 'once' }, mail: { signal: approved } },
 })
 const jobs = withEngineJobs([
   dispatchEmail,
@@ -90,6 +93,7 @@ function commandsOf(within: Product['within']) {
     'dead-letters': createDeadLettersCommand({ ...source('dead-letters'), once: 'roundsman once' }),
     queue: createQueueCommand(source('queue')),
     work: createWorkCommand(source('work')),
+    signal: createSignalCommand(source('signal')),
     limits: createLimitsCommand(source('limits')),
     keys: createKeysCommand(source('keys')),
   }
@@ -397,6 +401,42 @@ describe('the steps of durable work', () => {
     [2, () => run(commands.work, ['steps']), 'Which piece of work? Give its id'],
   ])('exit with %i for what cannot be done: %#', async (code, command, problem) => {
     const done = await command()
+    expect({ code: done.code, said: done.stderr.join('\n') }).toEqual({
+      code,
+      said: expect.stringContaining(problem) as string,
+    })
+  })
+})
+
+describe('roundsman signal', () => {
+  const by = ['--reason', 'they have paid']
+  const send = (...args: string[]) => run(commands.signal, args)
+  afterEach(async () => {
+    await database.prisma.$executeRaw`delete from "JobSignal"`
+  })
+
+  it('sends a signal once, and records who sent it', async () => {
+    const args = ['approved', '--key', 'o1', '--id', 'r1', '--payload', '{"by":"ada"}', ...by]
+    expect(await send(...args)).toMatchObject({ code: 0, stdout: ['The signal is sent.'] })
+    expect((await send(...args)).stdout).toEqual([
+      'Nothing changes: a signal with the id r1 was sent.',
+    ])
+    const json = JSON.parse((await send(...args, '--json')).stdout.join(''))
+    expect(json).toEqual({ signal: 'approved', key: 'o1', id: 'r1', outcome: 'duplicate' })
+    const [sent] = await database.prisma.$queryRaw<{ payload: unknown; sender: object }[]>`
+      select "payload", "sender" from "JobSignal"`
+    expect(sent?.payload).toEqual({ by: 'ada' })
+    expect(sent?.sender).toMatchObject({ reason: 'they have paid' })
+  })
+
+  it.each([
+    [1, ['approved', '--key', 'o1', ...by], 'payload'],
+    [2, ['approved', '--key', 'o1', '--payload', '{', ...by], '--payload is not JSON'],
+    [2, ['approved', ...by], '--key is missing'],
+    [2, ['approved', '--key', 'o1'], '--reason is missing'],
+    [2, ['--key', 'o1', ...by], 'Which signal?'],
+  ])('exits with %i for %j', async (code, args, problem) => {
+    const done = await send(...args)
     expect({ code: done.code, said: done.stderr.join('\n') }).toEqual({
       code,
       said: expect.stringContaining(problem) as string,

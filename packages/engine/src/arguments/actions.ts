@@ -33,6 +33,8 @@ import {
   type Checked,
 } from '../values/argument.ts'
 import { checkSchema, checkUrlForLater, CONNECTION_HINTS } from './connection.ts'
+import { checkSignal } from './jobs.ts'
+import { checkSignalText } from './signals.ts'
 import { checkPriority } from './enqueueOptions.ts'
 
 /*
@@ -129,6 +131,17 @@ export function checkRequest(request: unknown): { by: Actor }
 export function checkRequest(request: unknown, more = {}): { by: Actor } {
   const checked = checkOptions('request', request, { ...ACTOR, ...more }, { hints: ACTOR_HINTS })
   return { ...checked, by: storableActor(checked) }
+}
+
+const SENT = {
+  ...{ key: checkSignalText, id: checkSignalText, payload: asItIs },
+  ...{ actor: optional(checkActor), reason: optional(checkString) },
+}
+
+export function checkSentSignal(signal: unknown, sent: unknown) {
+  const { actor, reason, ...given } = checkOptions('sent', sent, SENT)
+  const by: Partial<Actor> = actor === undefined ? {} : storableActor({ actor, reason })
+  return { signal: checkSignal('signal', signal), ...given, by }
 }
 
 export const RUN_REQUEST = { dryRun: optional(checkBoolean), payload: asItIs }

@@ -8,6 +8,7 @@ import type {
   Schedule,
 } from '../job/defineJob.ts'
 import type { ConcurrencyOptions, Partition, SharedLimit } from '../job/limits.ts'
+import type { Signal } from '../job/signal.ts'
 import type { StepDefinition } from '../job/step.ts'
 import { isStandardSchema, noPayload, type StandardSchemaV1 } from '../values/standardSchema.ts'
 import {
@@ -317,10 +318,16 @@ const checkRedact: Check<Job['redact']> = (argument, value) => {
   )
 }
 
+export const checkSignal = madeElsewhere<Signal>(
+  { name: checkName, payload: checkSchema },
+  'what defineSignal returns',
+)
+
 const STEP = {
   effect: optional(oneOf(['once'] as const)),
   result: optional(checkSchema),
   retry: optional(checkRetry),
+  signal: optional(checkSignal),
   was: optional(listOf(checkName)),
 }
 
@@ -329,8 +336,14 @@ const checkSteps: Check<Record<string, StepDefinition>> = (argument, value) => {
     throw new ArgumentError(argument, `must name steps, such as { mail: {} }, not ${tell(value)}`)
   const steps = Object.entries(value).map(([name, given]): [string, StepDefinition] => {
     const of = `${argument}.${checkName(argument, name)}`
-    const { effect = null, result = null, retry = null, was = [] } = objectOf(STEP)(of, given)
-    return [name, { effect, result, retry, was }]
+    const {
+      effect = null,
+      result = null,
+      retry = null,
+      signal = null,
+      was = [],
+    } = objectOf(STEP)(of, given)
+    return [name, { effect, result, retry, signal, was }]
   })
   const names = steps.flatMap(([name, { was }]) => [name, ...was])
   const twice = names.find((name, at) => names.indexOf(name) !== at)

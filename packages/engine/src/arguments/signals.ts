@@ -6,7 +6,6 @@ import {
   checkParts,
   checkString,
   copyList,
-  madeElsewhere,
   namedAfter,
   oneOf,
   optional,
@@ -14,7 +13,7 @@ import {
   type Check,
 } from '../values/argument.ts'
 import { anyPayload } from '../values/standardSchema.ts'
-import { checkJob, checkName, checkSchema } from './jobs.ts'
+import { checkJob, checkName, checkSchema, checkSignal } from './jobs.ts'
 import { checkSleep } from './steps.ts'
 
 /*
@@ -23,7 +22,8 @@ import { checkSleep } from './steps.ts'
 
 const MAX_TEXT_BYTES = 200
 
-const checkKey: Check<string> = (argument, value) => {
+/** A key or id of a signal. */
+export const checkSignalText: Check<string> = (argument, value) => {
   if (
     typeof value === 'string' &&
     /^[^\0\p{Surrogate}]+$/su.test(value) &&
@@ -46,17 +46,6 @@ export function checkSignalOptions(options: unknown): Signal {
   })
 }
 
-const checkSignal = madeElsewhere<Signal>(
-  { name: checkName, payload: checkSchema },
-  'what defineSignal returns',
-)
-
-const SENT = { key: checkKey, id: checkKey, payload: asItIs }
-
-export function checkSentSignal(signal: unknown, sent: unknown) {
-  return { signal: checkSignal('signal', signal), ...checkOptions('sent', sent, SENT) }
-}
-
 /** Each run loads a payload as a result of a step. */
 const MAX_PAYLOAD_BYTES = 2 ** 20
 
@@ -66,7 +55,7 @@ export function expectShort(bytes: number): void {
 }
 
 const WAIT = {
-  key: checkKey,
+  key: checkSignalText,
   timeout: optional((argument, value) => checkSleep(value, argument)),
   item: optional(checkString),
 }
@@ -83,7 +72,16 @@ export function checkMap(job: unknown, payloads: unknown, options: unknown) {
   return { onFailure, item, list: copyList('payloads', payloads, MAX_CHILDREN) }
 }
 
-export function checkWait(signal: unknown, options: unknown) {
+/** `declared` is the signal that the job names for the step. */
+export function checkWait(
+  step: string,
+  signal: Signal,
+  declared: Signal | undefined,
+  options: unknown,
+) {
   const { timeout, key, item } = checkOptions('options', options, WAIT)
-  return { signal: checkSignal('signal', signal), key, ms: timeout, item }
+  const { name } = checkSignal('signal', signal)
+  if (declared !== undefined && declared.name !== name)
+    throw new ArgumentError('signal', `is ${name}; step ${step} declares ${declared.name}`)
+  return { key, ms: timeout, item }
 }

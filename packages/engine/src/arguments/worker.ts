@@ -244,18 +244,26 @@ export function refuseHandlerOf(own: Pick<Job, 'name'>, handlers: object): void 
   )
 }
 
-/** `only` names jobs of the worker, at least one. */
-export function expectKnown(only: readonly string[] | undefined, jobs: readonly Job[]): void {
-  if (only === undefined) return
-  if (only.length === 0)
+/** `only` and `except` name jobs of the worker; `only` names at least one. `except` may name the engine's own job, though it has none. */
+export function expectKnown(
+  { only, except }: { only?: readonly string[] | undefined; except: readonly string[] },
+  jobs: readonly Job[],
+  own: string,
+): void {
+  if (only?.length === 0)
     throw new ArgumentError(
       'only',
       'names no job, and the worker would do nothing; name one, or leave it out',
     )
   const known = jobs.map(({ name }) => name)
-  const unknown = only.find((name) => !known.includes(name))
-  if (unknown === undefined) return
-  const meant = findNearest(unknown, known)
-  const remedy = meant === null ? `; there are ${known.join(', ')}` : `: did you mean ${meant}?`
-  throw new ArgumentError('only', `names ${tell(unknown)}, which is no job of this worker${remedy}`)
+  for (const [option, names] of Object.entries({ only, except })) {
+    const unknown = names?.find((name) => !known.includes(name) && name !== own)
+    if (unknown === undefined) continue
+    const meant = findNearest(unknown, known)
+    const remedy = meant === null ? `; there are ${known.join(', ')}` : `: did you mean ${meant}?`
+    throw new ArgumentError(
+      option,
+      `names ${tell(unknown)}, which is no job of this worker${remedy}`,
+    )
+  }
 }

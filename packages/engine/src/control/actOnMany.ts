@@ -365,7 +365,7 @@ async function act(tx: Connection, request: Request, chosen: Chosen): Promise<Ac
     case 'redrive': {
       const { jobs, by } = request
       const known = chosen.ids.filter((_, at) => jobs?.includes(chosen.names[at] as string) ?? true)
-      const { redriven, ...passed } = await redriveLetters(tx, known, by)
+      const { redriven, unawaited: _, ...passed } = await redriveLetters(tx, known, by)
       const done = redriven.map(({ name, workId }) => ({ name, id: workId }))
       return { done, passed: { unknown: chosen.ids.length - known.length, ...passed } }
     }

@@ -36,6 +36,8 @@ export async function answerDoubt(
     item,
     happened,
     result,
+    by.actor,
+    by.reason ?? null,
   ])
   const [answered] = rows
   if (answered === undefined) return 'notInDoubt'

@@ -44,6 +44,8 @@ export interface RedriveOutcome extends LettersLeft {
   endedWorkers: number
   /** Dead letters with steps that stay because they were cancelled: see `from`. Those named in `ids` are retried. */
   cancelled: number
+  /** Of those that went back, the children whose parents have gone on: no step gets their results. Absent: none. */
+  unawaited?: number
   /** Dead letters that stay because they belong to none of the given jobs. */
   unknown: number
 }
@@ -59,8 +61,9 @@ export interface RedriveRequest extends ActionRequest {
   evenIfWorkersDied?: boolean | undefined
   /**
    * The steps of durable work that run again: from the failed one on (default), all (`beginning`), or a given step and those
-   * that ended after it. Steps that run again get new keys. Cancelled work is retried only if this is given or `ids` names the
-   * work, because its handler may have undone earlier steps.
+   * that ended after it. Steps that run again get new keys. Work that failed with its children (`child_failed`) goes on with the
+   * results of those that were retried; the others fail it again. From the step that enqueued them, all children start again.
+   * Cancelled work is retried only if this is given or `ids` names the work, because its handler may have undone earlier steps.
    */
   from?: 'failure' | 'beginning' | { step: string; item?: string | undefined } | undefined
 }
@@ -75,7 +78,7 @@ export async function redriveDeadLetters(
   const { letters, ...rest } = await choose(tx, which)
   const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
   const ids = known.map(({ id }) => id)
-  const { redriven, ...stay } = await redriveLetters(tx, ids, {
+  const { redriven, unawaited, ...stay } = await redriveLetters(tx, ids, {
     ...{ ...by, evenIfWorkersDied, from },
     evenIfCancelled: from !== undefined || (typeof which === 'object' && 'ids' in which),
   })
@@ -83,6 +86,7 @@ export async function redriveDeadLetters(
   return {
     redriven: redriven.length,
     ...stay,
+    ...(unawaited > 0 && { unawaited }),
     unknown: letters.length - known.length,
     ...rest,
   }
@@ -105,9 +109,9 @@ export async function redriveLetters(
   const values = [ids, actor, reason ?? null, evenIfWorkersDied, step, item, evenIfCancelled]
   const { rows } = await tx.query<Target & Stay>(REDRIVE_DEAD_LETTERS_SQL, values)
   // Every row has the same counts. If nothing was redriven, a single row has them.
-  const { alreadyQueued = 0, endedWorkers = 0, cancelled = 0 } = rows[0] ?? {}
+  const { alreadyQueued = 0, endedWorkers = 0, cancelled = 0, unawaited = 0 } = rows[0] ?? {}
   const redriven = rows.filter(({ workId }) => workId !== null)
-  return { redriven, alreadyQueued, endedWorkers, cancelled }
+  return { redriven, alreadyQueued, endedWorkers, cancelled, unawaited }
 }
 
 /** Deletes dead letters permanently, and records the person. Their runs stay on record. */
@@ -129,7 +133,9 @@ interface Target {
   workId: string
 }
 
-type Stay = Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers' | 'cancelled'>
+type Stay = Required<
+  Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers' | 'cancelled' | 'unawaited'>
+>
 
 /** Chooses the dead letters of one call, from the latest to the oldest, and counts those beyond. */
 async function choose(

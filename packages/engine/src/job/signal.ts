@@ -1,4 +1,5 @@
 import { checkSignalOptions } from '../arguments/signals.ts'
+import type { Job } from './defineJob.ts'
 import type { StandardSchemaV1 } from '../values/standardSchema.ts'
 import type { Duration, StepItem } from './step.ts'
 
@@ -26,6 +27,10 @@ export interface SentSignal<Payload = unknown> {
   id: string
   /** At most 1 MB as JSON. Default null. */
   payload?: Payload
+  /** Who sends it, where a person does. It is then on record as an action, and the steps of the work name them. */
+  actor?: string
+  /** Why, for the record. */
+  reason?: string
 }
 
 export interface WaitOptions extends StepItem {
@@ -43,4 +48,10 @@ export function defineSignal<Payload = unknown, Input = unknown>(
   options: SignalOptions<Payload, Input>,
 ): Signal<Payload, Input> {
   return checkSignalOptions(options) as Signal<Payload, Input>
+}
+
+/** Finds a signal by its name, as a step of a job declares it. */
+export function findSignal(jobs: readonly Pick<Job, 'steps'>[], name: string): Signal | null {
+  const steps = jobs.flatMap((job) => Object.values(job.steps ?? {}))
+  return steps.find(({ signal }) => signal?.name === name)?.signal ?? null
 }

@@ -23,6 +23,8 @@ export interface StepOptions<Result = unknown> {
   result?: StandardSchemaV1<unknown, Result>
   /** Retries of this step. Default: those of the job. */
   retry?: Partial<RetryPolicy>
+  /** The signal that it waits for, so that a person can send it from the console, and its payload is checked then. */
+  signal?: Signal
   /** Its earlier names, the oldest first. Memos under these names count for it. */
   was?: readonly string[]
 }
@@ -32,6 +34,7 @@ export interface StepDefinition {
   readonly effect: 'once' | null
   readonly result: StandardSchemaV1<unknown, unknown> | null
   readonly retry: RetryPolicy | null
+  readonly signal: Signal | null
   readonly was: readonly string[]
 }
 
@@ -90,8 +93,11 @@ export interface VerifiedStep<T> extends StepItem {
   verify?: (call: StepCall) => Promise<Verified<T>> | Verified<T>
 }
 
-type ResultOf<Results, Name extends keyof Results, T> = unknown extends Results[Name]
-  ? Jsonify<T>
+/** Without a schema the result is that of the function. Declaration files have `{}` for its `unknown`. */
+type ResultOf<Results, Name extends keyof Results, T> = {} extends Results[Name]
+  ? keyof Results[Name] extends never
+    ? Jsonify<T>
+    : Results[Name]
   : Results[Name]
 
 /** The steps of a durable handler. `Results` has the results of steps with a schema, by name. */

@@ -1,6 +1,7 @@
 import { thrownOf, boundedText } from '../read/bounded.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { MAX_COUNTED } from '../queue/waitingSql.ts'
+import { FEW } from './findFailing.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, listed, many, spanSince } from './words.ts'
 
@@ -108,7 +109,7 @@ export async function findDeadLetters(
       code,
       count,
       isCut,
-      reach: jobs.length,
+      reach: ofHour < FEW ? 0.5 : jobs.length,
       share: Math.min(1, sum('recent') / Math.max(1, sum('recentRuns'))),
       causes: group.map(({ name, code: own, count: letters }) => ({ name, code: own, letters })),
     }

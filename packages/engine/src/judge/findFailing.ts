@@ -10,7 +10,7 @@ import { counted, listed, many, spanSince } from './words.ts'
 /** A job fails if at least this share of the last hour's runs failed and at least MANY did; with FEW, a quarter must fail. */
 export const FAILURE_RATE = 0.1
 const MANY = 30
-const FEW = 5
+export const FEW = 5
 const RATE_OF_FEW = 0.25
 /** A job with fewer runs in the hour also fails if its last three runs did, or all runs of a day. */
 const IN_A_ROW = 3
@@ -199,7 +199,8 @@ export async function findFailing(
       code: main.code,
       count: said.failed,
       isCut,
-      reach: jobs.length,
+      // A run or two of a job that seldom runs are single pieces.
+      reach: said.failed < FEW ? 0.5 : jobs.length,
       share: sum('recentFailed') / Math.max(1, sum('recentRuns')),
       causes: codes,
     }

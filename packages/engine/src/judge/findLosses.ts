@@ -3,9 +3,9 @@ import type { JobsReader } from '../read/reader.ts'
 import { ENDED_AT } from '../read/countRuns.ts'
 import { equalsInOrder } from '../database/equalsInOrder.ts'
 import { listRefusedSchedules } from '../read/listKeyedSchedules.ts'
-import { listLockWaits } from '../read/listLockWaits.ts'
+import { listLockWaits, listTableLocks } from '../read/listLockWaits.ts'
 import type { Found } from './problem.ts'
-import { counted, inWords, many, spanSince } from './words.ts'
+import { counted, inWords, listed, many, spanSince } from './words.ts'
 
 /** Maximum of the latest blocked runs to read. */
 const MAX_BLOCKED = 1_000
@@ -48,7 +48,7 @@ export async function findBlocked(
       },
       text: `A run of ${name} would change ${many(due, 'row')}, more than its guard allows, and waits for an approval.`,
       note: `Somebody may approve it within ${inWords(leftMs)}.${count === 1 ? '' : ` ${many(count - 1, 'other run')} of the job ${count === 2 ? 'waits' : 'wait'} as well.`}`,
-      ...{ reach: 1, share: 1 },
+      ...{ reach: 1, share: 1, causes: [{ name, code: 'guard_blocked', letters: count }] },
     }
   })
 }
@@ -85,23 +85,38 @@ export async function findInDoubt(reader: JobsReader, now: Date): Promise<Found[
   }))
 }
 
-/** Finds sessions that hold locks for which others wait. */
+/** Finds sessions that hold up others, by lock, and those that lock the tables of work. */
 export async function findLockWaits(reader: JobsReader, now: Date): Promise<Found[]> {
-  const rows = await listLockWaits(reader)
-  return rows.map(({ waiter, waiters, since, holder, holderSince }) => {
-    const pid = /^pid (\d+)/.exec(holder)?.[1]
-    const begun =
-      holderSince === null ? '' : ` Its transaction began ${spanSince(holderSince, now)} ago.`
-    const end =
-      pid === undefined ? '' : ` If nobody needs it, end it with pg_terminate_backend(${pid}).`
-    return {
-      ...{ kind: 'lockWait', stage: 'waiting', jobs: [], since, count: waiters, isCut: false },
-      text: `${waiter} has waited ${spanSince(since, now)} for a lock of ${holder}.`,
-      note: `${waiters === 1 ? '1 session waits' : `${counted(waiters)} sessions wait`} for it.${begun}${end}`,
-      // Locks that workers wait for come before locks that wait for workers.
-      ...{ reach: waiter.includes('(roundsman ') ? Infinity : waiters / 1_000, share: 1 },
-    }
-  })
+  const [tables, waits] = await Promise.all([listTableLocks(reader), listLockWaits(reader)])
+  const kind = { kind: 'lockWait', jobs: [], isCut: false, share: 1 } as const
+  const others = waits.filter(({ holder }) => tables.every((one) => one.holder !== holder))
+  return [
+    ...tables.map(({ holder, holderSince: since, tables: names }): Found => {
+      const begun =
+        since === null ? '' : `, in a transaction that began ${spanSince(since, now)} ago`
+      return {
+        ...{ ...kind, stage: 'stopped', since, count: 1, reach: Infinity },
+        text: `${holder} has locked ${listed(names)} against writes${begun}.`,
+        note: `Workers can take or end no work meanwhile.${sayEnd(holder)}`,
+      }
+    }),
+    ...others.map(({ waiter, waiters, since, holder, holderSince }): Found => {
+      const begun =
+        holderSince === null ? '' : ` Its transaction began ${spanSince(holderSince, now)} ago.`
+      return {
+        ...{ ...kind, stage: 'waiting', since, count: waiters },
+        text: `${waiter} has waited ${spanSince(since, now)} for a lock of ${holder}.`,
+        note: `${waiters === 1 ? '1 session waits' : `${counted(waiters)} sessions wait`} for it.${begun}${sayEnd(holder)}`,
+        // Locks that workers wait for come before locks that wait for workers.
+        reach: waiter.includes('(roundsman ') ? Infinity : waiters / 1_000,
+      }
+    }),
+  ]
+}
+
+function sayEnd(holder: string): string {
+  const pid = /^pid (\d+)/.exec(holder)?.[1]
+  return pid === undefined ? '' : ` If nobody needs it, end it with pg_terminate_backend(${pid}).`
 }
 
 /** Finds keyed schedules that are paused because their job's schema refuses their payloads. */

@@ -177,7 +177,7 @@ function toUnscheduled(jobs: readonly string[]): Found[] {
     {
       ...{ kind: 'noWorker', stage: 'waiting', jobs: [...jobs], since: null, isCut: false },
       text: `No worker schedules ${listed(jobs)}: ${many(jobs.length, 'schedule')} of this catalogue ${jobs.length === 1 ? 'is' : 'are'} unknown to the living workers.`,
-      note: 'They run another version: deploy the workers too.',
+      note: 'If they run another version, deploy the workers too.',
       ...{ count: jobs.length, isUnhealthy: true, reach: jobs.length, share: 1 },
     },
   ]

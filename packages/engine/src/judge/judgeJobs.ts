@@ -119,7 +119,7 @@ export async function judgeJobs(
     ...exceeded,
     ...ended,
     ...failing,
-    ...withoutCause(letters, [...failing, ...ended]),
+    ...withoutCause(letters, [...failing, ...ended, ...blocked]),
     ...inDoubt,
     ...blocked,
     ...locks,
@@ -156,10 +156,16 @@ export async function judgeJobs(
   }
   const keyBlocked = findKeyBlocked(waiting, blockers, now)
   found.push(...findPaused(waiting, blockers, now), ...keyBlocked)
-  const isBehindLetter = ({ kind, jobs: its, count }: Found) =>
-    kind === 'deadLetters' &&
+  // A failure is reported together with the work that waits for it.
+  const isBehindLetter = ({ kind, jobs: its, count, code }: Found) =>
+    (kind === 'deadLetters' || kind === 'failing') &&
     its.length === 1 &&
-    keyBlocked.some((one) => one.jobs[0] === its[0] && one.count >= count)
+    keyBlocked.some(
+      (one) =>
+        one.jobs[0] === its[0] &&
+        one.count >= count &&
+        (kind === 'deadLetters' || one.code === code),
+    )
   found.push(...withoutWait(expired, found, blockers))
   return {
     problems: inOrder(found.filter((one) => !isBehindLetter(one))),

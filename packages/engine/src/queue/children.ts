@@ -7,6 +7,8 @@ import { PLACE_SQL } from './place.ts'
  * Every statement that takes a child out of the queue writes its end here with endChildrenSql: success, a dead letter, a cancellation, an expiry.
  * The row is then fresh, and so is the step of a parent that begins to wait. joinChildren looks at fresh rows, and wakes parents
  * none of whose children is open. The parent's next run makes the step a memo.
+ *
+ * A row that is fresh and has no end is of a child whose parent was cancelled: cancelAbandoned cancels it.
  */
 
 export const CHILD_TABLE_SQL = `
@@ -48,11 +50,57 @@ export const endChildrenSql = (from: string, id: string, code: string, result = 
     update "JobChild" child set "endedAt" = now(), "errorCode" = ${code}, "result" = ${result}, "isFresh" = true
     from ${from} where child."workId" = ${from}."${id}" and child."endedAt" is null`
 
-const OF_STEP = (one: string) =>
+/** Leaves the open children of the pieces in `from`, which were cancelled, to cancelAbandoned. */
+export const abandonChildrenSql = (from: string, id: string) => `
+    update "JobChild" child set "isFresh" = true from ${from}
+    where child."parentId" = ${from}."${id}" and child."endedAt" is null and child."workId" not in (select "${id}" from ${from})`
+
+/** The same for those of the step `$2`, `$3` of the work `$1`. */
+export const ABANDON_CHILDREN_SQL = `
+  update "JobChild" set "isFresh" = true
+  where "parentId" = $1::uuid and "step" = $2 and "item" = $3 and "endedAt" is null`
+
+/**
+ * Reopens the children among the dead letters `free`, which go back into the queue, where the parent's step still waits. It also does where
+ * the parent is a dead letter because children of this step have failed: the step then waits again. Steps from `from` on start again.
+ */
+export const reopenChildrenSql = (
+  from: string,
+  isFailedStep: (letter: string, step: string) => string,
+) => `, mine as materialized (
+    select child."parentId", child."step", child."item", child."at" from "JobChild" child
+    where child."workId" in (select "id" from free)
+  ), given_up as materialized (
+    select "id", "facts" from free where ${from} is null
+    union all
+    select "id", "facts" from (
+      select letter."id", letter."facts" from "JobDeadLetter" letter
+      where letter."id" in (select "parentId" from mine except select "id" from free)
+      for key share skip locked
+    ) letter
+  ), awaited as (
+    update "JobStep" step set "endedAt" = null, "seq" = null, "result" = null, "error" = null
+    where (step."workId", step."name", step."item") in (select "parentId", "step", "item" from mine) and ${IS_OF_CHILDREN('step')}
+      and (${from} is null or step."workId" not in (select "id" from free))
+      and (step."endedAt" is null or exists (select from given_up where given_up."id" = step."workId" and ${isFailedStep('given_up', 'step')}))
+    returning step."workId", step."name", step."item"
+  ), reopened as (
+    update "JobChild" child set "endedAt" = null, "errorCode" = null, "result" = null, "isFresh" = false
+    from mine join awaited on awaited."workId" = mine."parentId" and awaited."name" = mine."step" and awaited."item" = mine."item"
+    where child."parentId" = mine."parentId" and child."step" = mine."step" and child."item" = mine."item" and child."at" = mine."at"
+    returning child."workId"
+  )`
+
+const IS_OF_CHILDREN = (step: string) => `${step}."kind" in ('map', 'invoke')`
+export const OF_STEP = (one: string) =>
   `child."parentId" = ${one}."workId" and child."step" = ${one}."name" and child."item" = ${one}."item"`
 /** Whether no child of the step is open. */
 export const areEndedSql = (step: string) =>
   `not exists (select from "JobChild" child where ${OF_STEP(step)} and child."endedAt" is null)`
+
+/** The end of the last child of a step. */
+export const lastEndSql = (step: string) =>
+  `select max(child."endedAt") from "JobChild" child where ${OF_STEP(step)} and ${step}."kind" in ('map', 'invoke')`
 
 /** A step's memo of its children: how many have succeeded and failed, and the first failure; of a single child also its result. */
 export const joinedSql = (step: string) => `(
@@ -91,7 +139,10 @@ export const LIST_CHILDREN_SQL = `
   select "workId"::text as "workId", "errorCode" as "code", "result" from "JobChild"
   where "parentId" = $1::uuid and "step" = $2 and "item" = $3 and "at" >= $4::int order by "at" limit $5::int`
 
-/** Not if the work is cancelled: then its waits throw. */
+/** Whether the work of a step is in the queue. No look can end a wait of work that runs: it is fresh again once its run is suspended. */
+export const WAITS_SQL = `exists (select from "JobWork" work where work."id" = step."workId")`
+
+/** The waits of cancelled work throw. */
 export const IS_PARKED = `work."resumptions" is not null and work."facts" -> 'cancelled' is distinct from 'true'`
 
 /** The jobs whose work has become due, and whether there may be more to look at. */
@@ -117,20 +168,21 @@ const JOIN_CHILDREN: PreparedStatement = {
   name: 'roundsman_join_children',
   text: `
   with fresh as materialized (
-    select "parentId", "step", "item", "at" from "JobChild" where "isFresh" limit ${MAX_LOOKED_AT} for update skip locked
+    select "parentId", "step", "item", "at" from "JobChild" where "isFresh" and "endedAt" is not null
+    limit ${MAX_LOOKED_AT} for update skip locked
   ), joined as materialized (
     select "parentId" as "workId", "step" as "name", "item" from fresh
     union
-    (select "workId", "name", "item" from "JobStep" where "isFresh" and "kind" in ('map', 'invoke') limit ${MAX_LOOKED_AT})
+    (select "workId", "name", "item" from "JobStep" step where "isFresh" and "kind" in ('map', 'invoke') and ${WAITS_SQL} limit ${MAX_LOOKED_AT})
   ), seen as materialized (
     select joined.* from joined cross join lateral (
       select from "JobStep" step join "JobWork" work on work."id" = step."workId"
-      where step."workId" = joined."workId" and step."name" = joined."name" and step."item" = joined."item" and step."endedAt" is null and ${IS_PARKED}
+      where step."workId" = joined."workId" and step."name" = joined."name" and step."item" = joined."item" and step."endedAt" is null and work."resumptions" is not null
     ) one
   ), held as materialized (
     select one.* from seen cross join lateral (
       select step."workId", step."name", step."item" from "JobStep" step join "JobWork" work on work."id" = step."workId"
-      where step."workId" = seen."workId" and step."name" = seen."name" and step."item" = seen."item" and step."endedAt" is null and ${IS_PARKED}
+      where step."workId" = seen."workId" and step."name" = seen."name" and step."item" = seen."item" and step."endedAt" is null and work."resumptions" is not null
       for update of step, work skip locked
     ) one
   ), looked as (

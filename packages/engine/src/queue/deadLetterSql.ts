@@ -1,6 +1,7 @@
 import { CARRIED_COLUMNS, carriedValues } from './carried.ts'
+import { reopenChildrenSql } from './children.ts'
 import type { EnvelopeRow } from './envelope.ts'
-import { goOnSql, seqOfSql } from './stepSql.ts'
+import { goOnSql, isFailedStepSql, seqOfSql } from './stepSql.ts'
 import { isAboutSql } from './pieceFilter.ts'
 
 /*
@@ -109,7 +110,7 @@ const takeKeysSql = (from: string) => `
 /** The first step that is done again. */
 const FROM = seqOfSql('$5::text', '$6::text')
 /** An approval ends with its work, so work that is done again starts without one, and at once. */
-const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled', 'begunAt']`
+const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'approvedUntil', 'cancelled', 'begunAt', 'failedStep']`
 
 const STAYS_CANCELLED = `(
       not $7::boolean and "errorCode" = 'cancelled' and exists (select from "JobStep" step where step."workId" = "JobDeadLetter"."id")
@@ -129,7 +130,7 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
   with chosen as materialized (
     select * from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) and not ${STAYS_CANCELLED}
     for update skip locked
-  ), ${takeKeysSql(FROM)}, redriven as (
+  ), ${takeKeysSql(FROM)}${reopenChildrenSql('$5::text', isFailedStepSql)}, redriven as (
     insert into "JobWork" ("id", "name", ${CARRIED_COLUMNS})
     select "id", "name", ${carriedValues({
       ...{ attempt: '"attempt" + 1', failures: '0', lossesAlone: '0' },
@@ -141,13 +142,13 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
     returning "name", "id"
   )
   select redriven."name", redriven."id"::text as "workId", held.count::int as "alreadyQueued",
-         held."endedWorkers"::int as "endedWorkers", held."cancelled"::int as "cancelled"
+         held."endedWorkers"::int as "endedWorkers", held."cancelled"::int as "cancelled", held."unawaited"::int as "unawaited"
   from (
     select (select count(*) from chosen) - (select count(*) from free) as count, (
       select count(*) from "JobDeadLetter" where "id" = any($1::uuid[]) and not $4::boolean and "losses" >= 2
     ) as "endedWorkers", (
       select count(*) from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) and ${STAYS_CANCELLED}
-    ) as "cancelled"
+    ) as "cancelled", (select count(*) from mine) - (select count(*) from reopened) as "unawaited"
   ) held left join redriven on true`
 
 /** A dead letter as a claim of the origin `deadLetter` lists it: the next attempt. */

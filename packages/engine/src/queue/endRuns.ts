@@ -1,7 +1,7 @@
 import type { Details } from '../job/handler.ts'
 import type { Refusal } from '../job/rateLimited.ts'
 import { CARRIED_COLUMNS, carriedValues, listColumns } from './carried.ts'
-import { endChildrenSql } from './children.ts'
+import { abandonChildrenSql, endChildrenSql } from './children.ts'
 import type { Connection } from '../database/database.ts'
 import { bind, prepared } from '../database/prepared.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
@@ -37,6 +37,12 @@ export interface Suspension {
   readonly delayMs: number | null
 }
 
+/** A step by its row. */
+export interface FailedStep {
+  readonly name: string
+  readonly item: string
+}
+
 /** How a run has ended. It is plain data, and nothing changes it. */
 export interface End {
   readonly runId: string
@@ -55,6 +61,8 @@ export interface End {
   readonly hasRow: boolean
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. */
   readonly isPlain: boolean
+  /** The step whose failure it is. Default: none. */
+  readonly failedStep?: FailedStep
   /** Whether its work has steps. Default false. */
   readonly isDurable?: boolean
   /** How long its work may take from its first start. Default: as long as it does. */
@@ -111,10 +119,10 @@ async function endAny(
   ends: readonly End[],
   over: readonly string[],
 ): Promise<Map<string, Details | null>> {
-  const goesOn = ends.some(
-    ({ next, isDurable }) => isDurable && (next.kind === 'suspend' || next.kind === 'again'),
+  const isDurable = ends.some(
+    (end) => end.isDurable && (end.next.kind === 'suspend' || end.error !== null),
   )
-  const [statement, of] = goesOn ? [END_DURABLE, OF_DURABLE] : [END_RUNS, OF_EACH]
+  const [statement, of] = isDurable ? [END_DURABLE, OF_DURABLE] : [END_RUNS, OF_EACH]
   const columns = Object.entries(of).map(
     ([name, { value }]) => [name, toColumn(ends.map(value))] as const,
   )
@@ -183,6 +191,10 @@ const OF_DURABLE: OfEnd = {
   hasMemo: { type: 'bool', value: ({ forgives }) => forgives !== undefined },
   isDurable: { type: 'bool', value: ({ isDurable = false }) => isDurable },
   deadlineMs: { type: 'float8', value: ({ deadlineMs = null }) => deadlineMs },
+  failedStep: {
+    type: 'jsonb',
+    value: ({ failedStep }) => (failedStep ? JSON.stringify(failedStep) : null),
+  },
 }
 
 /**
@@ -297,7 +309,7 @@ const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesc
  *   let_go     Claims without a run under way are deleted.
  * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
  */
-const endSql = (name: string, { record, of, again, due, carried, waits }: EndParts) =>
+const endSql = (name: string, { record, of, turned, again, due, carried, dead, waits }: EndParts) =>
   prepared(
     name,
     `
@@ -308,7 +320,7 @@ const endSql = (name: string, { record, of, again, due, carried, waits }: EndPar
     select ended.*, case when "next" = 'keep' then coalesce("payloadId", case when "payload" is not null then gen_random_uuid() end) end as "keptId"
     from (select work.*, ${listEnd(of)}, cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
-      case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
+      case ${turned} when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when :needsPayloads::bool then claim."payloads" end')}) work
       join unnest(${Object.entries(of)
         .map(([column, { type }]) => `:${column}::${type}[]`)
@@ -339,7 +351,7 @@ const endSql = (name: string, { record, of, again, due, carried, waits }: EndPar
       and final."facts" ? 'child' and final."next" not in (${again})
   ), dead as (
     insert into "JobDeadLetter" ("id", "name", "errorCode", "errorMessage", ${CARRIED_COLUMNS})
-    select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: FACTS })}
+    select "workId", "name", "code", "message", ${carriedValues({ ...COUNTED, facts: dead })}
     from final where "next" = 'dead'
   ), kept as (
     insert into "JobPayload" ("id", "workId", "payload")
@@ -370,16 +382,20 @@ const listEnd = (of: OfEnd) =>
 interface EndParts {
   record: Values
   of: OfEnd
+  /** A further case of what becomes of the work. */
+  turned: string
   /** The outcome for work that continues. */
   again: string
   due: { isNow: string; at: string }
   carried: Values
+  /** The facts of a dead letter. */
+  dead: string
   waits: string
 }
 
 const AFTER_DELAY = `now() + "delayMs" * interval '1 millisecond'`
 const END_RUNS = endSql('roundsman_end_runs', {
-  ...{ record: RECORD, of: OF_EACH, again: `'again'`, waits: '' },
+  ...{ record: RECORD, of: OF_EACH, turned: '', again: `'again'`, dead: FACTS, waits: '' },
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
@@ -396,6 +412,9 @@ const END_DURABLE = endSql('roundsman_end_durable', {
     status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
   },
   of: OF_DURABLE,
+  // Cancelled work undoes its steps after any end of its run.
+  turned: `when "end"."next" = 'dead' and "end"."isDurable" and cancel."requestedAt" is not null
+        and work."facts" -> 'cancelled' is distinct from 'true' and not ${isReplacedSql('work', 'workId')} then 'again'`,
   again: `'again', 'suspend'`,
   due: { isNow: `${WHEN_OVER} <= now()`, at: WHEN_OVER },
   carried: {
@@ -404,7 +423,11 @@ const END_DURABLE = endSql('roundsman_end_durable', {
     facts: `case when not "isDurable" then ${FACTS_AGAIN} else coalesce(${FACTS_AGAIN}, '{}') || jsonb_build_object('begunAt', ${BEGUN_AT})
       || case when "cancelledAt" is null then '{}' else '{"cancelled": true}'::jsonb end end`,
   },
+  dead: `case when "failedStep" is null then ${FACTS} else coalesce(${FACTS}, '{}') || jsonb_build_object('failedStep', "failedStep") end`,
   waits: `, waits as (${INSERT_WAITS_SQL}
+  ), cancelled as materialized (
+    select "workId" from final where "code" = 'cancelled' and "isDurable" and "next" not in ('again', 'suspend')
+  ), abandoned as (${abandonChildrenSql('cancelled', 'workId')} and child."workId" not in (select "workId" from final)
   )`,
 })
 

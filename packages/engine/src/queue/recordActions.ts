@@ -17,6 +17,8 @@ export type JobActionKind =
   | 'prioritiseWork'
   /** A person has found out whether the effect of a step has happened. */
   | 'answerDoubt'
+  /** A person has sent a signal by hand. */
+  | 'signal'
   /** A limit is another from then on: by a worker, of its version, or by a person. */
   | 'setLimit'
   /** A person has set the limit or the pause of one key of a job. */

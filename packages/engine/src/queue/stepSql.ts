@@ -1,6 +1,6 @@
 import type { PreparedStatement } from '../database/database.ts'
 import { GIVES_WAY } from '../database/giveWay.ts'
-import { areEndedSql, joinedSql } from './children.ts'
+import { areEndedSql, joinedSql, lastEndSql } from './children.ts'
 import { PLACE_SQL } from './place.ts'
 
 /*
@@ -39,6 +39,8 @@ export const STEP_TABLE_SQL = `
           -- The signal that a wait is for, and its key.
           "signal" TEXT,
           "key" TEXT,
+          -- Who has sent the signal that ended a wait, or has ended a doubt, when and why.
+          "answer" JSONB,
           -- No statement has looked for what ends the wait yet.
           "isFresh" BOOLEAN NOT NULL DEFAULT false,
 
@@ -68,6 +70,12 @@ export interface StepRow {
   kind?: string
 }
 
+/** Whether there is a signal for a wait that was sent before its time-out. */
+export const untakenSql = (step: string) => `exists (
+          select from "JobSignal" sent where sent."takenBy" is null and sent."name" = ${step}."signal" and sent."key" = ${step}."key"
+            and sent."createdAt" < ${step}."until" and sent."expiresAt" > now()
+        )`
+
 /**
  * All rows of the work `$1`. Sleeps that are over by the database's clock, and waits that have a signal, become memos, unless the claim `$2` of the worker `$3` is
  * gone: the run that has the work now gives memos their places.
@@ -79,18 +87,23 @@ export const LOAD_STEPS: PreparedStatement = {
   with claim as materialized (
     select from "JobClaim" where "id" = $2::uuid and "workerId" = $3 for key share
   ), step as materialized (
-    select * from "JobStep" where "workId" = $1::uuid
+    select *, xmin as "version" from "JobStep" where "workId" = $1::uuid
   ), over as (
-    update "JobStep" slept set "endedAt" = least(slept."until", now()), "seq" = over."seq", "isFresh" = false,
+    update "JobStep" slept set "endedAt" = over."at", "seq" = over."seq", "isFresh" = false,
       "result" = coalesce(over."joined", slept."result")
     from (
-      select "name", "item", case when "kind" in ('map', 'invoke') then ${joinedSql('step')} end as "joined",
-        (select coalesce(max("seq"), 0) from step) + row_number() over (order by "until", "name", "item") as "seq"
-      from step where "endedAt" is null and (
-        "until" <= now() or "kind" = 'wait' and "result" is not null or "kind" in ('map', 'invoke') and ${areEndedSql('step')}
+      select "name", "item", "version", "at", case when "kind" in ('map', 'invoke') then ${joinedSql('step')} end as "joined",
+        (select coalesce(max("seq"), 0) from step) + row_number() over (order by "at", "name", "item") as "seq"
+      from (
+        select step.*, least(coalesce(step."until", (${lastEndSql('step')}), now()), now()) as "at" from step
+      ) step where "endedAt" is null and (
+        -- One for which a signal came in time is given that first.
+        "until" <= now() and not ("kind" = 'wait' and "result" is null and ${untakenSql('step')}) or "kind" = 'wait' and "result" is not null or "kind" in ('map', 'invoke') and ${areEndedSql('step')}
       ) and exists (select from claim)
     ) over
     where slept."workId" = $1::uuid and slept."name" = over."name" and slept."item" = over."item" and slept."endedAt" is null
+      -- A child of it was not reopened meanwhile.
+      and slept.xmin = over."version"
     returning slept."name", slept."item", slept."seq", slept."endedAt", slept."result"
   )
   select step."name", step."item", coalesce(over."seq", step."seq") as "seq", coalesce(over."endedAt", step."endedAt") as "endedAt",
@@ -128,7 +141,7 @@ const SET = NAMES.slice(3)
 
 /**
  * Writes rows of runs that claims of the worker `$1` hold: `$2` the claims, then a claim and MEMO_COLUMNS for each row. A run may write
- * the same memo twice, since an answer may be lost. It returns those that it wrote.
+ * the same memo twice, since an answer may be lost. It returns those that it wrote, with their results as they will be read.
  * Race: packages/engine/test/steps/stepsKilled.test.ts "workers that are SIGKILLed at any moment do no step with a memo again, book once, and charge once"
  */
 export const KEEP_MEMOS: PreparedStatement = {
@@ -146,7 +159,7 @@ export const KEEP_MEMOS: PreparedStatement = {
     join claim on claim."id" = memo."claimId"
   on conflict ("workId", "name", "item") do update set ${SET}
   where step."endedAt" is null or (step."runId" = excluded."runId" and step."seq" = excluded."seq")
-  returning step."workId"::text as "workId", step."name", step."item"`,
+  returning step."workId"::text as "workId", step."name", step."item", step."result"::text as "result"`,
 }
 
 /** Whether the worker `$1` still holds the claim `$2`, and the row of the step `$4`, `$5` of the work `$3`. */
@@ -156,12 +169,16 @@ export const FIND_MEMO_SQL = `
          step."until", step."doubtSince", step."generation"
   from (select) one left join "JobStep" step on step."workId" = $3::uuid and step."name" = $4 and step."item" = $5`
 
-/** Who wrote the memo: the version of the host's product, by the run `$1`. */
-export const FIND_WRITER_SQL = `
-  select coalesce(worker."version", former."version") as "version"
-  from "JobStep" step join "JobRun" run on run."id" = step."runId"
+/** The version of the host's product that wrote the row of `step`, and where it stands. */
+export const WRITER_VERSION = `coalesce(worker."version", former."version")`
+export const JOIN_WRITER = `
+    left join "JobRun" run on run."id" = step."runId"
     left join "JobWorker" worker on worker."id" = run."workerId"
-    left join "JobFormerWorker" former on former."id" = run."workerId"
+    left join "JobFormerWorker" former on former."id" = run."workerId"`
+
+/** Which version wrote the memo of the step `$2`, `$3` of the work `$1`. */
+export const FIND_WRITER_SQL = `
+  select ${WRITER_VERSION} as "version" from "JobStep" step ${JOIN_WRITER}
   where step."workId" = $1::uuid and step."name" = $2 and step."item" = $3`
 
 /**
@@ -180,18 +197,19 @@ export const keepInTransactionSql = (counted: string, first: number) => {
   on conflict ("workId", "name", "item") do update set "kind" = excluded."kind", "seq" = excluded."seq", "runId" = excluded."runId",
     "startedAt" = excluded."startedAt", "endedAt" = excluded."endedAt", "result" = excluded."result", "error" = null
   where step."endedAt" is null
-  returning step."name"`
+  returning step."result"::text as "result"`
 }
 
 /** The open waits of runs whose work goes on, of `final`, whose column `waits` lists them. */
 export const INSERT_WAITS_SQL = `
     insert into "JobStep" as step ("workId", "name", "item", "kind", "runId", "startedAt", "until", "signal", "key", "isFresh")
     select final."workId", wait."name", wait."item", coalesce(wait."kind", 'sleep'), final."runId",
-      wait."startedAt", coalesce(wait."until", now() + wait."ms" * interval '1 millisecond'), wait."signal", wait."key", wait."kind" is not null
+      now() - wait."ageMs" * interval '1 millisecond', coalesce(wait."until", now() + wait."ms" * interval '1 millisecond'), wait."signal", wait."key", wait."kind" is not null
     from final cross join lateral jsonb_to_recordset(final."waits"::jsonb)
-      as wait("name" text, "item" text, "startedAt" timestamptz, "until" timestamptz, "ms" float8, "kind" text, "signal" text, "key" text)
+      as wait("name" text, "item" text, "ageMs" float8, "until" timestamptz, "ms" float8, "kind" text, "signal" text, "key" text)
     where final."next" in ('suspend', 'again') and (wait."until" is not null or wait."ms" is not null or wait."kind" is not null)
-    on conflict ("workId", "name", "item") do update set "isFresh" = true, "runId" = excluded."runId" where step."endedAt" is null and excluded."isFresh"`
+    on conflict ("workId", "name", "item") do update set "isFresh" = true, "runId" = excluded."runId",
+      "signal" = excluded."signal", "key" = excluded."key" where step."endedAt" is null and excluded."isFresh"`
 
 /** The code of work whose handler has called a step while the work waited. */
 export const BESIDE_WAIT = 'await_beside_wait'
@@ -216,7 +234,8 @@ export const FAIL_WAIT_SQL = `
   select from marked`
 
 /**
- * Ends the doubt about the effect of the step `$2`, `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not.
+ * Ends the doubt about the effect of the step `$2`, `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not,
+ * as `$6` says for the reason `$7`.
  * Where a claim holds the work, its step may be under way.
  * Race: packages/engine/test/steps/doubt.test.ts "is answered once, whatever a worker does meanwhile"
  */
@@ -229,6 +248,7 @@ export const ANSWER_DOUBT_SQL = `
     select * from parked union all select * from given_up
   ), answered as (
     update "JobStep" step set "doubtSince" = null, "error" = null, "endedAt" = case when $4::text::boolean then now() end,
+      "answer" = jsonb_build_object('at', now(), 'actor', $6::text, 'reason', $7::text, 'happened', $4::text::boolean),
       "result" = case when $4::text::boolean then $5::text::jsonb end, "seq" = case when $4::text::boolean then (
         select coalesce(max(memo."seq"), 0) + 1 from "JobStep" memo where memo."workId" = step."workId"
       ) end
@@ -239,22 +259,23 @@ export const ANSWER_DOUBT_SQL = `
   )
   select "name", pg_current_xact_id()::text as "transactionId" from answered`
 
+/** Whether a dead letter is one since this step has failed. */
+export const isFailedStepSql = (letter: string, step: string) =>
+  `(${letter}."facts" #> '{failedStep}' = jsonb_build_object('name', ${step}."name", 'item', ${step}."item"))`
+
 /**
  * Deletes memos of the dead letters in `free`, so that their steps are called again. These are the step whose failure made the dead
- * letter, steps that a cancellation ended, and steps from the place `from` on unless that is null. An effect in doubt keeps its row and
+ * letter (`failedStep` of its facts), steps that a cancellation ended, and steps from the place `from` on unless that is null. An effect in doubt keeps its row and
  * its key.
  */
 export const goOnSql = (from: string) => `, retried as (
     delete from "JobStep" step using free
     where step."workId" = free."id" and step."doubtSince" is null and (
-      step."error" ->> 'code' = 'cancelled' or coalesce(step."seq", 'infinity'::float8) >= ${from} or free."errorCode" = 'step_failed' and step."seq" = (
-        select max(failed."seq") from "JobStep" failed
-        where failed."workId" = free."id" and failed."error" is not null
-      )
+      step."error" ->> 'code' = 'cancelled' or coalesce(step."seq", 'infinity'::float8) >= ${from} or step."error" is not null and ${isFailedStepSql('free', 'step')}
     )
   ), eased as (
     update "JobStep" step set "failures" = 0, "error" = case when step."error" ->> 'code' <> '${BESIDE_WAIT}' then step."error" end
-    from free where step."workId" = free."id" and step."endedAt" is null and ${from} is null
+    from free where step."workId" = free."id" and step."endedAt" is null and ${from} is null and (step."failures" > 0 or step."error" is not null)
   )`
 
 /** From the step that `name` and `item` name; from the first, where `name` is empty; null: from none. */

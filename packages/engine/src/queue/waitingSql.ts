@@ -1,4 +1,5 @@
-import { endChildrenSql } from './children.ts'
+import type { Connection, PreparedStatement } from '../database/database.ts'
+import { abandonChildrenSql, endChildrenSql } from './children.ts'
 import { RUNS_UNDER_WAY } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 import { releaseKeysSql } from './uniqueKeys.ts'
@@ -65,18 +66,24 @@ const CANCEL: Change = {
     select * from ended union all select * from woken
   ), freed as (${releaseKeysSql('ended', 'id')}
   ), children as (${endChildrenSql('ended', 'id', `'cancelled'`)}
+  ), abandoned as (${abandonChildrenSql('ended', 'id')}
   ), emptied as (
     delete from "JobPayload" where "id" in (select "payloadId" from ended where "payloadId" is not null)
   )`,
 }
+const MAX_ABANDONED = 1_000
+
 /**
- * Cancels the open children of the step `$2`, `$3` of the work `$1`, whether they wait or run. It counts those that it has found in
- * neither state: a claim has just taken them.
+ * Cancels children whose parents were cancelled, whether they wait or run. Those that it finds in neither state stay fresh, for the
+ * next look: a claim has just taken them.
  * Race: packages/engine/test/steps/childrenKilled.test.ts "are cancelled with their parent, whether they wait or run"
  */
-export const CANCEL_CHILDREN_SQL = `
+const CANCEL_ABANDONED: PreparedStatement = {
+  name: 'roundsman_cancel_abandoned',
+  text: `
   with child as materialized (
-    select "workId" from "JobChild" where "parentId" = $1::uuid and "step" = $2 and "item" = $3 and "endedAt" is null
+    select "parentId", "step", "item", "at", "workId" from "JobChild" where "isFresh" and "endedAt" is null
+    limit ${MAX_ABANDONED} for update skip locked
   ), chosen as materialized (
     select "id", ${PLACE_SQL} as "place" from (
       select work."id" from "JobWork" work where work."id" in (select "workId" from child) and not ${IS_CANCELLED}
@@ -87,10 +94,20 @@ export const CANCEL_CHILDREN_SQL = `
   ), asked as (
     insert into "JobCancel" ("runId", "name", "requestedBy", "reason")
     select "id", "name", 'its parent', 'the parent was cancelled' from running on conflict do nothing
+  ), told as (
+    update "JobChild" one set "isFresh" = false from child
+    where one."parentId" = child."parentId" and one."step" = child."step" and one."item" = child."item" and one."at" = child."at"
+      and (child."workId" in (select "id" from woken union all select "workId" from running)
+        or (select ${IS_CANCELLED} from "JobWork" work where work."id" = child."workId"))
   )
-  select count(*)::int as "left" from child
-  where "workId" not in (select "id" from changed) and "workId" not in (select "workId" from running)
-    and "workId" not in (select work."id" from "JobWork" work where work."id" = child."workId" and ${IS_CANCELLED})`
+  select coalesce(array_agg(distinct "name"), '{}') as "names" from woken`,
+}
+
+/** Returns the jobs of which work has become due. */
+export async function cancelAbandoned(connection: Connection): Promise<readonly string[]> {
+  const { rows } = await connection.query<{ names: string[] }>(CANCEL_ABANDONED, [])
+  return rows[0]?.names ?? []
+}
 
 /** Postpones work to an instant; where that is over, it makes delayed work due. */
 const POSTPONE: Change = {

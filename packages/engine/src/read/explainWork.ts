@@ -7,6 +7,7 @@ import { boundedText, jsonInstant } from './bounded.ts'
 import { findLastAction } from './jobActions.ts'
 import { HELD_UNDER_LIMITS } from './listLimits.ts'
 import type { JobsReader } from './reader.ts'
+import { OF_STEP } from '../queue/children.ts'
 import { NOT_STARTED } from '../job/runOutcome.ts'
 
 /**
@@ -15,7 +16,7 @@ import { NOT_STARTED } from '../job/runOutcome.ts'
  *   noWorker    No living worker takes work of the job.
  *   needsLater  Only a later version of the engine understands it.
  *   inDoubt     The effect of a step may have happened, and a person has to answer whether it has.
- *   step        A step of it sleeps.
+ *   step        A step of it sleeps, or waits for a signal or for children.
  *   delayed     It was enqueued for later, or postponed.
  *   retry       An attempt has failed, and the next is not due.
  *   exclusive   A run of an exclusive job is under way.
@@ -91,6 +92,8 @@ export interface WorkExplanation {
   since: string | null
   /** Its last run that has started. */
   runId: string | null
+  /** The step that waits for it, of the work that has enqueued it as a child; `name` is the job of that work, where it is known. */
+  parent: { workId: string; name: string | null; step: string; item: string } | null
   /** Of waiting work all that keeps it, what is hardest to lift first. Empty: a worker takes it next. */
   reasons: WaitReason[]
 }
@@ -98,6 +101,7 @@ export interface WorkExplanation {
 /** Counts no more pieces that start before it. */
 const MAX_AHEAD = 10_000
 const MAX_RUNS = 20
+const MAX_OPEN_STEPS = 20
 
 /** The first of the runs that a select finds, as JSON. */
 const firstRunsSql = (found: string) => `(
@@ -206,14 +210,22 @@ const EXPLAIN_SQL = `
               when run."id" is not null then 'failed' end as "state",
          work."enqueuedAt", work."attempt", work."losses", work."dueAt", work."place" is null and work."dueAt" > now() as "isLater",
          work."needs" > ${UNDERSTANDS} as "needsLater", case when run."status" = 'suspended' then (
-           select jsonb_build_object('name', step."name", 'signal', step."signal", 'key', step."key", 'children', (
-             select jsonb_build_object('count', count(*), 'open', count(*) filter (where child."endedAt" is null), 'job', min(child."job"))
-             from "JobChild" child where child."parentId" = step."workId" and child."step" = step."name" and child."item" = step."item"
-             having count(*) > 0
-           ), 'doubtSince', ${jsonInstant('step."doubtSince"')})
-           from "JobStep" step where step."workId" = $1::uuid and step."endedAt" is null
-           order by step."doubtSince" is null, step."until" limit 1
-         ) end as "openStep",
+           select jsonb_agg(to_jsonb(open) order by open."doubtSince" is null, open."until", open."name") from (
+             select step."name", step."item", step."signal", step."key", ${jsonInstant('step."until"')} as "until",
+               ${jsonInstant('step."doubtSince"')} as "doubtSince", (
+                 select jsonb_build_object('count', count(*), 'open', count(*) filter (where child."endedAt" is null), 'job', min(child."job"))
+                 from "JobChild" child where ${OF_STEP('step')} having count(*) > 0
+               ) as "children"
+             from "JobStep" step
+             where step."workId" = $1::uuid and step."endedAt" is null and (step."doubtSince" is not null or step."kind" not in ('run', 'tx'))
+             order by step."doubtSince" is null, step."until", step."name" limit ${MAX_OPEN_STEPS}
+           ) open
+         ) end as "openSteps", (
+           select jsonb_build_object('workId', child."parentId", 'step', child."step", 'item', child."item", 'name', coalesce(
+             (select parent."name" from "JobWork" parent where parent."id" = child."parentId"),
+             (select parent."name" from "JobRun" parent where parent."workId" = child."parentId" limit 1)
+           )) from "JobChild" child where child."workId" = $1::uuid
+         ) as "parent",
          ${boundedText('paused."pausedBy"')} as "pausedBy", ${boundedText('paused."pauseReason"')} as "pauseReason", paused."pausedAt",
          (select count(*)::int from taker) as "takers", (select count(*)::int from living) as "living",
          (select sum("slots")::float8 from taker) as "slots", (select bool_and("running" >= "slots") from taker) as "areFull",
@@ -246,13 +258,8 @@ interface Row {
   isLater: boolean
   needsLater: boolean
   /** The step that a suspended run waits for: one in doubt first, then the one that ends first. */
-  openStep: {
-    name: string
-    signal: string | null
-    key: string | null
-    children: { count: number; open: number; job: string } | null
-    doubtSince: string | null
-  } | null
+  openSteps: OpenStep[] | null
+  parent: WorkExplanation['parent']
   pausedBy: string | null
   pauseReason: string | null
   pausedAt: string | null
@@ -276,6 +283,16 @@ interface Row {
   limits: LimitOfWork[] | null
   /** Whether work of other keys waits. */
   areOthers: boolean
+}
+
+interface OpenStep {
+  name: string
+  item: string
+  signal: string | null
+  key: string | null
+  children: { count: number; open: number; job: string } | null
+  until: string | null
+  doubtSince: string | null
 }
 
 interface LimitOfWork {
@@ -316,8 +333,8 @@ export async function explainWork(
   const id = checkId('workId', workId)
   const [row] = await reader.rows<Row>({ text: EXPLAIN_SQL, values: [id] })
   if (row === undefined) return null
-  const { name, label, state, runId } = row
-  const of = { workId: id, name, label, key: row.key, runId, reasons: [] }
+  const { name, label, state, runId, parent } = row
+  const of = { workId: id, name, label, key: row.key, runId, parent, reasons: [] }
   switch (state) {
     case 'waiting': {
       const reasons = listReasons(row)
@@ -346,7 +363,7 @@ export async function explainWork(
 /** An end by a person has no state: the record of actions has it. */
 async function explainEnd(
   reader: JobsReader,
-  of: Pick<WorkExplanation, 'workId' | 'name' | 'label' | 'key' | 'runId' | 'reasons'>,
+  of: Pick<WorkExplanation, 'workId' | 'name' | 'label' | 'key' | 'runId' | 'parent' | 'reasons'>,
   row: Row,
 ): Promise<WorkExplanation | null> {
   const act = await findLastAction(reader, { workIds: [of.workId] }, ['cancelWork', 'discard'])
@@ -385,19 +402,14 @@ function listReasons(row: Row): WaitReason[] {
     add('noWorker', `no living worker takes work of ${row.name} (${living})`)
   }
   if (row.needsLater) add('needsLater', 'only workers of a later version can take it')
-  const { openStep } = row
-  if (row.isLater && openStep !== null) {
-    const { name, signal, key, children, doubtSince: since } = openStep
-    const waits =
-      signal !== null
-        ? `waits for the signal ${signal} of ${key}`
-        : children
-          ? `waits for ${children.open} of ${children.count} runs of ${children.job}`
-          : 'sleeps'
-    const until = row.dueAt === FOR_EVER ? null : row.dueAt
-    const text = `step ${name} may have happened: somebody has to say whether it has`
-    if (since === null) add('step', `step ${name} ${waits}`, { until })
-    else add('inDoubt', text, { since })
+  if (row.isLater && row.openSteps !== null) {
+    for (const step of row.openSteps) {
+      const { doubtSince: since, until } = step
+      const which = `step ${step.name}${step.item && ` ${step.item}`}`
+      const doubt = `${which} may have happened: somebody has to say whether it has`
+      if (since === null) add('step', `${which} ${describeWait(step)}`, { until })
+      else add('inDoubt', doubt, { since })
+    }
   } else if (row.isLater) {
     const isRetry = row.attempt > 1
     const text = isRetry ? `attempt ${row.attempt} is not due` : 'it is not due'
@@ -421,6 +433,13 @@ function listReasons(row: Row): WaitReason[] {
     add('behind', `${count} ${row.ahead === 1 ? 'piece starts' : 'pieces start'} before it`)
   }
   return reasons
+}
+
+function describeWait({ signal, key, children }: OpenStep): string {
+  if (signal !== null) return `waits for the signal ${signal} of ${key}`
+  if (children === null) return 'sleeps'
+  const { count, open, job } = children
+  return `waits for ${open} of ${count} ${count === 1 ? 'run' : 'runs'} of ${job}`
 }
 
 /** A pause that lasts until a person ends it. */

@@ -68,7 +68,28 @@ export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
   })
 }
 
-/** A session that waits for a lock of another, and may belong to a run under way. */
+/** Sessions that have locked one of our tables against writes for some seconds. */
+export interface TableLock extends Pick<LockWait, 'holder' | 'holderSince'> {
+  tables: string[]
+}
+
+/** Lists who keeps workers from taking and ending work. Workers wait for such a lock only half a second at a time, so they are no waiters. */
+export async function listTableLocks(reader: JobsReader): Promise<TableLock[]> {
+  return await reader.rows<TableLock>({
+    text: `
+      select ${boundedText(nameSql('holder.pid', 'holder', `concat_ws(', ', nullif(holder.application_name, ''), holder.state)`))} as "holder",
+             holder.xact_start as "holderSince", array_agg(distinct locked.name order by locked.name) as "tables"
+      from unnest(array['JobWork', 'JobClaim', 'JobRun']) locked(name)
+      join pg_locks lock on lock.relation = format('%I', locked.name)::regclass and lock.granted
+        and lock.database = (select oid from pg_database where datname = current_database())
+        and lock.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+      join pg_stat_activity holder on holder.pid = lock.pid and holder.application_name not like 'roundsman %'
+        and holder.xact_start < clock_timestamp() - interval '${MIN_WAIT}'
+      group by holder.pid, holder.application_name, holder.state, holder.xact_start order by holder.xact_start`,
+  })
+}
+
+/** A session that waits now for a lock of another, and may be that of a run under way. */
 export interface RunWait extends Omit<LockWait, 'waiters'> {
   /** Whether its name shows that it belongs to the process of the run's worker. Otherwise its owner is unknown. */
   isOfWorker: boolean

@@ -1,4 +1,3 @@
-import { checkText } from '../values/argument.ts'
 import { expectReader } from '../arguments/queries.ts'
 import { isAliveSql } from '../database/workerLock.ts'
 import { LAST_SIGN_OFF, SIGN_COUNTS_MS } from '../queue/lostClaims.ts'
@@ -47,37 +46,7 @@ export function isWorkerSilent(
   return isAlive && now.getTime() - Date.parse(lastSignAt) > SILENT_AFTER_MS
 }
 
-/** Finds a worker. Null if it stopped, or was killed more than a day ago. */
-export async function findWorker(reader: JobsReader, id: string): Promise<ListedWorker | null> {
-  const [worker] = await reader.rows<ListedWorker>({
-    text: `select ${WORKER} from "JobWorker" worker where worker."id" = $1`,
-    values: [checkText('id', id)],
-  })
-  return worker ?? null
-}
-
-/** A worker that has ended, or was killed more than a day ago, as long as runs are kept. Instants are ISO 8601 in UTC. */
-export interface FormerWorker {
-  version: string
-  startedAt: string
-  /** The instant at which it stopped, or its last sign. */
-  endedAt: string
-}
-
-/** Finds a former worker. Null for one without a version, of which nothing is kept. */
-export async function findFormerWorker(
-  reader: JobsReader,
-  id: string,
-): Promise<FormerWorker | null> {
-  const [worker] = await reader.rows<FormerWorker>({
-    text: `
-      select ${boundedText('"version"')} as "version", "startedAt", "endedAt" from "JobFormerWorker" where "id" = $1`,
-    values: [checkText('id', id)],
-  })
-  return worker ?? null
-}
-
-/** Whether any process is alive that can execute work, including `pnpm worker:once` while it runs. */
+/** Whether any process lives that can execute work, including `pnpm worker:once` while it runs. */
 export async function isAnyWorkerAlive(reader: JobsReader): Promise<boolean> {
   const [found] = await reader.rows<{ isAlive: boolean }>({
     text: `select exists (

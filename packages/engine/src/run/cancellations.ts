@@ -23,6 +23,8 @@ export interface Cancellations {
   check(): Promise<void>
   /** Has durable runs that are watched now or later end after their steps in process. */
   endSoon(reason: JobError): void
+  /** The same for those that are watched now. */
+  endWatchedSoon(reason: JobError): void
   /** Aborts all runs that are watched now or later. */
   abortAll(reason: unknown): void
 }
@@ -76,6 +78,10 @@ export function createCancellations(options: {
     }
   }
 
+  function endWatchedSoon(reason: JobError): void {
+    for (const abort of watched.values()) abort.endSoon(reason)
+  }
+
   function setTimer(at: number, ms: number): void {
     clearTimeout(timer)
     timerAt = at
@@ -127,8 +133,9 @@ export function createCancellations(options: {
     check,
     endSoon(reason) {
       endingSoon = reason
-      for (const abort of watched.values()) abort.endSoon(reason)
+      endWatchedSoon(reason)
     },
+    endWatchedSoon,
     abortAll(reason) {
       ending ??= { reason }
       for (const abort of watched.values()) abort.abort(reason)

@@ -15,7 +15,7 @@ import type {
 import type { Enqueue } from '../job/enqueue.ts'
 import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../database/callersTransaction.ts'
-import type { Suspension } from '../queue/endRuns.ts'
+import type { FailedStep, Suspension } from '../queue/endRuns.ts'
 import type { Taken } from '../queue/taken.ts'
 import { isOutcomeCode } from '../job/runOutcome.ts'
 import { describeIssues, judge } from '../values/askSchema.ts'
@@ -82,6 +82,8 @@ export type EndResult =
       hasNewMemo?: boolean
       /** Open waits beside the failed step, as JSON. They go on if the work is tried again. Absent: none. */
       waits?: string
+      /** The step of which nothing caught the failure. */
+      failedStep?: FailedStep
     }
 
 /** The same of a durable handler. */

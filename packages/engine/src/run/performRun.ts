@@ -109,7 +109,7 @@ export function performRun(
   services.onChange?.(taken)
   const observation = observe(services, taken, manner)
   const execution = new OwnExecution(services, taken, manner, observation)
-  const unwanted = findUnwanted(taken, services.now)
+  const unwanted = findUnwanted(taken, manner.job, services.now)
   if (unwanted !== null)
     return settleRun(services, run, observation, toEnd(execution, unwanted.result, unwanted.after))
   const end = (result: RunResult) => {
@@ -221,7 +221,8 @@ function fieldsOf({ name, id: runId, attempt }: NamedRun, observation: Observati
  * is none.
  */
 function findUnwanted(
-  { attempt, facts: { expiresAt }, isReplaced, payloadMissing }: Taken,
+  { attempt, facts: { expiresAt, begunAt }, isReplaced, payloadMissing }: Taken,
+  { steps }: Job,
   now: () => Date,
 ): { result: RunResult; after: AfterFailure } | null {
   const again = attempt === 1 ? '' : ' again'
@@ -229,17 +230,27 @@ function findUnwanted(
   const at = expiresAt === undefined ? Infinity : Date.parse(expiresAt)
   if (at < Infinity && at < now().getTime())
     return drop(`: ${NEVER_IN_TIME} ${new Date(at).toISOString()}`)
+  // Another version of the product defines the job with steps, and is to go on with its work.
+  if (begunAt !== undefined && steps === null) {
+    const why = ': it has steps, and its job has none in this version'
+    return {
+      result: { ...notStarted('steps_missing', why), retryAfterMs: STEPS_MISSING_DELAY_MS },
+      after: 'refused',
+    }
+  }
   if (payloadMissing === null) return null
   const why = `: its payload could not be read (${payloadMissing})`
   return { result: notStarted('payload_missing', why), after: 'payloadMissing' }
 }
+
+const STEPS_MISSING_DELAY_MS = 15_000
 
 const drop = (why: string) => ({
   result: notStarted('expired', why),
   after: 'drop' as const,
 })
 
-function notStarted(code: string, why: string): RunResult {
+function notStarted(code: string, why: string): Failed {
   const error = { code, message: `${NOT_STARTED}${why}` }
   return { status: 'failed', error, retryable: false, details: {} }
 }
@@ -435,6 +446,7 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
     error: { code: error.code, message: error.message },
     details: toText({ ...result.details, error }),
     next: goesOn && result.waits !== undefined ? { ...next, waits: result.waits } : next,
+    ...(result.failedStep && { failedStep: result.failedStep }),
     ...(costs && { costs }),
     ...(refusal && { refusal }),
   }

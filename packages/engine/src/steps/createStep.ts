@@ -21,9 +21,13 @@ import {
   type StepItem,
   type StepTransaction,
 } from '../job/step.ts'
-import { BEGIN_CHILDREN_SQL, INSERT_CHILDREN_SQL, LIST_CHILDREN_SQL } from '../queue/children.ts'
+import {
+  ABANDON_CHILDREN_SQL,
+  BEGIN_CHILDREN_SQL,
+  INSERT_CHILDREN_SQL,
+  LIST_CHILDREN_SQL,
+} from '../queue/children.ts'
 import { enqueueWork, type Sender } from '../queue/enqueueWork.ts'
-import { CANCEL_CHILDREN_SQL } from '../queue/waitingSql.ts'
 import { classifyFailure } from '../run/settler.ts'
 import {
   BESIDE_WAIT,
@@ -44,7 +48,7 @@ import { storableCounts } from '../run/storableValues.ts'
 import { judge } from '../values/askSchema.ts'
 import { createMask } from '../values/maskText.ts'
 import type { Memo, MemoWriter } from './memoWriter.ts'
-import type { Pass, Slot, Wait } from './pass.ts'
+import type { Pass, Slot, StepKind, Wait } from './pass.ts'
 
 /** A result has at most so many bytes as JSON. */
 const MAX_RESULT_BYTES = 2 ** 20
@@ -67,6 +71,7 @@ export interface StepServices {
 }
 
 const CHILDREN_PER_PAGE = 1_000
+const NO_CHILDREN = '{"succeeded":0,"failed":0}'
 
 /** The memo of a step that waits for children. */
 interface Joined {
@@ -95,64 +100,94 @@ export function createStep(
   const mask = createMask(job.redact)
   const workId = taken.workId ?? taken.id
   pass.noteLate((name) => void failWork(name))
-  const call = <Value>(name: string, { item = '' }: StepItem, begin: (slot: Slot) => void) =>
-    pass.call<Value>(name, item, within.getStore() === pass, (slot) =>
+  const call = <Value>(
+    name: string,
+    { item = '' }: StepItem,
+    kind: StepKind,
+    begin: (slot: Slot) => void,
+  ) =>
+    pass.call<Value>(name, item, kind, within.getStore() === pass, (slot) =>
       isCancelled(slot) && !slot.row?.doubtSince
         ? pass.perform(slot, () => cancel(slot))
         : begin(slot),
     )
+  /** In cancelled work, steps reject that the handler may not await yet. */
+  const quiet = <Value>(promise: Promise<Value>): Promise<Value> => {
+    if (taken.facts.cancelled) promise.catch(() => undefined)
+    return promise
+  }
 
   return {
     run: (name: string, work: Work, options: VerifiedStep<unknown> = {}) =>
-      call(name, options, (slot) =>
-        pass.perform(slot, () =>
-          slot.row?.doubtSince
-            ? verify(slot, work, options.verify, null)
-            : callOnce(slot, work, options.verify),
+      quiet(
+        call(name, options, 'run', (slot) =>
+          pass.perform(slot, () =>
+            slot.row?.doubtSince
+              ? verify(slot, work, options.verify, null)
+              : callOnce(slot, work, options.verify),
+          ),
         ),
       ),
     tx: (name: string, work: TxWork, options: StepItem = {}) =>
-      call(name, options, (slot) => pass.perform(slot, () => inTransaction(slot, work))),
-    sleep: async (name: string, duration: number | Duration, options: StepItem = {}) => {
-      const ms = checkSleep(duration)
-      await call<void>(name, options, (slot) => wait(slot, { until: null, ms }))
-    },
-    sleepUntil: async (name: string, at: Date, options: StepItem = {}) => {
-      const until = checkSleepUntil(at)
-      await call<void>(name, options, (slot) => wait(slot, { until }))
-    },
-    async waitFor(name: string, signal: Signal, options: WaitOptions) {
-      const { ms, key, item = '' } = checkWait(signal, options)
-      const value = await call(name, { item }, (slot) =>
-        wait(slot, {
-          ...{ until: null, kind: 'wait', signal: signal.name, key },
-          ...(ms !== undefined && { ms }),
-        }),
-      )
-      if (value === null || value === undefined) return null
-      const judged = judge(signal.payload, value)
-      if (judged.kind === 'accepted') return judged.value
-      const message = `The schema of the signal ${signal.name} refuses what step "${name}" has got`
-      pass.refuse('step_result_invalid', message)
-      return await new Promise(() => undefined)
-    },
-    async map(name: string, to: Job, payloads: readonly unknown[], options: MapOptions = {}) {
-      const { onFailure, item, list } = checkMap(to, payloads, options)
-      const joined = await join(name, item, 'map', to, list)
-      if (onFailure === 'fail' && joined.first) throw new ChildFailed(name, item, joined.first)
-      const { succeeded } = joined
-      return {
-        succeeded,
-        failed: joined.failed,
-        results: () => listResults(joined.step ?? name, item),
-      }
-    },
-    async invoke(name: string, options: StepItem, to: Job, payload: unknown) {
-      const { item, list } = checkMap(to, [payload], options)
-      const joined = await join(name, item, 'invoke', to, list)
-      if (joined.first) throw new ChildFailed(name, item, joined.first)
-      return joined.result
-    },
+      quiet(
+        call(name, options, 'tx', (slot) => pass.perform(slot, () => inTransaction(slot, work))),
+      ),
+    sleep: (...given: Parameters<typeof sleep>) => quiet(sleep(...given)),
+    sleepUntil: (...given: Parameters<typeof sleepUntil>) => quiet(sleepUntil(...given)),
+    waitFor: (...given: Parameters<typeof waitFor>) => quiet(waitFor(...given)),
+    map: (...given: Parameters<typeof map>) => quiet(map(...given)),
+    invoke: (...given: Parameters<typeof invoke>) => quiet(invoke(...given)),
+  }
+
+  async function sleep(name: string, duration: number | Duration, options: StepItem = {}) {
+    const ms = checkSleep(duration)
+    await call<void>(name, options, 'sleep', (slot) => wait(slot, { until: null, ms }))
+  }
+
+  async function sleepUntil(name: string, at: Date, options: StepItem = {}) {
+    const until = checkSleepUntil(at)
+    await call<void>(name, options, 'sleep', (slot) => wait(slot, { until }))
+  }
+
+  async function waitFor(name: string, signal: Signal, options: WaitOptions) {
+    const declared = job.steps?.[name]?.signal ?? undefined
+    const { ms, key, item = '' } = checkWait(name, signal, declared, options)
+    const value = await call(name, { item }, 'wait', (slot) =>
+      wait(slot, {
+        ...{ until: null, kind: 'wait', signal: signal.name, key },
+        ...(ms !== undefined && { ms }),
+      }),
+    )
+    if (value === null || value === undefined) return null
+    const judged = judge(signal.payload, value)
+    if (judged.kind === 'accepted') return judged.value
+    const message = `The schema of the signal ${signal.name} refuses what step "${name}" has got`
+    pass.refuse('step_result_invalid', message)
+    return await new Promise(() => undefined)
+  }
+
+  async function map(
+    name: string,
+    to: Job,
+    payloads: readonly unknown[],
+    options: MapOptions = {},
+  ) {
+    const { onFailure, item, list } = checkMap(to, payloads, options)
+    const joined = await join(name, item, 'map', to, list)
+    if (onFailure === 'fail' && joined.first) throw new ChildFailed(name, item, joined.first)
+    const { succeeded } = joined
+    return {
+      succeeded,
+      failed: joined.failed,
+      results: () => listResults(joined.step ?? name, item),
+    }
+  }
+
+  async function invoke(name: string, options: StepItem, to: Job, payload: unknown) {
+    const { item, list } = checkMap(to, [payload], options)
+    const joined = await join(name, item, 'invoke', to, list)
+    if (joined.first) throw new ChildFailed(name, item, joined.first)
+    return joined.result
   }
 
   /** Waits for the ends of children, which the first call enqueues. */
@@ -163,7 +198,7 @@ export function createStep(
     to: Job,
     payloads: readonly unknown[],
   ): Promise<Joined> {
-    return await call<Joined>(name, { item }, (slot) =>
+    return await call<Joined>(name, { item }, kind, (slot) =>
       areChildren(slot)
         ? wait(slot, { until: null, kind })
         : pass.perform(slot, () => beginChildren(slot, kind, to, payloads)),
@@ -177,7 +212,7 @@ export function createStep(
     payloads: readonly unknown[],
   ): Promise<StepRow | null> {
     const startedAt = now()
-    if (payloads.length === 0) return await succeed(slot, startedAt, '{"succeeded":0,"failed":0}')
+    if (payloads.length === 0) return await succeed(slot, startedAt, NO_CHILDREN, kind)
     const step = [workId, slot.storedAs, slot.item]
     for (let tries = 1; !abort.isAborted; tries++) {
       try {
@@ -195,8 +230,7 @@ export function createStep(
         }, LONG)
         // An earlier try may have begun them, of which the answer was lost; or the run is.
         const row = isBegun ? null : await find(slot)
-        if (row === null && !abort.isAborted)
-          pass.wait({ slot, until: null, kind, calledAt: startedAt })
+        if (row === null && !abort.isAborted) pass.wait({ slot, until: null, kind })
         return row
       } catch (error) {
         if (isJobError(error) || classifyFailure(error) === 'refused')
@@ -224,12 +258,12 @@ export function createStep(
     }
   }
 
-  function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAt'>): void {
-    const calledAt = now()
-    if (taken.facts.cancelled) return pass.perform(slot, () => cancel(slot))
+  function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAtMs'>): void {
+    // Cancelled work may undo what it has done by children.
+    if (taken.facts.cancelled && !areChildren(slot)) return pass.perform(slot, () => cancel(slot))
     // A stored wait goes on as it began.
     const { until, ms: _, ...others } = { ...how, until: slot.row?.until ?? null }
-    pass.wait({ slot, calledAt, ...(until ? { ...others, until } : how) })
+    pass.wait({ slot, ...(until ? { ...others, until } : how) })
   }
 
   /** Of cancelled work, what is open and all waits throw, so that the handler undoes what it has done by further steps. */
@@ -244,12 +278,12 @@ export function createStep(
     return await pass.inOrder((seq) => keep(slot, { ...memo, seq, error }))
   }
 
+  /** Has the next look for signals cancel them, whether they wait or run. */
   async function cancelChildren(slot: Slot): Promise<void> {
     for (let tries = 1; !abort.isAborted; tries++) {
       try {
-        const values = [workId, slot.storedAs, slot.item]
-        const { rows } = await database.query<{ left: number }>(CANCEL_CHILDREN_SQL, values)
-        if (rows[0]?.left === 0) return
+        await database.query(ABANDON_CHILDREN_SQL, [workId, slot.storedAs, slot.item])
+        return
       } catch {
         // The database is away.
       }
@@ -312,8 +346,13 @@ export function createStep(
     return storableResult({ result, redact: job.redact }, returned, how)
   }
 
-  async function succeed(slot: Slot, startedAt: Date, result: string): Promise<StepRow | null> {
-    return await pass.inOrder((seq) => keep(slot, { seq, startedAt, endedAt: now(), result }))
+  async function succeed(
+    slot: Slot,
+    startedAt: Date,
+    result: string,
+    kind: Memo['kind'] = 'run',
+  ): Promise<StepRow | null> {
+    return await pass.inOrder((seq) => keep(slot, { kind, seq, startedAt, endedAt: now(), result }))
   }
 
   /** Asks what has become of an effect that may have happened. `error`: what its function has thrown in this run. */
@@ -350,7 +389,7 @@ export function createStep(
       ...{ startedAt: since, doubtSince: since },
       error: JSON.stringify({ code: 'in_doubt', message }),
     })
-    if (isOpen(row)) pass.wait({ slot, until: null, calledAt: since })
+    if (isOpen(row)) pass.wait({ slot, until: null })
     return row
   }
 
@@ -409,7 +448,8 @@ export function createStep(
       pass.refuse('step_unstorable', `PostgreSQL cannot store the end of step "${slot.name}"`)
       return null
     }
-    const { name, item, seq, endedAt, result, failures, doubtSince, generation } = memo
+    const { name, item, seq, endedAt, failures, doubtSince, generation } = memo
+    const { result } = kept
     const error = memo.error === null ? null : (JSON.parse(memo.error) as StepRow['error'])
     slot.row = {
       ...{ name, item, seq, endedAt, result, error, failures, until: null, doubtSince, generation },
@@ -488,17 +528,19 @@ export function createStep(
       const names = (known.counted ??= new Set())
       const counts = storableCounts(counted, names)
       const endedAt = now()
-      const { rows } = await recogniseHost(tx, schema).connection.query(KEEP_IN_TRANSACTION, [
+      const { connection } = recogniseHost(tx, schema)
+      const { rows } = await connection.query<{ result: string }>(KEEP_IN_TRANSACTION, [
         ...[taken.id, execution.workerId, JSON.stringify(countBatch(counts))],
         String(endedAt.getTime()),
         ...[workId, slot.storedAs, slot.item, String(seq)],
         ...[String(startedAt.getTime()), String(endedAt.getTime()), stored.json],
       ])
-      if (rows.length === 0)
+      const [kept] = rows
+      if (kept === undefined)
         throw new JobError('run_lost', 'The step has a memo, or the run was taken over')
       for (const name of Object.keys(counts)) names.add(name)
       const { storedAs: name, item } = slot
-      const ended = { seq, endedAt, result: stored.json, error: null, failures: 0 }
+      const ended = { seq, endedAt, result: kept.result, error: null, failures: 0 }
       row = { name, item, ...ended, until: null, doubtSince: null, generation: null }
     })
     return row as unknown as StepRow

@@ -74,7 +74,10 @@ async function callHandler(
     const returned = await handler(context as never)
     pass.returned(succeed(execution, known, returned))
   } catch (error) {
-    pass.returned(fail(execution, known, abort.isAborted ? abort.reason : error))
+    const failed = fail(execution, known, abort.isAborted ? abort.reason : error)
+    const failedStep = pass.failedBy(error)
+    const isNamed = failed.status === 'failed' && failedStep !== null
+    pass.returned(isNamed ? { ...failed, failedStep } : failed)
   }
 }
 

@@ -11,7 +11,7 @@ export interface Memo {
   readonly workId: string
   readonly name: string
   readonly item: string
-  readonly kind: 'run' | 'tx' | 'sleep'
+  readonly kind: 'run' | 'map' | 'invoke'
   readonly seq: number | null
   readonly runId: string
   readonly startedAt: Date
@@ -24,11 +24,11 @@ export interface Memo {
 }
 
 /**
- *   kept     It is committed.
+ *   kept     It is committed. `result` is as later runs read it.
  *   missing  The claim does not hold the run any more, or another run has written a memo of this step.
  *   refused  PostgreSQL cannot store it.
  */
-export type Kept = 'kept' | 'missing' | 'refused'
+export type Kept = { readonly result: string | null } | 'missing' | 'refused'
 
 export interface MemoWriter {
   /** Tries until the database answers. */
@@ -67,7 +67,7 @@ export function createMemoWriter(options: {
     for (let tries = 1; !isStopped; tries++) {
       try {
         const kept = await keepMemos(group.map(({ memo }) => memo))
-        for (const { memo, resolve } of group) resolve(kept.has(keyOf(memo)) ? 'kept' : 'missing')
+        for (const { memo, resolve } of group) resolve(kept.get(keyOf(memo)) ?? 'missing')
         return
       } catch (error) {
         log.warn({ err: error, memos: group.length }, 'memos could not be stored, trying again')
@@ -83,14 +83,16 @@ export function createMemoWriter(options: {
     for (const { resolve } of group) resolve('missing')
   }
 
-  async function keepMemos(memos: readonly Memo[]): Promise<ReadonlySet<string>> {
+  async function keepMemos(
+    memos: readonly Memo[],
+  ): Promise<ReadonlyMap<string, Exclude<Kept, string>>> {
     const columns = ['claimId', ...Object.keys(MEMO_COLUMNS)] as (keyof Memo)[]
     const { rows } = await database.query<Memo & { [column: string]: unknown }>(KEEP_MEMOS, [
       workerId,
       [...new Set(memos.map(({ claimId }) => claimId))],
       ...columns.map((column) => toColumn(memos.map((memo) => memo[column]))),
     ])
-    return new Set(rows.map(keyOf))
+    return new Map(rows.map((row) => [keyOf(row), { result: row.result }]))
   }
 
   return {

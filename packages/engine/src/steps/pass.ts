@@ -1,5 +1,6 @@
 import { JobError } from '../job/jobError.ts'
-import { StepFailed, type StepDefinition } from '../job/step.ts'
+import { ChildFailed, StepFailed, type StepDefinition } from '../job/step.ts'
+import type { FailedStep } from '../queue/endRuns.ts'
 import type { StepRow } from '../queue/stepSql.ts'
 import { fail, type Known, type RunResult } from '../run/executeRun.ts'
 import type { OwnedExecution } from '../run/performRun.ts'
@@ -37,7 +38,8 @@ export interface Wait {
   readonly until: Date | null
   /** For a wait of this run, that has no row yet. */
   readonly ms?: number
-  readonly calledAt: Date
+  /** By a monotonic clock. */
+  readonly calledAtMs: number
   /** Its end, in addition to an instant: a signal with a key, or the ends of children. Default: nothing. */
   readonly kind?: 'wait' | 'map' | 'invoke'
   readonly signal?: string
@@ -48,6 +50,11 @@ export interface Wait {
 const MAX_STEPS = 1_000
 const MAX_BYTES = 16 * 2 ** 20
 const MAX_ITEM_LENGTH = 200
+const IS_STORABLE = /^[^\0\p{Surrogate}]*$/u
+/** So far the cause of an error is looked for. */
+const MAX_CAUSES = 5
+
+export type StepKind = 'run' | 'tx' | 'sleep' | 'wait' | 'map' | 'invoke'
 
 export type Pass = ReturnType<typeof createPass>
 
@@ -62,6 +69,7 @@ export function createPass(
   const definitions = job.steps ?? {}
   const byId = new Map(rows.map((row) => [idOf(row.name, row.item), row]))
   const called = new Set<string>()
+  const slots = new Map<string, Slot>()
   const ready: { slot: Slot; row: StepRow }[] = []
   /** Places of memos that are being stored: later memos wait for them. */
   const unwritten = new Set<number>()
@@ -131,39 +139,50 @@ export function createPass(
   function call<Value>(
     name: string,
     item: string,
+    kind: StepKind,
     isNested: boolean,
     begin: (slot: Slot) => void,
   ): Promise<Value> {
     return new Promise((give, reject) => {
+      if (isNested) {
+        // It settles: a transaction of the step that has called it must not stay open.
+        const message = `Step "${name}" was called within another step: call it beside that step`
+        refuse('step_nested', message)
+        return reject(new JobError('step_nested', message, { retryable: false }))
+      }
       open++
       changes++
       if (isParked) onLate?.(name)
       if (closing !== null) return close(closing)
-      const problem = findProblem(name, item, isNested)
+      const problem = findProblem(name, item)
       if (problem !== null) return refuse(...problem)
       called.add(idOf(name, item))
       const definition = definitions[name] as StepDefinition
       const found = [name, ...definition.was].flatMap((one) => byId.get(idOf(one, item)) ?? [])
       const [row = null] = found
+      if (row !== null && isOfOtherKind(row, kind))
+        return refuse(
+          'step_kind',
+          `Step "${name}" was stored as a ${row.kind}, and is called as a ${kind}: give it a name that is new`,
+        )
       const slot: Slot = {
         ...{ name, item, definition, row, resolve: give, reject, isAfterCancel: isToldOfCancel },
         storedAs: row?.name ?? definition.was[0] ?? name,
       }
+      slots.set(idOf(name, item), slot)
       if (row !== null && row.endedAt !== null) settleSoon(slot, row)
       else begin(slot)
       parkSoon()
     })
   }
 
-  function findProblem(name: string, item: unknown, isNested: boolean): [string, string] | null {
+  function findProblem(name: string, item: unknown): [string, string] | null {
     if (!Object.hasOwn(definitions, name))
       return ['step_unknown', `${job.name} has no step "${name}": add it to steps of defineJob`]
-    if (typeof item !== 'string' || item.length > MAX_ITEM_LENGTH)
-      return ['step_item', `The item of "${name}" must be a text of at most ${MAX_ITEM_LENGTH}`]
-    if (isNested)
+    if (typeof item !== 'string' || item.length > MAX_ITEM_LENGTH || !IS_STORABLE.test(item))
       return [
-        'step_nested',
-        `Step "${name}" was called within another step: call it beside that step`,
+        'step_item',
+        `The item of "${name}" must be a text of at most ${MAX_ITEM_LENGTH}, without NUL and halves of surrogate pairs`,
       ]
     if (called.has(idOf(name, item)))
       return [
@@ -236,12 +255,12 @@ export function createPass(
 
   const isStill = () => !isOver && closing === null && inProcess === 0 && ready.length === 0
 
-  /** As INSERT_WAITS_SQL reads them: how long each still takes, by the clock that has seen it begin. */
+  /** As INSERT_WAITS_SQL reads them: how long each still takes. */
   function storableWaits() {
-    const at = execution.now().getTime()
-    return waits.map(({ slot, until, ms, calledAt, ...others }) => ({
-      ...{ name: slot.storedAs, item: slot.item, startedAt: calledAt, until, ...others },
-      ms: ms === undefined ? null : Math.max(0, ms - Math.max(0, at - calledAt.getTime())),
+    const atMs = performance.now()
+    return waits.map(({ slot, until, ms, calledAtMs, ...others }) => ({
+      ...{ name: slot.storedAs, item: slot.item, ageMs: atMs - calledAtMs, until, ...others },
+      ms: ms === undefined ? null : Math.max(0, ms - (atMs - calledAtMs)),
     }))
   }
 
@@ -287,8 +306,8 @@ export function createPass(
         })
         .catch(() => undefined)
     },
-    wait(wait: Wait): void {
-      waits.push(wait)
+    wait(wait: Omit<Wait, 'calledAtMs'>): void {
+      waits.push({ ...wait, calledAtMs: performance.now() })
       parkSoon()
     },
     /** Stores a memo at the next place, and holds later ones back meanwhile. */
@@ -317,9 +336,30 @@ export function createPass(
     /** Has it called with the name of each step that the handler calls after the run has parked. */
     noteLate: (listener: (name: string) => void) => void (onLate = listener),
     undone: () => undone,
+    /** The step whose failure an error is, or was caused by. */
+    failedBy(error: unknown): FailedStep | null {
+      let cause = error
+      for (let depth = 0; depth < MAX_CAUSES && cause instanceof Error; depth++) {
+        if (cause instanceof StepFailed || cause instanceof ChildFailed) {
+          const slot = slots.get(idOf(cause.step, cause.item))
+          return slot === undefined ? null : { name: slot.storedAs, item: slot.item }
+        }
+        cause = cause.cause
+      }
+      return null
+    },
     isClosing: () => closing !== null,
     now: () => new Date(now),
   }
+}
+
+/** Whether a row was written by another kind of call, whose memo would be misread, or whose wait could not end. */
+function isOfOtherKind({ kind = '', endedAt, error, doubtSince }: StepRow, called: StepKind) {
+  const stored = kind === 'tx' ? 'run' : kind
+  if (stored === (called === 'tx' ? 'run' : called)) return called === 'tx' && doubtSince !== null
+  // Failures are alike. Children that could not be enqueued are enqueued again.
+  const isFailure = stored === 'run' && error !== null && doubtSince === null
+  return !(isFailure && (endedAt !== null || called === 'map' || called === 'invoke'))
 }
 
 const idOf = (name: string, item: string) => `${name}\0${item}`

@@ -7,7 +7,8 @@ import type { Job } from '../job/defineJob.ts'
 /**
  * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane.
  * `unused` has the names of handlers without a job.
- * @throws ArgumentError when a job has no handler, a handler is of one of the engine's own jobs, or `only` names an unknown job
+ * @throws ArgumentError when a job has no handler, a handler is of one of the engine's own jobs, `only` or `except` names an
+ * unknown job, or `only` names none
  */
 export function chooseJobs(options: {
   jobs: readonly Job[]
@@ -22,7 +23,7 @@ export function chooseJobs(options: {
     retention === false
       ? options.jobs.filter((job) => !isEngineJob(job))
       : withEngineJobs(options.jobs)
-  expectKnown(only, jobs)
+  expectKnown({ only, except }, jobs, pruneJobRuns.name)
   const isTaken = ({ name }: Job) =>
     !except.includes(name) && (only === undefined || only.includes(name))
   const taken = jobs.filter(isTaken)

@@ -220,6 +220,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     onSuspect: lanes.wakeSuspect,
     scheduled: jobs,
     onTicks: scheduler.note,
+    onOtherServer: () => cancellations.endWatchedSoon(otherServer()),
     onFresh: signals.look,
     settleLimits: () => settleLimits(database, registering),
     onEnded: (run) => announcer.run(run),
@@ -441,6 +442,13 @@ function createSignalDelivery({
     },
   }
 }
+
+/** It may lack memos that the server before had stored. The next run of the work reads those that it has. */
+const otherServer = () =>
+  new JobError(
+    DRAINED,
+    'Another database server answers: the work goes on with the steps that it has',
+  )
 
 const drained = () => new JobError(DRAINED, 'The worker is shutting down; the work is given back')
 

@@ -68,6 +68,8 @@ export function createRounds(options: {
   /** Writes what the living workers define into the rows of limits. */
   settleLimits: () => Promise<void>
   onTicks: (seen: TicksSeen) => void
+  /** Called when another server answers than before. */
+  onOtherServer: () => void
   /** Called when signals or waits may have met. */
   onFresh: () => void
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
@@ -108,6 +110,7 @@ export function createRounds(options: {
         await attempt(() => database.transaction(mendPlaces, LONG))
         floors.forget()
         hasStrays = true
+        options.onOtherServer()
       }
       server = seen.server
       for (const request of requests)

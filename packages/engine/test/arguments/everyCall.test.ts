@@ -519,7 +519,10 @@ const OF_CLIENT: Record<string, Call> = {
   signal: {
     args: () => [
       engine.defineSignal({ name: 'approved' }),
-      all<engine.SentSignal>('SentSignal', { key: 'k', id: 'i', payload: {} }),
+      all<engine.SentSignal>('SentSignal', {
+        ...{ key: 'k', id: 'i', payload: {} },
+        ...{ actor: 'ada', reason: 'she asked' },
+      }),
     ],
     call: (...args: [engine.Signal, engine.SentSignal]) =>
       inTransaction((tx) => jobsClient.signal(tx, ...args)),
@@ -699,6 +702,7 @@ const OF_DURABLE_JOBS: Record<string, Call> = {
         steps: {
           mail: all<engine.StepOptions>('StepOptions', {
             ...{ effect: 'once', result: z.object({}), was: ['letter'] },
+            signal: engine.defineSignal({ name: 'approved' }),
             retry: strict({ limit: 1, delayMs: 5, maxDelayMs: 5 }),
           }),
         },
@@ -715,7 +719,8 @@ const OF_HANDLERS: Record<string, Call> = {
       engine.defineSignal({ name: 'approved' }),
       all<engine.WaitOptions>('WaitOptions', { key: 'k', timeout: 5, item: 'i' }),
     ],
-    call: (...args: [unknown, unknown]) => void checkWait(...args),
+    call: (signal: engine.Signal, options: unknown) =>
+      void checkWait('approval', signal, undefined, options),
   },
   map: {
     args: () => [
@@ -979,7 +984,10 @@ describe('what a program passes in', () => {
     })()
     const hasActor = (part: unknown) => Object.hasOwn(Object(part) as object, 'actor')
     const acts = [OF_CLIENT, OF_LIMITS, OF_KEYS].flatMap((calls) =>
-      Object.entries(calls).filter(([, call]) => call.args().some(hasActor)),
+      // A signal has its transaction first, as work that is enqueued.
+      Object.entries(calls).filter(
+        ([name, call]) => name !== 'signal' && call.args().some(hasActor),
+      ),
     )
     expect(acts.length).toBeGreaterThan(15)
     for (const [name, call] of acts) {

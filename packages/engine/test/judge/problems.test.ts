@@ -560,10 +560,11 @@ const NIGHTS: Night[] = [
     says: `(select 'Step charge of pay may have happened, and its work has waited ' || floor(extract(epoch from $1::timestamptz - max("doubtSince")) / 3600) || ' h' || ' for somebody to say whether it did.' from "JobStep" where "error" is not null)`,
   },
   {
-    is: 'a guard has blocked a run',
+    is: 'a guard has blocked a run, whose dead letter is no second item',
     put: async () => {
       await worker('w1')
       await runs('pay', 1, '5 minutes', { code: 'guard_blocked' })
+      await letters('pay', 1, '5 minutes', 'guard_blocked')
       await sql(`update "JobRun" set "details" = '{"guard":{"due":1234}}'`)
     },
     kind: 'blocked',
@@ -607,10 +608,24 @@ const NIGHTS: Night[] = [
          values ('00000000-0000-7000-8000-000000000000', 'pay', 2, 'a', 'refused', '', now() - interval '20 minutes')`,
       )
       await work('pay', 5, '10 minutes', 'a')
+      await runs('pay', 1, '20 minutes', { code: 'refused' })
     },
     kind: 'keyBlocked',
     stage: 'waiting',
     says: `(select (select count(*) from "JobWork") || ' pieces of work wait behind a dead letter of key a of pay, given up ' || ${min('"failedAt"')} || ' ago with refused.' from "JobDeadLetter")`,
+  },
+  {
+    is: 'the one run of a job fails beside a third of another',
+    put: async () => {
+      await worker('w1')
+      await runs('pay', 1, '5 minutes', { code: 'odd' })
+      await runs('mail', 20, '5 minutes', { code: 'refused' })
+      await runs('mail', 40, '5 minutes')
+    },
+    kind: 'failing',
+    stage: 'losing',
+    says: `(select '20 of 60 runs of mail failed in the last hour, with refused. It began ' || ${min('min("startedAt") filter (where "errorCode" is not null)')} || ' ago.' from "JobRun" where "name" = 'mail')`,
+    items: 2,
   },
   {
     is: 'one job holds a limit that three share',

@@ -24,7 +24,14 @@ const ends = defineJob({ name: 'ends', payload, retry: NO_RETRY, concurrency: 50
 const goesOn = defineJob({ name: 'goesOn', payload, retry: NO_RETRY, concurrency: 50 })
 /** Its work reaches the standby, and its claim does not. */
 const starts = defineJob({ name: 'starts', payload, retry: NO_RETRY, concurrency: 50 })
-const jobs = [ends, goesOn, starts] as const
+/** Its first two memos are on the old primary alone. */
+const walks = defineJob({
+  name: 'walks',
+  payload,
+  retry: NO_RETRY,
+  steps: { begin: {}, book: {}, end: {} },
+})
+const jobs = [ends, goesOn, starts, walks] as const
 const COUNT = 20
 
 const run = promisify(execFile)
@@ -124,7 +131,13 @@ describe('a standby without the last second that becomes the primary', { timeout
     { what: 'takes ends for some seconds more', isDead: false },
   ])('loses no work and no run where the old primary $what', async ({ isDead }) => {
     const { primary, standby, wire, front, url } = await openServers()
-    const gates = { ends: Promise.withResolvers<void>(), goesOn: Promise.withResolvers<void>() }
+    const walked: string[] = []
+    await primary.pool.query('create table "Booking" (n int)')
+    const gates = {
+      walks: Promise.withResolvers<void>(),
+      ends: Promise.withResolvers<void>(),
+      goesOn: Promise.withResolvers<void>(),
+    }
     const started = new Set<string>()
     let underWay = 0
     const reasons: unknown[] = []
@@ -153,6 +166,17 @@ describe('a standby without the last second that becomes the primary', { timeout
           }
           underWay--
         },
+        async walks({ step, payload: { n } }) {
+          await step.run('begin', async () => {
+            started.add(`walks ${n}`)
+            await gates.walks.promise
+          })
+          await step.tx('book', async (tx) => {
+            await tx.query('insert into "Booking" values ($1)', [n])
+          })
+          walked.push(`booked ${n}`)
+          await step.run('end', async () => await gates.goesOn.promise)
+        },
       },
       log,
     })
@@ -167,12 +191,16 @@ describe('a standby without the last second that becomes the primary', { timeout
     await client.enqueueManyNow(ends, pieces)
     await client.enqueueManyNow(goesOn, pieces)
     await client.enqueueNow(starts, { n: 0 })
-    await waitFor(() => started.size === 2 * COUNT)
-    await waitFor(async () => (await countOf(standby, UNDER_WAY)) === 2 * COUNT)
+    await client.enqueueNow(walks, { n: 0 })
+    await waitFor(() => started.size === 2 * COUNT + 1)
+    await waitFor(async () => (await countOf(standby, UNDER_WAY)) === 2 * COUNT + 1)
     await waitFor(async () => (await countOf(standby, 'from "JobWork"')) === 1)
 
     wire.refuse(() => true)
     wire.cut()
+    gates.walks.resolve()
+    await waitFor(() => walked.length > 0)
+    expect(await countOf(standby, 'from "Booking"')).toBe(0)
     const promote = () => standby.pool.query('select pg_promote(true, 60)')
     if (!isDead) await promote()
     gates.ends.resolve()
@@ -197,15 +225,21 @@ describe('a standby without the last second that becomes the primary', { timeout
     await waitFor(async () => (await countOf(standby, endsOf('ends'))) === COUNT)
     await waitFor(async () => (await countOf(standby, endsOf('starts'))) === 1)
     expect(reasons).toEqual(['run_lost'])
-    expect(await countOf(standby, UNDER_WAY)).toBe(COUNT)
+    expect(await countOf(standby, UNDER_WAY)).toBe(COUNT + 1)
     gates.goesOn.resolve()
     await waitFor(async () => (await countOf(standby, endsOf('goesOn'))) === COUNT)
+    await waitFor(async () => (await countOf(standby, endsOf('walks'))) === 1)
+    expect(await countOf(standby, 'from "Booking"')).toBe(1)
     expect(await countOf(standby, UNDER_WAY)).toBe(0)
     expect(await countOf(standby, 'from "JobDeadLetter"')).toBe(0)
     expect(await countOf(standby, 'from "JobWork"')).toBe(0)
     const { rows } = await standby.pool.query(
-      `select "name", "attempt", "errorCode", count(*)::int from "JobRun" where "errorCode" is not null group by 1, 2, 3`,
+      `select "name", "attempt", "errorCode", count(*)::int from "JobRun" where "errorCode" is not null group by 1, 2, 3 order by 1`,
     )
-    expect(rows).toEqual([{ name: 'ends', attempt: 1, errorCode: 'drained', count: lost }])
+    expect(rows).toEqual([
+      { name: 'ends', attempt: 1, errorCode: 'drained', count: lost },
+      // It had booked on the old primary.
+      { name: 'walks', attempt: 1, errorCode: 'drained', count: 1 },
+    ])
   })
 })

@@ -11,10 +11,8 @@ import {
   listRecentRuns,
   listRunActions,
   listRunCounts,
-  listWorkerRuns,
   measureDuration,
   readPausedQueues,
-  sampleRuns,
   searchRuns,
   tallyRunsByHour,
 } from '../../src/internal.ts'
@@ -204,8 +202,6 @@ it('says of runs what a look through all of them says, in whatever order they we
             .toSorted(([one], [other]) => compare(one, other))
             .map(([hour, rows]) => ({ hour, runs: rows.length, ...outcomes(rows) })),
         )
-        const points = await sampleRuns(reader, { name, ...SPAN })
-        expect(idsOf(points.runs)).toEqual(idsOf(modelOfSample(ended(name))))
       }
 
       const since = new Date(START_MS + 2 * HOUR_MS)
@@ -249,17 +245,6 @@ it('says of runs what a look through all of them says, in whatever order they we
         }),
       ).toEqual({ count: alike.length, since: alike.at(-1)!.startedAt, isCut: false })
 
-      for (const workerId of ['w0', 'w1']) {
-        const found = await listWorkerRuns(reader, { workerId, ...SPAN })
-        const own = latestFirst(runs.filter((run) => run.workerId === workerId))
-        const last = own.filter(({ status }) => status !== 'running').slice(0, 20)
-        const running = own.filter(({ status }) => status === 'running')
-        expect(idsOf(found.runs).toSorted()).toEqual(idsOf([...last, ...running]).toSorted())
-        expect(found.runs.map(({ startedAt }) => startedAt)).toEqual(
-          [...last, ...running].map(({ startedAt }) => startedAt).toSorted(),
-        )
-        expect(found.since).toBe(last.at(-1)!.startedAt)
-      }
       expect((await listLanesInUse(reader)).map(rounded)).toEqual(modelOfLanes(runs).map(rounded))
 
       const [{ id, workId }] = of('busy') as [Run]
@@ -275,20 +260,6 @@ it('says of runs what a look through all of them says, in whatever order they we
     { numRuns: 3, endOnFailure: true },
   )
 })
-
-/** All where they are few, else the latest of each part of the span, and those that failed. */
-function modelOfSample(ended: readonly Run[]): Run[] {
-  if (ended.length <= 300) return ended.toReversed()
-  const slotMs = (SPAN.to.getTime() - SPAN.from.getTime()) / 48
-  const slots = Map.groupBy(ended, ({ startedAt }) =>
-    Math.floor((Date.parse(startedAt) - START_MS) / slotMs),
-  )
-  const chosen = [...slots.values()].flatMap((rows) => [
-    ...rows.slice(0, 4),
-    ...rows.filter(({ code }) => code !== null).slice(0, 2),
-  ])
-  return [...new Set(chosen)].toSorted(byStart)
-}
 
 function modelOfLanes(runs: readonly Run[]) {
   const running = runs.filter(({ status }) => status === 'running').toSorted(byStart)

@@ -91,3 +91,24 @@ it('names who is at the head of a line of sessions that wait, and nobody before 
   await Promise.all([isFirstDone, isSecondDone, isHostDone])
   expect(await listLockWaits(runtime.reader)).toEqual([])
 })
+
+it('names who has locked the tables of work, though nobody waits for long', async () => {
+  const psql = await openSession('psql')
+  await psql.session.query('begin; lock table "JobWork", "JobRun" in share mode')
+  const { problems } = await waitFor(
+    async () => {
+      const found = await listProblems(runtime.reader, [], new Date())
+      return found.problems[0]?.kind === 'lockWait' ? found : null
+    },
+    { timeoutMs: 20_000 },
+  )
+  expect(problems[0]).toMatchObject({
+    stage: 'stopped',
+    text: expect.stringMatching(
+      new RegExp(
+        `^pid ${psql.pid} \\(psql, idle in transaction\\) has locked JobRun and JobWork against writes, in a transaction that began \\d+ s ago\\.$`,
+      ),
+    ),
+  })
+  await psql.session.query('rollback')
+})

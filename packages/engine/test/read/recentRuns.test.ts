@@ -1,5 +1,4 @@
 import { Prisma } from '@roundsman/db'
-import { randomUUID } from 'node:crypto'
 import { beforeAll, expect, it } from 'vitest'
 import { countEqualFailures } from '../../src/read/countEqualFailures.ts'
 import {
@@ -15,8 +14,7 @@ import { listJobTicks, listRecentTicks } from '../../src/read/jobTicks.ts'
 import { listVersionChanges } from '../../src/read/listWorkers.ts'
 import type { JobsReader, Statement } from '../../src/read/reader.ts'
 import { listRecentRuns } from '../../src/read/recentRuns.ts'
-import { listRunCounts, sampleRuns } from '../../src/read/sampleRuns.ts'
-import { listWorkerRuns } from '../../src/read/workerRuns.ts'
+import { listRunCounts } from '../../src/read/listRunCounts.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { explainPlan, type PlanNode } from '../explainPlan.ts'
 
@@ -77,7 +75,6 @@ it('leaves the pages of runs and of their index by time full, as runs come in th
 })
 
 /** 48 slots of the time in which all of these ran. */
-const ALL = { from: new Date('2026-01-01T00:00:00Z'), to: new Date('2026-01-01T13:54:00Z') }
 const NIL = '00000000-0000-0000-0000-000000000000'
 
 /** Whatever is asked about one job. */
@@ -100,8 +97,6 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
       maxRuns: 2_000,
     }),
   'what it counted': (of) => listRunCounts(of, 'former', 60),
-  'a sample': (of) =>
-    sampleRuns(of, { name: 'former', from: new Date('2025-12-01T00:00:00Z'), to: ALL.to }),
   'its ticks': (of) => listJobTicks(of, { name: 'former', limit: 50 }),
   'its last runs': (of) => listRecentRuns(of, ['former'], { limit: 60, areEnded: true }),
   'how often it failed so': (of) =>
@@ -142,53 +137,6 @@ it.each(Object.entries(ABOUT_FORMER))(
   },
 )
 
-it('looks for a sample of a job that runs often among its own, twice for each part of the time', async () => {
-  const scans = await scansOf((of) => sampleRuns(of, { name: 'often0', ...ALL }), 'JobRun')
-  // Either index that contains only failed runs will do.
-  expect(scans.map((scan) => scan['Index Name'])).toEqual([
-    'JobRun_name_desc_startedAt_id_trigger_idx',
-    expect.stringMatching(/^JobRun_(name|errorCode)_startedAt_id_(error_)?idx$/),
-  ])
-  // The figures are means over the loops.
-  for (const scan of scans) {
-    expect(scan['Actual Loops']).toBe(48)
-    expect(scan['Actual Rows']).toBeLessThanOrEqual(4)
-    expect(scan['Rows Removed by Filter'] ?? 0).toBe(0)
-  }
-})
-
-it('reads nothing of what a job ran before the time that is sampled', async () => {
-  const after = { from: ALL.to, to: new Date(ALL.to.getTime() + 3_600_000) }
-  const scans = await scansOf((of) => sampleRuns(of, { name: 'often0', ...after }), 'JobRun')
-  for (const scan of scans) {
-    expect(scan['Actual Rows']).toBe(0)
-    // A few pages of each index, for each part of the time.
-    expect(scan['Shared Hit Blocks'] + scan['Shared Read Blocks']).toBeLessThan(48 * 8)
-  }
-})
-
-it('samples every part of the time, and all that failed where few did', async () => {
-  const failed = new Date('2026-01-01T02:00:00.5Z')
-  const error = { status: 'failed', errorCode: 'wolf', workerId: 'w2' } as const
-  await runtime.prisma.jobRun.create({ data: runOf('often0', failed, error) })
-  await runtime.prisma.$executeRaw`update "JobRun" set "label" = 'sheep 7' where "workerId" = 'w2'`
-  const { runs, isPart } = await sampleRuns(runtime.reader, { name: 'often0', ...ALL })
-  expect(isPart).toBe(true)
-  const slot = (ALL.to.getTime() - ALL.from.getTime()) / 48
-  const slots = Map.groupBy(runs, ({ startedAt }) =>
-    Math.floor((Date.parse(startedAt) - ALL.from.getTime()) / slot),
-  )
-  expect(slots.size).toBe(48)
-  expect(runs.filter(({ status }) => status === 'failed')).toMatchObject([
-    { errorCode: 'wolf', label: 'sheep 7', startedAt: failed.toISOString(), durationMs: 1_000 },
-  ])
-  expect(runs.map(({ startedAt }) => startedAt)).toEqual(
-    runs.map(({ startedAt }) => startedAt).toSorted(),
-  )
-  const all = await sampleRuns(runtime.reader, { name: 'seldom', ...ALL })
-  expect(all).toMatchObject({ isPart: false, runs: [{ status: 'success', errorCode: null }] })
-})
-
 it('tells what runs counted, whatever their details hold', async () => {
   const at = (second: number) => new Date(Date.parse('2026-02-01T00:00:00Z') + second * 1_000)
   const foreign: (Prisma.InputJsonValue | typeof Prisma.JsonNull)[] = [
@@ -217,41 +165,6 @@ it('tells what runs counted, whatever their details hold', async () => {
   expect(Object.keys(counted[2]?.counts ?? {})).toHaveLength(20)
   expect(counted[3]?.counts).toEqual({ imported: 12 })
   expect(counted.map(({ stillDue }) => stillDue)).toEqual(['111', 'over 10,000', null, null])
-})
-
-it('looks for what a worker has run among the last runs of all, and says how far it has looked', async () => {
-  const [scan, ...others] = await scansOf(
-    (of) => listWorkerRuns(of, { workerId: 'w2', ...ALL }),
-    'JobRun',
-  )
-  expect(others).toEqual([])
-  expect(scan?.['Index Name']).toBe('JobRun_startedAt_id_asc_idx')
-  expect(scan?.['Actual Rows']).toBe(20_000)
-
-  const seen = await listWorkerRuns(runtime.reader, { workerId: 'w1', ...ALL })
-  expect(seen.runs).toHaveLength(20)
-  expect(seen.since).toBe(seen.runs[0]?.startedAt)
-  // Its only run is from before that.
-  const { runs, since } = await listWorkerRuns(runtime.reader, { workerId: 'w2', ...ALL })
-  expect(runs).toEqual([])
-  expect(new Date(since).getTime()).toBeGreaterThan(Date.parse('2026-01-01T08:00:00Z'))
-  const to = new Date('2026-01-01T03:00:00Z')
-  const found = await listWorkerRuns(runtime.reader, { workerId: 'w2', from: ALL.from, to })
-  expect(found).toMatchObject({
-    runs: [{ errorCode: 'wolf', label: 'sheep 7' }],
-    since: ALL.from.toISOString(),
-  })
-})
-
-it('tells the label of a run that a worker has just started, before that is written', async () => {
-  const [workerId, id] = ['w3', randomUUID()]
-  const startedAt = new Date('2026-01-01T14:00:00Z')
-  await runtime.prisma.$executeRaw`
-    insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "labels", "enqueuedAts")
-    values (${randomUUID()}::uuid, 'sheep', ${workerId}, ${startedAt}, now(), array[${id}::uuid], array['sheep 9'], array[now()])`
-  const { runs } = await listWorkerRuns(runtime.reader, { workerId, ...ALL })
-  expect(runs).toMatchObject([{ id, name: 'sheep', label: 'sheep 9', status: 'running' }])
-  await runtime.prisma.$executeRaw`delete from "JobClaim"`
 })
 
 function runOf(name: string, startedAt: Date, more: object = {}) {

@@ -183,6 +183,21 @@ it('a cancellation counts whatever ends the run that it met', async () => {
   expect(calls).toEqual(['reserve'])
 })
 
+it('a cancellation counts where the run that it met fails for good', async () => {
+  await drain()
+  await test.advance({ hours: 1 })
+  payFails = true
+  inPay = async ({ run }) => {
+    await own.query(
+      `insert into "JobCancel" ("runId", "name", "requestedBy", "reason") values ($1, 'book', $2, 'x')`,
+      [run.id, by.actor],
+    )
+  }
+
+  expect(await drain()).toEqual(['step_failed', 'cancelled'])
+  expect(await letters()).toMatchObject([{ error: { code: 'cancelled' } }])
+})
+
 describe('a dead letter of durable work', () => {
   const fail = async () => {
     await drain()

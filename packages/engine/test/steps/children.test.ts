@@ -1,4 +1,5 @@
-import { openForTests } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
 import {
@@ -6,10 +7,12 @@ import {
   ChildFailed,
   defineJob,
   JobError,
+  RateLimited,
   type ChildResult,
   type DurableContext,
   type StepsOf,
 } from '../../src/index.ts'
+import { LOAD_STEPS, type StepRow } from '../../src/queue/stepSql.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
 import { useOwnDatabase } from '../useOwnDatabase.ts'
@@ -75,6 +78,10 @@ async function all(results: AsyncIterable<ChildResult<unknown>>): Promise<unknow
   for await (const one of results) listed.push(one.status === 'success' ? one.result : one.code)
   return listed
 }
+const ends = async () =>
+  (await own.query('select "errorCode" as code from "JobChild" order by "at"')).rows.map(
+    ({ code }) => code,
+  )
 const start = async (count = 3) => (await test.enqueueNow(parent, { count })).workId
 const drain = async () =>
   (await test.drain()).map(({ name, status, error }) => `${name} ${error?.code ?? status}`)
@@ -269,7 +276,7 @@ describe('a parent goes on, whatever becomes of a child', () => {
     expect(await second(async () => undefined)).toEqual([3, 0, [0, 1, 2]])
   })
 
-  it('given up, discarded or retried by hand: the first end counts', async () => {
+  it('given up, and retried once the parent has gone on: the first end counts, and the retry says so', async () => {
     let isBroken = true
     work = (n) => {
       if (n === 1 && isBroken) throw new JobError('bad', 'it broke', { retryable: false })
@@ -277,7 +284,7 @@ describe('a parent goes on, whatever becomes of a child', () => {
     }
     expect(await second(async () => undefined)).toEqual([2, 1, [0, 'bad', 2]])
     isBroken = false
-    expect(await test.redriveDeadLetters('all', by)).toMatchObject({ redriven: 1 })
+    expect(await test.redriveDeadLetters('all', by)).toMatchObject({ redriven: 1, unawaited: 1 })
     expect(await drain()).toEqual(['row success'])
     expect(seen).toHaveLength(1)
   })
@@ -295,6 +302,74 @@ describe('a parent goes on, whatever becomes of a child', () => {
   })
 })
 
+it('a parent goes on with all ends in their order, whatever becomes of each child, and in whatever order', async () => {
+  const acts = [
+    ...['succeed', 'fail', 'cancel', 'cancelRun', 'expire', 'loseItsPayload'],
+    ...['discard', 'redrive'],
+  ]
+  /** What the parent may find of the child at `n`. One that is retried may come too late. */
+  const endsOf = (n: number): Record<string, unknown[]> => ({
+    ...{ succeed: [n], fail: ['bad'], cancel: ['cancelled'], cancelRun: ['cancelled'] },
+    ...{ expire: ['expired'], loseItsPayload: ['payload_missing'], discard: ['bad'] },
+    redrive: [n, 'bad'],
+  })
+  const change = (set: string, id: string) =>
+    own.query(`update "JobWork" set ${set} where "id" = $1`, [id])
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom(...acts), { minLength: 1, maxLength: 8 }),
+      fc.integer({ min: 1, max: 8 }),
+      async (drawn, atOnce) => {
+        await test.reset()
+        seen = []
+        const isRetried = new Set<number>()
+        work = async (n) => {
+          if (drawn[n] === 'cancelRun') {
+            const { rows } = await own.query<{ id: string }>(
+              `select unnest("runIds")::text as id from "JobClaim"`,
+            )
+            for (const { id } of rows) await test.cancelRun(id, by)
+            throw new JobError('cancelled', 'it noticed', { retryable: false })
+          }
+          const fails = ['fail', 'discard'].includes(drawn[n] as string)
+          if (fails || (drawn[n] === 'redrive' && !isRetried.has(n)))
+            throw new JobError('bad', 'it broke', { retryable: false })
+          return n
+        }
+        await start(drawn.length)
+        await drainSome(1)
+        const { rows } = await own.query<{ id: string; at: number }>(
+          `select "workId"::text as id, "at" from "JobChild" order by "at"`,
+        )
+        for (const { id, at } of rows) {
+          if (drawn[at] === 'cancel') await test.cancelWork({ job: row, ids: [id] }, by)
+          if (drawn[at] === 'expire')
+            await change(`"facts" = "facts" || '{"expiresAt": "2020-01-01T00:00:00.000Z"}'`, id)
+          if (drawn[at] === 'loseItsPayload')
+            await change(`"payloadId" = gen_random_uuid(), "payload" = null`, id)
+        }
+        for (let rounds = 0; rounds < 40 && seen.length === 0; rounds++) {
+          await test.drain({ maxRuns: atOnce }).catch(() => undefined)
+          for (const { id, at } of rows) {
+            if (drawn[at] === 'discard') await test.discardDeadLetters({ ids: [id] }, by)
+            if (drawn[at] === 'redrive' && !isRetried.has(at)) {
+              const { redriven } = await test.redriveDeadLetters({ ids: [id] }, by)
+              if (redriven === 1) isRetried.add(at)
+            }
+          }
+          expect((await own.query('select * from "JobChildLost"')).rows).toEqual([])
+          await test.advance({ seconds: 10 })
+        }
+        const [joined] = seen as [number, number, unknown[]][]
+        expect(joined?.[2]).toHaveLength(drawn.length)
+        for (const [n, one] of (joined?.[2] ?? []).entries())
+          expect(endsOf(n)[drawn[n] as string]).toContain(one)
+      },
+    ),
+    { numRuns: Number(process.env['CHILD_ENDS'] ?? 6) },
+  )
+}, 600_000)
+
 describe('children', () => {
   it('are cancelled with their parent, which can undo what it has done', async () => {
     handle = async ({ step }) => {
@@ -308,6 +383,43 @@ describe('children', () => {
 
     expect(new Set(await drain())).toEqual(new Set(['nested cancelled', 'parent cancelled']))
     expect(new Set(seen)).toEqual(new Set(['cancelled', 'undone']))
+  })
+
+  it('of a step that is called after the cancellation undo what was done', async () => {
+    handle = async ({ step }) => {
+      try {
+        await step.sleep('nap', { days: 1 })
+      } catch (error) {
+        const undone = await step.map('other', row, payloads(2), { onFailure: 'collect' })
+        seen.push(undone.succeeded)
+        throw error
+      }
+    }
+    const workId = await start()
+    await drain()
+    await test.cancelWork({ job: parent, ids: [workId] }, by)
+
+    expect((await drain()).at(-1)).toBe('parent cancelled')
+    expect(new Set(seen)).toEqual(new Set([2]))
+  })
+
+  it('that wait are cancelled with a parent that has no memo yet', async () => {
+    handle = async ({ step }) => {
+      await Promise.all([
+        step.map('rows', row, payloads(3)),
+        step.run('other', () => {
+          throw new RateLimited({ retryAfter: 60_000 })
+        }),
+      ])
+    }
+    const workId = await start()
+    await test.pauseQueue('row', by)
+    await drain()
+    await test.cancelWork({ job: parent, ids: [workId] }, by)
+    await drain()
+
+    expect(await test.enqueued(row)).toEqual([])
+    expect(await ends()).toEqual(['cancelled', 'cancelled', 'cancelled'])
   })
 
   it('that wait are cancelled with their parent', async () => {
@@ -337,6 +449,34 @@ describe('children', () => {
     )
   })
 
+  it('that wait end with a parent that somebody cancels twice before it goes on', async () => {
+    handle = async ({ step }) => void (await step.map('rows', row, payloads(3)))
+    const workId = await start()
+    await test.pauseQueue('row', by)
+    await drain()
+    await test.cancelWork({ job: parent, ids: [workId] }, by)
+    await test.cancelWork({ job: parent, ids: [workId] }, by)
+
+    expect(await drain()).toEqual([])
+    expect(await test.enqueued(row)).toEqual([])
+    expect(await ends()).toEqual(['cancelled', 'cancelled', 'cancelled'])
+  })
+
+  it('are cancelled with a parent that fails before it says so', async () => {
+    handle = async ({ step }) => {
+      await Promise.all([step.map('rows', row, payloads(2)), step.sleep('nap', { days: 1 })])
+    }
+    const workId = await start()
+    await test.pauseQueue('row', by)
+    await drain()
+    await test.cancelWork({ job: parent, ids: [workId] }, by)
+    handle = () => Promise.reject(new JobError('broken', 'at its start', { retryable: false }))
+
+    expect(await drain()).toEqual(['parent cancelled'])
+    await drain()
+    expect(await ends()).toEqual(['cancelled', 'cancelled'])
+  })
+
   it('begin anew where the parent does', async () => {
     const workId = await start(1)
     handle = async ({ step, payload: { count } }) => {
@@ -353,5 +493,106 @@ describe('children', () => {
 
     expect(seen).toEqual([2])
     expect(await test.steps(workId)).toHaveLength(1)
+  })
+})
+
+describe('a child that somebody retries', () => {
+  const dies = (n: number) => {
+    if (n === 1) throw new JobError('bad', 'it broke', { retryable: false })
+    return n
+  }
+  const children = async () =>
+    (
+      await own.query<{ id: string }>(`select "workId"::text as id from "JobChild" order by "at"`)
+    ).rows.map(({ id }) => id)
+
+  beforeEach(() => {
+    work = dies
+    handle = async ({ step }) => {
+      const rows = await step.map('rows', row, payloads(3))
+      seen.push([rows.succeeded, rows.failed, await all(rows.results())])
+    }
+  })
+
+  it('gives its result to the parent that is a dead letter of its failure, and that is retried', async () => {
+    const workId = await start()
+    expect((await drain()).at(-1)).toBe('parent child_failed')
+    const [, child = ''] = await children()
+    work = (n) => n
+    expect(await test.redriveDeadLetters({ ids: [child] }, by)).not.toHaveProperty('unawaited')
+    expect(await drain()).toEqual(['row success'])
+    await test.redriveDeadLetters({ ids: [workId] }, by)
+
+    expect(await drain()).toEqual(['parent success'])
+    expect(seen).toEqual([[3, 0, [0, 1, 2]]])
+  })
+
+  it('is waited for by the parent that is retried with it', async () => {
+    await start()
+    await drain()
+    work = (n) => n
+    expect(await test.redriveDeadLetters('all', by)).toMatchObject({ redriven: 2 })
+
+    expect(await drain()).toContain('row success')
+    expect(seen).toEqual([[3, 0, [0, 1, 2]]])
+  })
+
+  it('fails the parent again where it fails again, and where it is not retried', async () => {
+    const workId = await start()
+    await drain()
+    const [, child = ''] = await children()
+    await test.redriveDeadLetters({ ids: [workId] }, by)
+    expect(await drain()).toEqual(['parent child_failed'])
+
+    await test.redriveDeadLetters({ ids: [child] }, by)
+    expect(await drain()).toEqual(['row bad'])
+    await test.redriveDeadLetters({ ids: [workId] }, by)
+    expect(await drain()).toEqual(['parent child_failed'])
+  })
+
+  it('is waited for by a parent whose other children go on', async () => {
+    await start()
+    await drainSome(3)
+    work = (n) => n
+    expect(await test.redriveDeadLetters('all', by)).not.toHaveProperty('unawaited')
+    await drain()
+
+    expect(seen).toEqual([[3, 0, [0, 1, 2]]])
+  })
+
+  it('begins anew with the others where the parent begins again with the step', async () => {
+    const workId = await start()
+    await drain()
+    const [, child = ''] = await children()
+    work = (n) => n * 2
+    expect(
+      await test.redriveDeadLetters({ ids: [workId, child] }, { ...by, from: { step: 'rows' } }),
+    ).toMatchObject({ redriven: 2, unawaited: 1 })
+    await drain()
+
+    expect(seen).toEqual([[3, 0, [0, 2, 4]]])
+  })
+
+  it('is waited for by a run of the parent that reads its steps in that moment', async () => {
+    handle = async ({ step }) => void (await step.invoke('rows', {}, row, { n: 1 }))
+    const workId = await start(1)
+    await drainSome(2)
+    const { rows: claims } = await own.query<{ id: string }>(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       values (gen_random_uuid(), 'parent', 'w1', now(), 'infinity', '{}', '{}') returning "id"`,
+    )
+    const load = () => own.query<StepRow>(LOAD_STEPS, [workId, claims[0]?.id, 'w1'])
+    let loading: ReturnType<typeof load> | undefined
+    await client.$transaction(async (tx) => {
+      await test.redriveDeadLetters('all', by, { tx })
+      loading = load()
+      await waitFor(async () => {
+        const { rows } = await own.query(`select from pg_locks where not granted`)
+        return rows.length > 0
+      })
+    })
+
+    expect((await loading)?.rows).toMatchObject([{ name: 'rows', endedAt: null }])
+    await own.query('delete from "JobClaim"')
   })
 })

@@ -1,8 +1,9 @@
 import { waitFor } from '@roundsman/testing'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import { defineJob, type Job } from '../../src/index.ts'
+import { defineJob, defineSignal, type DurableContext, type Job } from '../../src/index.ts'
 import { listDeadLetters } from '../../src/client.ts'
+import { openTestJobs } from '../../src/testing.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 
@@ -102,6 +103,107 @@ it('a renamed step that has failed is called again under its first key', async (
   await waitFor(async () => (await statuses(workId)).includes('success'))
   expect(keys).toHaveLength(2)
   expect(keys[1]).toBe(keys[0])
+})
+
+it('two versions beside each other do each step once, under one key, where one has renamed it', async () => {
+  const items = ['a', 'b', 'c', 'd', 'e', 'f']
+  const old = defineJob({ name: 'beside', steps: { nudge: {}, pause: {} } })
+  const renamed = defineJob({ name: 'beside', steps: { remind: { was: ['nudge'] }, pause: {} } })
+  const called: string[] = []
+  const begin = (job: Job<'beside', Record<string, never>, never, object>, name: string) =>
+    startTestWorker(runtime, {
+      jobs: [job],
+      concurrency: 2,
+      handlers: {
+        async beside({ step }: never) {
+          const { run, sleep } = step as DurableContext<
+            unknown,
+            unknown,
+            Record<string, unknown>
+          >['step']
+          for (const item of items) {
+            await run(name, ({ key }) => void called.push(`${key} ${name}`), { item })
+            await sleep('pause', 50, { item })
+          }
+        },
+      } as never,
+    })
+  await begin(old, 'nudge')
+  await begin(renamed, 'remind')
+  const work = await client.enqueueManyNow(
+    old,
+    Array.from({ length: 10 }, () => ({ payload: {} })),
+  )
+
+  const ended = () =>
+    runtime.value<number>(`select count(*)::int from "JobRun" where "status" = 'success'`)
+  await waitFor(async () => (await ended()) === work.length, { timeoutMs: 30_000 })
+  const keys = called.map((one) => one.split(' ')[0])
+  expect(called).toHaveLength(10 * items.length)
+  expect(new Set(keys).size).toBe(10 * items.length)
+  expect(new Set(called.map((one) => one.split(' ')[1]))).toEqual(new Set(['nudge', 'remind']))
+  expect(await runtime.column('select distinct "name" from "JobStep"')).toEqual(
+    expect.arrayContaining(['nudge', 'pause']),
+  )
+}, 40_000)
+
+const changed = ['run', 'sleep', 'waitFor', 'map', 'invoke'] as const
+it.each(
+  changed.flatMap((from) => changed.flatMap((to) => (from === to ? [] : [[from, to] as const]))),
+)('a step that was a %s is refused as a %s, before it is misread', async (from, to) => {
+  const signal = defineSignal({ name: 'go' })
+  const child = defineJob({ name: 'child' })
+  const job = defineJob({ name: 'parent', retry: { limit: 0 }, steps: { s: {}, nap: {} } })
+  let how: (typeof changed)[number] = from
+  let isCalled = false
+  const test = await openTestJobs({
+    ...{ databaseUrl: runtime.url, client: runtime.prisma, jobs: [job, child] },
+    handlers: {
+      child: async () => undefined,
+      async parent({ step }) {
+        if (how === 'run') await step.run('s', () => void (isCalled = how === to))
+        else if (how === 'sleep') await step.sleep('s', 1)
+        else if (how === 'waitFor') await step.waitFor('s', signal, { key: 'a' })
+        else if (how === 'map') await step.map('s', child, [{}])
+        else await step.invoke('s', {}, child, {})
+        await step.sleep('nap', { hours: 1 })
+      },
+    },
+  })
+  onTestFinished(() => test.close())
+  await test.signalNow(signal, { key: 'a', id: '1' })
+  const { workId } = await test.enqueueNow(job, {})
+  await test.drain()
+  await test.advance({ minutes: 1 })
+  await test.drain()
+  how = to
+  await test.advance({ hours: 1 })
+  const ended = await test.drain()
+
+  expect(ended.map(({ error }) => error?.code)).toEqual(['step_kind'])
+  expect(isCalled).toBe(false)
+  expect((await listDeadLetters(test.reader, { limit: 1 })).deadLetters[0]?.workId).toBe(workId)
+})
+
+it('a version without steps leaves work that has some to one that has them', async () => {
+  const workId = await runBefore(60_000)
+  let isCalled = false
+  const plain = defineJob({ name: 'drip' })
+  const worker = await startTestWorker(runtime, {
+    jobs: [plain],
+    handlers: { drip: async () => void (isCalled = true) },
+  })
+  await runtime.rows(`update "JobWork" set "dueAt" = now() where "id" = $1`, [workId])
+  await waitFor(async () => (await statuses(workId)).includes('failed'))
+  await worker.stop()
+
+  expect(isCalled).toBe(false)
+  expect(await runtime.rows(`select "errorCode" from "JobRun" where "status" = 'failed'`)).toEqual([
+    { errorCode: 'steps_missing' },
+  ])
+  expect(await runtime.rows('select "failures", "resumptions" from "JobWork"')).toEqual([
+    { failures: 0, resumptions: 1 },
+  ])
 })
 
 it('a stored result that the schema of today refuses ends the work before any code, and names who wrote it', async () => {

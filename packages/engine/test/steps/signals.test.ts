@@ -20,7 +20,7 @@ const order = defineJob({
   name: 'order',
   payload: z.strictObject({ id: z.string() }),
   retry: { limit: 0 },
-  steps: { approval: {}, second: {}, ship: {} },
+  steps: { approval: {}, second: {}, third: { signal: pinged }, ship: {} },
 })
 type Context = DurableContext<{ id: string }, PlainTransaction, StepsOf<typeof order>>
 
@@ -56,6 +56,50 @@ const signals = async () =>
   ).rows
 
 describe('a signal', () => {
+  it('says who has sent it, where somebody has, and that is on record with the work that waits', async () => {
+    const workId = await start()
+    await drain()
+    const by = { actor: 'ada@example.com', reason: 'they have paid' }
+    const sent = { key: 'o1', id: 's1', payload: { by: 'ada' } }
+    await test.signalNow(approved, { ...sent, ...by })
+    expect(await test.signalNow(approved, { ...sent, ...by })).toBe('duplicate')
+    await test.signalNow(approved, { ...sent, ...by, key: 'nobody waits' })
+    await drain()
+
+    const [approval] = await test.steps(workId)
+    expect(approval?.answer).toMatchObject({ ...by, happened: null })
+    const { rows } = await own.query(
+      'select "name", "workId"::text, "actor", "reason" from "JobAction" order by "at", "workId"',
+    )
+    expect(rows).toEqual([
+      { name: 'order', workId, actor: by.actor, reason: `approved of o1; ${by.reason}` },
+      {
+        ...{ name: '', workId: null, actor: by.actor },
+        reason: `approved of nobody waits; ${by.reason}`,
+      },
+    ])
+  })
+
+  it('that code has sent names nobody, and a time-out has no answer', async () => {
+    const first = await start()
+    await drain()
+    await send('s1')
+    await drain()
+    expect((await test.steps(first))[0]?.answer).toMatchObject({ actor: null, reason: null })
+    const second = await start('o2')
+    await drain()
+    await test.advance({ days: 7 })
+    await drain()
+    expect((await test.steps(second))[0]).toMatchObject({ state: 'done', answer: null })
+  })
+
+  it('of another kind than its step declares is refused', async () => {
+    handle = async ({ step }) => void (await step.waitFor('third', approved, { key: 'o1' }))
+    await start()
+    const [run] = await test.drain()
+    expect(run?.error?.message).toBe('signal is approved; step third declares pinged')
+  })
+
   it('ends a wait that began before it', async () => {
     const workId = await start()
     expect(await drain()).toEqual(['suspended'])
@@ -88,6 +132,61 @@ describe('a signal', () => {
 
     expect(answers).toEqual(['o1 ada'])
     expect(await send('s1')).toBe('duplicate')
+  })
+
+  it('that came before the time-out ends the wait, though nobody has looked in between', async () => {
+    await start()
+    await drain()
+    await test.advance({ days: 6 })
+    await send('s1')
+    await test.advance({ days: 2 })
+
+    // As a worker does that starts then, and claims before it looks.
+    await own.query(`update "JobStep" set "isFresh" = false`)
+    await own.query(`update "JobSignal" set "isFresh" = false`)
+    await drain()
+    expect(answers).toEqual(['o1 ada'])
+  })
+
+  it('that came before a sleep beside its wait was over wins', async () => {
+    const winners = new Set<string>()
+    handle = async ({ step }) => {
+      const answer = step.waitFor('approval', approved, { key: 'o1' }).then(() => 'signal')
+      winners.add(
+        await Promise.race([step.sleep('second', { hours: 2 }).then(() => 'sleep'), answer]),
+      )
+    }
+    await start()
+    await drain()
+    await test.pauseQueue('order', { actor: 'ada', reason: 'a test' })
+    await test.advance({ hours: 1 })
+    await send('s1')
+    await test.advance({ hours: 2 })
+    await drain()
+    await test.resumeQueue('order', { actor: 'ada' })
+
+    expect(await drain()).toEqual(['success'])
+    expect([...winners]).toEqual(['signal'])
+  })
+
+  it('is given to its wait though very many others wait that run', async () => {
+    await start()
+    await drain()
+    // As work does that is claimed anew, and whose waits nobody has looked at.
+    await own.query(
+      `insert into "JobStep" ("workId", "name", "kind", "runId", "startedAt", "signal", "key", "isFresh")
+       select work, 'approval', 'wait', work, now(), 'approved', work::text, true
+       from (select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid as work from generate_series(1, 1100) n) one`,
+    )
+    await own.query(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       select gen_random_uuid(), 'order', 'w9', now(), 'infinity', ids, array_fill(now(), array[cardinality(ids)])
+       from (select array_agg("workId") as ids from "JobStep" where "runId" = "workId" and "isFresh") one`,
+    )
+    await send('s1')
+
+    await drain()
+    expect(answers).toEqual(['o1 ada'])
   })
 
   it('counts once its transaction has committed, and not where that is rolled back', async () => {
@@ -156,6 +255,25 @@ describe('a signal', () => {
 })
 
 describe('a wait', () => {
+  it('that a later version has for another key gets its signal', async () => {
+    await start()
+    await drain()
+    handle = async ({ step }) => {
+      const both = [
+        step.sleep('second', { hours: 1 }),
+        step.waitFor('approval', approved, { key: 'new' }).then((one) => answers.push(one?.by)),
+      ]
+      await Promise.all(both)
+    }
+    await own.query(`update "JobWork" set "dueAt" = now() - interval '1 second'`)
+    await drain()
+    await send('s1', 'eve', 'new')
+    await test.advance({ hours: 1 })
+    await drain()
+
+    expect(answers).toContain('eve')
+  })
+
   it('is over with null after its time-out, and leaves a later signal to the next', async () => {
     await start()
     await drain()
@@ -200,9 +318,14 @@ describe('a wait', () => {
       ])
       answers.push(`${one?.by} ${two?.by}`)
     }
-    await start('x')
+    const x = await start('x')
     await start('y')
     await drain()
+    const reasons = (await test.explain(x))?.reasons.map(({ text }) => text)
+    expect(reasons?.slice(1)).toEqual([
+      'step approval waits for the signal approved of x a',
+      'step second waits for the signal approved of x b',
+    ])
     await send('s1', '1', 'x b')
     await send('s2', '1', 'y a')
     expect(await drain()).toEqual(['suspended', 'suspended'])

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { openForTests, waitFor } from '@roundsman/testing'
-import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
+import { beforeEach, describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { listDeadLetters } from '../../src/client.ts'
 import {
@@ -64,6 +64,15 @@ const test = openForTests(() =>
   }),
 )
 const own = useOwnDatabase(database, test)
+/** In which a pass goes on after a memo. */
+async function openUncut(handler: Handle) {
+  const opened = await openTestJobs({
+    ...{ databaseUrl: database.url, client, jobs: [onboard], crash: 'never' },
+    handlers: { onboard: handler },
+  })
+  onTestFinished(() => opened.close())
+  return opened
+}
 
 beforeEach(async () => {
   await test.reset()
@@ -122,6 +131,26 @@ describe('step.run', () => {
     expect(seen).toEqual([
       { made: { at: '1970-01-01T00:00:00.000Z', n: 1 }, receipt: { amount: 5 }, nothing: null },
     ])
+  })
+
+  it('returns keys of objects in one order, in each pass', async () => {
+    await enqueue()
+    const first: unknown[] = []
+    const work: Handle = async ({ step }) => {
+      const made = await step.run('welcome', () => ({ zebra: 1, ant: 2 }))
+      first.push(Object.keys(made)[0])
+      const inTransaction = await step.tx('remind', async () => ({ zebra: 1, ant: 2 }))
+      first.push(Object.keys(inTransaction)[0])
+      await step.sleep('trial', { hours: 1 })
+    }
+
+    const uncut = await openUncut(work)
+    await uncut.enqueueNow(onboard, { user: 'ada' })
+    await uncut.drain()
+    await uncut.advance({ hours: 1 })
+    await uncut.drain()
+    expect(new Set(first).size).toBe(1)
+    expect(first).toHaveLength(4)
   })
 
   it('keeps what the steps before it have done when the handler fails', async () => {
@@ -214,6 +243,36 @@ describe('a step that fails', () => {
     expect(await letters()).toMatchObject([
       { error: { code: 'step_failed', message: 'Step "charge" failed with declined: No money' } },
     ])
+  })
+
+  it('is called again by a retry of the dead letter that names it, though a later failure was caught', async () => {
+    const workId = await enqueue()
+    const called: string[] = []
+    let isBroken = true
+    const fail = (what: string) => () => {
+      called.push(what)
+      if (isBroken) throw new JobError('declined', what, { retryable: false })
+      return { amount: 1 }
+    }
+    const work: Handle = async ({ step }) => {
+      try {
+        await step.run('charge', fail('charge'))
+      } catch (error) {
+        await step.run('remind', fail('remind')).catch(() => undefined)
+        throw new Error('The order failed', { cause: error })
+      }
+    }
+
+    expect(await run(work)).toEqual(['handler_failed'])
+    for (let tries = 0; tries < 2; tries++) {
+      await test.advance({ minutes: 1 })
+      await run(work)
+    }
+    isBroken = false
+    called.length = 0
+    await test.redriveDeadLetters({ ids: [workId] }, { actor: 'ada', reason: 'mended' })
+    expect(await run(work)).toEqual(['success'])
+    expect(called).toEqual(['charge'])
   })
 
   it('is thrown alike in each pass, and what catches it goes on', async () => {
@@ -354,7 +413,24 @@ describe('a handler that calls steps in a way that a replay could not follow', (
     await step.run('unknown' as 'welcome', () => 1).catch(() => undefined)
   }
 
+  const halfItem: Handle = async ({ step }) => {
+    await step.sleep('trial', { hours: 1 }, { item: '\ud800' })
+  }
+  const nulItem: Handle = async ({ step }) => {
+    await step.tx('remind', async () => 1, { item: 'a\0b' }).catch(() => undefined)
+  }
+  const nestedInTransaction: Handle = async ({ step }) => {
+    await step
+      .tx('remind', async () => {
+        await step.run('welcome', () => 1)
+      })
+      .catch(() => undefined)
+  }
+
   it.each([
+    ['step_item', halfItem],
+    ['step_item', nulItem],
+    ['step_nested', nestedInTransaction],
     ['step_repeated', twice],
     ['step_nested', nested],
     ['step_unknown', unknown],
@@ -363,6 +439,9 @@ describe('a handler that calls steps in a way that a replay could not follow', (
 
     expect(await run(work)).toEqual([code])
     expect(await letters()).toMatchObject([{ error: { code } }])
+    // Of a step's transaction.
+    const isOpen = `select from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`
+    await waitFor(async () => (await own.query(isOpen)).rows.length === 0)
   })
 
   it('is told so where it enqueues or changes rows outside of a step', async () => {
@@ -512,6 +591,25 @@ describe('step.sleep', () => {
     }
     expect(await run(work)).toEqual(['success'])
     expect(await add()).toMatchObject({ kind: 'enqueued' })
+  })
+
+  it('that nobody awaits yet does not end the run that a cancellation has undo its steps', async () => {
+    const workId = await enqueue()
+    const undone: string[] = []
+    const work: Handle = async ({ step }) => {
+      const deadline = step.sleep('trial', { days: 9 })
+      try {
+        await step.sleep('each', { days: 1 })
+      } catch {
+        await step.run('remind', () => void undone.push('undone'))
+      }
+      await deadline
+    }
+    await run(work)
+    await test.cancelWork({ job: onboard, ids: [workId] }, { actor: 'ada', reason: 'a test' })
+
+    expect(await run(work)).toEqual(['cancelled'])
+    expect(undone).toEqual(['undone'])
   })
 
   it('does not wait in a run by hand', async () => {

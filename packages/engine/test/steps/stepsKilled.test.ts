@@ -1,22 +1,14 @@
 // Processes: kills workers.
-import { openForTests, spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
-import { beforeAll, expect, it } from 'vitest'
-import { createWorker } from '../../src/worker.ts'
-import { CREATE_ORDERS, order, orderHandlers, orders } from '../fixtures/orders.ts'
-import { createPlainClient } from '../fixtures/plainClient.ts'
-import { useClientRuntime } from '../useClientRuntime.ts'
+import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
+import { expect, it } from 'vitest'
+import { order } from '../fixtures/orders.ts'
+import { useOrders } from '../useOrders.ts'
 
 const WORKER = new URL('../fixtures/ordersProcess.ts', import.meta.url).pathname
 const WORK = 60
 const KILLS = 9
 
-const { runtime, client } = useClientRuntime()
-const plain = openForTests(async () => {
-  const opened = createPlainClient(runtime.url, runtime.log)
-  return { ...opened, close: opened.$disconnect }
-})
-
-beforeAll(() => runtime.rows(CREATE_ORDERS))
+const { runtime, client, settleOrders } = useOrders()
 
 const startVictim = async (): Promise<SpawnedProcess> => {
   const victim = spawnProcess(WORKER, { args: [runtime.url] })
@@ -45,42 +37,54 @@ it('workers that are SIGKILLed at any moment do no step with a memo again, book 
     victim = await startVictim()
   }
   await victim.kill('SIGKILL')
-  const { workerOptions } = runtime
-  const survivor = createWorker({
-    ...{ ...workerOptions, client: plain, jobs: orders, handlers: orderHandlers(plain) },
-  })
-  await survivor.start()
-  const ended = () =>
-    runtime.value<number>(`select count(*)::int from "JobRun" where "status" = 'success'`)
-  await waitFor(async () => (await ended()) === WORK, { timeoutMs: 80_000 })
-  await survivor.stop()
-
-  const each = `from generate_series(0, ${WORK - 1}) one(n)`
-  expect(
-    await runtime.column(`select count(*)::int from "Booking" group by n having count(*) <> 1`),
-  ).toEqual([])
-  expect(
-    await runtime.column(`select count(*)::int from "Charge" group by n having count(*) <> 1`),
-  ).toEqual([])
-  for (const table of ['Booking', 'Charge', 'Call'])
-    expect(
-      await runtime.column(`select n ${each} where n not in (select n from "${table}")`),
-    ).toEqual([])
-  // A step that is called again has the key that it had.
-  expect(
-    await runtime.column('select n from "Call" group by n, step having count(distinct key) > 1'),
-  ).toEqual([])
-  expect(
-    await runtime.rows(
-      `select count(distinct "workId")::int as work, count(*)::int as steps, count(*) filter (where "endedAt" is null)::int as open from "JobStep"`,
-    ),
-  ).toEqual([{ work: WORK, steps: 5 * WORK, open: 0 }])
-  expect(await runtime.value('select count(*)::int from "JobDeadLetter"')).toBe(0)
-  // Each run is one of its work.
-  expect(await runtime.value('select count(distinct "workId")::int from "JobRun"')).toBe(WORK)
+  await settleOrders(WORK)
   // What kills have interrupted shows: there is something to survive.
   const losses = await runtime.value<number>(
     `select count(*)::int from "JobRun" where "errorCode" = 'worker_lost'`,
   )
   expect(losses).toBeGreaterThan(0)
 }, 180_000)
+
+/** All of them: `STATEMENTS=all`. */
+const MOMENTS = Number(process.env['STATEMENTS'] ?? 8) || Infinity
+
+it('workers that are SIGKILLed before and after each statement do no step with a memo again, book once, and charge once', async () => {
+  const WORKER_TO_KILL = new URL('../fixtures/statementKillsProcess.ts', import.meta.url).pathname
+  const start = (...args: string[]) =>
+    spawnProcess(WORKER_TO_KILL, { args: [runtime.url, ...args] })
+  const ended = () =>
+    runtime.value<number>(`select count(*)::int from "JobRun" where "status" = 'success'`)
+  let work = 0
+  const enqueue = () => client.enqueueNow(order, { n: work++ })
+
+  const recorder = start()
+  await recorder.waitForLine('Jobs scheduler enabled')
+  await enqueue()
+  await waitFor(async () => (await ended()) === 1)
+  await recorder.kill('SIGKILL')
+  const keys = recorder.stdout.flatMap((line) =>
+    line.startsWith('statement ') ? [JSON.parse(line.slice(10)) as string] : [],
+  )
+  for (const needed of ['roundsman_load_steps', 'roundsman_keep_memos', 'commit'])
+    expect(keys).toContain(needed)
+  const moments = keys.flatMap(
+    (key) =>
+      [
+        ['before', key],
+        ['after', key],
+      ] as const,
+  )
+  const every = Math.max(1, Math.floor(moments.length / MOMENTS))
+  let killed = 0
+  for (const [moment, key] of moments.filter((_, at) => at % every === 0)) {
+    await enqueue()
+    const victim = start(moment, key)
+    // Some are sent now and then.
+    const isOver = waitFor(async () => (await ended()) === work, { timeoutMs: 20_000 })
+    await Promise.race([victim.exited, isOver.catch(() => undefined)])
+    const { signal } = await victim.kill('SIGKILL')
+    if (signal === 'SIGKILL') killed++
+  }
+  expect(killed).toBeGreaterThan(0)
+  await settleOrders(work)
+}, 900_000)

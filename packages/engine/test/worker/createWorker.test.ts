@@ -107,6 +107,12 @@ describe('createWorker', () => {
     await expect(startWorker({}, { only: only as never })).rejects.toThrow(message)
   })
 
+  it.each(['only', 'except'] as const)('refuses an unknown job in %s', async (option) => {
+    await expect(startWorker({}, { [option]: ['echi'] as never })).rejects.toThrow(
+      `${option} names "echi", which is no job of this worker: did you mean echo?`,
+    )
+  })
+
   it('what starts is on record, committed, before the handler starts', async () => {
     let seen: RunRow[] = []
     await startWorker({

@@ -106,6 +106,7 @@ describe('createRounds', () => {
       now: () => new Date(),
       scheduled: [],
       onTicks: () => void ticks++,
+      onOtherServer: () => undefined,
       onFresh: () => undefined,
       onReady: (name) => calls.push(`ready ${name}`),
       onSuspect: (name) => calls.push(`suspect ${name}`),

@@ -10,6 +10,7 @@ import { growth } from './growth.ts'
 import { SCALES, type Scenario } from './scenario.ts'
 import { schedules } from './schedules.ts'
 import { shares } from './shares.ts'
+import { steps } from './steps/steps.ts'
 import { print, runCommand } from '../runCommand.ts'
 import { WORKSPACE_ROOT } from '../startProcess.ts'
 import { throughput } from './throughput/throughput.ts'
@@ -24,6 +25,7 @@ const scenarios: readonly Scenario[] = [
   schedules,
   limits,
   shares,
+  steps,
 ]
 
 const NAMES = scenarios.map(({ name }) => name)

@@ -3,6 +3,7 @@ import type { PrismaClient } from '@roundsman/db'
 import {
   defineJob,
   defineLimit,
+  defineSignal,
   isScheduled,
   type Job,
   type HandlersFor,
@@ -39,6 +40,17 @@ export const touch = defineJob({
 /** A clean-up that takes as long as the suite runs, so that it is hit again and again. */
 export const sweep = defineJob({ name: 'sweep', concurrency: 1, retry })
 
+export const answered = defineSignal({ name: 'answered' })
+/** A part of a walk. */
+const part = defineJob({ name: 'part', concurrency: 20, timeoutMs: 120_000, retry })
+/** Durable work with a step of each kind. */
+export const walk = defineJob({
+  name: 'walk',
+  payload: z.object({ id: z.uuid() }),
+  ...{ concurrency: 10, timeoutMs: 120_000, retry },
+  steps: { call: {}, charge: { effect: 'once' }, book: {}, answer: {}, parts: {}, pause: {} },
+})
+
 /** Every second, skipped while one runs. */
 const tickSkip = defineJob({
   name: 'tickSkip',
@@ -65,18 +77,30 @@ const tickDrop = defineJob({
 })
 
 /** The catalogue of the suite's workers. */
-export const chaosJobs = [effect, touch, sweep, tickSkip, tickQueue, tickAllow, tickDrop] as const
+export const chaosJobs = [
+  effect,
+  touch,
+  part,
+  walk,
+  sweep,
+  tickSkip,
+  tickQueue,
+  tickAllow,
+  tickDrop,
+] as const
 
 export const chaosSchedules = (chaosJobs as readonly Job[]).filter(isScheduled)
 
 export interface HandlerOptions {
-  client: Pick<PrismaClient, '$executeRawUnsafe'>
+  client: Pick<PrismaClient, '$executeRawUnsafe' | '$queryRawUnsafe'>
   random: Random
   /** Rows that one batch of the sweep marks. */
   sweepBatch: number
   /** The pause between two batches of the sweep. */
   sweepPauseMs: () => number
 }
+
+export const PARTS = 3
 
 type Context = Pick<RunContext<never, TransactionOf<PrismaClient>>, 'run' | 'batch' | 'signal'>
 
@@ -125,6 +149,45 @@ export function createChaosHandlers({
         payload.id,
       )
       await linger()
+    },
+    part: leaveEffect,
+    async walk({ run, payload: { id }, step }) {
+      await step.run('call', async ({ key }) => {
+        await linger()
+        await client.$executeRawUnsafe(
+          'insert into "ChaosCall" values ($1::uuid, $2) on conflict do nothing',
+          id,
+          key,
+        )
+      })
+      // It is refused the second time, and has no keys.
+      await step.run(
+        'charge',
+        async () => {
+          await client.$executeRawUnsafe('insert into "ChaosCharge" values ($1::uuid)', id)
+          await linger()
+        },
+        {
+          verify: async () => {
+            const sql = 'select 1 from "ChaosCharge" where "id" = $1::uuid'
+            const found = await client.$queryRawUnsafe<unknown[]>(sql, id)
+            return found.length > 0 ? { done: undefined } : 'absent'
+          },
+        },
+      )
+      await step.tx('book', async (tx, { count }) => {
+        await tx.$executeRawUnsafe(
+          'insert into "ChaosBooking" values ($1::uuid, $2::uuid)',
+          id,
+          run.id,
+        )
+        if (random.chance(0.1)) await linger()
+        count({ booked: 1 })
+      })
+      await step.waitFor('answer', answered, { key: id, timeout: { hours: 1 } })
+      const payloads = Array.from({ length: PARTS }, () => ({}))
+      await step.map('parts', part, payloads)
+      await step.sleep('pause', 200)
     },
     sweep: sweepRows,
     tickSkip: leaveEffect,

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { PrismaClient } from '@roundsman/db'
 import type { TransactionOf } from '@roundsman/engine'
 import { type JobsClient } from '@roundsman/engine/client'
-import { effect, touch } from './chaosJobs.ts'
+import { answered, effect, touch, walk } from './chaosJobs.ts'
 import type { Random } from '../createRandom.ts'
 import { createClient, openPrisma } from '../product.ts'
 
@@ -27,6 +27,10 @@ export interface LoadOptions {
 type Transaction = TransactionOf<PrismaClient>
 
 const MAX_GROUP = 25
+/** One in so many is a walk. */
+const WALK_EACH = 10
+/** To so many walks an answer is given at once. */
+const MAX_ANSWERS = 20
 const MAX_STARTS = 60
 const ROLL_BACK_SHARE = 0.1
 const UNIQUE_SHARE = 0.3
@@ -81,13 +85,23 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
     return workId
   }
 
+  async function enqueueWalk(tx: Transaction): Promise<string> {
+    const id = randomUUID()
+    await tx.$executeRawUnsafe('insert into "ChaosWalk" ("id") values ($1::uuid)', id)
+    // Before the walk begins to wait, or some time later.
+    if (random.chance(0.3)) await answerWalks(tx, client)
+    return (await client.enqueue(tx, walk, { id })).workId
+  }
+
   async function enqueueGroup(size: number, isRolledBack: boolean): Promise<void> {
     const ids: string[] = []
     try {
       await prisma.$transaction(
         async (tx) => {
           for (let index = 0; index < size; index++) {
-            ids.push(index % 2 === 0 ? await enqueueEffect(tx) : await enqueueTouch(tx))
+            const enqueue =
+              index % WALK_EACH === 1 ? enqueueWalk : index % 2 === 0 ? enqueueEffect : enqueueTouch
+            ids.push(await enqueue(tx))
           }
           await tx.$executeRawUnsafe('insert into "ChaosEnqueue" select unnest($1::uuid[])', ids)
           if (isRolledBack) throw new RolledBack()
@@ -106,6 +120,17 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
 }
 
 class RolledBack extends Error {}
+
+/** Gives an answer to walks that have none. */
+export async function answerWalks(tx: Transaction, client: JobsClient): Promise<void> {
+  const walks = await tx.$queryRawUnsafe<{ id: string }[]>(
+    `update "ChaosWalk" set "isAnswered" = true where "id" in (
+       select "id" from "ChaosWalk" where not "isAnswered" limit $1::int for update skip locked
+     ) returning "id"::text as "id"`,
+    MAX_ANSWERS,
+  )
+  for (const { id } of walks) await client.signal(tx, answered, { key: id, id, payload: id })
+}
 
 /**
  * Starts a new client each time, since one whose start failed cannot be started again. PostgreSQL may be killed meanwhile.

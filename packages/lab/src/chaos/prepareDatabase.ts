@@ -55,6 +55,20 @@ export async function createChaosTables(database: Queryable): Promise<void> {
       from "ChaosWork" work left join ${WORK_LEFT} place on place."id" = work."id";
     create table "ChaosEffect" ("workId" uuid primary key, "runId" uuid not null);
     create table "ChaosTouch" ("id" uuid primary key, "isDone" boolean not null default false);
+    -- Walks: to each somebody gives an answer. Then what their steps do.
+    create table "ChaosWalk" ("id" uuid primary key, "isAnswered" boolean not null default false);
+    create table "ChaosCall" ("id" uuid not null, "key" text not null, primary key ("id", "key"));
+    create table "ChaosCharge" ("id" uuid primary key);
+    create table "ChaosBooking" ("id" uuid not null, "runId" uuid not null);
+    create table "ChaosMemo" ("workId" uuid not null, "name" text not null, "item" text not null, "memo" jsonb not null);
+    create function chaos_note_memo() returns trigger language plpgsql as $$
+      begin
+        insert into "ChaosMemo" values (new."workId", new."name", new."item", to_jsonb(new));
+        return null;
+      end
+    $$;
+    create trigger chaos_note_memo after insert or update on "JobStep"
+      for each row when (new."endedAt" is not null) execute function chaos_note_memo();
     create table "ChaosRow" ("id" int primary key, "sweptBy" uuid);
     create index on "ChaosRow" ("id") where "sweptBy" is null;
     create table "ChaosHold" ("runId" uuid not null, "name" text not null, "key" text, "limits" text[] not null, "at" timestamptz not null);

@@ -7,7 +7,7 @@ import { countClaims } from './countClaims.ts'
 import { createChaosFleet, type ChaosFleet, type FleetHistory } from './createChaosFleet.ts'
 import { createPlan, type Disturbance } from './createPlan.ts'
 import { createRandom } from '../createRandom.ts'
-import { enqueueLoad } from './enqueueLoad.ts'
+import { answerWalks, enqueueLoad } from './enqueueLoad.ts'
 import { measureRescue, type RescueFigures } from './measureRescue.ts'
 import { openServer } from './openServer.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
@@ -195,7 +195,7 @@ function labelOf(disturbance: Disturbance): string {
 interface Sweeper {
   /** Enqueues clean-ups until the time is over: a payload that was killed 25 times is given up by design. */
   keepGoing(durationMs: number, signal: AbortSignal): Promise<void>
-  /** Enqueues one more, unless enough are under way. */
+  /** Enqueues one more, unless enough are under way. It also gives answers to walks. */
   enqueue(): Promise<void>
   close(): Promise<void>
 }
@@ -215,6 +215,7 @@ function createSweeper(options: { url: string; jobs: JobsClient; database: Query
     for (let index = 0; left && index < missing; index++) {
       await prisma.$transaction((tx) => jobs.enqueue(tx, sweep, {}))
     }
+    await prisma.$transaction((tx) => answerWalks(tx, jobs))
   }
 
   return {

@@ -15,6 +15,8 @@ export interface Sample {
   doubled: number
   /** Limits and keys above which runs go on. */
   exceeded: number
+  /** Children for which their parents would wait for ever. */
+  lost: number
 }
 
 /** Takes samples at random instants until the signal is aborted. */
@@ -52,6 +54,7 @@ export async function takeSample(database: Queryable): Promise<Sample> {
            (select count(*) from running) as running,
            (select count(*) from running where not "isHeld") as astray,
            ${DOUBLED} as doubled,
-           (select count(*) from "JobLimitViolation") as exceeded`)
+           (select count(*) from "JobLimitViolation") as exceeded,
+           (select count(*) from "JobChildLost") as lost`)
   return numbers(rows[0])
 }

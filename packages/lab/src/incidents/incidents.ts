@@ -6,7 +6,7 @@ import type { Shop } from './openShop.ts'
 /** A sentence, or its beginning, as an SQL expression of the records that it is about. */
 type Sql = string
 
-/** What wakes somebody on call at night. Each is made in a database of its own by the test, and all together by `pnpm incidents`. */
+/** What wakes somebody on call at night. Each has a database of its own, unless `pnpm incidents` is given several names. */
 export interface Incident {
   name: string
   /** What happens. */
@@ -14,12 +14,20 @@ export interface Incident {
   make(shop: Shop): Promise<unknown>
   /** The first item of the overview: its label, and what it says. Null: nothing needs anybody. */
   first: { label: string; says: Sql } | null
-  /** How many items the overview has. */
+  /** How many items the overview has. It shows seven, and the rest on demand. */
   items: number
-  /** Other pages, below the console's address, what a person presses there, what each says, and what it does not. */
-  pages?: { path: Sql; press?: string; says: readonly Sql[]; never?: string }[]
-  /** It changes the database for all others. */
-  isAlone?: true
+  /** Other pages, below the console's address, what a person does there, what each says, and what it does not. */
+  pages?: {
+    path: Sql
+    press?: string
+    /** What somebody else does before the person has given a reason and pressed this button. */
+    meanwhile?(shop: Shop): Promise<unknown>
+    confirm?: string
+    says: readonly Sql[]
+    never?: string
+  }[]
+  /** Nobody can write any more: it comes last. */
+  isLast?: true
 }
 
 /** A span until now, as the console writes it. */
@@ -28,6 +36,10 @@ const spanSince = (
 ) => `(select case when s >= 86400 then floor(s / 86400) || ' d' when s >= 3600 then floor(s / 3600) || ' h'
   when s >= 60 then floor(s / 60) || ' min' else greatest(1, floor(s)) || ' s' end from (select extract(epoch from now() - (${instant})) as s) one)`
 const number = (count: Sql) => `to_char(${count}, 'FM999,999')`
+/** The next 29th of February at seven o'clock in Berlin. */
+const LEAP_DAY = `(select min(day + interval '7 hours') at time zone 'Europe/Berlin'
+  from (select make_date(year, 3, 1)::timestamp - interval '1 day' as day from generate_series(2024, 2124, 4) year) one
+  where extract(day from day) = 29 and day > now())`
 const runPath = (where: Sql) =>
   `(select '/runs/' || "id" from "JobRunAll" where ${where} order by "startedAt" desc, "id" desc limit 1)`
 
@@ -55,7 +67,7 @@ export const INCIDENTS: readonly Incident[] = [
         Array.from({ length: count }, () => ({ payload: { label } }))
       const all = [...items(5_000, 'tenant 42'), ...items(150, 'tenant 7')]
       await client.enqueueManyNow(importFeed, all)
-      await host.$executeRawUnsafe(`update "JobWork" set "dueAt" = now() - interval '6 minutes'`)
+      await age(host, 'importFeed', '6 minutes')
       await startWorker(['importFeed'])
     },
     first: {
@@ -352,7 +364,7 @@ export const INCIDENTS: readonly Incident[] = [
   {
     name: 'readOnly',
     about: 'After a fail-over the database refuses writes, and workers live.',
-    isAlone: true,
+    isLast: true,
     async make(shop) {
       await shop.pretendWorker()
       await wait(shop, 'sendReceipt', 9, '20 minutes')
@@ -400,9 +412,9 @@ export const INCIDENTS: readonly Incident[] = [
       await shop.pretendWorker()
       await wait(shop, 'renderPoster', 1, '3 minutes')
       await fail(shop, 'renderPoster', 2, '4 minutes', { code: 'worker_lost' })
-      await shop.host.$executeRawUnsafe(`update "JobWork" set "losses" = 2`)
       await shop.host.$executeRawUnsafe(
-        `update "JobRun" set "workId" = (select "id" from "JobWork")`,
+        `with work as (update "JobWork" set "losses" = 2 where "name" = 'renderPoster' returning "id")
+         update "JobRun" set "workId" = (select "id" from work) where "name" = 'renderPoster'`,
       )
       await shop.client.pauseQueue('renderPoster', by)
     },
@@ -431,7 +443,7 @@ export const INCIDENTS: readonly Incident[] = [
   {
     name: 'recoveredReadOnly',
     about: 'Likewise, in a database that refuses writes.',
-    isAlone: true,
+    isLast: true,
     async make(shop) {
       await INCIDENTS.find(({ name }) => name === 'recovered')?.make(shop)
       await refuseWrites(shop)
@@ -513,7 +525,7 @@ export const INCIDENTS: readonly Incident[] = [
       }
       await fill(shop, 'chargeCard', 20, '1 second', '3 minutes', '1 second')
       await shop.host.$executeRawUnsafe(
-        `update "JobRun" set "workerId" = 'pretended-4.12' where "errorCode" is null`,
+        `update "JobRun" set "workerId" = 'pretended-4.12' where "name" = 'chargeCard' and "errorCode" is null`,
       )
     },
     first: {
@@ -521,6 +533,120 @@ export const INCIDENTS: readonly Incident[] = [
       says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with refused, all on 4.11.2, none on 4.12. It began ' || ${spanSince('min("startedAt") filter (where "errorCode" is not null)')} || ' ago' from "JobRun")`,
     },
     items: 1,
+  },
+  {
+    name: 'oneError',
+    about: 'Three jobs fail by the same error, thrown at the same place.',
+    async make(shop) {
+      await shop.pretendWorker()
+      for (const name of ['sendReceipt', 'countStock', 'importFeed'] as const)
+        await fail(shop, name, 8, '5 minutes', {
+          code: 'ECONNREFUSED',
+          error: { name: 'Error', stack: 'at connect (src/mail.ts:12:9)' },
+        })
+    },
+    first: {
+      label: 'Failing',
+      says: `(select count(*) || ' of ' || count(*) || ' runs of countStock, importFeed and sendReceipt failed in the last hour, with ECONNREFUSED (Error at connect (src/mail.ts:12:9)).' from "JobRun")`,
+    },
+    items: 1,
+  },
+  {
+    name: 'quiet',
+    about: 'Runs are slower, a clean-up finds nothing to do, a key is held, and one old failure.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await fill(shop, 'importFeed', 40, '1 minute', '1 hour', '1 second')
+      await fill(shop, 'importFeed', 10, '1 minute', '1 minute', '40 seconds')
+      await fill(shop, 'countStock', 20, '1 day', '1 hour', '50 ms', { counted: 0 })
+      await fail(shop, 'sendReceipt', 1, '3 hours', { code: 'handler_failed' })
+      await fill(shop, 'sendReceipt', 9, '10 minutes', '1 minute', '1 second')
+      const startAfter = new Date(Date.now() + 86_400_000)
+      await shop.client.enqueueNow(sendNewsletter, {}, { uniqueKey: 'march', startAfter })
+    },
+    first: null,
+    items: 0,
+  },
+  {
+    name: 'leapDay',
+    about: 'A schedule is due on the 29th of February alone.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await shop.host.$executeRawUnsafe(
+        `update "JobSchedule" set "cron" = '0 7 29 2 *', "nextAt" = ${LEAP_DAY}, "dueAt" = ${LEAP_DAY} where "name" = 'sendDigest'`,
+      )
+    },
+    first: null,
+    items: 0,
+    pages: [
+      {
+        path: `'/jobs/sendDigest'`,
+        says: [
+          `(select 'in ' || floor(extract(epoch from "nextAt" - now()) / 86400) || ' d, ' || to_char("nextAt", 'Dy DD Mon YYYY') from "JobSchedule" where "name" = 'sendDigest')`,
+          `to_char(${LEAP_DAY}, 'Dy DD Mon YYYY') || ', 07:00'`,
+        ],
+      },
+    ],
+  },
+  {
+    name: 'twoAdmins',
+    about: 'Two people retry the same dead letters.',
+    async make(shop) {
+      await shop.pretendWorker()
+      await giveUp(shop, 'callPartner', 40, '5 minutes')
+    },
+    first: {
+      label: 'Dead letters',
+      says: `(select 'callPartner has ' || count(*) || ' dead letters, ' || count(*) || ' in the last hour, ' from "JobDeadLetter")`,
+    },
+    items: 1,
+    pages: [
+      {
+        path: `'/dead-letters?name=callPartner'`,
+        press: 'Retry all 40',
+        meanwhile: ({ client }) =>
+          client.actOnMany({ kind: 'redrive', which: { name: 'callPartner' }, ...by }),
+        confirm: 'Retry 40',
+        says: [`'Nothing was left to change'`],
+        never: 'locked',
+      },
+    ],
+  },
+  {
+    name: 'lockedWork',
+    about: 'A transaction of psql has locked the table of work, and workers can take none.',
+    isLast: true,
+    async make(shop) {
+      await shop.pretendWorker()
+      await shop.lockByPsql('lock table "JobWork" in share mode')
+    },
+    first: {
+      label: 'Lock',
+      says: `(select 'pid ' || pid || ' (psql, idle in transaction) has locked JobWork against writes, in a transaction that began ' from pg_stat_activity where query like 'lock table "JobWork"%' and datname = current_database())`,
+    },
+    items: 1,
+  },
+  {
+    name: 'wholeNight',
+    about: 'Eight things are wrong, seven of them old or waiting.',
+    async make(shop) {
+      const all = [
+        'pausedQueue',
+        'pausedKey',
+        'pausedPoison',
+        'oldLetters',
+        'deadWorker',
+        'orphaned',
+      ]
+      for (const one of INCIDENTS.filter(({ name }) => all.includes(name))) await one.make(shop)
+      await wait(shop, 'askPartner', 20, '9 minutes')
+    },
+    first: {
+      label: 'Failing',
+      says: `(select count("errorCode") || ' of ' || count(*) || ' runs of chargeCard failed in the last hour, with refused' from "JobRun" where "name" = 'chargeCard')`,
+    },
+    items: 8,
+    pages: [{ path: `'/'`, says: [`'and 1 more'`] }],
   },
 ]
 
@@ -553,13 +679,18 @@ const fail = (
   name: IncidentJob,
   runs: number,
   ago: string,
-  { code, by: workerId, took = '0' }: { code: string; by?: string; took?: string },
+  {
+    code,
+    by: workerId,
+    took = '0',
+    error = {},
+  }: { code: string; by?: string; took?: string; error?: object },
 ) =>
   host.$executeRawUnsafe(
     `insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "createdAt", "errorCode", "details", "workerId")
-     select gen_random_uuid(), $1, 'failed', 'queue', at, at + $5::interval, at, $4, '{"error":{}}', coalesce($6::text, 'gone-' || n)
+     select gen_random_uuid(), $1, 'failed', 'queue', at, at + $5::interval, at, $4, $7::jsonb, coalesce($6::text, 'gone-' || n)
      from generate_series(0, $2::int - 1) n cross join lateral (select now() - $3::interval - n * interval '1 second' as at) started`,
-    ...[name, runs, ago, code, took, workerId ?? null],
+    ...[name, runs, ago, code, took, workerId ?? null, JSON.stringify({ error })],
   )
 
 async function refuseWrites({ host }: Shop): Promise<void> {

@@ -48,11 +48,14 @@ export async function openShop(databaseUrl: string): Promise<Shop> {
   )
   const workers: Member[] = []
   const sessions: (() => Promise<void>)[] = []
+  const pretended = new Set<string>()
   const shop: Shop = {
     client,
     host,
     async pretendWorker(version = '0.2.0') {
       const id = `pretended-${version}`
+      if (pretended.has(id)) return
+      pretended.add(id)
       await shop.lockByPsql(`select pg_advisory_xact_lock(hashtextextended('${id}', 0))`)
       const lanes = Object.fromEntries(catalogue.map(({ name }) => [name, 4]))
       await host.$executeRawUnsafe(

@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatShort } from '../../time/formatExact.ts'
 
 export const MISSED = {
   once: 'One run for all of them',
@@ -164,7 +165,8 @@ function NextTick({ job: { schedule, paused } }: { job: ConsoleJob }) {
       {schedule.lateMs !== null && (
         <span className="badge isLate">{formatRoughDuration(schedule.lateMs)} late</span>
       )}{' '}
-      <Moment at={schedule.nextAt} isToCome timeZone={schedule.timeZone} />
+      <Moment at={schedule.nextAt} isToCome timeZone={schedule.timeZone} />,{' '}
+      {formatShort(schedule.nextAt, schedule.timeZone)}
     </>
   )
 }

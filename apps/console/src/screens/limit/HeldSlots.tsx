@@ -31,7 +31,7 @@ export function HeldSlots({
             </>
           )}{' '}
           for <Elapsed since={startedAt} /> in{' '}
-          <Link to="/workers/$id" params={{ id: workerId }} search={{ at: startedAt }}>
+          <Link to="/runs" search={{ worker: workerId }}>
             {readWorkerId(workerId)?.host ?? workerId}
           </Link>
         </span>

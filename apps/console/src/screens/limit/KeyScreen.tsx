@@ -2,11 +2,8 @@ import type { ConsoleKey } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
-import { deadLettersQuery, keyQuery, runsQuery, workQuery } from '../../api/queries.ts'
-import { ButtonLink } from '../../parts/Button.tsx'
-import { DataTable } from '../../parts/DataTable.tsx'
-import { EmptyState } from '../../parts/EmptyState.tsx'
+import { ActButton } from '../../actions/ActButton.tsx'
+import { keyQuery } from '../../api/queries.ts'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
@@ -15,16 +12,12 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { GIVEN_UP, LETTER_ERROR, WAITING } from '../work/pieceColumns.tsx'
-import { RunTable } from '../runs/RunTable.tsx'
 import { Halt } from './Halt.tsx'
 import { HeldSlots } from './HeldSlots.tsx'
 import { KeyMenu } from './KeyMenu.tsx'
 import { shareOf } from './shareOf.ts'
 
 const LOOK_MS = 5_000
-/** Rows of each list: the links beside lead to all. */
-const SHOWN = 10
 
 /** One key of a job: what it has and has had, what was set of it by whom, and what can be done about its work. */
 export function KeyScreen({ name, of: key }: { name: string; of: string }): ReactNode {
@@ -53,20 +46,13 @@ export function KeyScreen({ name, of: key }: { name: string; of: string }): Reac
       </ScreenHeader>
       <QueryView query={found} skeleton={<Skeleton kind="panel" count={2} />}>
         {(data) => (
-          <div className="columns isAsideFirst">
-            <div className="column">
-              <Waiting name={name} of={data} />
-              <Letters name={name} of={data} />
-              <Runs name={name} of={key} />
-            </div>
-            <div className="column">
-              <Panel title="Now">
-                <Now of={data} />
-              </Panel>
-              <Panel title="Limits">
-                <Rules of={data} />
-              </Panel>
-            </div>
+          <div className="columns">
+            <Panel title="Now">
+              <Now name={name} of={data} />
+            </Panel>
+            <Panel title="Limits">
+              <Rules of={data} />
+            </Panel>
           </div>
         )}
       </QueryView>
@@ -101,15 +87,17 @@ function KeyActions({ name, of }: { name: string; of: ConsoleKey }) {
   )
 }
 
-function Now({ of }: { of: ConsoleKey }) {
-  const { waiting, delayed, isCut, oldestAt, running, runs } = of
+function Now({ name, of }: { name: string; of: ConsoleKey }) {
+  const { key, waiting, delayed, isCut, oldestAt, deadLetters, running, runs } = of
   const { startedLastHour, ofAllStarted, areStartsCut } = of
   const count = (value: number) => value.toLocaleString('en')
   return (
     <dl className="facts">
       <Fact name="Waiting">
-        {isCut && 'over '}
-        {count(waiting)}
+        <Link to="/waiting" search={{ name, key }}>
+          {isCut && 'over '}
+          {count(waiting)}
+        </Link>
         {delayed > 0 && <span className="muted"> ({count(delayed)} of them for later)</span>}
       </Fact>
       {oldestAt !== null && (
@@ -136,6 +124,16 @@ function Now({ of }: { of: ConsoleKey }) {
             </span>
           </>
         )}
+      </Fact>
+      <Fact name="Dead letters">
+        <Link to="/dead-letters" search={{ name, key }}>
+          {count(deadLetters)}
+        </Link>
+      </Fact>
+      <Fact name="Runs">
+        <Link to="/runs" search={{ name, key }}>
+          All its runs
+        </Link>
       </Fact>
     </dl>
   )
@@ -186,108 +184,5 @@ function Rules({ of }: { of: ConsoleKey }) {
         )}
       </dl>
     </>
-  )
-}
-
-function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: ConsoleKey }) {
-  const { api } = useServices()
-  const work = useQuery({ ...workQuery(api, { name, key }), refetchInterval: LOOK_MS })
-  const all = {
-    count: waiting,
-    isMore: isCut,
-    about: `of ${name} with the key ${key}`,
-    which: { name, key },
-  }
-  return (
-    <Panel
-      title="Waiting work"
-      className="isFlush"
-      aside={
-        waiting > 0 && (
-          <span className="panelTools">
-            <BulkButton bulk={{ what: 'postponeWork', ...all }}>Postpone all</BulkButton>
-            <BulkButton look="isDangerous" bulk={{ what: 'cancelWork', ...all }}>
-              Cancel all
-            </BulkButton>
-            <ButtonLink to="/waiting" search={{ name, key }}>
-              All
-            </ButtonLink>
-          </span>
-        )
-      }
-    >
-      <QueryView query={work} skeleton={<Skeleton kind="row" count={3} />}>
-        {(page) =>
-          page.work.length === 0 ? (
-            <EmptyState title="Nothing waits" />
-          ) : (
-            <DataTable
-              caption="Waiting work"
-              columns={WAITING}
-              rows={page.work.slice(0, SHOWN)}
-              keyOf={({ workId }) => workId}
-            />
-          )
-        }
-      </QueryView>
-    </Panel>
-  )
-}
-
-const LETTERS = [GIVEN_UP, LETTER_ERROR]
-
-/** Nothing where there are none. */
-function Letters({ name, of: { key, deadLetters } }: { name: string; of: ConsoleKey }) {
-  const { api } = useServices()
-  const { data } = useQuery({
-    ...deadLettersQuery(api, { name, key }),
-    enabled: deadLetters > 0,
-  })
-  if (deadLetters === 0 || data === undefined) return null
-  return (
-    <Panel
-      title="Dead letters"
-      className="isFlush"
-      aside={
-        <Link to="/dead-letters" search={{ name, key }}>
-          All {deadLetters.toLocaleString('en')}
-        </Link>
-      }
-    >
-      <DataTable
-        caption="Dead letters"
-        columns={LETTERS}
-        rows={data.deadLetters.slice(0, SHOWN)}
-        keyOf={({ workId }) => workId}
-      />
-    </Panel>
-  )
-}
-
-function Runs({ name, of: key }: { name: string; of: string }) {
-  const { api } = useServices()
-  const runs = useQuery(runsQuery(api, { name, key }, SHOWN))
-  return (
-    <Panel
-      title="Last runs"
-      className="isFlush"
-      aside={
-        <Link to="/runs" search={{ name, key }}>
-          All its runs
-        </Link>
-      }
-    >
-      <QueryView query={runs} skeleton={<Skeleton kind="row" count={3} />}>
-        {(page) =>
-          page.runs.length === 0 ? (
-            <EmptyState
-              title={page.nextCursor === null ? 'No runs' : 'None among the latest runs of the job'}
-            />
-          ) : (
-            <RunTable runs={page.runs} />
-          )
-        }
-      </QueryView>
-    </Panel>
   )
 }

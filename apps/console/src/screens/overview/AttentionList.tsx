@@ -107,7 +107,7 @@ function actOn(item: ConsoleAttention): ReactNode {
       return act('Run now', name, { kind: 'run', name, dryRun: false })
     case 'silent':
       if (workerId === undefined) return null
-      return view(`worker ${workerId}`, { to: '/workers/$id', params: { id: workerId } })
+      return view(`worker ${workerId}`, { to: '/runs', search: { worker: workerId } })
     case 'failing':
       return (
         <>

@@ -7,6 +7,7 @@ import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
 import { WorkerMark } from '../worker/WorkerMark.tsx'
+import { describeLane } from '../worker/workerIdentity.ts'
 
 /** How many workers are listed, and how many jobs of each: the page has other things to show. */
 const MAX_WORKERS = 6
@@ -64,7 +65,7 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
 
 function WorkerLink({ id }: { id: string }) {
   return (
-    <Link to="/workers/$id" params={{ id }} className="quietLink isCut">
+    <Link to="/runs" search={{ worker: id }} className="quietLink isCut">
       <code title={id}>{id}</code>
     </Link>
   )
@@ -106,12 +107,10 @@ function WorkerItem({ worker }: { worker: ConsoleWorker }) {
   )
 }
 
-/** Says `syncOrder × 9 of 10`, or what the one run is about, and how long the oldest has been under way. */
-function LaneLine({ lane: { name, inUse, of, oldest } }: { lane: ConsoleWorker['lanes'][number] }) {
-  const text =
-    inUse === 1 && (of === null || of === 1)
-      ? name
-      : `${name} × ${inUse.toLocaleString('en')}${of === null ? '' : ` of ${of.toLocaleString('en')}`}`
+/** What a worker runs of a job, or what the one run is about, and how long the oldest has been under way. */
+function LaneLine({ lane }: { lane: ConsoleWorker['lanes'][number] }) {
+  const { name, inUse, oldest } = lane
+  const text = describeLane(lane)
   return (
     <li>
       <span className="lineItem">

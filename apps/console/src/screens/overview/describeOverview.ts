@@ -18,7 +18,9 @@ export function describeOverview({
     return { tone: isWell ? 'good' : 'warn', text: whenAllIsWell(jobs) + sayPaused(paused) }
   }
   // Where in the code is said in the list.
-  const text = first.text.replace(/\.( |$).*/s, '').replace(/ \(at (?:[^()]|\([^()]*\))*\)/, '')
+  const text = first.text
+    .replace(/\.( |$).*/s, '')
+    .replace(/ \((?:\S+ )?at (?:[^()]|\([^()]*\))*\)/, '')
   const more = others.length === 0 ? '' : `, and ${otherThings(others.length)}`
   return { tone: isBad(first) ? 'bad' : 'warn', text: text + more }
 }

@@ -8,20 +8,26 @@ import { EndedChart } from '../../charts/EndedChart.tsx'
 import { Count, counted } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { jobColumn } from './jobColumn.tsx'
 import { shareOf } from '../limit/shareOf.ts'
 import { QueueMenu, QueueState } from './QueueState.tsx'
 
 type QueueJob = ConsoleQueue['jobs'][number]
 
 const COLUMNS: readonly Column<QueueJob>[] = [
-  jobColumn,
+  {
+    header: 'Job',
+    isRowHeader: true,
+    isFull: true,
+    isPlain: true,
+    cell: ({ name }) => <JobLink name={name} />,
+  },
   {
     header: 'Waiting',
     align: 'end',
@@ -93,6 +99,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
     header: 'State',
     isPlain: true,
     isFull: true,
+    isWide: true,
     isEmpty: ({ backlog, queuePaused, isUntaken, isOrphaned }) =>
       backlog === null && queuePaused === null && !isUntaken && !isOrphaned,
     cell: (job) => (

@@ -1,5 +1,6 @@
 import type { LinkedRun, RunDetail } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
+import { Due } from '../../parts/Due.tsx'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
@@ -123,7 +124,7 @@ export function Children({ run }: { run: RunDetail }) {
                   last !== null && <Moment at={last.startedAt} />
                 ) : (
                   <span className="muted">
-                    waits, due <Moment at={startAfter} isToCome />
+                    waits, due <Due at={startAfter} />
                   </span>
                 )}
               </span>

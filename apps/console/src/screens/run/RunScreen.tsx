@@ -75,10 +75,7 @@ export function RunScreen(): ReactNode {
               </Panel>
               {data.workId !== null && (
                 <StepsPanel
-                  work={{
-                    ...{ workId: data.workId, name: data.name, label: data.label },
-                    state: data.work.isDeadLetter ? 'deadLetter' : 'waiting',
-                  }}
+                  work={{ workId: data.workId, name: data.name, label: data.label }}
                   losses={data.work.losses ?? 0}
                 />
               )}
@@ -227,6 +224,7 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
         <p className="muted">The handler threw this, and gave it no code of its own.</p>
       )}
       <EqualFailures run={run} code={code} />
+      <Differences run={run} />
       {causes.length > 0 && (
         <ol className="causes" aria-label="Causes">
           {causes.map((cause, at) => (
@@ -269,6 +267,33 @@ function EqualFailures({ run: { name, equalFailures }, code }: { run: RunDetail;
       </Link>{' '}
       since <Moment at={since}>{formatRecent(since, clock.now())}</Moment>
     </p>
+  )
+}
+
+/** In what the run differs from the last one that succeeded. */
+function Differences({ run: { lastSuccess } }: { run: RunDetail }) {
+  if (lastSuccess === null) return null
+  const { id, startedAt, differences } = lastSuccess
+  const success = (
+    <>
+      <Link to="/runs/$id" params={{ id }}>
+        the last success
+      </Link>
+      , <Moment at={startedAt} />
+    </>
+  )
+  if (differences.length === 0) return <p>Same version, host and shown payload as {success}</p>
+  return (
+    <>
+      <p>Differs from {success}, by:</p>
+      <ul className="causes">
+        {differences.map(({ of, was, is }) => (
+          <li key={of} className="isWrapped">
+            <code>{of}</code> {is ?? 'none'} <span className="muted">was {was ?? 'none'}</span>
+          </li>
+        ))}
+      </ul>
+    </>
   )
 }
 
@@ -353,7 +378,7 @@ function Facts({ run }: { run: RunDetail }) {
       {lateMs !== null && <Fact name="Started late by">{formatDuration(lateMs)}</Fact>}
       <Fact name="Attempt">{run.attempt}</Fact>
       <Fact name="Worker">
-        <Link to="/workers/$id" params={{ id: run.workerId }} search={{ at: run.startedAt }}>
+        <Link to="/runs" search={{ worker: run.workerId }}>
           <code className="isWrapped">{run.workerId}</code>
         </Link>{' '}
         <span className="muted">{describeClock(run)}</span>

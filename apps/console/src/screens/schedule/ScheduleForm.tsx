@@ -3,14 +3,13 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tansta
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useId, useRef, useState, type SubmitEvent } from 'react'
 import { Button } from '../../parts/Button.tsx'
-import { readForm } from '../../actions/ActionDialog.tsx'
-import { PayloadForm } from '../../actions/PayloadForm.tsx'
 import {
-  payloadFields,
+  parsePayload,
   payloadProblems,
-  type FieldProblems,
-  type ReadPayload,
-} from '../../actions/payloadFields.ts'
+  payloadSkeleton,
+  takesNothing,
+} from '../../actions/payload.ts'
+import { PayloadField } from '../../actions/PayloadField.tsx'
 import { readReason, ReasonField } from '../../actions/ReasonField.tsx'
 import { ApiError, asApiError } from '../../api/apiError.ts'
 import { payloadQuery, previewQuery } from '../../api/queries.ts'
@@ -29,6 +28,9 @@ export interface ScheduleFormProps {
   /** The one to change; absent for a new one. */
   schedule?: KeyedSchedule
 }
+
+/** What is wrong, by the name of the field. */
+type FieldProblems = Readonly<Record<string, string>>
 
 /** What somebody has typed. Instants are ISO 8601. */
 interface Typed {
@@ -56,11 +58,10 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
   const zones = useId()
   const [typed, setTyped] = useState(() => initial(schedule))
   const [problems, setProblems] = useState<FieldProblems>({})
-  const [ofPayload, setOfPayload] = useState<FieldProblems>({})
+  const [ofPayload, setOfPayload] = useState('')
   const [isPayloadNew, setPayloadNew] = useState(schedule === undefined)
   const wanted = useQuery({ ...payloadQuery(api, name), staleTime: Infinity })
   const schema = wanted.data?.schema ?? null
-  const fields = payloadFields(schema)
   const isSent = useRef(false)
   const change = (part: Partial<Typed>) => setTyped({ ...typed, ...part })
   const preview = usePreview(typed)
@@ -72,7 +73,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
     onError: (error) => {
       const { issues } = asApiError(error)
       setProblems(byField(issues, 'body'))
-      setOfPayload(payloadProblems(issues) ?? {})
+      setOfPayload(payloadProblems(issues))
     },
     onSuccess: () => {
       void queries.invalidateQueries({ predicate: isBesideSession })
@@ -88,7 +89,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
     // The second of two clicks may come before the button is disabled.
     if (isSent.current) return
     const form = new FormData(event.currentTarget)
-    const read: ReadPayload | null = isPayloadNew ? readForm(form, fields) : null
+    const read = isPayloadNew ? parsePayload(form.get('payload')) : null
     const [jitterMs, catchUpMs] = [parseDuration(typed.jitter), parseDuration(typed.catchUp)]
     const isWrong = 'Such as 30 s, 5 min or 2 h'
     const own = {
@@ -96,8 +97,8 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
       ...(catchUpMs === null && { catchUpMs: isWrong }),
     }
     setProblems(own)
-    setOfPayload(read !== null && 'problems' in read ? read.problems : {})
-    if (Object.keys(own).length > 0 || (read !== null && 'problems' in read)) {
+    setOfPayload(read !== null && 'problem' in read ? read.problem : '')
+    if (Object.keys(own).length > 0 || (read !== null && 'problem' in read)) {
       save.reset()
       return
     }
@@ -116,7 +117,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
     hint: told[field] ?? text,
     isWrong: told[field] !== undefined,
   })
-  const isTold = Object.keys(problems).length + Object.keys(ofPayload).length > 0
+  const isTold = Object.keys(problems).length > 0 || ofPayload !== ''
   return (
     <div className="columns">
       <form className="panel dialogForm" aria-label="Schedule" onSubmit={submit}>
@@ -161,8 +162,15 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
           ))}
         </datalist>
         {isPayloadNew ? (
-          (fields === null || fields.length > 0) &&
-          !wanted.isPending && <PayloadForm fields={fields} schema={schema} problems={ofPayload} />
+          !wanted.isPending &&
+          !takesNothing(schema) && (
+            <PayloadField
+              initial={payloadSkeleton(schema)}
+              hint="Payloads are not shown."
+              problem={ofPayload}
+              schema={schema}
+            />
+          )
         ) : (
           <p className="muted">
             The payload does not change, and is not shown.{' '}

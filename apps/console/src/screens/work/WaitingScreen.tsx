@@ -8,6 +8,7 @@ import { useBulk } from '../../actions/useAction.ts'
 import { workQuery, type WorkSearch } from '../../api/queries.ts'
 import { Count } from '../../parts/Count.tsx'
 import type { Column } from '../../parts/DataTable.tsx'
+import { Due } from '../../parts/Due.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { SelectField } from '../../parts/Field.tsx'
 import { JobLink } from '../../parts/JobLink.tsx'
@@ -72,7 +73,7 @@ const COLUMNS: readonly Column<WaitingWork>[] = [
     header: 'Due',
     cell: ({ startAfter, expiresAt }) => (
       <span className="stacked">
-        <Moment at={startAfter} isToCome />
+        <Due at={startAfter} />
         {expiresAt !== null && (
           <span className="muted small">
             expires <Moment at={expiresAt} isToCome />

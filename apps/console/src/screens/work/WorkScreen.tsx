@@ -1,6 +1,6 @@
 import type { RunDetail, WorkExplanation } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
-import { Link, Navigate, useLocation, useParams } from '@tanstack/react-router'
+import { Link, Navigate, useMatch, useParams } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { explanationQuery, runsQuery, workQuery } from '../../api/queries.ts'
@@ -27,7 +27,10 @@ import { WorkMenu } from './WaitingScreen.tsx'
 export function WorkScreen(): ReactNode {
   const { api } = useServices()
   const { id = '' } = useParams({ strict: false })
-  const isAmongWaiting = useLocation({ select: ({ pathname }) => pathname.includes('/waiting/') })
+  const isAmongWaiting = useMatch({
+    strict: false,
+    select: ({ routeId }) => routeId === '/waiting/$id',
+  })
   const explanation = useQuery({
     ...explanationQuery(api, id),
     // What keeps it changes without an event.
@@ -208,7 +211,8 @@ function Reasons({ of }: { of: WorkExplanation }) {
   )
 }
 
-function Facts({ of: { workId, name, label, key, state, since } }: { of: WorkExplanation }) {
+function Facts({ of }: { of: WorkExplanation }) {
+  const { workId, name, label, key, state, since, parent } = of
   return (
     <dl className="facts">
       {name !== null && (
@@ -225,6 +229,21 @@ function Facts({ of: { workId, name, label, key, state, since } }: { of: WorkExp
         <Fact name="Key" isWrapped>
           <Link to="/jobs/$name/keys" params={{ name }} search={{ key }}>
             {key}
+          </Link>
+        </Fact>
+      )}
+      {parent !== null && (
+        <Fact name="Part of" isWrapped>
+          <Link to="/waiting/$id" params={{ id: parent.workId }}>
+            work of {parent.name ?? 'another job'}
+          </Link>
+          ,{' '}
+          <Link
+            to="/waiting/$id/children"
+            params={{ id: parent.workId }}
+            search={{ step: parent.step, ...(parent.item !== '' && { item: parent.item }) }}
+          >
+            step {parent.step} {parent.item}
           </Link>
         </Fact>
       )}

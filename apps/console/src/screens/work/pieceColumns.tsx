@@ -1,6 +1,7 @@
 import type { DeadLetter, WaitingWork } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import type { Column } from '../../parts/DataTable.tsx'
+import { Due } from '../../parts/Due.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 
 /** How many attempts a piece of work has had: it leads to their runs. */
@@ -52,7 +53,7 @@ export const WAITING: readonly Column<WaitingWork>[] = [
     isPlain: true,
     cell: ({ workId, startAfter, name }) => (
       <Link to="/waiting/$id" params={{ id: workId }} data-row-link className="strongLink rowLink">
-        <Moment at={startAfter} isToCome isInControl />
+        <Due at={startAfter} isInControl />
         <span className="srOnly">, why this work of {name} waits</span>
       </Link>
     ),

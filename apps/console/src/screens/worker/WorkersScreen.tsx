@@ -1,13 +1,10 @@
-import type { ConsoleWorkers } from '@roundsman/admin/contract'
+import type { ConsoleWorker as Worker } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { workersQuery } from '../../api/queries.ts'
-import { Count } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
-import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
-import { JobLink } from '../../parts/JobLink.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
@@ -15,9 +12,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { WorkerMark } from './WorkerMark.tsx'
-import { readWorkerId, workerState, type WorkerState } from './workerIdentity.ts'
-
-type Worker = ConsoleWorkers['workers'][number]
+import { describeLane, readWorkerId, workerState, type WorkerState } from './workerIdentity.ts'
 
 /** The page of all workers, with those that were killed within a day. */
 export function WorkersScreen(): ReactNode {
@@ -33,79 +28,13 @@ export function WorkersScreen(): ReactNode {
               <p>Runs begin once a worker process has started.</p>
             </EmptyState>
           ) : (
-            <div className="columns isAsideLast">
-              <Panel title={describeStates(all)} className="isFlush">
-                <DataTable caption="Workers" columns={COLUMNS} rows={all} keyOf={({ id }) => id} />
-              </Panel>
-              <div className="column">
-                <Panel title="Runs now">
-                  <RunsNow workers={all} />
-                </Panel>
-                <Panel title="Versions">
-                  <Versions workers={all} />
-                </Panel>
-              </div>
-            </div>
+            <Panel title={describeStates(all)} className="isFlush">
+              <DataTable caption="Workers" columns={COLUMNS} rows={all} keyOf={({ id }) => id} />
+            </Panel>
           )
         }
       </QueryView>
     </>
-  )
-}
-
-/** What runs over all workers, by job, the one with the most runs first. */
-function RunsNow({ workers }: { workers: readonly Worker[] }) {
-  const byJob = Map.groupBy(
-    workers.flatMap(({ running }) => running),
-    ({ name }) => name,
-  )
-  const jobs = [...byJob].map(([name, of]) => ({
-    name,
-    count: of.reduce((sum, { count }) => sum + count, 0),
-    since: of.map(({ oldestStartedAt }) => oldestStartedAt).toSorted()[0] ?? '',
-  }))
-  if (jobs.length === 0) return <p className="muted">Nothing</p>
-  return (
-    <ul className="lines">
-      {jobs
-        .toSorted((one, other) => other.count - one.count)
-        .map(({ name, count, since }) => (
-          <li key={name} className="lineItem">
-            <JobLink name={name} className="isCut" />
-            <span className="lineEnd">
-              <Link to="/runs" search={{ name, status: 'running' }}>
-                <Count value={count} /> running
-              </Link>
-              <span className="muted">
-                {count > 1 && 'up to '}
-                <Elapsed since={since} />
-              </span>
-            </span>
-          </li>
-        ))}
-    </ul>
-  )
-}
-
-/** How many living workers run each version, the newest first. */
-function Versions({ workers }: { workers: readonly Worker[] }) {
-  const byVersion = Map.groupBy(
-    workers
-      .filter(({ isAlive }) => isAlive)
-      .toSorted((one, other) => other.startedAt.localeCompare(one.startedAt)),
-    ({ version }) => version,
-  )
-  return (
-    <ul className="lines">
-      {[...byVersion].map(([version, of]) => (
-        <li key={version} className="lineItem">
-          <span className="isWrapped">{version ?? 'Not set'}</span>
-          <span className="muted">
-            {of.length} {of.length === 1 ? 'worker' : 'workers'}
-          </span>
-        </li>
-      ))}
-    </ul>
   )
 }
 
@@ -124,7 +53,7 @@ const COLUMNS: readonly Column<Worker>[] = [
     isFull: true,
     isPlain: true,
     cell: ({ id }) => (
-      <Link to="/workers/$id" params={{ id }} className="strongLink isWrapped">
+      <Link to="/runs" search={{ worker: id }} className="strongLink isWrapped">
         {readWorkerId(id)?.host ?? id}{' '}
         <span className="muted small">{readWorkerId(id)?.process}</span>
       </Link>
@@ -139,11 +68,11 @@ const COLUMNS: readonly Column<Worker>[] = [
     header: 'Runs now',
     isWide: true,
     isFull: true,
-    cell: ({ running, isAlive }) =>
-      running.length === 0 ? (
+    cell: ({ lanes, isAlive }) =>
+      lanes.length === 0 ? (
         <span className="muted">{isAlive ? 'Idle' : 'Nothing'}</span>
       ) : (
-        running.map(({ name, count }) => (count > 1 ? `${name} × ${count}` : name)).join(', ')
+        lanes.map(describeLane).join(', ')
       ),
   },
   {

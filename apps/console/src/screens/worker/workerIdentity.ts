@@ -1,4 +1,4 @@
-import type { ConsoleWorkerIdentity } from '@roundsman/admin/contract'
+import type { ConsoleWorker } from '@roundsman/admin/contract'
 
 /** Reads a worker's id, such as `web-1:4711:0a1b2c3d`; null for an id of another form. */
 export function readWorkerId(id: string): { host: string; process: string } | null {
@@ -12,7 +12,14 @@ export type WorkerState = 'alive' | 'silent' | 'gone'
 export function workerState({
   isAlive,
   isSilent,
-}: Pick<ConsoleWorkerIdentity, 'isAlive' | 'isSilent'>): WorkerState {
+}: Pick<ConsoleWorker, 'isAlive' | 'isSilent'>): WorkerState {
   if (!isAlive) return 'gone'
   return isSilent ? 'silent' : 'alive'
+}
+
+/** Says `syncOrder`, or `syncOrder × 9 of 10`. */
+export function describeLane({ name, inUse, of }: ConsoleWorker['lanes'][number]): string {
+  if (inUse === 1 && (of === null || of === 1)) return name
+  const most = of === null ? '' : ` of ${of.toLocaleString('en')}`
+  return `${name} × ${inUse.toLocaleString('en')}${most}`
 }

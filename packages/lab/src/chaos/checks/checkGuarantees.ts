@@ -6,6 +6,7 @@ import type { ClaimsLeft } from '../countClaims.ts'
 import type { FleetHistory } from '../createChaosFleet.ts'
 import type { Load } from '../enqueueLoad.ts'
 import type { Sample } from '../sampleCounts.ts'
+import { PARTS } from '../chaosJobs.ts'
 import { checkTickJobs, numbers } from './checkTickJobs.ts'
 import { checkTicks } from './checkTicks.ts'
 
@@ -41,6 +42,7 @@ export async function checkGuarantees(
     checkSamples,
     checkEnqueue,
     checkEffects,
+    checkSteps,
     checkGracefulStops,
   ]
   for (const check of checks) results.push(await check(database, evidence))
@@ -212,7 +214,7 @@ const checkSamples: Check = async (_database, { samples }) => {
 /** Work exists if and only if the other row of its transaction does. */
 const checkEnqueue: Check = async (database, { load }) => {
   const { rows } = await database.query<Record<'both' | 'alone' | 'vanished' | 'undone', string>>(
-    `with job as (select id from "ChaosJob" where name in ('effect', 'touch'))
+    `with job as (select id from "ChaosJob" where name in ('effect', 'touch', 'walk'))
      select count(*) filter (where job.id is not null and "workId" is not null) as both,
             count(*) filter (where job.id is null or "workId" is null) as alone,
             (select count(*) from unnest($1::uuid[]) committed(id)
@@ -235,7 +237,7 @@ const checkEnqueue: Check = async (database, { load }) => {
 }
 
 const checkEffects: Check = async (database, { schedules }) => {
-  const names = ['effect', ...schedules.map(({ name }) => name)]
+  const names = ['effect', 'part', ...schedules.map(({ name }) => name)]
   const { rows } = await database.query<Record<'jobs' | 'open' | 'without' | 'strays', string>>(
     `with job as (select id, state from "ChaosJob" where name = any($1))
      select count(*) filter (where job.id is not null) as jobs,
@@ -252,6 +254,36 @@ const checkEffects: Check = async (database, { schedules }) => {
     name: 'no work was lost, and each had its effect exactly once',
     isPassed: jobs > 0 && open + without + strays === 0,
     figures: `${jobs} pieces of work, ${open} not completed, ${without} without an effect, ${strays} effects without work`,
+  }
+}
+
+/** What walks have done, and what is left of their waits, signals and children. */
+const checkSteps: Check = async (database, { samples }) => {
+  const { rows } = await database.query<
+    Record<'walks' | 'wrong' | 'again' | 'open' | 'unread' | 'lost', string>
+  >(`
+    with memo as (
+      select count(*) as n, count(distinct "memo" - 'isFresh') as kinds from "ChaosMemo" group by "workId", "name", "item"
+    )
+    select (select count(*) from "ChaosWalk") as walks,
+           (select count(*) from "ChaosWalk" walk where
+              (select count(*) from "ChaosCall" call where call."id" = walk."id") <> 1
+              or not exists (select from "ChaosCharge" charge where charge."id" = walk."id")
+              or (select count(*) from "ChaosBooking" booking where booking."id" = walk."id") <> 1
+           ) + (select count(*) from "ChaosJob" job where name = 'walk' and (
+              state <> 'completed' or (select count(*) from "JobChild" where "parentId" = job.id and "errorCode" is null) <> ${PARTS}
+           )) as wrong,
+           (select count(*) from memo where kinds > 1) as again,
+           (select count(*) from "JobStep" where "endedAt" is null) + (select count(*) from "JobChild" where "endedAt" is null) as open,
+           (select count(*) from "JobSignal" where "takenBy" is null) as unread,
+           (select count(*) from "JobChildLost") as lost`)
+  const { walks, wrong, again, open, unread, lost } = numbers(rows[0])
+  const lostBefore = samples.filter((sample) => sample.lost > 0).length
+  return {
+    guarantee: 'G12',
+    name: 'each step has its effect and its memo once, and no wait, signal or child is left',
+    isPassed: walks > 0 && wrong + again + open + unread + lost + lostBefore === 0,
+    figures: `${walks} pieces of durable work, ${wrong} at odds with their effects; ${again} memos changed, ${open} waits and children open, ${unread} signals unread, ${lost} children lost, and some at ${lostBefore} of ${samples.length} moments`,
   }
 }
 
