@@ -138,12 +138,11 @@ function findRefusedWords(path: string, line: string, words: readonly RefusedWor
 /** A line without code (names in back quotes, and addresses) and without quoted titles of tests. */
 function proseOf(path: string, line: string, where: Where): string {
   const inCode = where === 'documents' ? COMMENT_IN_CODE : PROSE_IN_CODE
-  const prose = isCode(path) ? (line.match(inCode) ?? []).join(' ') : line
+  const prose = isCode(path)
+    ? (line.match(inCode) ?? []).join(' ')
+    : line.replaceAll(/`[^`]*`/g, '')
   return prose
-    .replaceAll(
-      /`[^`]*`|\]\([^)]*\)|(?<![*\s])\*(?!\*)[^*]+\*(?!\*)|(?<= )\*(?![*\s])[^*]+\*(?!\*)/g,
-      '',
-    )
+    .replaceAll(/\]\([^)]*\)|(?<![*\s])\*(?!\*)[^*]+\*(?!\*)|(?<= )\*(?![*\s])[^*]+\*(?!\*)/g, '')
     .replace(/\S*\/redrive\b|\(redrive\b|\bredrive \(/g, '')
 }
 
