@@ -16,23 +16,40 @@ const SERVES = /^(?:packages\/(?:cli|engine|fastify|node-app)|apps\/(?:api|worke
 const THROWS_FOR_ADDRESS =
   /\bnew URL\(\s*(?:\w+\.)*(?:request|req|raw|url|originalUrl|headers)\b|\bdecodeURI(?:Component)?\(\s*(?:\w+\.)*(?:request|req|raw)\b/
 
-/** A row of the glossary's table of words: those that texts do not have, what they have instead, and which texts. */
-const WORDS_ROW = /^\| ([^|]+) \| ([^|]+) \| (everywhere|product) \|$/gm
+/** A row of the glossary's table of words: the refused words, the words to use instead, and where. */
+const WORDS_ROW = /^\| ([^|]+) \| ([^|]+) \| (everywhere|texts|documents) \|$/gm
+type Where = 'everywhere' | 'texts' | 'documents'
 
-/** Words that the glossary refuses, with what people read instead. Code, routes and records may still be called so. */
+/** Words that the glossary refuses, with those to use instead. Names in code, routes and records are free. */
 interface RefusedWords {
   pattern: RegExp
   now: string
-  isOfProduct: boolean
+  where: Where
 }
 
-/** What people read: documents, and the texts of the console, the API, the commands and the alerts. */
-const READ_BY_PEOPLE =
-  /^(?:README\.md$|docs\/(?!glossary\.md$)|\.changeset\/|packages\/[\w-]+\/README\.md$|(?:apps\/console|packages\/(?:admin|alerts|cli))\/src\/)/
+/** Documents, except the glossary and generated pages, and the packages' READMEs. */
+const DOCUMENT =
+  /^(?:README\.md$|docs\/(?!glossary\.md$|reference\/).*\.md$|\.changeset\/|packages\/[\w-]+\/README\.md$)/
+/** The published packages, whose comments become the reference. */
+const PUBLISHED = /^packages\/(?:admin|alerts|cli|engine|fastify|sweep)\/src\//
 const OF_PRODUCT = /^(?:apps\/console|packages\/(?:admin|alerts|cli))\/src\//
-/** Where prose stands in code: a text that begins with a capital or has a space, a comment, or a line of a screen that is no statement. */
+const WITH_TEXTS =
+  /^(?:apps\/console|packages\/(?:admin|alerts|cli|engine|fastify|lab|local-postgres|sweep))\/src\//
+/** Decisions of the past, and notes on changes, stay as they were written. */
+const DECISION = /^(?:docs\/adr|\.changeset)\//
+const READ_IN: Record<Where, (path: string) => boolean> = {
+  everywhere: (path) => DOCUMENT.test(path) || OF_PRODUCT.test(path),
+  texts: (path) => (DOCUMENT.test(path) && !DECISION.test(path)) || WITH_TEXTS.test(path),
+  documents: (path) => (DOCUMENT.test(path) && !DECISION.test(path)) || PUBLISHED.test(path),
+}
+/** Prose in code: a text that begins with a capital or has a space, a comment, or a line of a screen. */
 const PROSE_IN_CODE =
-  /(['"`])(?=[A-Z]|(?:(?!\1).)* )(?:(?!\1).)*\1|^\s*[A-Z][\w ]*(?: \{.*)?$|^\s*(?:\*|\/\/|\/\*\*) .*/g
+  /(['"`])(?=[A-Z]|(?:(?!\1).)* )(?:(?!\1).)*\1|^\s*[A-Z][\w ]*(?: \{.*)?$|^\s*(?:\*|\/\/|\/\*\*) (?!Race:).*/g
+const COMMENT_IN_CODE = /^\s*(?:\*|\/\/|\/\*\*|--) (?!Race:).*/g
+/** A comment that begins with "What" hides its subject. */
+const WHAT_COMMENT = /^\s*(?:\/\*\*|\/\/) What (?!.*\?)/
+/** A docstring, or a paragraph, a list item or a cell of a document, has no longer sentence. */
+const MAX_WORDS = 35
 
 /** Reports what should not be in a commit, whatever the kind of file. */
 export async function checkHygiene(root: string): Promise<readonly string[]> {
@@ -46,7 +63,7 @@ async function readRefusedWords(root: string): Promise<RefusedWords[]> {
   return [...glossary.matchAll(WORDS_ROW)].map(([, words = '', now = '', where]) => ({
     pattern: new RegExp(`\\b(?:${words.split(', ').join('|')})\\b`, 'i'),
     now,
-    isOfProduct: where === 'product',
+    where: where as Where,
   }))
 }
 
@@ -59,7 +76,10 @@ async function checkFile(
   if (size > MAX_BYTES) return [`${path}: has ${size} bytes, more than ${MAX_BYTES}`]
   const text = await readFile(join(root, path), 'utf8')
   if (text.includes('\0')) return []
-  return text.split('\n').flatMap((line, index) => {
+  const prose = text
+    .replaceAll(/^ *```.*?^ *```/gms, (code) => code.replaceAll(/.+/g, ''))
+    .split('\n')
+  const lines = text.split('\n').flatMap((line, index) => {
     const where = `${path}:${index + 1}`
     const machinePath = MACHINE_PATH.exec(line)
     return [
@@ -70,31 +90,60 @@ async function checkFile(
             `${where}: throws for some addresses, and anybody can send one: use URL.parse, and answer 400 for null`,
           ]
         : []),
-      ...findRefusedWords(path, line, words).map(
+      ...findRefusedWords(path, isCode(path) ? line : (prose[index] ?? ''), words).map(
         ([word, now]) => `${where}: says "${word}", which the glossary calls "${now}"`,
       ),
+      ...(PUBLISHED.test(path) && WHAT_COMMENT.test(line)
+        ? [`${where}: begins a comment with "What": name the thing`]
+        : []),
       ...(isCode(path) && SILENCED.test(line)
         ? [`${where}: silences the linter without a reason; write it behind ' -- '`]
         : []),
     ]
   })
+  return [...lines, ...findLongSentences(path, text)]
+}
+
+/** Finds sentences of more than MAX_WORDS words. A quotation, a name and an address count as one word. */
+function findLongSentences(path: string, text: string): string[] {
+  const isDocument = READ_IN.documents(path) && !isCode(path) && path !== 'docs/upgrading.md'
+  if (!isDocument && !(PUBLISHED.test(path) && isCode(path))) return []
+  const blocks = isDocument
+    ? text.replaceAll(/^ *```[\s\S]*?^ *```/gm, '').split(/\n\s*\n|(?<!\\)\||\n *(?:[-*]|\d+\.) /)
+    : [...text.matchAll(/\/\*\*([\s\S]*?)\*\//g)].flatMap(([, comment = '']) =>
+        comment.replaceAll(/^\s*\* ?/gm, '').split(/\n\s*\n|\n(?= {2}|@|- )/),
+      )
+  return blocks
+    .flatMap((block) =>
+      block
+        .replaceAll(/`[^`]*`|(?<!\*)\*(?!\*)[^*]+\*(?!\*)/g, 'x')
+        .replaceAll(/\]\([^)]*\)/g, ']')
+        .split(/(?<=[.!?:;][)"*]*)\s/),
+    )
+    .map((sentence) => sentence.trim().split(/\s+/))
+    .filter((words) => words.length > MAX_WORDS)
+    .map(
+      (words) =>
+        `${path}: has a sentence of ${words.length} words: ${words.slice(0, 8).join(' ')} …`,
+    )
 }
 
 function findRefusedWords(path: string, line: string, words: readonly RefusedWords[]) {
-  if (!READ_BY_PEOPLE.test(path)) return []
-  const prose = proseOf(path, line)
-  return words.flatMap(({ pattern, now, isOfProduct }) => {
-    const found = isOfProduct && !OF_PRODUCT.test(path) ? null : pattern.exec(prose)
+  return words.flatMap(({ pattern, now, where }) => {
+    const found = READ_IN[where](path) ? pattern.exec(proseOf(path, line, where)) : null
     return found ? [[found[0], now] as const] : []
   })
 }
 
-/** A line without what is code in it: names in back quotes, and addresses. */
-function proseOf(path: string, line: string): string {
+/** A line without code (names in back quotes, and addresses) and without quoted titles of tests. */
+function proseOf(path: string, line: string, where: Where): string {
+  const inCode = where === 'documents' ? COMMENT_IN_CODE : PROSE_IN_CODE
   const prose = isCode(path)
-    ? (line.match(PROSE_IN_CODE) ?? []).join(' ')
-    : line.replace(/`[^`]*`/g, '')
-  return prose.replace(/\S*\/redrive\b|\(redrive\b|\bredrive \(/g, '')
+    ? (line.match(inCode) ?? []).join(' ')
+    : line.replaceAll(/`[^`]*`/g, '')
+  return prose
+    .replaceAll(/\]\([^)]*\)|(?<![*\s])\*(?!\*)[^*]+\*(?!\*)|(?<= )\*(?![*\s])[^*]+\*(?!\*)/g, '')
+    .replace(/\S*\/redrive\b|\(redrive\b|\bredrive \(/g, '')
 }
 
 function isTest(path: string): boolean {

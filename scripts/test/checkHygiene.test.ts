@@ -77,7 +77,34 @@ describe('a word that the glossary gave up', () => {
     expect(await found(file, text)).toBe(1)
   })
 
-  it('may be read in documents where the product alone does not say it', async () => {
-    expect(await found('docs/a.md', 'It stays as it is, for whoever asks.')).toBe(0)
+  it.each([
+    ['docs/a.md', 'It stays as it is, for whoever asks.', 2],
+    ['docs/a.md', 'Nobody reads it, *whoever asks*, `whoever`.', 1],
+    ['docs/a.md', '```ts\n// for whoever asks\n```', 0],
+    ['packages/engine/src/a.ts', '/** Nobody reads it. */', 1],
+    ['packages/engine/src/a.ts', "const text = 'Nobody reads it'", 0],
+    ['docs/adr/a.md', 'It stays as it is, for whoever asks.', 0],
+  ])('is read in %s as prose: %s', async (file, text, count) => {
+    expect(await found(file, text)).toBe(count)
   })
+})
+
+describe('a sentence that is too long', () => {
+  const long = `It has ${'many '.repeat(34)}words.`
+
+  it.each([
+    ['docs/a.md', `| a | ${long} |`, 1],
+    ['docs/a.md', `It has ${'many '.repeat(32)}words. Words.`, 0],
+    ['packages/engine/src/a.ts', `/**\n * ${long}\n */`, 1],
+    ['packages/engine/src/a.ts', `/**\n * Is short.\n * @throws ${long.slice(-50)}\n */`, 0],
+    ['packages/engine/test/a.ts', `/** ${long} */`, 0],
+  ])('is found in %s', async (file, text, count) => {
+    expect(await problemsOf({ [file]: text })).toHaveLength(count)
+  })
+})
+
+test('a comment that begins with What', async () => {
+  const file = 'packages/engine/src/a.ts'
+  expect(await problemsOf({ [file]: '/** What a run says. */' })).toHaveLength(1)
+  expect(await problemsOf({ [file]: '/** What runs? */\n/** The run. */' })).toEqual([])
 })

@@ -17,14 +17,14 @@ export const alertVariables = {
       error:
         'is not an address to post alerts to; set one such as https://hooks.example.com/roundsman, without a user and a password in it, or leave it out',
     }),
-  /** What the webhook gets: the notice as JSON, or a message for an incoming webhook of Slack. */
+  /** The format of the webhook: the notice as JSON, or a message for an incoming webhook of Slack. */
   ALERT_WEBHOOK_FORMAT: z.enum(['json', 'slack']).default('json'),
   /** Signs requests, so that a receiver can tell them from forged ones. Default: requests are not signed. */
   ALERT_WEBHOOK_SECRET: secretVariable({
     minLength: 16,
     remedy: 'make one with: openssl rand -hex 16',
   }).optional(),
-  /** E-mail addresses, separated by commas. Default: nobody is sent mail. */
+  /** E-mail addresses, separated by commas. Default: no mail is sent. */
   ALERT_EMAIL_TO: z
     .string()
     .optional()

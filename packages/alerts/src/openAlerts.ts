@@ -26,7 +26,7 @@ export interface OpenAlertsOptions {
 }
 
 /**
- * Tells whom the environment names about what is wrong with the jobs; null when it names nobody. Run it in the API and in
+ * Notifies the receivers in the environment about problems of the jobs. Null if there are none. Run it in the API and in
  * each worker, since none could report its own death: one of them tells. It only puts mail into the outbox.
  */
 export async function openAlerts(

@@ -1,5 +1,5 @@
 // Loaded in place of the entry where there is no Node: package.json says so of the edge runtimes and of browsers. CommonJS whose
-// exports nobody can foresee, since a bundler would else complain of names that are missing, before anybody could read this.
+// unknown exports, since a bundler would otherwise report missing names before this message.
 module.exports = refuse()
 
 function refuse(): never {

@@ -1,6 +1,6 @@
 import type { Queryable } from './openPool.ts'
 
-/** What must be nowhere, at any instant, whoever was killed before. */
+/** Rows that must not exist at any instant, after any kill. */
 export interface Strays {
   /** Pieces of work that are in two places. */
   doubled: number

@@ -23,7 +23,7 @@ export interface EmbeddedPostgres {
   url: string
   /** Where the cluster's files are. */
   directory: string
-  /** Gives the lease back; whoever gives the last one back stops the server. Further calls do nothing. */
+  /** Gives the lease back; the last one to do so stops the server. Further calls do nothing. */
   release(): Promise<void>
 }
 
@@ -43,7 +43,7 @@ export interface AcquireEmbeddedPostgresOptions {
 /**
  * Returns a PostgreSQL server that all processes with the same data folder share. The first one makes the cluster and
  * starts the server; the last one to release it stops it, also when others were killed. Each holder has a connection with a
- * shared advisory lock, and whoever stops the server takes the same lock exclusively.
+ * shared advisory lock, and a process that stops the server takes the same lock exclusively.
  */
 export async function acquireEmbeddedPostgres(
   options: AcquireEmbeddedPostgresOptions,

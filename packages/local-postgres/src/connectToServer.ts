@@ -8,7 +8,7 @@ export const LEASE_NAME = 'roundsman lease'
 
 export interface ServerConnection {
   client: pg.Client
-  /** Resolves when the connection is gone, whoever ended it. */
+  /** Resolves when the connection is gone, for any reason. */
   ended: Promise<void>
 }
 

@@ -29,7 +29,7 @@ export interface TakeLeaseOptions {
 }
 
 /**
- * Finds or starts the server and takes a shared lock on it. Whoever stops the server holds that lock exclusively: then we
+ * Finds or starts the server and takes a shared lock on it. A process that stops the server holds that lock exclusively: then we
  * wait for it, lose the connection when the server is gone, and begin again.
  * @throws Error when the server cannot start, refuses us, or cannot be reached within 30 s
  */

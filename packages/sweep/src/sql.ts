@@ -23,7 +23,7 @@ export function sql(strings: readonly string[], ...values: readonly unknown[]): 
   return { strings: texts, values: all }
 }
 
-/** Inserts `text` unchanged. Never pass what somebody has typed. */
+/** Inserts `text` unchanged. Never pass a user's input. */
 export function raw(text: string): Sql {
   return { strings: [text], values: [] }
 }

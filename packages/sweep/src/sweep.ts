@@ -136,7 +136,7 @@ export async function sweep<C extends SweepCounts>(
       const rows = await order.next(tx, pace.rows())
       if (rows !== null) return rows
       orders.shift()
-      // What this sweep has cleaned is dead in the index.
+      // Rows that this sweep has cleaned are dead in the index.
       if (cleaned > MAX_DEAD_FOR_LAST_LOOK) return null
     }
     return null
@@ -173,7 +173,7 @@ function refuseLaterThan(now: Date, { cutoff }: SweepTarget, toleranceMs = 0): v
 /** A batch holds its locks for as long as it takes. None should hold them for 50 ms, and the commit may take some of it. */
 const TARGET_MS = 30
 /**
- * After this long a batch changes no further row: the guess of its size was wrong. Well above the aim, since whatever a range of
+ * After this long a batch changes no further row: the guess of its size was wrong. Well above the aim, since anything that a range of
  * pages has of others is looked at once more after a cut.
  */
 const LIMIT_MS = 40
@@ -265,7 +265,7 @@ async function estimateRows(tx: Transaction, table: string): Promise<number> {
   return plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0
 }
 
-/** Whether a statement failed because somebody holds a lock that it needs. */
+/** Whether a statement failed because another session holds a lock that it needs. */
 function isLockTimeout(error: unknown): boolean {
   const { code, meta } = (error ?? {}) as LockError
   // pg has the code itself, Prisma 6 in `meta`, and Prisma 7 in the error that its adapter threw.

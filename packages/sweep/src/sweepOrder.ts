@@ -5,7 +5,7 @@ import type { SweepTarget } from './sweepTarget.ts'
 /** Cuts what is due into batches. */
 export interface SweepOrder {
   /**
-   * Returns the condition that the next rows meet, about `rows` of them, all of which are due; null at the end. Called in the
+   * Returns the condition that the next rows meet, about `rows` of them, and all are due; null at the end. Called in the
    * transaction that changes them.
    */
   next(tx: Transaction, rows: number): Promise<Sql | null>

@@ -9,7 +9,7 @@ export interface SweptRows {
   readonly finders: readonly DueFinder[]
 }
 
-/** What a clean-up does with its rows; sweep() chooses their order. Each row has an `id`, of any type. */
+/** The action of a clean-up on its rows; sweep() chooses their order. Each row has an `id`, of any type. */
 export interface SweepTarget<
   C extends SweepCounts = SweepCounts,
   Tx extends Transaction = Transaction,

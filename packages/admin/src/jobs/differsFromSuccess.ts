@@ -33,10 +33,10 @@ export async function differsFromSuccess(
   }
 }
 
-/** What each run has, though nobody may know it. */
+/** The facts of each run, which may be unknown. */
 const KNOWN: ReadonlySet<string> = new Set(['version', 'host'])
 
-/** What is not known of a run, and what it has not, is missing. */
+/** Unknown and absent facts of a run are missing. */
 function factsOf({ version, workerId, key, shown }: FoundJobRun): Map<string, string> {
   const payload = Object.entries(shown ?? {}).map(([path, value]) => [`payload.${path}`, value])
   const facts = [

@@ -200,7 +200,7 @@ function formatWork(
 ): string[] {
   return work.flatMap((one) => {
     const { workId, name, label, key, startAfter, isDue, attempts, priority, expiresAt } = one
-    // What waits for a person or for other work has the last date there is.
+    // Work that waits for a person or for other work has the last possible date.
     const due =
       startAfter >= '9999' ? 'when a step ends   ' : startAfter.slice(0, 19).replace('T', ' ')
     const head = `${due}  ${!isDue ? 'not yet' : pauses.has(name) ? 'paused ' : 'due    '}  ${name}`

@@ -83,7 +83,7 @@ export const ${FIRST_JOB} = defineJob({
   timeoutMs: 30_000,
 ${payload ? `  payload: ${payload.text},\n` : ''}});
 
-/** Whatever enqueues or reads jobs may import this file: it loads no handler. */
+/** All code that enqueues or reads jobs may import this file: it loads no handler. */
 export const jobs = [${FIRST_JOB}] as const;
 `
 }
@@ -103,7 +103,7 @@ function handlers({ schemaLibrary }: ProductFacts, code: ClientCode): string {
  */
 export const handlers: HandlersFor<typeof jobs, TransactionOf<${code.type}>> = {
   async ${FIRST_JOB}(${context}) {
-    // What happens in batch commits together with the counts that it returns, or not at all.
+    // Changes in batch commit together with the counts that it returns, or not at all.
     const { megabytes } = await batch(async (tx) => {
 ${indented(code.query, 6)}
     });

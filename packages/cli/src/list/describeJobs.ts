@@ -24,7 +24,7 @@ export type ScheduleState = Pick<
 >
 
 export const JOB_STATES = ['enabled', 'paused', 'disabled', 'unknown'] as const
-/** `paused`: its schedule, its queue or both are. `unknown`: without the database nobody can tell. */
+/** `paused`: its schedule, its queue or both are. `unknown`: known only with the database. */
 export type JobState = (typeof JOB_STATES)[number]
 
 export interface Pause {
@@ -40,7 +40,7 @@ export interface ListedJob {
   state: JobState
   /** Its schedule is. */
   paused: Pause | null
-  /** Nobody takes its work, retries included. */
+  /** No worker takes its work, retries included. */
   queuePaused: Pause | null
   schedule: ListedSchedule | null
   timeoutMs: number

@@ -24,7 +24,7 @@ export function describeBundle({ config, file, external }: BundleOptions) {
     file,
     format: 'esm',
     sourcemap: true,
-    // What `open` imports stays unloaded until it is called, but in the same file.
+    // The imports of `open` stay unloaded until it is called, but are in the same file.
     codeSplitting: false,
   } satisfies OutputOptions
   const input = {
@@ -64,7 +64,7 @@ function externalPlugin(external: BundleOptions['external']): Plugin {
         return { id: source, external: true }
       }
       const found = await this.resolve(source, importer, { kind, skipSelf: true })
-      // What is required in passing (pg-native) may be missing; a statement would end the worker at its start.
+      // An optional requirement (pg-native) may be missing; a statement would end the worker at its start.
       if (!found && kind === 'import-statement') {
         throw new Error(`${importer} imports ${source}, which is not installed`)
       }

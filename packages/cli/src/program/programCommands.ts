@@ -52,7 +52,7 @@ Exit code: 0 written, 1 not written, 2 usage`,
     const { path: config } = await requireConfig()
     const file = resolve(dirname(config), values.out ?? PROGRAM)
     await mkdir(dirname(file), { recursive: true })
-    // Nobody commits it, whatever their .gitignore says.
+    // Keeps it out of git, independent of the product's .gitignore.
     if (values.out === undefined) await writeFile(join(dirname(file), '.gitignore'), '*\n')
     const { output, ...input } = describeBundle({ config, file, external: values.external ?? [] })
     const { rolldown } = await needRolldown('build', () => import('rolldown'))

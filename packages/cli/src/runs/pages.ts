@@ -12,7 +12,7 @@ export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const PAGE = 200
 /**
  * A filter without an index looks through a part of the runs at a time. After so many parts it stops and prints where to go
- * on: somebody may have seen enough.
+ * on: a user may have seen enough.
  */
 const MAX_LOOKS = 20
 const POSITION =
@@ -41,14 +41,14 @@ interface Page<Item> {
 }
 
 export interface List<Item> {
-  /** What its JSON calls the items. */
+  /** The name of the items in its JSON. */
   name: string
   read(
     reader: JobsReader,
     page: { limit: number; after: PagePosition | undefined },
   ): Promise<Page<Item>>
   format(items: readonly Item[], layout: Layout): string[]
-  /** What to say without items; there may be more runs to look through. */
+  /** The text without items; there may be more runs to look through. */
   none(mayBeMore: boolean): string
 }
 

@@ -59,8 +59,9 @@ export async function setLimit(
   const changes: string[] = []
   if (global !== undefined && global !== row.setGlobal) {
     await tx.query(SET_LIMIT_SQL, [name, global, actor, reason])
-    const tell = (value: number | null) => (value === null ? 'as the code says' : String(value))
-    changes.push(`at once ${tell(global)}, before: ${tell(row.setGlobal)}`)
+    const describe = (value: number | null) =>
+      value === null ? 'the number in the code' : String(value)
+    changes.push(`at once ${describe(global)}, before: ${describe(row.setGlobal)}`)
   }
   if (lifts) {
     const { rowCount } = await tx.query(

@@ -62,7 +62,7 @@ export interface RedriveRequest extends ActionRequest {
   /**
    * The steps of durable work that run again: from the failed one on (default), all (`beginning`), or a given step and those
    * that ended after it. Steps that run again get new keys. Work that failed with its children (`child_failed`) goes on with the
-   * results of those that were retried; the others fail it again. From the step that enqueued them, all children begin anew.
+   * results of those that were retried; the others fail it again. From the step that enqueued them, all children start again.
    * Cancelled work is retried only if this is given or `ids` names the work, because its handler may have undone earlier steps.
    */
   from?: 'failure' | 'beginning' | { step: string; item?: string | undefined } | undefined

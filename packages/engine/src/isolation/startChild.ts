@@ -39,9 +39,9 @@ export interface Child {
   abort(token: string, reason: { code: string; message: string; retryable: boolean }): void
   /** Gives the process half a second to close what it has opened, then kills it. Resolves once it has ended. */
   close(): Promise<void>
-  /** Kills the process and whatever it has started, and waits for its end. */
+  /** Kills the process and all processes that it has started, and waits for its end. */
   kill(): Promise<void>
-  /** Resolves once it has ended, for whatever reason. */
+  /** Resolves once it has ended, for any reason. */
   ended: Promise<ChildCrash>
 }
 
@@ -198,7 +198,7 @@ export function startChild(options: ChildOptions): Child {
     }
   }
 
-  /** Kills the process and whatever it has started. */
+  /** Kills the process and all processes that it has started. */
   function killAll(): void {
     // Without a pid, kill(0) would signal this process and its whole group.
     if (!child.pid) return

@@ -48,7 +48,7 @@ export interface Duration {
   readonly milliseconds?: number
 }
 
-/** What JSON makes of a value. Undefined becomes null. */
+/** A value after JSON. Undefined becomes null. */
 export type Jsonify<T> = unknown extends T
   ? unknown
   : T extends { toJSON(): infer Made }

@@ -107,7 +107,7 @@ export async function findLockWaits(reader: JobsReader, now: Date): Promise<Foun
         ...{ ...kind, stage: 'waiting', since, count: waiters },
         text: `${waiter} has waited ${spanSince(since, now)} for a lock of ${holder}.`,
         note: `${waiters === 1 ? '1 session waits' : `${counted(waiters)} sessions wait`} for it.${begun}${sayEnd(holder)}`,
-        // What workers wait for comes before what waits for workers.
+        // Locks that workers wait for come before locks that wait for workers.
         reach: waiter.includes('(roundsman ') ? Infinity : waiters / 1_000,
       }
     }),

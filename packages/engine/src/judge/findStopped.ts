@@ -163,7 +163,7 @@ function toLate(
     {
       ...{ kind: 'late', stage: 'waiting', jobs, text, since, count: late.length, isCut: false },
       note: isTaken
-        ? 'Look into the log of a worker that has the job. To run it now does not make up for the tick.'
+        ? 'Look into the log of a worker that has the job. A run now does not replace the tick.'
         : 'No living worker takes the job: start one that does.',
       ...(key !== null && { key }),
       ...{ isUnhealthy: true, reach: jobs.length, share: 1 },

@@ -156,7 +156,7 @@ export async function judgeJobs(
   }
   const keyBlocked = findKeyBlocked(waiting, blockers, now)
   found.push(...findPaused(waiting, blockers, now), ...keyBlocked)
-  // What has failed is told with what waits for it.
+  // A failure is reported together with the work that waits for it.
   const isBehindLetter = ({ kind, jobs: its, count, code }: Found) =>
     (kind === 'deadLetters' || kind === 'failing') &&
     its.length === 1 &&

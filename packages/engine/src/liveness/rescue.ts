@@ -100,7 +100,7 @@ export async function rescueClaims(
       code: WORKER_LOST,
       message: `Worker ${workerId} died while it executed this run`,
     }),
-    // A payload that kills its worker alone must not go round for ever.
+    // A payload that kills its worker alone must not be delivered without end.
     after: ({ wasAlone }) => (wasAlone ? 'lostAlone' : 'lost'),
     retryOf: () => NO_RETRIES,
     onEnded(run) {

@@ -333,7 +333,7 @@ export function createSession({
     try {
       await signUpOn(current.client)
     } catch (error) {
-      // Somebody has locked the table, or the database is slow. The connection works.
+      // Another session has locked the table, or the database is slow. The connection works.
       if (hasSqlState(error, LOCK_NOT_AVAILABLE) || hasSqlState(error, QUERY_CANCELED))
         log.warn({ err: error }, 'heartbeat failed, trying again')
       else lose(current, error as Error)

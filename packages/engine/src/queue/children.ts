@@ -4,7 +4,7 @@ import { PLACE_SQL } from './place.ts'
 /*
  * Children: the work that a step of durable work has enqueued, and waits for.
  *
- * Whatever takes a child out of the queue writes its end here by endChildrenSql: success, a dead letter, a cancellation, an expiry.
+ * Every statement that takes a child out of the queue writes its end here with endChildrenSql: success, a dead letter, a cancellation, an expiry.
  * The row is then fresh, and so is the step of a parent that begins to wait. joinChildren looks at fresh rows, and wakes parents
  * none of whose children is open. The parent's next run makes the step a memo.
  *
@@ -34,7 +34,7 @@ export const CHILD_TABLE_SQL = `
       CREATE INDEX "JobChild_open_idx" ON "JobChild"("parentId", "step", "item") WHERE "endedAt" IS NULL;
       CREATE INDEX "JobChild_fresh_idx" ON "JobChild"("parentId") WHERE "isFresh";`
 
-/** Must be empty: children that are nowhere, and for which their parents would wait for ever. */
+/** Must be empty: children in no table, for which their parents would wait without end. */
 export const LOST_CHILDREN_VIEW_SQL = `
       CREATE VIEW "JobChildLost" AS
       SELECT child.* FROM "JobChild" child
@@ -62,7 +62,7 @@ export const ABANDON_CHILDREN_SQL = `
 
 /**
  * Reopens the children among the dead letters `free`, which go back into the queue, where the parent's step still waits. It also does where
- * the parent is a dead letter because children of this step have failed: the step then waits again. Steps from `from` on begin anew.
+ * the parent is a dead letter because children of this step have failed: the step then waits again. Steps from `from` on start again.
  */
 export const reopenChildrenSql = (
   from: string,
@@ -113,7 +113,7 @@ export const joinedSql = (step: string) => `(
 
 /**
  * Makes the step `$4`, `$5` of the work `$3` one that waits for children, while the claim `$2` of the worker `$1` holds the run `$6`.
- * Those of an earlier generation, which began anew, count no more.
+ * Those of an earlier generation, which started again, no longer count.
  * Race: packages/engine/test/steps/childrenKilled.test.ts "of killed workers are enqueued once, and wake their parent once"
  */
 export const BEGIN_CHILDREN_SQL = `

@@ -39,7 +39,7 @@ export interface AskedKey {
 export interface ClaimUnderLimits extends Omit<ClaimOptions, 'requests'>, JobRules {
   request: ClaimRequest
   known: KnownClaims | null
-  /** In this order, as far as there is room. Null: the job's work as it comes, whatever its key. */
+  /** In this order, as far as there is room. Null: the job's work in its order, with any key. */
   keys: readonly AskedKey[] | null
 }
 

@@ -91,7 +91,7 @@ const ANY_RARE = RARE.map(({ when }) => when).join(' or ')
 
 /** Carried columns that no worker needs. */
 const NOT_ANSWERED = ['needs', 'resumptions']
-/** What few pieces of work have is one column of the answer, as JSON: much of a worker's time goes into reading columns. */
+/** Facts that few pieces of work have are one column of the answer, as JSON: much of a worker's time goes into reading columns. */
 const MORE = CARRIED.filter(({ name, isRare }) => isRare && !NOT_ANSWERED.includes(name))
 const moreSql = (isDelayed: string) =>
   `jsonb_build_object('runId', "runId", 'isDelayed', ${isDelayed}, ${MORE.map(({ name }) => `'${name}', "${name}"`).join(', ')})`
@@ -370,7 +370,7 @@ const WORK_OF_CLAIMS_SQL = `
     where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
   ) work`
 
-/** What of a piece of work the statement that took it could not see. */
+/** The facts of a piece of work that the statement that took it could not see. */
 type Unread = Pick<Taken, 'name' | 'payload' | 'payloadId' | 'uniqueKey'> & {
   workId?: string | null
 }
@@ -475,7 +475,7 @@ interface TakenRow {
   bytes: number
   place?: string
   payload: unknown
-  /** What few pieces of work have. Null: this one has none of it. */
+  /** Facts that few pieces of work have. Null if this one has none. */
   more: Partial<More> | null
 }
 

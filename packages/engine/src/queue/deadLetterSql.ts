@@ -171,7 +171,7 @@ export interface LetterTaken extends EnvelopeRow {
 }
 
 /**
- * Takes the dead letter `$2` of job `$1` out, for a claim. From then on it counts as work of a program: whatever ends the
+ * Takes the dead letter `$2` of job `$1` out, for a claim. From then on it counts as work of a program: with any end of the
  * attempt, also a cancellation, it is a dead letter again. No row where its key is held, or it is none.
  * Race: packages/engine/test/queue/lockedUniqueKeys.test.ts "are taken in the order in which a redrive takes them, whatever their characters"
  */

@@ -80,7 +80,7 @@ export interface End {
   }
   /** The costs of earlier attempts, if they no longer count. Default: they count. */
   readonly forgives?: Pick<Taken, 'failures' | 'losses' | 'lossesAlone'>
-  /** What becomes of the work of a success whose details PostgreSQL refuses to store. */
+  /** The outcome for the work of a success whose details PostgreSQL refuses to store. */
   readonly unstorable: 'dead' | 'over' | 'keep'
   /** Which work has to wait, since a service has refused more. Absent: none. */
   readonly refusal?: Refusal
@@ -384,7 +384,7 @@ interface EndParts {
   of: OfEnd
   /** A further case of what becomes of the work. */
   turned: string
-  /** What becomes of work that goes on. */
+  /** The outcome for work that continues. */
   again: string
   due: { isNow: string; at: string }
   carried: Values
@@ -399,7 +399,7 @@ const END_RUNS = endSql('roundsman_end_runs', {
   due: { isNow: '"delayMs" <= 0', at: AFTER_DELAY },
   carried: { attempt: '"attempt" + 1' },
 })
-/** Cancelled durable work continues at once, whatever ended its run, so that its handler can undo earlier steps. */
+/** Cancelled durable work continues at once after any end of its run, so that its handler can undo earlier steps. */
 const IS_CANCELLED = `("cancelledAt" is not null and "isDurable")`
 /** Its claim's row is as old as its start. */
 const BEGUN_AT = `coalesce(("facts" ->> 'begunAt')::timestamptz, "createdAt")`
@@ -412,7 +412,7 @@ const END_DURABLE = endSql('roundsman_end_durable', {
     status: `(case when "next" = 'suspend' then 'suspended' when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
   },
   of: OF_DURABLE,
-  // Cancelled work undoes its steps, whatever has ended its run.
+  // Cancelled work undoes its steps after any end of its run.
   turned: `when "end"."next" = 'dead' and "end"."isDurable" and cancel."requestedAt" is not null
         and work."facts" -> 'cancelled' is distinct from 'true' and not ${isReplacedSql('work', 'workId')} then 'again'`,
   again: `'again', 'suspend'`,

@@ -24,7 +24,7 @@ import type { Schema } from '../database/schema.ts'
 import { freeOrphanedKeys } from './uniqueKeys.ts'
 import type { Waker } from '../database/waker.ts'
 
-/** What enqueueing needs beside a connection. */
+/** The needs of enqueueing, in addition to a connection. */
 export interface Sender {
   waker: Pick<Waker, 'wake'>
   log: Pick<Logger, 'warn'>
@@ -113,7 +113,7 @@ export async function enqueueWork(
   })
 }
 
-/** What all statements of one call share. */
+/** The values that all statements of one call share. */
 interface Call {
   sender: Sender
   caller: Caller

@@ -25,7 +25,7 @@ export interface Envelope extends Partial<WorkLabel> {
   refused?: number
   /** How many attempts in a row have found no payload. Absent: none. */
   payloadMissing?: number
-  /** How often its steps were begun anew. Absent: never. */
+  /** How often its steps were started again. Absent: never. */
   generation?: number
   /** The durable work is cancelled: its waits throw, so that its handler can undo earlier steps. */
   cancelled?: boolean

@@ -79,7 +79,7 @@ interface InsertedRow {
   holderId?: string | null
 }
 
-/** What WORK_SQL reads. */
+/** The input of WORK_SQL. */
 export function toJson(work: readonly WorkToInsert[]): string {
   return JSON.stringify(
     work.map(({ envelope, priority = 0, ...piece }) => {

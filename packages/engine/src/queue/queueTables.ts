@@ -27,7 +27,7 @@ import { STEP_TABLE_SQL } from './stepSql.ts'
 /** A payload of more bytes is in JobPayload, and not in the rows that move. */
 export const MAX_INLINE_BYTES = 1_000
 
-/** What JobWork and JobDeadLetter have in common. Where `payloadId` names a row of JobPayload, that has the payload. */
+/** The common columns of JobWork and JobDeadLetter. If `payloadId` names a row of JobPayload, that has the payload. */
 const WORK_COLUMNS = CARRIED.map(
   ({ name, type, constraint }) => `
           "${name}" ${type} ${constraint},`,
@@ -111,7 +111,7 @@ export const QUEUE_TABLES_SQL = `
           "id" UUID NOT NULL,
           "name" TEXT NOT NULL,
           "workerId" TEXT NOT NULL,
-          -- Who gets the work back: the queue, nobody ('hand'), or the dead letters ('deadLetter').
+          -- The destination of the work after a loss: the queue, none ('hand'), or the dead letters ('deadLetter').
           "origin" TEXT NOT NULL DEFAULT 'queue',
           -- No two claims have the same: of an exclusive job one run is under way at a time.
           "exclusiveKey" TEXT,
@@ -160,7 +160,7 @@ export const EXPECT_OPEN_SQL = `
         RETURN true;
       END $$;`
 
-/** What has started, with its record or without: JobRun, and what a claim alone lists. */
+/** All started runs, with a record or without: JobRun, and runs that only a claim lists. */
 export const RUNS_VIEW_SQL = `
       CREATE VIEW "JobRunAll" AS
       SELECT run."id", run."name", run."status", run."trigger", run."attempt", run."scheduledFor", run."startedAt", run."endedAt",

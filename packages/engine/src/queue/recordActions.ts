@@ -15,15 +15,15 @@ export type JobActionKind =
   | 'cancelWork'
   | 'postponeWork'
   | 'prioritiseWork'
-  /** Somebody has found out whether the effect of a step has happened. */
+  /** A person has found out whether the effect of a step has happened. */
   | 'answerDoubt'
-  /** Somebody has sent a signal by hand. */
+  /** A person has sent a signal by hand. */
   | 'signal'
   /** A limit is another from then on: by a worker, of its version, or by a person. */
   | 'setLimit'
-  /** Somebody has set what counts for one key of a job. */
+  /** A person has set the limit or the pause of one key of a job. */
   | 'setKey'
-  /** Somebody looked at a payload. */
+  /** A person looked at a payload. */
   | 'showPayload'
   /** The schedule is another from then on: by a worker, of its version, or one with a key, by a program. */
   | 'reschedule'
@@ -40,7 +40,7 @@ export interface JobActionTarget {
   runId?: string
   workId?: string
   scheduleKey?: string
-  /** What was changed, to stand before the reason. */
+  /** The change, as a prefix of the reason. */
   change?: string
 }
 

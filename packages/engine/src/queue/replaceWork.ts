@@ -62,7 +62,7 @@ const WORK_SQL = listSql(
 )
 
 /*
- * `met` locks the keys, in their order, and sees the holder of each at that moment. The other parts see the tables as they were when
+ * `met` locks the keys, in their order, and sees the holder of each at that moment. The other parts see the tables of the time when
  * the statement began. So work counts as running, or gone, only if it did not wait then and still has the key. If a key has
  * changed hands since, or a claim takes the waiting work, neither `inserted` nor `replaced` has the piece.
  *

@@ -72,7 +72,7 @@ export async function sendSignal<Input>(
 const IS_OPEN = `step."endedAt" is null and step."signal" is not null`
 
 /**
- * Stores the signal `$1` with the key `$2`, the id `$3` and the payload `$4`. No row: there is one with this id. Where somebody (`$5`)
+ * Stores the signal `$1` with the key `$2`, the id `$3` and the payload `$4`. No row: there is one with this id. If a person (`$5`)
  * sends it, for the reason `$6`, that is on record, with the work that waits for it at this moment.
  */
 const SEND_SIGNAL_SQL = `

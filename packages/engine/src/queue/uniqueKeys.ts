@@ -3,7 +3,7 @@ import { hasNotEnded } from './heldRuns.ts'
 
 /**
  * Whether newer work has taken the unique key of `work`, whose id is `id`. That may have ended since: then the key is free, or
- * others have it. Whatever waits or runs and was not replaced has its key.
+ * others have it. All waiting and running work that was not replaced has its key.
  */
 export const isReplacedSql = (work: string, id: string) => `(
            ${work}."uniqueKey" is not null and not exists (

@@ -15,12 +15,12 @@ import { NOT_STARTED } from '../job/runOutcome.ts'
  *   paused      The job's queue is paused.
  *   noWorker    No living worker takes work of the job.
  *   needsLater  Only a later version of the engine understands it.
- *   inDoubt     The effect of a step may have happened, and somebody has to say whether it has.
+ *   inDoubt     The effect of a step may have happened, and a person has to answer whether it has.
  *   step        A step of it sleeps, or waits for a signal or for children.
  *   delayed     It was enqueued for later, or postponed.
  *   retry       An attempt has failed, and the next is not due.
  *   exclusive   A run of an exclusive job is under way.
- *   keyPaused   Somebody has paused its key.
+ *   keyPaused   A person has paused its key.
  *   parked      A service has refused more, so its key, its job or a limit waits.
  *   keyHead     Earlier work of its key comes first, and is not over: `fifo`.
  *   limitFull   As many runs under a limit go on as may.
@@ -60,7 +60,7 @@ export interface WaitReason {
   until: string | null
   /** The runs that have what it waits for, the first started first: 20 at most. */
   runs: { runId: string; workerId: string; startedAt: string }[]
-  /** What keeps it, where that has a name: a job, a shared limit, a key of the job, or another piece of work by its id. */
+  /** The cause, if it has a name: a job, a shared limit, a key of the job, or another piece of work by its id. */
   by: { kind: (typeof WAIT_CAUSES)[number]; name: string } | null
 }
 
@@ -86,7 +86,7 @@ export interface WorkExplanation {
   key: string | null
   /** `waiting`, `running`, `completed`, `failed`, `deadLetter`, `cancelled` or `discarded`. */
   state: (typeof EXPLAINED_STATES)[number]
-  /** What became of it, in words; of waiting work what keeps it most. */
+  /** The outcome in words; for waiting work the hardest reason. */
   text: string
   /** Since when; of waiting work when it was enqueued. ISO 8601 in UTC. */
   since: string | null
@@ -157,7 +157,7 @@ const LIMITS = `(
     where one."name" = 'job:' || work."name" or work."name" = any(one."jobs")
   )`
 
-/** What starts before it. Across keys nobody knows, since who has had least is next; and in a `fifo` key the first piece says it. */
+/** The work that starts before it. Unknown across keys, whose shares decide; in a `fifo` key the first piece has the reason. */
 const AHEAD = [
   `(work."order" = 'fair' or work."order" = 'fifo' and work."share" is null) and other."key" = coalesce(work."share", '')`,
   `work."order" is not null and work."share" is null and other."key" is null`,
@@ -257,7 +257,7 @@ interface Row {
   dueAt: string
   isLater: boolean
   needsLater: boolean
-  /** What a suspended run waits for: first what is in doubt, then what is over first. */
+  /** The step that a suspended run waits for: one in doubt first, then the one that ends first. */
   openSteps: OpenStep[] | null
   parent: WorkExplanation['parent']
   pausedBy: string | null
@@ -325,7 +325,7 @@ interface Park {
   reason: string | null
 }
 
-/** Says why a piece of work waits, or what became of it; null when nothing tells of it. */
+/** Explains why a piece of work waits, or how it ended. Null if there is no record of it. */
 export async function explainWork(
   reader: JobsReader,
   workId: string,
@@ -360,7 +360,7 @@ export async function explainWork(
   }
 }
 
-/** What ends by people has no state of its own: what they did is on record. */
+/** An end by a person has no state: the record of actions has it. */
 async function explainEnd(
   reader: JobsReader,
   of: Pick<WorkExplanation, 'workId' | 'name' | 'label' | 'key' | 'runId' | 'parent' | 'reasons'>,
@@ -384,7 +384,7 @@ function describeError({ code, message }: Row): string {
 
 type AddReason = (kind: WaitReasonKind, text: string, more?: Partial<WaitReason>) => void
 
-/** In the order in which somebody would lift them: what nobody has to wait for comes first. */
+/** In the order in which a person would lift them: reasons that end only by an act come first. */
 function listReasons(row: Row): WaitReason[] {
   const reasons: WaitReason[] = []
   const add: AddReason = (kind, text, more) =>
@@ -419,7 +419,7 @@ function listReasons(row: Row): WaitReason[] {
     add('exclusive', 'one run at a time, and one is under way', { runs: row.excludedBy ?? [] })
   for (const limit of row.limits ?? []) addReasonsOf(limit, row.key, add)
   reasons.sort((one, other) => WAIT_REASONS.indexOf(one.kind) - WAIT_REASONS.indexOf(other.kind))
-  // What the run of an exclusive job takes is said already.
+  // The run of an exclusive job is already listed.
   const isTold = ({ runId }: { runId: string }) =>
     (row.excludedBy ?? []).some((run) => run.runId === runId)
   if (row.areFull === true && !(row.isExcluded && (row.running ?? []).every(isTold)))
@@ -442,7 +442,7 @@ function describeWait({ signal, key, children }: OpenStep): string {
   return `waits for ${open} of ${count} ${count === 1 ? 'run' : 'runs'} of ${job}`
 }
 
-/** A pause that lasts until somebody ends it. */
+/** A pause that lasts until a person ends it. */
 const FOR_EVER = '9999-12-31T00:00:00.000Z'
 
 function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): void {

@@ -68,7 +68,7 @@ export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
   })
 }
 
-/** Who has locked a table of ours so that nobody can write to it, for some seconds. */
+/** Sessions that have locked one of our tables against writes for some seconds. */
 export interface TableLock extends Pick<LockWait, 'holder' | 'holderSince'> {
   tables: string[]
 }

@@ -6,7 +6,7 @@ import type { JobsReader } from './reader.ts'
 const OF_JOB = equalsInOrder('"name"', '$1::text')
 const HAS_ENDED = `"status" not in ('running', 'suspended') and not "dryRun"`
 
-/** What a run has counted: the numbers in its details, by name. */
+/** The counts of a run: the numbers in its details, by name. */
 export interface RunCounts {
   id: string
   status: Exclude<RunStatus, 'running' | 'suspended'>

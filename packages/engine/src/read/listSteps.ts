@@ -28,7 +28,7 @@ export interface ListedStep {
   result: JsonValue
   /**
    * Who has sent the signal of a wait, or said last whether an effect has happened (`happened`). `actor` is null where code has sent the
-   * signal and named nobody.
+   * signal and named no person.
    */
   answer: {
     at: string
@@ -43,7 +43,7 @@ export interface ListedStep {
 export interface StepChildren {
   job: string
   count: number
-  /** How many have failed for good. */
+  /** The number that have failed permanently. */
   failed: number
   /** How many have not ended. */
   left: number

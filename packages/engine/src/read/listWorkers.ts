@@ -92,7 +92,7 @@ export interface VersionChange {
 
 /**
  * Lists where the version of a job's workers changed, the latest 20, the oldest first. Each worker counts from its first run of
- * the job; the version that was there first is no change, and what nobody knows is passed over.
+ * the job; the first version is no change, and unknown versions are skipped.
  */
 export async function listVersionChanges(
   reader: JobsReader,

@@ -26,7 +26,7 @@ export type AfterFailure =
   | 'payloadMissing'
   | 'drop'
 
-/** What decides about a failed run's work. */
+/** The facts that decide about a failed run's work. */
 export interface FailedWork extends Pick<
   Taken,
   'origin' | 'facts' | 'failures' | 'losses' | 'lossesAlone'
@@ -109,7 +109,7 @@ export function decideNext(
 
 /**
  * Only work that a program enqueued or a person requested becomes a dead letter. Dry runs do not, nor do requested runs that
- * were cancelled or may still be approved. Work of ticks does not either: the next tick makes up for it.
+ * were cancelled or may still be approved. Work of ticks does not either: the next tick replaces it.
  */
 export function giveUp(
   { origin, facts: { trigger = 'queue', dryRun } }: Pick<Taken, 'origin' | 'facts'>,

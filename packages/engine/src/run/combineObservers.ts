@@ -67,13 +67,13 @@ export function combineObservers(
     return read
   }
 
-  /** Calls `work` once within what observers surround it by, and returns its result, whatever they do. */
+  /** Calls `work` once inside all observers, and returns its result even if they fail. */
   async function surround<Result>(
     surrounding: readonly ((work: () => Promise<unknown>) => Promise<unknown>)[],
     work: () => Promise<Result>,
   ): Promise<Result> {
     if (surrounding.length === 0) return await work()
-    // Whatever an observer does, the handler is called once, and its own result counts.
+    // Even if an observer fails, the handler is called once, and its own result counts.
     const started = Promise.withResolvers<void>()
     let running: Promise<Result> | undefined
     const once = () => {

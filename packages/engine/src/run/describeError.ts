@@ -10,7 +10,7 @@ export type ErrorDescription = {
   /** The name of its class, unless that is `Error`. */
   name?: string
   message: string
-  /** What PostgreSQL means by the code. */
+  /** PostgreSQL's meaning of the code. */
   meaning?: string
   /** Where it was thrown: the product's own frames, one a line, without the line that holds the message. */
   stack?: string
@@ -38,7 +38,7 @@ const MAX_ERRORS = 5
 
 /**
  * Describes an error. All people may see the code, the class and the frames. Only people who may see payloads see the messages,
- * which `mask` masks. It never throws, whatever was thrown, and is bounded in time and size.
+ * which `mask` masks. It never throws, for any thrown value, and is bounded in time and size.
  */
 export function describeError(error: unknown, mask: Mask = maskText): ErrorDescription {
   const known = readError(error)
@@ -91,7 +91,7 @@ const NOTHING_KNOWN: KnownError = {
   errors: undefined,
 }
 
-/** Reads the parts of a thrown value, whatever it is and whichever of them throw. */
+/** Reads the properties of any thrown value, even if some of them throw. */
 function readError(error: unknown): KnownError {
   if (!isObject(error)) {
     const message = storableText(error, MAX_OWN_MESSAGE_LENGTH)
@@ -269,7 +269,7 @@ function workingDirectory(): string {
   try {
     return process.cwd()
   } catch {
-    // Somebody has removed the working directory.
+    // The working directory was removed.
     return ''
   }
 }

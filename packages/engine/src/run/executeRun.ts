@@ -39,7 +39,7 @@ import {
 
 /** A run while its handler runs, with all that the handler needs. */
 export interface Execution {
-  /** What of it an isolated run's process gets, too. */
+  /** The part that an isolated run's process gets, too. */
   readonly taken: Pick<Taken, 'id' | 'name' | 'attempt' | 'payload' | 'facts'>
   readonly retriesLeft: number
   /** How many rows a person has approved. Null: no approval. */
@@ -288,7 +288,7 @@ const LAZY = Symbol('lazy')
 
 /*
  * Own getters, so that a handler can pass on a copy: `{ ...context, batch }`. All runs share these two: getters of an
- * object literal, made anew for each run, take three times as long and twice the memory.
+ * object literal, made for each run, take three times as long and twice the memory.
  */
 const SIGNAL: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {
   enumerable: true,
@@ -317,7 +317,7 @@ export function describeRun({
     attempt,
     retriesLeft,
     scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
-    // Somebody may have written anything there by hand.
+    // A person may have written any value there.
     schedule: schedule ? readSchedule(schedule) : null,
     dryRun,
   }

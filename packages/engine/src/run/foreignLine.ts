@@ -7,7 +7,7 @@ export const MAX_FIELDS = 50
 export const MAX_FIELDS_BYTES = 16_384
 
 /**
- * Formats a message as loggers do, but writes every value as JSON whatever the format asks for: to inspect a value may call
+ * Formats a message as loggers do, but writes every value as JSON for any format: to inspect a value may call
  * foreign code. It never throws.
  */
 export function formatMessage(text: string, values: readonly unknown[]): string {

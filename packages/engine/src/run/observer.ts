@@ -34,7 +34,7 @@ export interface ObservedStep {
   readonly item: string
 }
 
-/** What an observer does with one run. */
+/** The observer's part for one run. */
 export interface RunObservation {
   /** Fields that the worker adds to every log line of the run. */
   logFields?: Readonly<Record<string, string>>

@@ -31,7 +31,7 @@ import { classifyFailure, type Settler } from './settler.ts'
  *
  *   (no row)  Its claim alone lists it. Most runs stay so until their end is written.
  *   running   Its worker wrote it before its first batch or progress (recordRunning), or with its first log lines.
- *   Whichever of these comes first ends both. The others then find the run ended; for its own worker its end is `lost`:
+ *   The first of these ends both. The others then find the run ended; for its own worker its end is `lost`:
  *               its own worker's settler, once its handler has ended: success or failed;
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
  *               a round of any worker, when its claim has expired: failed with `expired`;
@@ -50,7 +50,7 @@ import { classifyFailure, type Settler } from './settler.ts'
  * RunEnding is what the settler has recorded, as observers see it.
  */
 
-/** What all runs of a worker share. */
+/** The values that all runs of a worker share. */
 export interface RunServices {
   client: HostClient
   settler: Settler
@@ -78,7 +78,7 @@ export interface RunManner {
   handler: Handler<never, never>
   /** No other run is under way in the process, and the claim records that. Default false. */
   isAlone?: boolean
-  /** Calls the handler and returns a result whatever happens. Default: in this process. */
+  /** Calls the handler and always returns a result. Default: in this process. */
   execute?: Execute | undefined
 }
 
@@ -90,13 +90,13 @@ export interface OwnedExecution extends Execution {
   readonly observation: Observation
 }
 
-/** What log lines need of a run. */
+/** The parts of a run in log lines. */
 type NamedRun = Pick<Taken, 'id' | 'name' | 'attempt' | 'label'>
 
 type Observation = ReturnType<Observers['runStarted']> | undefined
 
 /**
- * Carries a run from its first log line to its last, and settles it whatever the handler, the schema, the observers and the
+ * Carries a run from its first log line to its last, and settles it in any case: the handler, the schema, the observers and the
  * logger do. It is not async, nor is settleRun: their frames would keep the payload until the run is settled.
  */
 export function performRun(
@@ -436,7 +436,7 @@ function toFailure(execution: OwnExecution, result: Failed, unwanted?: AfterFail
   }
   const { next, costs } = decideNext(failed, job.retry, after, code, services.random)
   const goesOn = next.kind === 'again'
-  // Whichever error ended it: the work was cancelled, and its steps may not be undone.
+  // For any error: the work was cancelled, and its steps may not be undone.
   const error: ErrorDescription =
     taken.facts.cancelled && job.steps !== null && !goesOn && code !== 'cancelled'
       ? { ...result.error, code: 'cancelled', message: describeUndone(`${code}: ${message}`) }

@@ -6,7 +6,7 @@ import { readableLine, storableText } from '../values/storableText.ts'
 import { describeError } from './describeError.ts'
 import { formatMessage, MAX_FIELDS, MAX_FIELDS_BYTES, mergeFields } from './foreignLine.ts'
 
-/** What JobRun.logs stores. A type and not an interface, so that it is assignable to JsonValue. */
+/** The content of JobRun.logs. A type and not an interface, so that it is assignable to JsonValue. */
 export type KeptLog = {
   /** The last lines, oldest first. */
   lines: KeptLine[]

@@ -363,7 +363,7 @@ const LOCKED_SQL = `
   select ${lockedSql('JobRun', '$1', 'update')} || ${lockedSql('JobClaim', '$2', 'key share')} as "unending",
          ${lockedSql('JobClaim', '$2', 'update')} as "staying"`
 
-/** What is locked at this moment: runs whose ends cannot be recorded, and claims that cannot be deleted. */
+/** The locked rows at this moment: runs whose ends cannot be recorded, and claims that cannot be deleted. */
 interface Locked {
   /** Runs, and claims whose runs they are. */
   unending: ReadonlySet<string>

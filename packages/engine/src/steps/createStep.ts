@@ -66,7 +66,7 @@ export interface StepServices {
   sender: Sender
   workerId: string
   random?: (() => number) | undefined
-  /** Runs the handler anew after each memo. Default false. */
+  /** Restarts the handler after each memo. Default false. */
   isCrashing?: boolean | undefined
 }
 

@@ -32,15 +32,15 @@ export interface Slot {
   reject(error: unknown): void
 }
 
-/** What a parked run waits for. Without an instant: for a person, or a signal. */
+/** The waits of a parked run. Without an instant: for a person, or a signal. */
 export interface Wait {
   readonly slot: Slot
   readonly until: Date | null
   /** For a wait of this run, that has no row yet. */
   readonly ms?: number
-  /** By a clock that nobody sets. */
+  /** By a monotonic clock. */
   readonly calledAtMs: number
-  /** What ends it beside an instant: a signal with a key, or the ends of children. Default: nothing. */
+  /** Its end, in addition to an instant: a signal with a key, or the ends of children. Default: nothing. */
   readonly kind?: 'wait' | 'map' | 'invoke'
   readonly signal?: string
   readonly key?: string
@@ -85,7 +85,7 @@ export function createPass(
   let turn: NodeJS.Immediate | undefined
   let isParking = false
   let closing: RunResult | 'again' | null = null
-  /** What closes the pass where the worker shuts down: it gives way to each other end. */
+  /** The end that closes the pass if the worker shuts down: it gives way to each other end. */
   let leaving: { by: RunResult; reason: JobError } | null = null
   let hasReturned = false
   let isOver = false
@@ -212,7 +212,7 @@ export function createPass(
     ready.sort((a, b) => Number(a.row.seq) - Number(b.row.seq))
     const [first] = ready
     if (first === undefined) return
-    // Whoever stores an earlier memo schedules again.
+    // The store of an earlier memo schedules again.
     for (const seq of unwritten) if (seq < Number(first.row.seq)) return
     ready.shift()
     open--

@@ -21,7 +21,7 @@ export interface TestRun {
   /** The instant that the schedule named, when a schedule started the run. */
   scheduledFor: Date | null
   payload: unknown
-  /** What the handler returned, with the counts of its batches. */
+  /** The handler's return value, with the counts of its batches. */
   details: Details | null
   /** The run's result as JSON, or null when the job has none. */
   result: JsonValue
@@ -52,7 +52,7 @@ export interface TestRunOptions {
 }
 
 export interface DrainOptions {
-  /** How many runs drain() starts at most, since handlers may enqueue each other for ever. Default 1,000. */
+  /** Maximum of runs that drain() starts, since handlers may enqueue each other without end. Default 1,000. */
   maxRuns?: number
 }
 

@@ -145,7 +145,7 @@ export function createClaimer({
         resolve(toAnswer({ ...taken, work }, request.limit))
       }
     } catch (error) {
-      // After a lost answer these claim ids are closed: do not try them again. A lane asks anew, with another id.
+      // After a lost answer these claim ids are closed: do not try them again. A lane asks again, with another id.
       const isOfOne = error instanceof ClaimConflict || isCertainFailure(error)
       if (group.length === 1 || !isOfOne) {
         for (const { reject } of group) reject(error)
@@ -166,7 +166,7 @@ export function createClaimer({
   ): Promise<Claimed> {
     return await holdings.claiming(requests, async () => {
       const taken = await claimWithRetry(requests, attempt)
-      // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
+      // This worker holds the runs by now: after any failure it has to begin them or leave them to the rescue.
       return { ...taken, work: await readBeside(taken.work) }
     })
   }

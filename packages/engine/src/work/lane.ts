@@ -47,7 +47,7 @@ export interface LaneOptions {
   observers?: Observers | undefined
   /** The lane takes work only while turns are open. Default: always. */
   turns?: Pick<Turns, 'isOpen' | 'enter' | 'leave'> | undefined
-  /** What all lanes of the process may hold together. Default: anything. */
+  /** The memory budget of all lanes of the process. Default: no limit. */
   budget?: PayloadBudget | undefined
   /** Carries a run to its end; the lane counts it as running until then. */
   execute: (taken: Taken) => Promise<unknown>

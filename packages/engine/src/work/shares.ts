@@ -31,7 +31,7 @@ export interface Shares {
   look(find: (after: string | null, most: number) => Promise<FoundKey[]>): Promise<void>
   /** The keys whose turn it is, with more of them than there is room for: some may have nothing. */
   ask(room: number): AskedKey[]
-  /** What became of that. */
+  /** The result of that. */
   note(
     asked: readonly AskedKey[],
     work: readonly Taken[],

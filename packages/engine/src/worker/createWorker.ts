@@ -75,9 +75,9 @@ const SETTLE_TIMEOUT_MS = 9_000
 
 /**
  * Makes a worker: it schedules the jobs, takes their work and carries it out. Nothing happens before `start()`.
- * @throws ArgumentError when a setting is out of its range, the client is of no known library, a job is isolated and
- * `handlersModule` is missing or invalid, a job is listed twice or has no handler, a handler is of one of the engine's own
- * jobs, or `only` names an unknown job
+ * @throws ArgumentError if an option is invalid. That includes: a client of no supported library, an isolated job without a valid
+ * `handlersModule`, a job that is listed twice or has no handler. Also refused are a handler of the engine's own job, and an
+ * unknown job in `only`
  */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,

@@ -149,7 +149,7 @@ function settled(row: LimitRow, living: readonly Definitions[]): NextRow {
   }
 }
 
-/** What keeps to these numbers keeps to each of the others. */
+/** Numbers that are at least as strict as all of the others. */
 function strictest(all: readonly Numbers[]): Numbers {
   const least = (numbers: (number | null)[]) =>
     numbers.reduce(

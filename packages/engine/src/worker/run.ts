@@ -9,7 +9,7 @@ import { containedLog } from '../database/containedLog.ts'
 import { migrate } from '../tables/migrate.ts'
 import type { WorkerOptions } from './workerOptions.ts'
 
-/** What handlers get from `run` when the host has no client of its own: a connection of pg, in a transaction. */
+/** The transaction of handlers in `run` without a client of the host: a connection of pg, in a transaction. */
 export interface PgTransaction {
   /** Sends one statement, with `$1` for its first value. */
   query<Row = { [column: string]: unknown }>(

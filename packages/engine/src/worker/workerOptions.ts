@@ -33,7 +33,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   log?: HostLogger | undefined
   /**
    * How long the engine keeps its records. Its own job `pruneJobRuns`, which all workers schedule and run, deletes older ones;
-   * with `false` nothing does, and the tables grow for ever. Default: 30 days for successful runs and ticks, 90 for failed
+   * with `false` nothing does, and the tables grow without end. Default: 30 days for successful runs and ticks, 90 for failed
    * runs, 365 for actions of people.
    */
   retention?: Retention | false
@@ -63,8 +63,8 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   /** Names of jobs whose work this worker leaves to others; without another worker that work waits. Default: none. */
   except?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
   /**
-   * Names of the only jobs whose work this worker takes. It still schedules all jobs, so that ticks are decided whichever
-   * worker lives. Default: all.
+   * Names of the only jobs whose work this worker takes. It still schedules all jobs, so that any living
+   * worker decides ticks. Default: all.
    */
   only?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
   /**

@@ -175,11 +175,11 @@ describe('a limit that somebody sets', () => {
     expect(await actions()).toEqual([
       ...['charge', 'refund'].map(
         (name) =>
-          `${name} setLimit ada@example.com stripe: at once 3, before: as the code says; the partner asked`,
+          `${name} setLimit ada@example.com stripe: at once 3, before: the number in the code; the partner asked`,
       ),
       ...['charge', 'refund'].map(
         (name) =>
-          `${name} setLimit ada@example.com stripe: at once as the code says, before: 3; the partner asked`,
+          `${name} setLimit ada@example.com stripe: at once the number in the code, before: 3; the partner asked`,
       ),
     ])
   })
@@ -345,7 +345,7 @@ describe('what a service has refused', () => {
     expect(await actions()).toEqual(
       [
         'charge setLimit ada@example.com stripe: parked no longer',
-        'charge setLimit ada@example.com at once 3, before: as the code says, parked no longer',
+        'charge setLimit ada@example.com at once 3, before: the number in the code, parked no longer',
         'sync setKey ada@example.com acme: parked no longer',
         'sync setKey ada@example.com : parked no longer',
       ].map((said) => `${said}; the partner asked`),

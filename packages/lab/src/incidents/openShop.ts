@@ -27,7 +27,7 @@ export interface Shop {
     takes: readonly IncidentJob[],
     more?: Partial<Omit<WorkerSettings, 'databaseUrl' | 'takes'>>,
   ): Promise<Member>
-  /** Has somebody live who takes all jobs and never does anything, so that what was inserted stays as it is. */
+  /** Lets a worker be alive that takes all jobs and does nothing, so that inserted rows do not change. */
   pretendWorker(version?: string): Promise<void>
   /** Runs a statement in a transaction of somebody's psql, which stays open. */
   lockByPsql(statement: string): Promise<void>

@@ -87,7 +87,7 @@ const checkClaims: Check = async (database, { samples, claims }) => {
   }
 }
 
-/** Whoever moves work, and is killed meanwhile, moves all of it or nothing. */
+/** A process that moves work, and is killed meanwhile, moves all of it or nothing. */
 const checkPlaces: Check = async (database, { samples }) => {
   const moments = samples.filter(({ doubled }) => doubled > 0).length
   const { doubled, keys, payloads } = await countStrays(database)
@@ -172,7 +172,7 @@ const checkSuccesses: Check = async (database) => {
   }
 }
 
-/** Checks each run, so that one that counts too much does not make up for one that counts too little. */
+/** Checks each run, so that one that counts too much does not hide one that counts too little. */
 const checkCounts: Check = async (database) => {
   const { rows } = await database.query<
     Record<'rows' | 'counted' | 'left' | 'effects' | 'wrong' | 'runs', string>
