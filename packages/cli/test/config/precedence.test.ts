@@ -194,6 +194,14 @@ describe('the database', () => {
     )
   })
 
+  it('of roundsman check is the one that --against names, whatever else is said', async () => {
+    await openProduct({ databaseUrl: addressOf(PORTS.config), schema: 'public' })
+    const check = (url: string) =>
+      run('check', ['--json', '--against', url], { DATABASE_URL: addressOf(PORTS.variable) })
+    expect(await check(addressOf(PORTS.flag))).toMatch(/127\.0\.0\.1:1\b/)
+    expect(JSON.parse(await check(database.url))).toMatchObject({ isOk: true, unchecked: [] })
+  })
+
   it('is that of a variable that is set rather than that of a file, which --env-file names', async () => {
     const root = await openProduct({})
     await writeFile(join(root, 'env'), `DATABASE_URL=${addressOf('4')}\n`)

@@ -165,7 +165,7 @@ async function expectValidRows(
     if (endedAt === null && error?.code === BESIDE_WAIT)
       throw new JobError(BESIDE_WAIT, error.message, { retryable: false })
     const schema = schemas.get(name)
-    // What waits and children lead to has no schema of the step.
+    // Results of waits and children have schemas of their own.
     const hasSchema = schema !== undefined && (kind === 'run' || kind === 'tx')
     if (!hasSchema || endedAt === null || error !== null) continue
     const answer = judge(schema, JSON.parse(result ?? 'null'))
