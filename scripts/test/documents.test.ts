@@ -89,7 +89,7 @@ test('runbook and environment explain every code that a run can end with, and no
   const thrown = new Set(
     [
       ...sourcesOfRuns.matchAll(
-        /(?:new JobError\(|super\(|code: |giveUp\(|notStarted\(|putOff\(|refused\(|'code', )\s*'([a-z\d]+_[a-z\d_]+)'/g,
+        /(?:new JobError\(|super\(|code: |giveUp\(|notStarted\(|putOff\(|refused\(|refuse\(|return \[|BESIDE_WAIT = |'code', )\s*'([a-z\d]+_[a-z\d_]+)'/g,
       ),
     ].map(([, code]) => code),
   )

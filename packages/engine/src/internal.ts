@@ -5,7 +5,7 @@
 export { CLIENT_PROTOCOL } from './client/createJobsClient.ts'
 export { MANY_KINDS, PASSED_REASONS } from './control/actOnMany.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
-export { judge, payloadProblem, type PayloadIssue } from './values/askSchema.ts'
+export { judge, payloadProblem, type PayloadIssue, stepResultProblem } from './values/askSchema.ts'
 export {
   asItIs,
   checkBoolean,

@@ -1,14 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { defineSignal } from '@roundsman/engine'
 import type { ListedStep } from '@roundsman/engine/client'
-import { CHILD_STATES, findSignal, listChildren } from '@roundsman/engine/internal'
+import {
+  CHILD_STATES,
+  findSignal,
+  listChildren,
+  stepResultProblem,
+} from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { stepChildrenSchema, workStepsSchema, type WorkStep } from '../contract.ts'
 import { pageLimit, storableText, wholeNumber } from '../http/fields.ts'
 import { Problem } from '../http/problem.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { refusedPayload } from './jobRoutes.ts'
-import { tellEarlier } from './refuse.ts'
+import { refuseUnknownJob, tellEarlier } from './refuse.ts'
 import { requestReason, workParams } from './requestParts.ts'
 
 /** The name of a step in a request. */
@@ -70,8 +75,17 @@ export function stepRoutes({ client, jobs }: AdminParts): Route[] {
       answer: { 200: z.object({ answered: z.literal(true) }) },
       refuses: [404, 409],
       handle: async ({ params: { workId }, body, by, logAct }) => {
-        const { step, item = '', happened, result } = body
+        const { step, item = '', happened, result = null } = body
         const which = { workId, step, item }
+        const work = await client.explain(workId)
+        const name = work?.name ?? null
+        const job = jobs.find((one) => one.name === name)
+        if (name !== null && job === undefined) throw refuseUnknownJob(name)
+        const problem = happened ? stepResultProblem(job, step, result) : null
+        if (problem !== null)
+          throw new Problem(400, {
+            detail: `The schema of step ${step} refuses its result: ${problem}`,
+          })
         const outcome = await client.answerDoubt(which, {
           ...by,
           happened,

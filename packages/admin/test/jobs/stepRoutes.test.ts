@@ -9,7 +9,12 @@ import { createFetchHandler } from '../../src/createFetchHandler.ts'
 const order = defineJob({
   name: 'order',
   retry: { limit: 0 },
-  steps: { reserve: {}, pause: {}, charge: { effect: 'once' }, mail: {} },
+  steps: {
+    reserve: {},
+    pause: {},
+    charge: { effect: 'once', result: z.strictObject({ receipt: z.number() }).nullable() },
+    mail: {},
+  },
 })
 
 const approved = defineSignal({ name: 'approved', payload: z.strictObject({ by: z.string() }) })
@@ -47,7 +52,7 @@ const api = openForTests(async () => {
       async order({ step }) {
         await step.run('reserve', () => 'x'.repeat(2_000), { item: 'a' })
         await step.sleep('pause', { hours: 1 })
-        await step.run('charge', () => {
+        await step.run('charge', (): null => {
           throw new Error('socket hang up')
         })
         await step.run('mail', () => sendMail())
@@ -158,6 +163,17 @@ describe('POST /api/jobs/work/:workId/steps/answer', () => {
       status: 409,
       body: { earlier: { action: 'answerDoubt', actor: 'olga@example.com', reason } },
     })
+  })
+
+  it('refuses a result that the schema of the step refuses, so that it can be given again', async () => {
+    const wrong = await answer({ step: 'charge', happened: true, result: { recipe: 7 } })
+    expect(wrong).toMatchObject({ status: 400 })
+    expect(wrong.body.detail).toContain('receipt')
+    expect(
+      (await answer({ step: 'charge', happened: true, result: { receipt: 7 } })).status,
+    ).toBe(200)
+    await api.test.drain()
+    expect((await steps()).steps[2]).toMatchObject({ state: 'done', result: { receipt: 7 } })
   })
 
   it('refuses a step that the work does not have', async () => {

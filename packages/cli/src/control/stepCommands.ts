@@ -1,4 +1,4 @@
-import { findStepsDoneAgain } from '@roundsman/engine/internal'
+import { findStepsDoneAgain, stepResultProblem } from '@roundsman/engine/internal'
 import type { ListedStep, RedriveRequest } from '@roundsman/engine/client'
 import { currentUser } from '../command/currentUser.ts'
 import { describeDuration } from '../command/describeDuration.ts'
@@ -128,7 +128,14 @@ export async function answerForStep(id: string | undefined, { values, terminal, 
   }
   const which = { workId, step, ...(item !== undefined && { item }) }
   const product = await source.open(terminal)
-  const outcome = await withClient(product, (client) => client.answerDoubt(which, request))
+  const outcome = await withClient(product, async (client) => {
+    const work = await client.explain(workId)
+    const job = product.jobs.find(({ name }) => name === work?.name)
+    const problem = happened ? stepResultProblem(job, step, request.result ?? null) : null
+    if (problem !== null)
+      throw new ForeseenError(`--result: the schema of step ${step} refuses it: ${problem}`)
+    return await client.answerDoubt(which, request)
+  })
   const isDone = outcome === 'answered'
   if (json) return print(terminal, { ...which, outcome }, isDone ? 0 : 1)
   if (!isDone)

@@ -359,7 +359,7 @@ it('leaves out no flag whose help names a default', () => {
     ...SCHEMAS.filter(([, order]) => order.includes('flag')).map(([line]) => `${line} --schema`),
     ...COUNTS.map(([line, flag]) => `${line} ${flag}`),
     ...['console --port', 'console --host'],
-    ...['new --schedule', 'once --payload', 'keys --order'],
+    ...['new --schedule', 'once --payload', 'keys --order', 'signal --payload', 'signal --id'],
   ].map((line) => `${line.split(' ')[0]} ${line.split(' ').at(-1)}`)
   expect(new Set(told)).toEqual(new Set(held))
 })

@@ -329,8 +329,8 @@ describe('the steps of durable work', () => {
         ('charge', '', null, null, null, '{"code": "in_doubt", "message": "socket hang up"}', ${FAILED_AT})
       ) step(name, item, seq, ended, result, error, doubt)`
     await database.prisma.$executeRaw`
-      insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
-      values (${workId}::uuid, ${dispatchEmail.name}, 2, '{}', 'step_failed', '')`
+      insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage", "facts")
+      values (${workId}::uuid, ${dispatchEmail.name}, 2, '{}', 'step_failed', '', '{"failedStep": {"name": "mail", "item": ""}}')`
   })
   afterEach(async () => {
     await database.prisma.$executeRaw`delete from "JobStep"`

@@ -69,6 +69,8 @@ export function createPass(
   const definitions = job.steps ?? {}
   const byId = new Map(rows.map((row) => [idOf(row.name, row.item), row]))
   const called = new Set<string>()
+  /** How many steps the work has, with those that this run has begun. */
+  let begun = rows.length
   const slots = new Map<string, Slot>()
   const ready: { slot: Slot; row: StepRow }[] = []
   /** Places of memos that are being stored: later memos wait for them. */
@@ -165,6 +167,11 @@ export function createPass(
           'step_kind',
           `Step "${name}" was stored as a ${row.kind}, and is called as a ${kind}: give it a name that is new`,
         )
+      if (row === null && (++begun > MAX_STEPS || bytes > MAX_BYTES))
+        return refuse(
+          'steps_too_many',
+          `The work has more than ${MAX_STEPS} steps, or ${MAX_BYTES} bytes of results: enqueue a successor in step.tx`,
+        )
       const slot: Slot = {
         ...{ name, item, definition, row, resolve: give, reject, isAfterCancel: isToldOfCancel },
         storedAs: row?.name ?? definition.was[0] ?? name,
@@ -188,11 +195,6 @@ export function createPass(
       return [
         'step_repeated',
         `Step "${name}" was called twice${item && ` for "${item}"`}: give each call an item of its own, such as an id`,
-      ]
-    if (byId.size + called.size > 2 * MAX_STEPS || byId.size > MAX_STEPS || bytes > MAX_BYTES)
-      return [
-        'steps_too_many',
-        `The work has more than ${MAX_STEPS} steps, or ${MAX_BYTES} bytes of results: enqueue a successor in step.tx`,
       ]
     return null
   }

@@ -734,3 +734,23 @@ describe('step.tx', () => {
     expect(tries).toBe(3)
   })
 })
+
+it('work with 1,000 steps can go on, and one more ends it', async () => {
+  let wanted = 999
+  const uncut = await openUncut(async ({ step }) => {
+    for (let n = 1; n <= wanted; n++) await step.run('each', () => n, { item: `${n}` })
+    await step.sleep('trial', 1_000)
+  })
+  const enqueueOne = () => client.$transaction((tx) => uncut.enqueue(tx, onboard, { user: 'ada' }))
+  await enqueueOne()
+  const statuses = async () => (await uncut.drain()).map(({ status }) => status)
+  expect(await statuses()).toEqual(['suspended'])
+  await uncut.advance(1_000)
+  expect(await statuses()).toEqual(['success'])
+
+  wanted = 1_000
+  await enqueueOne()
+  expect(await uncut.drain()).toMatchObject([
+    { status: 'failed', error: { code: 'steps_too_many' } },
+  ])
+})
