@@ -107,7 +107,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           </label>
         )}
         {/* Of a payload that was given, what is wrong is said there. */}
-        {perform.isError && problem === '' && <Problem error={perform.error} />}
+        {perform.isError && (problem === '' || !asksPayload) && <Problem error={perform.error} />}
         <div className="dialogActions">
           <Button onClick={onClose}>
             {isTooLate ? 'Close' : action.kind === 'cancel' ? 'Keep it running' : 'Cancel'}

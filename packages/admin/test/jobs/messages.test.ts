@@ -115,8 +115,8 @@ describe('what an error says', () => {
       }
     }
     expect([...new Set(seen)].toSorted()).toEqual(SHOWN.toSorted())
-    // Of acts on many and of keyed schedules there are none here.
-    expect(empty.filter((path) => !/bulk|schedules/.test(path))).toEqual([])
+    // Of acts on many, keyed schedules and children there are none here.
+    expect(empty.filter((path) => !/bulk|schedules|children/.test(path))).toEqual([])
   })
 
   it('leaves code, class, frames and what a run counted', async () => {

@@ -169,9 +169,9 @@ describe('POST /api/jobs/work/:workId/steps/answer', () => {
     const wrong = await answer({ step: 'charge', happened: true, result: { recipe: 7 } })
     expect(wrong).toMatchObject({ status: 400 })
     expect(wrong.body.detail).toContain('receipt')
-    expect(
-      (await answer({ step: 'charge', happened: true, result: { receipt: 7 } })).status,
-    ).toBe(200)
+    expect((await answer({ step: 'charge', happened: true, result: { receipt: 7 } })).status).toBe(
+      200,
+    )
     await api.test.drain()
     expect((await steps()).steps[2]).toMatchObject({ state: 'done', result: { receipt: 7 } })
   })

@@ -121,8 +121,8 @@ it('answers with the result of the last attempt, of that piece of work alone', a
   const id = randomUUID()
   const run = (workId: string, name: string, attempt: number, result: string, hours = 1) =>
     runtime.rows(
-      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "attempt", "workId", "startedAt", "endedAt", "result")
-       values (gen_random_uuid(), $2, 'success', 'queue', 'w', $3, $1, now() - $5 * interval '1 hour', now(), $4::jsonb)`,
+      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "attempt", "workId", "startedAt", "createdAt", "endedAt", "result")
+       values (gen_random_uuid(), $2, 'success', 'queue', 'w', $3, $1, now(), now() - $5 * interval '1 hour', now(), $4::jsonb)`,
       [workId, name, attempt, JSON.stringify(result), hours],
     )
   await run(id, 'letter', 2, 'second')
