@@ -48,6 +48,9 @@ export {
   type SpanOfRuns,
   tallyRunsByHour,
 } from './read/countRuns.ts'
+export { CLAIM } from './queue/claimWork.ts'
+export { WRITE_PLAIN } from './queue/endRuns.ts'
+export type { NamedStatement } from './database/prepared.ts'
 export { readAddress } from './database/connectionProblem.ts'
 export { findPooler, knownPooler, PoolerError } from './database/findPooler.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'

@@ -205,7 +205,7 @@ export const FOUND_IN_RANGES = `
       limit wanted."limit"`
 
 /** For arrays PostgreSQL plans each time, by how much waits at that moment. A plan that it kept of an empty queue would read all of a full one. */
-const CLAIM = prepared('roundsman_claim', claimSql({ found: FOUND_IN_RANGES }))
+export const CLAIM = prepared('roundsman_claim', claimSql({ found: FOUND_IN_RANGES }))
 
 /**
  * PostgreSQL keeps a general plan if plans for the actual values are no better. It cannot see the values of a subquery, so a

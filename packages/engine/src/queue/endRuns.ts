@@ -237,7 +237,7 @@ async function writePlain(
  * nothing. One question for all runs costs less than one for each.
  * Race: packages/engine/test/control/control.test.ts "in a transaction that stays open does not hold up the end of a run, %s; the first request counts"
  */
-const WRITE_PLAIN = prepared(
+export const WRITE_PLAIN = prepared(
   'roundsman_write_plain',
   `
   with asked as materialized (

@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { defineJob } from '@roundsman/engine'
-import { connectionSettings } from '@roundsman/engine/internal'
+import {
+  CLAIM,
+  connectionSettings,
+  type NamedStatement,
+  WRITE_PLAIN,
+} from '@roundsman/engine/internal'
 import { createWorker } from '@roundsman/engine/worker'
 import pg from 'pg'
 import type { CreateEngine } from '../engine.ts'
@@ -47,10 +52,16 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
         ...claim,
         rowMode: 'array',
         types: AS_TEXTS,
-        values: replaced(claim.values, {
-          ...{ 1: ['noop'], 2: [batch], 4: [claimId], 11: new Date() },
+        values: replaced(CLAIM, claim.values, {
+          names: ['noop'],
+          most: [batch],
+          claimIds: [claimId],
+          startedAt: new Date(),
           // Behind the last place that it has seen.
-          ...{ 6: [1], 7: [0], 8: [place], 9: [0] },
+          requests: [1],
+          ranks: [0],
+          places: [place],
+          ends: [0],
         }),
       })
       // It says that the worker lives, and has no work.
@@ -64,14 +75,14 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
       for (let n = 0; n < rows.length; n++) onHandled(n)
       await pool.query({
         ...end,
-        values: replaced(end.values, {
-          1: [claimId],
+        values: replaced(WRITE_PLAIN, end.values, {
+          claims: [claimId],
           // A first attempt has the id of its work.
-          2: column('id'),
-          3: repeated(Date.now(), rows.length),
-          4: repeated(null, rows.length),
-          5: repeated(1, rows.length),
-          6: [claimId],
+          runIds: column('id'),
+          endedAtMs: repeated(Date.now(), rows.length),
+          details: repeated(null, rows.length),
+          places: repeated(1, rows.length),
+          over: [claimId],
         }),
       })
     }
@@ -94,8 +105,15 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
   }
 }
 
-function replaced(values: readonly unknown[], by: Record<number, unknown>): unknown[] {
-  return values.map((value, place) => (place in by ? by[place] : value))
+/** The values that the worker has sent, except those of these parameters. */
+function replaced(
+  { parameters }: NamedStatement,
+  sent: readonly unknown[],
+  by: Record<string, unknown>,
+): unknown[] {
+  const unknown = Object.keys(by).find((name) => !parameters.includes(name))
+  if (unknown !== undefined) throw new Error(`The statement has no parameter ${unknown}`)
+  return parameters.map((name, at) => (name in by ? by[name] : sent[at]))
 }
 
 function repeated<Value>(value: Value, count: number): Value[] {
