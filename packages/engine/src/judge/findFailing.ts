@@ -50,7 +50,7 @@ const MAX_LAST = 20
 /** Runs that people, guards, drains, expiry, rate limits or lost workers have ended are not judged. */
 const NOT_JUDGED = [...NEUTRAL_CODES, 'worker_lost']
 const IS_JUDGED = `"status" not in ('running', 'suspended') and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))`
-const OF = `${equalsInOrder('"name"', 'job.name')} and "name" between job.name and job.name`
+const OF = equalsInOrder('"name"', 'job.name')
 const LATEST = `order by "name", "startedAt" desc, "id" desc`
 const AN_HOUR_AGO = `$2::timestamptz - interval '1 hour'`
 /** Runs that ended within the hour started at most the job's time-out earlier. */
