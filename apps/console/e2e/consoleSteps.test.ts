@@ -117,6 +117,21 @@ describe('the timeline of work', () => {
   })
 })
 
+describe('the result of a step', () => {
+  it('is shown to people who may see payloads, and each look is on record', async () => {
+    const workId = await begin({ kind: 'trial', states: 'register done, trial waiting' })
+    await using viewer = await open(`/waiting/${workId}`, 'owner')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Show result: register' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Result of register' })
+    await dialog.getByText('https://trial.example.com').waitFor()
+    expect(await dialog.getByRole('button', { name: 'Copy with changes' }).count()).toBe(0)
+    const actions = await stack.prisma.$queryRaw`
+      select "action", "reason" from "JobAction" where "workId" = ${workId}::uuid`
+    expect(actions).toEqual([{ action: 'showPayload', reason: 'result of register' }])
+  })
+})
+
 describe('a signal', () => {
   it('is sent by hand, checked by its schema, on record, and once', async () => {
     const workId = await begin({ kind: 'signal', states: 'register done, approval waiting' })

@@ -119,7 +119,7 @@ export const actionSchema = z.object({
   count: count.describe('To how many it was done at once, this one among them'),
 })
 
-/** POST /api/jobs/runs/:id/payload and /api/jobs/work/:workId/payload */
+/** POST /api/jobs/runs/:id/payload, /api/jobs/work/:workId/payload and /api/jobs/work/:workId/steps/payload */
 export type HeldPayload = z.output<typeof heldPayloadSchema>
 export const heldPayloadSchema = z.object({
   payload: z
@@ -601,12 +601,9 @@ export const workStepSchema = z.object({
     .object({ code: text, message: textOrNull })
     .nullable()
     .describe('Its message is null for people who may not see payloads'),
-  result: z
-    .unknown()
-    .describe(
-      'Its result as JSON; null for people who may not see payloads, and where it is longer than 1,000 characters',
-    ),
-  isResultCut: flag.describe('Whether its result is too long to be shown'),
+  hasResult: flag.describe(
+    'Whether it has got something other than null: POST /api/jobs/work/:workId/steps/payload shows it',
+  ),
   answer: z
     .object({
       at,

@@ -18,7 +18,7 @@ export type {
   WhichLetters,
 } from './control/deadLetters.ts'
 export type { Actor } from './queue/recordActions.ts'
-export type { ShownPayload, WhosePayload } from './control/showPayload.ts'
+export type { ShownPayload, WhosePayload, WhoseResult } from './control/showPayload.ts'
 export {
   type ActionOptions,
   createJobsClient,

@@ -5,7 +5,7 @@
 export { CLIENT_PROTOCOL } from './client/createJobsClient.ts'
 export { MANY_KINDS, PASSED_REASONS } from './control/actOnMany.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
-export { judge, payloadProblem, type PayloadIssue, stepResultProblem } from './values/askSchema.ts'
+export { judge, payloadProblem, type PayloadIssue } from './values/askSchema.ts'
 export {
   asItIs,
   checkBoolean,
@@ -79,6 +79,7 @@ export {
 } from './read/listDeadLetters.ts'
 export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
 export { findSignal } from './job/signal.ts'
+export { namesOfStep, stepResultProblem } from './job/step.ts'
 export { CHILD_STATES, findStepsDoneAgain, listChildren } from './read/listSteps.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export { isWorkerSilent, listVersionChanges, listVersionStarts } from './read/listWorkers.ts'

@@ -58,7 +58,7 @@ const invoice = {
   lines: [{ description: 'Work', quantity: 1, unitPriceMinor: 100, taxRateBasisPoints: 1900 }],
 }
 const admin = (answer: number, more: Partial<Row> = {}): Row => ({ from: 'admin', answer, ...more })
-const owner = (answer: number): Row => ({ from: 'owner', answer })
+const owner = (answer: number, more: Partial<Row> = {}): Row => ({ from: 'owner', answer, ...more })
 const staff = (answer: number, more: Partial<Row> = {}): Row => ({ from: 'staff', answer, ...more })
 const anyone = (answer: number, more: Partial<Row> = {}): Row => ({
   from: 'anyone',
@@ -94,6 +94,7 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/runs/:id/approve': admin(404, { body: reason }),
   'POST /api/jobs/runs/:id/payload': owner(404),
   'POST /api/jobs/work/:workId/payload': owner(404),
+  'POST /api/jobs/work/:workId/steps/payload': owner(404, { body: { step: 'pay' } }),
   'POST /api/jobs/work/:workId/run-again': admin(404, { body: reason }),
   'GET /api/jobs/events': admin(200),
   'GET /api/jobs/named/:name/ticks': admin(200),

@@ -16,6 +16,8 @@ import { useAction } from './useAction.ts'
 export interface Whose {
   /** Where the API has what the payload is of, below `/jobs`. */
   of: `runs/${string}` | `work/${string}`
+  /** What a step of it has got, instead of its payload. */
+  step?: { step: string; item: string }
   /** The job and its label, for the dialog's title. */
   name: string
 }
@@ -47,13 +49,20 @@ export function PayloadDialog({
   onClose: () => void
   onDone: (text: string) => void
 }) {
-  const mayAct = useAction() !== null
+  // What a step has got is copied to no new work.
+  const mayCopy = useAction() !== null && whose.step === undefined
+  const what = whose.step === undefined ? 'Payload' : 'Result'
   const [isCopying, setIsCopying] = useState(false)
   const { api } = useServices()
   const queries = useQueryClient()
   const isAsked = useRef(false)
   const { mutate, data, error } = useMutation({
-    mutationFn: () => api.change<HeldPayload>('POST', `/jobs/${whose.of}/payload`),
+    mutationFn: () =>
+      api.change<HeldPayload>(
+        'POST',
+        `/jobs/${whose.of}/${whose.step ? 'steps/' : ''}payload`,
+        whose.step,
+      ),
     // The look is on the page itself, under Activity.
     onSuccess: () =>
       void queries.invalidateQueries({
@@ -68,13 +77,13 @@ export function PayloadDialog({
   if (isCopying && data !== undefined)
     return <CopyDialog whose={whose} payload={data.payload} onClose={onClose} onDone={onDone} />
   return (
-    <Dialog title={`Payload of ${whose.name}`} onClose={onClose}>
+    <Dialog title={`${what} of ${whose.name}`} onClose={onClose}>
       <div className="dialogForm">
         {error !== null && <Problem error={error} />}
         {error === null && data === undefined && <Skeleton kind="line" count={3} />}
         {data !== undefined && (
           <>
-            <pre className="payload" tabIndex={0} aria-label="Payload">
+            <pre className="payload" tabIndex={0} aria-label={what}>
               {JSON.stringify(data.payload, null, 2)}
             </pre>
             <p className="muted">
@@ -84,7 +93,7 @@ export function PayloadDialog({
           </>
         )}
         <div className="dialogActions">
-          {mayAct && data !== undefined && (
+          {mayCopy && data !== undefined && (
             <Button onClick={() => setIsCopying(true)}>Copy with changes</Button>
           )}
           <Button onClick={onClose}>Close</Button>

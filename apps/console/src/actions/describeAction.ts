@@ -109,7 +109,7 @@ function wordsOf(action: Action): Words {
         done: `The signal ${action.signal} is sent`,
         asksJson: {
           label: 'Payload',
-          hint: 'What the handler gets, as JSON, such as {"by": "ada"}. Empty: null.',
+          hint: 'What the handler gets, as JSON, such as {"by": "ada"}. Empty: {}.',
         },
       }
     case 'discard':

@@ -20,6 +20,9 @@ export interface ApiDependencies {
 /** Longer than any answer takes: a server that hangs is noticed like one that is gone. */
 const TIMEOUT_MS = 20_000
 
+/** Browsers remove such parts, also encoded ones: the address would be that of another route. */
+const LEAVES_ITS_ROUTE = /\/\.\.?(?:[/?]|$)/
+
 /**
  * Sends requests to our own origin with the session's cookie, and throws an `ApiError` whatever goes wrong. Each answer
  * also tells whether the server is reached, and sets the clock.
@@ -32,6 +35,8 @@ export function createApi({ prefix, reachability, clock }: ApiDependencies): Api
     init: RequestInit,
     timeoutMs = TIMEOUT_MS,
   ): Promise<Answer> {
+    if (LEAVES_ITS_ROUTE.test(path))
+      throw new ApiError({ status: 404, title: 'Not found', detail: 'No name is "." or ".."' })
     const { response, body } = await exchange(path, init, timeoutMs)
     adjustClock(response)
     if (!response.ok) {

@@ -143,13 +143,10 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw refuseUnknownJob(name)
         const before = await client.steps(workId)
-        const { step, item = '' } = typeof body.from === 'object' ? body.from : {}
-        const isMemo = (one: (typeof before)[number]) =>
-          one.name === step && one.item === item && one.endedAt !== null
-        if (step !== undefined && !before.some(isMemo))
-          throw new Problem(409, { detail: `No step ${step} of this work has ended` })
         const request = { ...by, jobs: [job], ...body }
         const outcome = await client.redriveDeadLetters({ ids: [workId] }, request)
+        if (outcome.withoutStep && typeof body.from === 'object')
+          throw new Problem(409, { detail: `No step ${body.from.step} of this work has ended` })
         if (outcome.alreadyQueued > 0) {
           throw new Problem(409, {
             detail:

@@ -1,8 +1,10 @@
-import type { WhosePayload } from '@roundsman/engine/client'
+import type { WhosePayload, WhoseResult } from '@roundsman/engine/client'
+import { z } from 'zod'
 import { heldPayloadSchema } from '../contract.ts'
 import { route, type AdminParts, type ActRequest, type Route } from '../route.ts'
 import { refusePayload } from './refuse.ts'
 import { idParams, workParams } from './requestParts.ts'
+import { stepFields } from './stepRoutes.ts'
 
 const described = {
   may: 'payloads',
@@ -28,9 +30,21 @@ export function payloadRoutes({ client, jobs }: AdminParts): Route[] {
       params: workParams,
       handle: ({ params: { workId }, ...request }) => look({ workId }, request),
     }),
+
+    route('POST /jobs/work/:workId/steps/payload', {
+      ...described,
+      summary:
+        'Show what a step has got: its result, the payload of a signal, or the result of a child',
+      params: workParams,
+      body: z.strictObject(stepFields),
+      handle: ({ params: { workId }, body, ...request }) => look({ workId, ...body }, request),
+    }),
   ]
 
-  async function look(whose: WhosePayload, { by, logAct }: Omit<ActRequest<unknown>, 'body'>) {
+  async function look(
+    whose: WhosePayload | WhoseResult,
+    { by, logAct }: Omit<ActRequest<unknown>, 'body'>,
+  ) {
     const outcome = await client.showPayload(whose, { ...by, jobs })
     if (outcome.kind !== 'shown') throw refusePayload(outcome)
     logAct({ ...whose }, 'payload shown')

@@ -62,7 +62,7 @@ export async function refuseRun(
 export function refusePayload(outcome: Exclude<ShownPayload, { kind: 'shown' }>): Problem {
   switch (outcome.kind) {
     case 'notFound':
-      return new Problem(404, { detail: 'There is no such run or work, or not any more' })
+      return new Problem(404, { detail: 'There is no such run, work or step, or not any more' })
     case 'payloadGone':
       return new Problem(409, {
         detail: 'The queue does not hold this payload any more: it goes with the end of its work',

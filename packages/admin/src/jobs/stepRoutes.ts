@@ -5,6 +5,7 @@ import {
   CHILD_STATES,
   findSignal,
   listChildren,
+  namesOfStep,
   stepResultProblem,
 } from '@roundsman/engine/internal'
 import { z } from 'zod'
@@ -32,16 +33,13 @@ const signalText = storableText({ max: 200 }).refine(
   'has more than 200 bytes',
 )
 
-/** Longer results are not shown: a piece of work may have a thousand. */
-const MAX_SHOWN_LENGTH = 1_000
-
 /** Routes for the steps of durable work, their children, signals, and a person's answer about an effect in doubt. */
 export function stepRoutes({ client, jobs }: AdminParts): Route[] {
   return [
     route('GET /jobs/work/:workId/steps', {
       summary: 'List the steps of a piece of work, over all its runs',
       description:
-        'Results and messages of errors are shown to those for whom `authorize` says `payloads: true`.',
+        'Messages of errors are shown to those for whom `authorize` says `payloads: true`. A route of its own shows a result.',
       params: workParams,
       answer: { 200: workStepsSchema },
       refuses: [404],
@@ -86,14 +84,18 @@ export function stepRoutes({ client, jobs }: AdminParts): Route[] {
           throw new Problem(400, {
             detail: `The schema of step ${step} refuses its result: ${problem}`,
           })
-        const outcome = await client.answerDoubt(which, {
-          ...by,
-          happened,
-          ...(happened && { result }),
-        })
+        const outcome = await client.answerDoubt(
+          { ...which, job },
+          {
+            ...by,
+            happened,
+            ...(happened && { result }),
+          },
+        )
         if (outcome === 'notInDoubt') {
           const steps = await client.steps(workId)
-          const found = steps.find((one) => one.name === step && one.item === item)
+          const names = namesOfStep(job, step)
+          const found = steps.find((one) => names.includes(one.name) && one.item === item)
           if (found === undefined)
             throw new Problem(404, {
               detail: `Work ${workId} has no such step ${step}, or not yet`,
@@ -154,7 +156,7 @@ export function stepRoutes({ client, jobs }: AdminParts): Route[] {
         id: signalText
           .optional()
           .describe('A second signal with this id changes nothing. Default: one of its own'),
-        payload: z.unknown().optional().describe('Default: null'),
+        payload: z.unknown().optional().describe('Anything but null. Default: `{}`'),
         reason: requestReason,
       }),
       answer: {
@@ -166,7 +168,7 @@ export function stepRoutes({ client, jobs }: AdminParts): Route[] {
         }),
       },
       handle: async ({ body, by, logAct }) => {
-        const { signal: name, key, id = randomUUID(), payload = null } = body
+        const { signal: name, key, id = randomUUID(), payload } = body
         const signal = findSignal(jobs, name) ?? defineSignal({ name })
         const outcome = await client
           .signalNow(signal, { key, id, payload, ...by })
@@ -191,12 +193,10 @@ function describeStep(step: ListedStep, payloads: boolean): WorkStep {
   const { failures, error, result, ...facts } = step
   const isCall = facts.kind === 'run' || facts.kind === 'tx'
   const isEnded = facts.state === 'done' || facts.state === 'inDoubt'
-  const isCut = (JSON.stringify(result) ?? '').length > MAX_SHOWN_LENGTH
   return {
     ...facts,
     attempts: isCall ? failures + (isEnded ? 1 : 0) : 0,
     error: error && { code: error.code, message: payloads ? error.message : null },
-    result: payloads && !isCut ? result : null,
-    isResultCut: payloads && isCut,
+    hasResult: result !== null,
   }
 }

@@ -26,8 +26,11 @@ const part = defineJob({
 })
 const review = defineJob({ name: 'review', steps: { parts: {}, approval: { signal: approved } } })
 
-/** What the mail server does. */
+/** What the mail server does, and returns. */
 let sendMail = () => {}
+let mailed: object | null = null
+/** How the charge fails; null: it does not. */
+let charged: string | null = null
 const api = openForTests(async () => {
   const { url, drop } = await createTestDatabase({ migrated: false })
   const prisma = createDatabaseClient({
@@ -53,9 +56,13 @@ const api = openForTests(async () => {
         await step.run('reserve', () => 'x'.repeat(2_000), { item: 'a' })
         await step.sleep('pause', { hours: 1 })
         await step.run('charge', (): null => {
-          throw new Error('socket hang up')
+          if (charged === null) return null
+          throw new Error(charged)
         })
-        await step.run('mail', () => sendMail())
+        await step.run('mail', () => {
+          sendMail()
+          return mailed
+        })
       },
     },
   })
@@ -98,6 +105,8 @@ const answer = (body: object) => api.send(`work/${workId}/steps/answer`, { reaso
 
 beforeEach(async () => {
   sendMail = () => {}
+  mailed = null
+  charged = 'socket hang up'
   await api.test.reset()
   workId = (await api.prisma.$transaction((tx) => api.test.enqueue(tx, order, {}))).workId
   await api.test.drain()
@@ -113,7 +122,7 @@ describe('GET /api/jobs/work/:workId/steps', () => {
       steps: [
         expect.objectContaining({
           ...{ name: 'reserve', item: 'a', kind: 'run', state: 'done', attempts: 1 },
-          ...{ result: null, isResultCut: true, error: null, answer: null },
+          ...{ hasResult: true, error: null, answer: null },
         }),
         expect.objectContaining({ name: 'pause', kind: 'sleep', state: 'done', attempts: 0 }),
         expect.objectContaining({
@@ -124,17 +133,49 @@ describe('GET /api/jobs/work/:workId/steps', () => {
     })
   })
 
-  it('shows neither results nor messages to those who may not see payloads', async () => {
-    await answer({ step: 'charge', happened: true, result: { receipt: 7 } })
-    const charge = async (user: string) => (await steps(user)).steps[2]
-    expect(await charge('owner')).toMatchObject({ result: { receipt: 7 } })
-    expect(await charge('admin')).toMatchObject({ result: null, isResultCut: false })
-    expect((await steps('admin')).steps[0]).toMatchObject({ result: null, isResultCut: false })
+  it('shows results to nobody, and messages to those who may see payloads', async () => {
+    await answer({ step: 'charge', happened: true, result: { receipt: 777 } })
+    for (const user of ['owner', 'admin']) {
+      const listed = await steps(user)
+      expect(JSON.stringify(listed)).not.toMatch(/receipt|xxx/)
+      expect(listed.steps[2]).toMatchObject({ hasResult: true })
+    }
   })
 
   it('answers 404 where there is no such work', async () => {
     const unknown = '01890000-0000-7000-8000-000000000001'
     expect((await api.send(`work/${unknown}/steps`)).status).toBe(404)
+  })
+})
+
+describe('POST /api/jobs/work/:workId/steps/payload', () => {
+  const look = (body: object, user?: string) => api.send(`work/${workId}/steps/payload`, body, user)
+
+  it('shows what a step has got, masked, and records each look', async () => {
+    mailed = { to: 'ada@secret.example', password: 'hunter2', n: 1 }
+    await answer({ step: 'charge', happened: false })
+    charged = null
+    await api.test.drain()
+    expect(await look({ step: 'mail' })).toEqual({
+      status: 200,
+      body: {
+        payload: {
+          to: expect.not.stringContaining('secret') as string,
+          password: '[redacted]',
+          n: 1,
+        },
+      },
+    })
+    expect(await look({ step: 'mail' }, 'admin')).toMatchObject({ status: 403 })
+    expect(await look({ step: 'mail', item: 'b' })).toMatchObject({ status: 404 })
+    expect(await look({ step: 'reserve', item: 'a' })).toMatchObject({ status: 200 })
+    const looks = await api.prisma.$queryRawUnsafe(
+      `select "workId", "actor", "reason" from "${api.test.schema}"."JobAction" where "action" = 'showPayload' order by "at"`,
+    )
+    expect(looks).toEqual([
+      { workId, actor: 'olga@example.com', reason: 'result of mail' },
+      { workId, actor: 'olga@example.com', reason: 'result of reserve a' },
+    ])
   })
 })
 
@@ -173,7 +214,7 @@ describe('POST /api/jobs/work/:workId/steps/answer', () => {
       200,
     )
     await api.test.drain()
-    expect((await steps()).steps[2]).toMatchObject({ state: 'done', result: { receipt: 7 } })
+    expect((await steps()).steps[2]).toMatchObject({ state: 'done', hasResult: true })
   })
 
   it('refuses a step that the work does not have', async () => {
@@ -230,7 +271,7 @@ describe('POST /api/jobs/signals', () => {
     expect((await send(given)).body.outcome).toBe('duplicate')
     await api.test.drain()
     expect(await approval()).toMatchObject({
-      ...{ state: 'done', result: { by: 'ada' } },
+      ...{ state: 'done', hasResult: true },
       answer: { actor: 'olga@example.com', reason, happened: null },
     })
     expect(

@@ -16,7 +16,7 @@ Sends a signal by hand, and records who sent it, and why. It ends one wait with 
 that begins within 30 days. Where a step of a job declares the signal, its schema checks the payload.
 
   --key KEY       which wait it is for, such as the id of an order
-  --payload JSON  what the handler gets; default null
+  --payload JSON  what the handler gets, and not null; default {}
   --id ID         a second signal with this id changes nothing; default one of its own
   --reason TEXT   why, for the record
   --json          print one JSON object
@@ -41,7 +41,7 @@ export function createSignalCommand(source: ProductSource): Command {
         throw new UsageError('Which signal? Give its name, and nothing else')
       const { key, id = randomUUID(), json } = values
       if (key === undefined) throw new UsageError('--key is missing: which wait is it for?')
-      const payload = parseJson('--payload', values.payload ?? 'null')
+      const payload = parseJson('--payload', values.payload ?? '{}')
       const by = { actor: currentUser(), reason: requireReason(values.reason) }
       const product = await source.open(terminal)
       const signal = findSignal(product.jobs, name) ?? defineSignal({ name })

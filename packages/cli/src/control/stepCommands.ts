@@ -134,7 +134,7 @@ export async function answerForStep(id: string | undefined, { values, terminal, 
     const problem = happened ? stepResultProblem(job, step, request.result ?? null) : null
     if (problem !== null)
       throw new ForeseenError(`--result: the schema of step ${step} refuses it: ${problem}`)
-    return await client.answerDoubt(which, request)
+    return await client.answerDoubt({ ...which, job }, request)
   })
   const isDone = outcome === 'answered'
   if (json) return print(terminal, { ...which, outcome }, isDone ? 0 : 1)
@@ -160,12 +160,8 @@ export async function retryDeadLetter(id: string | undefined, { values, terminal
   const reason = requireReason(values.reason)
   const from = readFrom(values)
   const product = await source.open(terminal)
-  const { outcome, again, lacks } = await withClient(product, async (client) => {
+  const { outcome, again } = await withClient(product, async (client) => {
     const before = await client.steps(workId)
-    const isLacking =
-      typeof from === 'object' &&
-      !before.some((one) => one.name === from.step && one.item === from.item && one.endedAt)
-    if (isLacking) return { outcome: null, again: [], lacks: from.step }
     const redriven = await client.redriveDeadLetters(
       { ids: [workId] },
       {
@@ -175,7 +171,8 @@ export async function retryDeadLetter(id: string | undefined, { values, terminal
     )
     return { outcome: redriven, again: findStepsDoneAgain(before, await client.steps(workId)) }
   })
-  if (outcome === null) throw new ForeseenError(`No step ${lacks} of work ${workId} has ended.`)
+  if (outcome.withoutStep && typeof from === 'object')
+    throw new ForeseenError(`No step ${from.step} of work ${workId} has ended.`)
   const { left: _left, ...counts } = outcome
   if (values.json) return print(terminal, { workId, ...counts, again }, outcome.redriven ? 0 : 1)
   if (outcome.redriven === 0) throw new ForeseenError(describeRefusal(workId, outcome))

@@ -108,6 +108,11 @@ describe('an agent that may act', () => {
       expect(explained.text + waiting.text).not.toContain('a secret name')
       await call('pause_queue', { name: 'greet', reason: 'too many' })
       expect((await call('pause_queue', { name: 'greet' })).isError).toBe(true)
+      for (const name of ['.', '..'])
+        expect(await call('pause_queue', { name, reason: 'a slip' })).toMatchObject({
+          isError: true,
+          text: 'No name is "." or ".."',
+        })
     })
     const { rows: acts } = await rows.query(
       'select action, actor, reason from "JobAction" order by "at"',

@@ -19,6 +19,7 @@ import {
   checkParts,
   checkString,
   checkText,
+  checkTexts,
   checkTimerMs,
   copyList,
   copyParts,
@@ -156,12 +157,26 @@ const checkFrom: Check<'failure' | 'beginning' | { step: string; item?: string }
   const { step, item = '' } = objectOf(FROM_STEP)(argument, value)
   return { step, item }
 }
+const STEP_NAMES = { was: checkTexts }
+const checkSteps: Check<{ [name: string]: { was: string[] } }> = (argument, steps) =>
+  Object.fromEntries(
+    Object.entries(copyParts(argument, steps)).map(([name, step]) => {
+      const which = `${argument}.${name}`
+      return [name, checkParts(which, step, STEP_NAMES, `${which}.`)]
+    }),
+  )
+const OF_STEPS = { steps: optional(nullable(checkSteps)) }
+const OF_JOB = { name: checkText, ...OF_STEPS }
+
 export const REDRIVE_REQUEST = {
-  jobs: optional(listOf(checkJobName)),
+  jobs: optional(listOf((argument, job) => checkParts(argument, job, OF_JOB, `${argument}.`))),
   evenIfWorkersDied: optional(checkBoolean),
   from: optional(checkFrom),
 }
-const DOUBTFUL = { workId: checkId, step: checkText, item: optional(checkText) }
+const DOUBTFUL = {
+  ...{ workId: checkId, step: checkText, item: optional(checkText) },
+  job: optional((argument, job) => checkParts(argument, job, OF_STEPS, `${argument}.`)),
+}
 
 export function checkAnswerRequest(which: unknown, request: unknown) {
   const { item = '', ...of } = checkOptions('which', which, DOUBTFUL)
@@ -199,6 +214,13 @@ export function checkWhose(whose: unknown): { runId: string | undefined; id: str
   const id = runId ?? workId
   if (id === undefined) throw new ArgumentError('whose', 'has to have a runId or a workId')
   return { runId, id }
+}
+
+const SHOWN = { ...WHOSE, step: optional(checkText), item: optional(checkText) }
+
+export function checkShown(whose: unknown) {
+  const { step, item = '', ...of } = checkOptions('whose', whose, SHOWN)
+  return { ...checkWhose(of), step, item }
 }
 
 const WHICH_WORK = {

@@ -1,7 +1,10 @@
-import type { Duration } from '../job/step.ts'
+import type { Duration, VerifiedStep } from '../job/step.ts'
 import {
   ArgumentError,
+  asItIs,
   checkDate,
+  checkFunction,
+  checkOptions,
   numberWithin,
   objectOf,
   optional,
@@ -11,6 +14,19 @@ import {
 /*
  * Arguments of steps.
  */
+
+type Verify = NonNullable<VerifiedStep<unknown>['verify']>
+const CALL = {
+  item: asItIs as Check<string | undefined>,
+  verify: optional(checkFunction<Verify>),
+}
+
+/** The function of a step, and its options. The pass checks the item. */
+export function checkCall<Work>(given: Work, options: unknown = {}) {
+  const work = checkFunction<Work>('work', given)
+  const { item = '', verify } = checkOptions('options', options, CALL)
+  return { work, item, verify }
+}
 
 /** A million years, with a sign. */
 const checkPart = optional(numberWithin(-1e15, 1e15))

@@ -85,6 +85,7 @@ import {
   showPayload,
   type ShownPayload,
   type WhosePayload,
+  type WhoseResult,
 } from '../control/showPayload.ts'
 import {
   cancelWork,
@@ -228,10 +229,11 @@ export interface JobsClient {
   ): Promise<RunAgainOutcome>
   /**
    * Shows the payload of a run, of waiting work or of a dead letter, and records who looked. Credentials and e-mail addresses
-   * are masked, except in the fields that the job shows. A payload of more than 64 kB is not shown.
+   * are masked, except in the fields that the job shows. A payload of more than 64 kB is not shown. With a `step`, it shows what
+   * that step has got.
    */
   showPayload(
-    whose: WhosePayload,
+    whose: WhosePayload | WhoseResult,
     request: Actor & { jobs: readonly Pick<Job, 'name' | 'show'>[] },
     options?: ActionOptions,
   ): Promise<ShownPayload>

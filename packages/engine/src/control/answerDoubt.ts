@@ -1,5 +1,7 @@
 import { checkAnswerRequest } from '../arguments/actions.ts'
 import type { Connection } from '../database/database.ts'
+import type { Job } from '../job/defineJob.ts'
+import { namesOfStep } from '../job/step.ts'
 import { ANSWER_DOUBT_SQL } from '../queue/stepSql.ts'
 import { recordActions } from '../queue/recordActions.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
@@ -10,6 +12,8 @@ export interface DoubtfulStep {
   step: string
   /** Default: the step has no item. */
   item?: string
+  /** Its job, so that a renamed step is found by its new name, too. */
+  job?: Pick<Job, 'steps'> | undefined
 }
 
 export interface DoubtAnswer extends ActionRequest {
@@ -29,10 +33,10 @@ export async function answerDoubt(
   request: DoubtAnswer,
   onWork: OnCommit,
 ): Promise<'answered' | 'notInDoubt'> {
-  const { workId, step, item, happened, result, by } = checkAnswerRequest(which, request)
+  const { workId, step, item, job, happened, result, by } = checkAnswerRequest(which, request)
   const { rows } = await tx.query<{ name: string; transactionId: string }>(ANSWER_DOUBT_SQL, [
     workId,
-    step,
+    namesOfStep(job, step),
     item,
     happened,
     result,

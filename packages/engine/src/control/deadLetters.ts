@@ -5,11 +5,13 @@ import {
   REDRIVE_REQUEST,
 } from '../arguments/actions.ts'
 import type { Job } from '../job/defineJob.ts'
+import { namesOfStep } from '../job/step.ts'
 import { readBesideClaim } from '../queue/claimWork.ts'
 import type { Connection } from '../database/database.ts'
 import {
   DISCARD_DEAD_LETTERS_SQL,
   FIND_HOLDER_SQL,
+  FIND_STEPS_SQL,
   REDRIVE_DEAD_LETTERS_SQL,
   TAKE_DEAD_LETTER_SQL,
   type LetterTaken,
@@ -44,6 +46,8 @@ export interface RedriveOutcome extends LettersLeft {
   endedWorkers: number
   /** Dead letters with steps that stay because they were cancelled: see `from`. Those named in `ids` are retried. */
   cancelled: number
+  /** Dead letters with steps that stay because they have not ended the one that `from` names. Absent: none. */
+  withoutStep?: number
   /** Of those that went back, the children whose parents have gone on: no step gets their results. Absent: none. */
   unawaited?: number
   /** Dead letters that stay because they belong to none of the given jobs. */
@@ -55,8 +59,8 @@ export interface DiscardOutcome extends LettersLeft {
 }
 
 export interface RedriveRequest extends ActionRequest {
-  /** Only dead letters of these jobs. Default: of all jobs. */
-  jobs?: readonly Pick<Job, 'name'>[] | undefined
+  /** Only dead letters of these jobs. With `steps`, `from` may name a renamed step by any of its names. Default: of all jobs. */
+  jobs?: readonly (Pick<Job, 'name'> & Partial<Pick<Job, 'steps'>>)[] | undefined
   /** Also retry work that two or more workers have died of, or beside: it may end another worker. Default false. */
   evenIfWorkersDied?: boolean | undefined
   /**
@@ -76,20 +80,57 @@ export async function redriveDeadLetters(
 ): Promise<RedriveOutcome> {
   const { jobs, evenIfWorkersDied = false, from, by } = checkRequest(request, REDRIVE_REQUEST)
   const { letters, ...rest } = await choose(tx, which)
-  const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
-  const ids = known.map(({ id }) => id)
-  const { redriven, unawaited, ...stay } = await redriveLetters(tx, ids, {
-    ...{ ...by, evenIfWorkersDied, from },
+  const jobOf = new Map(jobs?.map((job) => [job.name, job]))
+  const known = letters.filter(({ name }) => jobs === undefined || jobOf.has(name))
+  const how = {
+    ...{ ...by, evenIfWorkersDied },
     evenIfCancelled: from !== undefined || (typeof which === 'object' && 'ids' in which),
-  })
+  }
+  const groups =
+    typeof from === 'object'
+      ? await groupByStep(tx, known, from, (job) => namesOfStep(jobOf.get(job), from.step))
+      : [{ ids: known.map(({ id }) => id), from }]
+  const redriven: Target[] = []
+  const stay = { alreadyQueued: 0, endedWorkers: 0, cancelled: 0 }
+  let [unawaited, looked] = [0, 0]
+  for (const { ids, from: first } of groups) {
+    const done = await redriveLetters(tx, ids, { ...how, from: first })
+    redriven.push(...done.redriven)
+    for (const reason of Object.keys(stay) as (keyof typeof stay)[]) stay[reason] += done[reason]
+    unawaited += done.unawaited
+    looked += ids.length
+  }
   await recordActions(tx, 'redrive', redriven, by)
   return {
     redriven: redriven.length,
     ...stay,
     ...(unawaited > 0 && { unawaited }),
+    ...(looked < known.length && { withoutStep: known.length - looked }),
     unknown: letters.length - known.length,
     ...rest,
   }
+}
+
+/** Groups dead letters by the name under which the step is stored. Those that have other steps, and have not ended this one, are in no group. */
+async function groupByStep(
+  tx: Connection,
+  letters: readonly ChosenLetter[],
+  { step, item = '' }: { step: string; item?: string | undefined },
+  namesOf: (job: string) => readonly string[],
+): Promise<{ ids: string[]; from: { step: string; item: string } }[]> {
+  const wanted = letters.flatMap(({ id, name }) => namesOf(name).map((one) => ({ id, one })))
+  const { rows } = await tx.query<{ name: string | null; workId: string }>(FIND_STEPS_SQL, [
+    wanted.map(({ id }) => id),
+    wanted.map(({ one }) => one),
+    item,
+  ])
+  // Children go back in one statement with their parents.
+  const first = rows.find(({ name }) => name !== null)?.name ?? step
+  const groups = Map.groupBy(rows, ({ name }) => name ?? first)
+  return [...groups].map(([name, of]) => ({
+    ids: of.map(({ workId }) => workId),
+    from: { step: name, item },
+  }))
 }
 
 /** Gives these back to the queue without a record, and returns how many stay, by reason. */

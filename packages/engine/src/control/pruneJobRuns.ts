@@ -211,7 +211,7 @@ function removeSql({ table, key, where }: OldRows): string {
         where ${where} and "${key}" >= coalesce($2::timestamptz, '-infinity')
         order by "${key}" limit $3::int for update skip locked
       ))
-      returning "${key}" as "key"${table === 'JobRun' ? ', "id", "workId"' : ''}
+      returning "${key}" as "key"${table === 'JobRun' ? ', "id", coalesce("workId", "id") as "workId"' : ''}
     )${table === 'JobRun' ? STEPS_OF_REMOVED : ''}
     select count(*)::int as "count", max("key")::text as "last" from removed`
 }

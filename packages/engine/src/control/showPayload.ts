@@ -2,10 +2,11 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Job } from '../job/defineJob.ts'
 import { JobError } from '../job/jobError.ts'
 import type { JsonValue } from '../job/handler.ts'
-import { checkRequest, checkWhose, SHOW_REQUEST } from '../arguments/actions.ts'
+import { checkRequest, checkShown, SHOW_REQUEST } from '../arguments/actions.ts'
 import { MASKED, maskText, MAX_READ } from '../values/maskText.ts'
 import { storable } from '../values/storable.ts'
 import { FIND_PAYLOAD_OF_WORK_SQL, FIND_PAYLOAD_SQL } from '../queue/blockedRunSql.ts'
+import { FIND_RESULT_OF_STEP_SQL } from '../queue/stepSql.ts'
 import type { Connection } from '../database/database.ts'
 import { recordActions, type Actor } from '../queue/recordActions.ts'
 
@@ -22,19 +23,28 @@ export type ShownPayload =
 /** Selects the work of a run, waiting work or a dead letter. */
 export type WhosePayload = { runId: string } | { workId: string }
 
+/** Selects what a step has got: its result, the payload of a signal, or the result of a child. */
+export interface WhoseResult {
+  workId: string
+  /** The name under which it is stored, as `steps` lists it. */
+  step: string
+  item?: string
+}
+
 /** Shows a payload to a person, and records the look, both or neither. A payload that is not shown is not recorded. */
 export async function showPayload(
   tx: Connection,
-  whose: WhosePayload,
+  whose: WhosePayload | WhoseResult,
   request: Actor & { jobs: readonly Pick<Job, 'name' | 'show'>[] },
 ): Promise<ShownPayload> {
-  const { runId, id } = checkWhose(whose)
+  const { runId, id, step, item } = checkShown(whose)
   const { jobs, by } = checkRequest(request, SHOW_REQUEST)
+  const isOfWork = runId === undefined
   const { rows } = await tx.query<{ name: string; bytes: number | null; payload: string | null }>(
     `select "name", octet_length("payload") as "bytes",
             case when octet_length("payload") <= ${MAX_SHOWN_PAYLOAD_BYTES} then "payload" end as "payload"
-     from (${runId === undefined ? FIND_PAYLOAD_OF_WORK_SQL : FIND_PAYLOAD_SQL}) found`,
-    [id],
+     from (${step !== undefined ? FIND_RESULT_OF_STEP_SQL : isOfWork ? FIND_PAYLOAD_OF_WORK_SQL : FIND_PAYLOAD_SQL}) found`,
+    step === undefined ? [id] : [id, step, item],
   )
   const [found] = rows
   if (found === undefined) return { kind: 'notFound' }
@@ -44,10 +54,15 @@ export async function showPayload(
   await recordActions(
     tx,
     'showPayload',
-    [{ name, ...(runId === undefined ? { workId: id } : { runId: id }) }],
+    [
+      {
+        ...{ name, ...(isOfWork ? { workId: id } : { runId: id }) },
+        ...(step !== undefined && { change: `result of ${step}${item && ` ${item}`}` }),
+      },
+    ],
     by,
   )
-  const show = jobs.find((job) => job.name === name)?.show ?? []
+  const show = (step === undefined && jobs.find((job) => job.name === name)?.show) || []
   return { kind: 'shown', payload: withoutSecrets(payload, show) }
 }
 

@@ -25,7 +25,7 @@ export interface SentSignal<Payload = unknown> {
   key: string
   /** Makes it idempotent: only the first signal with the same name, key and id counts. A text of at most 200 bytes. */
   id: string
-  /** At most 1 MB as JSON. Default null. */
+  /** At most 1 MB as JSON, and not null, which `waitFor` returns after its time-out. Default `{}`. */
   payload?: Payload
   /** Who sends it, where a person does. It is then on record as an action, and the steps of the work name them. */
   actor?: string

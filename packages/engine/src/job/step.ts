@@ -3,6 +3,7 @@ import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
 import type { Job, RetryPolicy } from './defineJob.ts'
 import { JobError } from './jobError.ts'
 import type { Signal, WaitOptions } from './signal.ts'
+import { describeIssues, judge } from '../values/askSchema.ts'
 import type { StandardSchemaV1 } from '../values/standardSchema.ts'
 
 /*
@@ -36,6 +37,31 @@ export interface StepDefinition {
   readonly retry: RetryPolicy | null
   readonly signal: Signal | null
   readonly was: readonly string[]
+}
+
+/** The names of the steps of a job. */
+interface NamesSteps {
+  readonly steps?: { readonly [name: string]: Pick<StepDefinition, 'was'> } | null | undefined
+}
+
+/** All names under which the step of a job may be stored that has this one, or had it. */
+export function namesOfStep(job: NamesSteps | undefined, step: string): string[] {
+  const steps = Object.entries(job?.steps ?? {})
+  const found =
+    steps.find(([name]) => name === step) ?? steps.find(([, { was }]) => was.includes(step))
+  return found === undefined ? [step] : [found[0], ...found[1].was]
+}
+
+/** Describes for people why the schema of a step does not accept a result. Null if it does, or there is none. Never throws. */
+export function stepResultProblem(
+  job: Pick<Job, 'steps'> | undefined,
+  step: string,
+  result: unknown,
+): string | null {
+  const [name = step] = namesOfStep(job, step)
+  const schema = job?.steps?.[name]?.result ?? null
+  const answer = schema === null ? null : judge(schema, result)
+  return answer?.kind === 'refused' ? describeIssues(answer.issues, 'result') : null
 }
 
 /** A duration whose parts are added up. A day has 24 hours. */
@@ -131,7 +157,7 @@ export interface Step<Tx, Results> {
   sleepUntil(name: keyof Results & string, at: Date, options?: StepItem): Promise<void>
   /**
    * Suspends the work until the signal is sent with this key, before or after this call. A signal ends one wait, the oldest.
-   * Returns the signal's payload, or null after the time-out.
+   * Returns the signal's payload, which is never null, or null after the time-out.
    */
   waitFor<Payload>(
     name: keyof Results & string,

@@ -71,6 +71,14 @@ export const LIST_CODES_SQL = `
 export const FIND_DEAD_LETTER_SQL = `
   select letter."name" from "JobDeadLetter" letter where letter."id" = $1::uuid`
 
+/** Which of the dead letters `$1` have ended the step with the name in `$2` beside theirs, and the item `$3`, and which have no step at all. */
+export const FIND_STEPS_SQL = `
+  select distinct on (wanted."workId") wanted."workId"::text as "workId", step."name"
+  from unnest($1::uuid[], $2::text[]) as wanted("workId", "name")
+    left join "JobStep" step on step."workId" = wanted."workId" and step."name" = wanted."name" and step."item" = $3::text and step."endedAt" is not null
+  where step."name" is not null or not exists (select from "JobStep" other where other."workId" = wanted."workId")
+  order by wanted."workId", step."seq"`
+
 /**
  * Discards the dead letters `$1`, except locked ones: another transaction redrives or discards those.
  * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
@@ -83,6 +91,13 @@ export const DISCARD_DEAD_LETTERS_SQL = `
     returning letter."name", letter."id", letter."payloadId"
   ), payload as (
     delete from "JobPayload" where "id" in (select "payloadId" from gone where "payloadId" is not null)
+  ), bare as (
+    -- With its last run pruneJobRuns deletes the steps of the others.
+    select "id" from gone where not exists (select from "JobRun" run where run."workId" = gone."id")
+  ), steps as (
+    delete from "JobStep" step using bare where step."workId" = bare."id"
+  ), children as (
+    delete from "JobChild" child using bare where child."parentId" = bare."id"
   )
   select "name", "id"::text as "workId" from gone`
 

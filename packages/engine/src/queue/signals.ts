@@ -3,6 +3,7 @@ import { checkSentSignal } from '../arguments/actions.ts'
 import { expectShort } from '../arguments/signals.ts'
 import { SIGNALS } from '../database/channels.ts'
 import type { Connection, PreparedStatement } from '../database/database.ts'
+import { JobError } from '../job/jobError.ts'
 import type { SentSignal, Signal } from '../job/signal.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import { IS_PARKED, joinChildren, WAITS_SQL, type Looked } from './children.ts'
@@ -58,10 +59,21 @@ export async function sendSignal<Input>(
   sent: SentSignal<Input>,
 ): Promise<'stored' | 'duplicate'> {
   const given = checkSentSignal(signal, sent)
-  const { payload, bytes } = storablePayload(given.signal, given.payload ?? null)
+  const { name } = given.signal
+  const { payload, bytes, accepted } = storablePayload(
+    given.signal,
+    given.payload === undefined ? {} : given.payload,
+  )
   expectShort(bytes)
+  if (accepted == null) {
+    const message = 'must not be null, which waitFor returns after its time-out'
+    throw new JobError('payload_invalid', `payload of ${name}: ${message}`, {
+      retryable: false,
+      details: { issues: [{ path: [], code: 'custom', message }] },
+    })
+  }
   const { actor = null, reason = null } = given.by
-  const values = [given.signal.name, given.key, given.id, JSON.stringify(payload), actor, reason]
+  const values = [name, given.key, given.id, JSON.stringify(payload), actor, reason]
   const { rows } = await tx.query<{ transactionId: string }>(SEND_SIGNAL_SQL, values)
   const [stored] = rows
   if (stored === undefined) return 'duplicate'

@@ -181,6 +181,13 @@ export const FIND_WRITER_SQL = `
   select ${WRITER_VERSION} as "version" from "JobStep" step ${JOIN_WRITER}
   where step."workId" = $1::uuid and step."name" = $2 and step."item" = $3`
 
+/** The result of the step `$2`, `$3` of the work `$1`. Its run may be pruned, and then its work is a dead letter. */
+export const FIND_RESULT_OF_STEP_SQL = `
+  select coalesce(run."name", letter."name") as "name", step."result"::text as "payload"
+  from "JobStep" step left join "JobRunAll" run on run."id" = step."runId" left join "JobDeadLetter" letter on letter."id" = step."workId"
+  where step."workId" = $1::uuid and step."name" = $2 and step."item" = $3 and step."endedAt" is not null
+    and coalesce(run."name", letter."name") is not null`
+
 /**
  * Stores the memo of a step in the transaction of its effects. `counted` is the statement that counts a batch, which fails
  * when the run is no longer the worker's. Parameters are texts, which every library can send.
@@ -234,7 +241,7 @@ export const FAIL_WAIT_SQL = `
   select from marked`
 
 /**
- * Ends the doubt about the effect of the step `$2`, `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not,
+ * Ends the doubt about the effect of the step with one of the names `$2` and the item `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not,
  * as `$6` says for the reason `$7`.
  * Where a claim holds the work, its step may be under way.
  * Race: packages/engine/test/steps/doubt.test.ts "is answered once, whatever a worker does meanwhile"
@@ -253,7 +260,7 @@ export const ANSWER_DOUBT_SQL = `
         select coalesce(max(memo."seq"), 0) + 1 from "JobStep" memo where memo."workId" = step."workId"
       ) end
     from at_rest
-    where step."workId" = at_rest."id" and step."name" = $2::text and step."item" = $3::text and step."doubtSince" is not null
+    where step."workId" = at_rest."id" and step."name" = any($2::text[]) and step."item" = $3::text and step."doubtSince" is not null
     returning at_rest."id", at_rest."name"
   ), woken as (${wakeSql('answered')}
   )
@@ -275,7 +282,8 @@ export const goOnSql = (from: string) => `, retried as (
     )
   ), eased as (
     update "JobStep" step set "failures" = 0, "error" = case when step."error" ->> 'code' <> '${BESIDE_WAIT}' then step."error" end
-    from free where step."workId" = free."id" and step."endedAt" is null and ${from} is null and (step."failures" > 0 or step."error" is not null)
+    from free where step."workId" = free."id" and step."endedAt" is null and (${from} is null or step."doubtSince" is not null)
+      and (step."failures" > 0 or step."error" is not null)
   )`
 
 /** From the step that `name` and `item` name; from the first, where `name` is empty; null: from none. */

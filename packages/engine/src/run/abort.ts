@@ -24,6 +24,8 @@ export class Abort {
   /** Resolves once the handler has ended. Null: nothing waits for that. */
   over: PromiseWithResolvers<void> | null = null
   isAborted = false
+  /** The handler has read its signal, so it may end because the run was aborted. */
+  isSignalRead = false
   /** The worker's own reason. Handlers see a copy as `signal.reason`, which they may change. */
   reason: unknown = undefined
   /** The run ends without waiting for the handler. */

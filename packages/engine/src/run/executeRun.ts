@@ -293,7 +293,9 @@ const LAZY = Symbol('lazy')
 const SIGNAL: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {
   enumerable: true,
   get() {
-    return this[LAZY].execution.abort.signal
+    const { abort } = this[LAZY].execution
+    abort.isSignalRead = true
+    return abort.signal
   },
 }
 const LOG: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {

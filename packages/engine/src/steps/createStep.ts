@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { recogniseHost } from '../database/callersTransaction.ts'
 import { LONG, type Database } from '../database/database.ts'
 import { checkMap, checkWait } from '../arguments/signals.ts'
-import { checkSleep, checkSleepUntil } from '../arguments/steps.ts'
+import { checkCall, checkSleep, checkSleepUntil } from '../arguments/steps.ts'
 import type { Counts, JsonValue, PayloadOf } from '../job/handler.ts'
 import type { EnqueueOptions } from '../job/enqueue.ts'
 import type { Job, RetryPolicy } from '../job/defineJob.ts'
@@ -45,7 +45,8 @@ import type { OwnedExecution } from '../run/performRun.ts'
 import { ADD_COUNTS_SQL, countBatch } from '../run/runs.ts'
 import { storableResult, type StorableResult } from '../run/storableResult.ts'
 import { storableCounts } from '../run/storableValues.ts'
-import { judge } from '../values/askSchema.ts'
+import { tell } from '../values/argument.ts'
+import { describeIssues, judge } from '../values/askSchema.ts'
 import { createMask } from '../values/maskText.ts'
 import type { Memo, MemoWriter } from './memoWriter.ts'
 import type { Pass, Slot, StepKind, Wait } from './pass.ts'
@@ -62,7 +63,7 @@ const KEEP_IN_TRANSACTION = keepInTransactionSql(ADD_COUNTS_SQL, 5)
 export interface StepServices {
   database: Database
   memos: MemoWriter
-  /** Enqueues children. */
+  /** Enqueues children, and has the log. */
   sender: Sender
   workerId: string
   random?: (() => number) | undefined
@@ -99,7 +100,7 @@ export function createStep(
   const { abort, job, taken, now } = execution
   const mask = createMask(job.redact)
   const workId = taken.workId ?? taken.id
-  pass.noteLate((name) => void failWork(name))
+  pass.noteLate((what) => void failWork(what))
   const call = <Value>(
     name: string,
     { item = '' }: StepItem,
@@ -118,25 +119,29 @@ export function createStep(
   }
 
   return {
-    run: (name: string, work: Work, options: VerifiedStep<unknown> = {}) =>
-      quiet(
-        call(name, options, 'run', (slot) =>
-          pass.perform(slot, () =>
-            slot.row?.doubtSince
-              ? verify(slot, work, options.verify, null)
-              : callOnce(slot, work, options.verify),
-          ),
-        ),
-      ),
-    tx: (name: string, work: TxWork, options: StepItem = {}) =>
-      quiet(
-        call(name, options, 'tx', (slot) => pass.perform(slot, () => inTransaction(slot, work))),
-      ),
+    run: (...given: Parameters<typeof run>) => quiet(run(...given)),
+    tx: (...given: Parameters<typeof transact>) => quiet(transact(...given)),
     sleep: (...given: Parameters<typeof sleep>) => quiet(sleep(...given)),
     sleepUntil: (...given: Parameters<typeof sleepUntil>) => quiet(sleepUntil(...given)),
     waitFor: (...given: Parameters<typeof waitFor>) => quiet(waitFor(...given)),
     map: (...given: Parameters<typeof map>) => quiet(map(...given)),
     invoke: (...given: Parameters<typeof invoke>) => quiet(invoke(...given)),
+  }
+
+  async function run(name: string, given: Work, options?: VerifiedStep<unknown>) {
+    const { work, item, verify: verifier } = checkCall(given, options)
+    return await call(name, { item }, 'run', (slot) =>
+      pass.perform(slot, () =>
+        slot.row?.doubtSince ? verify(slot, work, verifier, null) : callOnce(slot, work, verifier),
+      ),
+    )
+  }
+
+  async function transact(name: string, given: TxWork, options?: StepItem) {
+    const { work, item } = checkCall(given, options)
+    return await call(name, { item }, 'tx', (slot) =>
+      pass.perform(slot, () => inTransaction(slot, work)),
+    )
   }
 
   async function sleep(name: string, duration: number | Duration, options: StepItem = {}) {
@@ -179,7 +184,7 @@ export function createStep(
     return {
       succeeded,
       failed: joined.failed,
-      results: () => listResults(joined.step ?? name, item),
+      results: () => listResults(name, to, [workId, joined.step ?? name, item]),
     }
   }
 
@@ -187,7 +192,18 @@ export function createStep(
     const { item, list } = checkMap(to, [payload], options)
     const joined = await join(name, item, 'invoke', to, list)
     if (joined.first) throw new ChildFailed(name, item, joined.first)
-    return joined.result
+    return readChild(name, to, joined.result)
+  }
+
+  /** Reads a child's result through the schema of its job. */
+  function readChild(name: string, to: Job, result: unknown): unknown {
+    const judged = to.result === null || result == null ? null : judge(to.result, result)
+    if (judged?.kind !== 'refused') return judged === null ? result : judged.value
+    const issues = mask(describeIssues(judged.issues, 'result'))
+    const message = `The schema of ${to.name} refuses a result that step "${name}" has got: ${issues}`
+    pass.refuse('step_result_invalid', message)
+    // It settles: the transaction of a step that reads results must not stay open.
+    throw new JobError('step_result_invalid', message, { retryable: false })
   }
 
   /** Waits for the ends of children, which the first call enqueues. */
@@ -242,17 +258,23 @@ export function createStep(
   }
 
   /** Reads the ends of children in their order, page by page. */
-  async function* listResults(storedAs: string, item: string): AsyncGenerator<ChildResult> {
+  async function* listResults(
+    name: string,
+    to: Job,
+    step: readonly string[],
+  ): AsyncGenerator<ChildResult<unknown>> {
     for (let at = 0; ; at += CHILDREN_PER_PAGE) {
-      const values = [workId, storedAs, item, at, CHILDREN_PER_PAGE]
       type Row = { workId: string; code: string | null; result: JsonValue }
-      const { rows } = await database.query<Row & { [column: string]: unknown }>(
-        LIST_CHILDREN_SQL,
-        values,
+      const { rows } = await pass.during(
+        database.query<Row & { [column: string]: unknown }>(LIST_CHILDREN_SQL, [
+          ...step,
+          at,
+          CHILDREN_PER_PAGE,
+        ]),
       )
       for (const { workId: childId, code, result } of rows)
         yield code === null
-          ? { status: 'success', workId: childId, result }
+          ? { status: 'success', workId: childId, result: readChild(name, to, result) }
           : { status: 'failed', workId: childId, code }
       if (rows.length < CHILDREN_PER_PAGE) return
     }
@@ -374,11 +396,13 @@ export function createStep(
         slot.row = slot.row && { ...slot.row, doubtSince: null, generation: null }
         return isCancelled(slot) ? await cancel(slot) : await callOnce(slot, work, verifier)
       }
-      if (typeof answer === 'object') {
+      // JavaScript may return anything.
+      if (typeof answer === 'object' && answer !== null && 'done' in answer) {
         const stored = toStorable(slot, answer.done)
         if (stored.kind === 'stored') return await succeed(slot, since, stored.json)
         why = stored.error.message
-      }
+      } else if (answer !== 'unknown')
+        why = `verify returned ${tell(answer)}, and not { done }, "absent" or "unknown"`
     } catch (thrown) {
       if (abort.isAborted) return null
       if (canRetry(slot, thrown)) return await failed(slot, thrown, since, since)
@@ -474,8 +498,9 @@ export function createStep(
   }
 
   /** The handler has awaited something else beside a wait, and goes on where no run of it is: nothing that it does now counts. */
-  async function failWork(step: string): Promise<void> {
-    const message = `Step "${step}" was called while the work waited: beside a wait, await steps alone`
+  async function failWork(what: string): Promise<void> {
+    const message = `${what} while the work waited: beside a wait, await steps alone`
+    sender.log.warn({ name: job.name, workId }, message)
     const values = [workId, JSON.stringify({ code: BESIDE_WAIT, message })]
     // The suspension may not be committed yet, and its work may be claimed by now.
     for (let tries = 1; tries <= MAX_CONFLICTS; tries++) {
@@ -515,7 +540,7 @@ export function createStep(
         work(tx, {
           ...describeCall(slot),
           count(counts) {
-            for (const [name, added] of Object.entries(counts))
+            for (const [name, added] of Object.entries(storableCounts(counts, new Set())))
               counted[name] = (counted[name] ?? 0) + added
           },
           enqueue: (to: Job, payload: PayloadOf<Job>, options?: EnqueueOptions) =>

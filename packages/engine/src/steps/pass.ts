@@ -4,6 +4,7 @@ import type { FailedStep } from '../queue/endRuns.ts'
 import type { StepRow } from '../queue/stepSql.ts'
 import { fail, type Known, type RunResult } from '../run/executeRun.ts'
 import type { OwnedExecution } from '../run/performRun.ts'
+import { tell } from '../values/argument.ts'
 import { judge } from '../values/askSchema.ts'
 
 /*
@@ -96,22 +97,19 @@ export function createPass(
   let isToldOfCancel = false
   /** The first failure of a step after that. */
   let undone: string | null = null
-  let onLate: ((name: string) => void) | null = null
+  let onLate: ((what: string) => void) | null = null
 
   abort.onEndSoon((reason) => {
     const { code, message } = reason
     const by = { status: 'failed', details: {}, error: { code, message }, retryable: true } as const
-    leaving = { by, reason }
-    close(by)
+    leaving ??= { by, reason }
+    close(leaving.by)
   })
-  abort.onAbort(() => {
-    if (closing === leaving?.by) closing = null
-    close(fail(execution, known, abort.reason))
-  }, finish)
+  abort.onAbort(() => close(fail(execution, known, abort.reason)), finish)
 
   /** The first reason to end counts. Steps in process end first. */
   function close(by: RunResult | 'again'): void {
-    closing ??= by
+    if (closing === null || (closing === leaving?.by && by !== 'again')) closing = by
     // A handler that waits for a step will not return.
     if (inProcess === 0 && (hasReturned || open > 0)) finish()
   }
@@ -154,7 +152,7 @@ export function createPass(
       }
       open++
       changes++
-      if (isParked) onLate?.(name)
+      if (isParked) onLate?.(`Step "${name}" was called`)
       if (closing !== null) return close(closing)
       const problem = findProblem(name, item)
       if (problem !== null) return refuse(...problem)
@@ -183,9 +181,9 @@ export function createPass(
     })
   }
 
-  function findProblem(name: string, item: unknown): [string, string] | null {
-    if (!Object.hasOwn(definitions, name))
-      return ['step_unknown', `${job.name} has no step "${name}": add it to steps of defineJob`]
+  function findProblem(name: unknown, item: unknown): [string, string] | null {
+    if (typeof name !== 'string' || !Object.hasOwn(definitions, name))
+      return ['step_unknown', `${job.name} has no step ${tell(name)}: add it to steps of defineJob`]
     if (typeof item !== 'string' || item.length > MAX_ITEM_LENGTH || !IS_STORABLE.test(item))
       return [
         'step_item',
@@ -311,6 +309,18 @@ export function createPass(
         })
         .catch(() => undefined)
     },
+    /** The run does not park while the engine reads for the handler. */
+    async during<Value>(reading: Promise<Value>): Promise<Value> {
+      inProcess++
+      try {
+        return await reading
+      } finally {
+        inProcess--
+        changes++
+        if (closing !== null) close(closing)
+        parkSoon()
+      }
+    },
     wait(wait: Omit<Wait, 'calledAtMs'>): void {
       waits.push({ ...wait, calledAtMs: performance.now() })
       parkSoon()
@@ -335,11 +345,12 @@ export function createPass(
     /** The handler has ended. */
     returned(by: RunResult): void {
       hasReturned = true
-      if (closing === leaving?.by) closing = null
+      // No code of it is left that would go on. One that has the signal may end because that is aborted.
+      if (isParked && !abort.isSignalRead) onLate?.('The handler ended')
       close(by)
     },
-    /** Has it called with the name of each step that the handler calls after the run has parked. */
-    noteLate: (listener: (name: string) => void) => void (onLate = listener),
+    /** Has it called with what the handler does after the run has parked: it calls a step, or ends. */
+    noteLate: (listener: (what: string) => void) => void (onLate = listener),
     undone: () => undone,
     /** The step whose failure an error is, or was caused by. */
     failedBy(error: unknown): FailedStep | null {

@@ -111,17 +111,3 @@ export function payloadProblem(job: Pick<Job, 'payload'>, payload: unknown): str
   const answer = judge(job.payload, payload)
   return answer.kind === 'accepted' ? null : describeIssues(answer.issues)
 }
-
-/** Describes for people why the schema of a step does not accept a result. Null if it does, or there is none. Never throws. */
-export function stepResultProblem(
-  job: Pick<Job, 'steps'> | undefined,
-  step: string,
-  result: unknown,
-): string | null {
-  const found = Object.entries(job?.steps ?? {}).find(
-    ([name, { was }]) => name === step || was.includes(step),
-  )
-  const schema = found?.[1].result ?? null
-  const answer = schema === null ? null : judge(schema, result)
-  return answer?.kind === 'refused' ? describeIssues(answer.issues, 'result') : null
-}

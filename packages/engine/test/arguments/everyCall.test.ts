@@ -559,12 +559,16 @@ const OF_CLIENT: Record<string, Call> = {
   ...Object.fromEntries([
     act('requestRun', letter, byRequest({ dryRun: true, payload: {} })),
     act('runAgain', letter, id, byRequest({ dryRun: true, payload: {} })),
-    act('showPayload', strict({ runId: id, workId: id }), byRequest({ jobs: [letter] })),
+    act(
+      'showPayload',
+      strict({ runId: id, workId: id, step: 'a', item: 'b' }),
+      byRequest({ jobs: [letter] }),
+    ),
     act('explain', id),
     act('steps', id),
     act(
       'answerDoubt',
-      strict({ workId: id, step: 'charge', item: 'a' }),
+      strict({ workId: id, step: 'charge', item: 'a', job: letter }),
       byRequest({ happened: true, result: {} }),
     ),
     act('cancelRun', id, byRequest()),

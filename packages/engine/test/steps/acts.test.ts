@@ -230,6 +230,18 @@ describe('a dead letter of durable work', () => {
     expect(before).not.toContain(keys.at(-1))
   })
 
+  it('goes on from a step by its new name, and stays where it has not ended that', async () => {
+    await fail()
+    const renamed = defineJob({ name: 'book', steps: { pause: { was: ['wait'] } } })
+    const redrive = (step: string, jobs?: (typeof renamed)[]) =>
+      test.redriveDeadLetters({ ids: [workId] }, { ...by, jobs, from: { step } })
+
+    for (const outcome of [await redrive('pause'), await redrive('wiat', [renamed])])
+      expect(outcome).toMatchObject({ redriven: 0, withoutStep: 1 })
+    expect(await redrive('pause', [renamed])).toMatchObject({ redriven: 1 })
+    expect(await drain()).toEqual(['suspended'])
+  })
+
   it('goes on from a step that somebody names', async () => {
     await fail()
 

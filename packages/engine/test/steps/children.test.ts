@@ -24,6 +24,11 @@ const row = defineJob({
   retry: { limit: 1, delayMs: 1_000 },
   result: z.number(),
 })
+const dated = defineJob({
+  name: 'dated',
+  payload: z.strictObject({ n: z.number() }),
+  result: z.object({ at: z.coerce.date(), n: z.number().default(7) }),
+})
 const nested = defineJob({ name: 'nested', steps: { nap: {}, undo: {} }, retry: { limit: 0 } })
 const parent = defineJob({
   name: 'parent',
@@ -39,12 +44,13 @@ let work: (n: number) => Promise<number> | number
 let seen: unknown[]
 const test = openForTests(() =>
   openTestJobs({
-    ...{ databaseUrl: database.url, client, jobs: [parent, row, nested] },
+    ...{ databaseUrl: database.url, client, jobs: [parent, row, dated, nested] },
     handlers: {
       async parent(context: Context) {
         await handle(context)
       },
       row: async ({ payload }) => await work(payload.n),
+      dated: ({ payload: { n } }) => Promise.resolve({ at: new Date(n) } as never),
       async nested({ step }) {
         try {
           await step.sleep('nap', { days: 1 })
@@ -97,6 +103,44 @@ describe('step.map', () => {
     expect((await drain()).at(-1)).toBe('parent success')
     expect(seen).toEqual([[12, 0, payloads(12).map(({ n }) => n * 10)]])
     expect(await test.steps(workId)).toMatchObject([{ name: 'rows', kind: 'map', state: 'done' }])
+  })
+
+  it('has what the schema of the children makes of their results', async () => {
+    handle = async ({ step }) => {
+      const rows = await step.map('rows', dated, payloads(2))
+      seen = await all(rows.results())
+      seen.push(await step.invoke('other', {}, dated, { n: 2 }))
+    }
+    await start()
+    await drain()
+    expect(seen).toEqual([0, 1, 2].map((n) => ({ at: new Date(n), n: 7 })))
+  })
+
+  it.each(['map', 'invoke'] as const)(
+    'ends where today’s schema refuses a result: %s',
+    async (how) => {
+      const stricter = { ...row, result: z.number().max(5) }
+      handle = async ({ step }) => {
+        if (how === 'invoke') return await step.invoke('rows', {}, stricter, { n: 1 })
+        return await all((await step.map('rows', stricter, payloads(2))).results())
+      }
+      await start()
+      expect((await drain()).at(-1)).toBe('parent step_result_invalid')
+    },
+  )
+
+  it('has its results read beside an open wait', async () => {
+    handle = async ({ step }) => {
+      const nap = step.sleep('nap', { days: 1 })
+      seen = await all((await step.map('rows', row, payloads(3))).results())
+      await step.run('other', () => 1)
+      await nap
+    }
+    await start()
+    expect((await drain()).at(-1)).toBe('parent suspended')
+    await test.advance({ days: 1 })
+    expect(await drain()).toEqual(['parent success'])
+    expect(seen).toEqual([0, 10, 20])
   })
 
   it('without payloads is over at once', async () => {

@@ -2,6 +2,7 @@ import { openForTests } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, JobError, type StepCall, type Verified } from '../../src/index.ts'
+import { FAIL_WAIT_SQL } from '../../src/queue/stepSql.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import { useOwnDatabase } from '../useOwnDatabase.ts'
 import { usePlainClient } from '../usePlainClient.ts'
@@ -104,6 +105,42 @@ it('an effect of which another run has stored a memo meanwhile is not called', a
 })
 
 describe('an effect that may have happened', () => {
+  it.each([{}, null, ['absent'], new String('absent'), 5])(
+    'stays in doubt where verify answers %j',
+    async (answer) => {
+      charge = isDown
+      verify = () => answer as never
+      expect(await drain()).toEqual(['suspended'])
+      const [step] = await test.steps(workId)
+      expect(step).toMatchObject({
+        state: 'inDoubt',
+        error: { message: expect.stringContaining('and not { done }') as string },
+      })
+    },
+  )
+
+  it('does not fail again what has failed beside it and is retried', async () => {
+    charge = isDown
+    await drain()
+    const error = { code: 'await_beside_wait', message: 'of the test' }
+    await own.query(FAIL_WAIT_SQL, [workId, JSON.stringify(error)])
+    expect(await drain()).toEqual(['await_beside_wait'])
+    await test.redriveDeadLetters({ ids: [workId] }, { ...by, from: 'beginning' })
+    expect(await drain()).toEqual(['suspended'])
+    expect(await steps()).toEqual(['charge inDoubt'])
+  })
+
+  it('is answered under the new name of its step, and asked about under no other', async () => {
+    charge = isDown
+    await drain()
+    const job = defineJob({ name: 'pay', steps: { book: { was: ['charge'] }, other: {} } })
+    const answer = { ...by, happened: true, result: { id: 'r1' } }
+    for (const which of [{ step: 'book' }, { step: 'other', job }])
+      expect(await test.answerDoubt({ workId, ...which }, answer)).toBe('notInDoubt')
+    expect(await test.answerDoubt({ workId, step: 'book', job }, answer)).toBe('answered')
+    expect(await drain()).toEqual(['success'])
+  })
+
   it.each<[string, () => Receipt]>([
     ['an error of no known meaning', isDown],
     ['a result that its schema refuses', () => ({ amount: 1 }) as never],
@@ -221,7 +258,7 @@ describe('an effect that may have happened', () => {
     })
   })
 
-  it.each(['beginning', { step: 'mail' }, undefined] as const)(
+  it.each(['beginning', undefined] as const)(
     'stays in doubt where a dead letter goes on from %j, under the key with which it was called',
     async (from) => {
       const keys: string[] = []

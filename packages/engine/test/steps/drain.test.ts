@@ -57,3 +57,34 @@ it('a worker that stops ends durable runs after the step in process, and gives t
       )) === 1,
   )
 })
+
+it('a step that fails while its worker stops is tried again after its own pause', async () => {
+  const isReading = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  const job = defineJob({
+    name: 'fetch',
+    steps: { read: { retry: { limit: 3, delayMs: 600_000 } } },
+  })
+  const worker = await startTestWorker(runtime, {
+    jobs: [job],
+    handlers: {
+      async fetch({ step }) {
+        await step.run('read', async () => {
+          isReading.resolve()
+          await goOn.promise
+          throw new Error('the service is away')
+        })
+      },
+    },
+  })
+  await client.enqueueNow(job, {})
+  await isReading.promise
+  const stopped = worker.stop()
+  goOn.resolve()
+  await stopped
+
+  expect(await runtime.rows('select "failures" from "JobStep"')).toEqual([{ failures: 1 }])
+  expect(await runtime.value(`select "dueAt" > now() + interval '1 minute' from "JobWork"`)).toBe(
+    true,
+  )
+})

@@ -1,9 +1,9 @@
 import { beforeEach, expect, it } from 'vitest'
 import { pruneJobRuns } from '../../src/index.ts'
 import { runOnce } from '../../src/worker.ts'
-import { useTestRuntime } from '../useTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
-const runtime = useTestRuntime({ cleared: [] })
+const { runtime, client } = useClientRuntime({ cleared: [] })
 const id = (n: number) => `01890000-0000-7000-8000-00000000000${n}`
 
 /** Work with a run that was suspended so long ago, and perhaps one that has succeeded since. */
@@ -65,4 +65,23 @@ it('signals and their ids are kept for 30 days, and what nobody has read is on r
 
   expect(await prune()).toMatchObject({ run: { details: { signals: 1, unreadSignals: 1 } } })
   expect(await runtime.column('select "key" from "JobSignal"')).toEqual(['young'])
+})
+
+it('steps of a run by hand go with it', async () => {
+  await runtime.rows(`delete from "JobStep"`)
+  await runtime.rows(`delete from "JobRun"`)
+  await insert(6, 100, null)
+  await runtime.rows(`update "JobRun" set "id" = "workId", "workId" = null, "status" = 'success'`)
+  await prune()
+  expect(await runtime.column('select "name" from "JobStep"')).toEqual([])
+})
+
+it('steps of a dead letter without runs go once somebody discards it', async () => {
+  const steps = () =>
+    runtime.column(
+      `select "name" from "JobStep" where "workId" = any('{${id(1)},${id(4)}}'::uuid[])`,
+    )
+  await runtime.rows(`delete from "JobRun" where "workId" = $1`, [id(4)])
+  await client.discardDeadLetters({ ids: [id(4)] }, { actor: 'ada' })
+  expect(await steps()).toEqual(['a'])
 })

@@ -240,6 +240,22 @@ describe('a signal', () => {
     expect(await drain()).toEqual([])
   })
 
+  it('without a payload is told apart from a time-out', async () => {
+    const got: unknown[] = []
+    handle = async ({ step, payload: { id } }) => {
+      got.push(await step.waitFor('third', pinged, { key: id, timeout: { days: 7 } }))
+    }
+    await start()
+    await test.signalNow(pinged, { key: 'o1', id: 's1' })
+    await drain()
+    expect(got).toEqual([{}])
+    for (const payload of [null, { toJSON: () => null }])
+      await expect(test.signalNow(pinged, { key: 'o1', id: 's2', payload })).rejects.toMatchObject({
+        code: 'payload_invalid',
+        message: 'payload of pinged: must not be null, which waitFor returns after its time-out',
+      })
+  })
+
   it('whose payload its schema refuses is not sent', async () => {
     const wrong = { key: 'o1', id: 's1', payload: { by: 1 } }
     await expect(test.signalNow(approved, wrong as never)).rejects.toMatchObject({

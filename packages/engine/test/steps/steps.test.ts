@@ -564,6 +564,45 @@ describe('step.sleep', () => {
     ])
   })
 
+  it.each([
+    ['returns', () => undefined],
+    ['throws', () => Promise.reject(new TypeError('no answer'))],
+  ])('beside which the handler %s fails the work', async (_how, end) => {
+    await enqueue()
+    const late = Promise.withResolvers<void>()
+    const work: Handle = async ({ step }) => {
+      await Promise.race([step.sleep('trial', { days: 9 }), late.promise])
+      await end()
+    }
+    expect(await run(work)).toEqual(['suspended'])
+    late.resolve()
+
+    await waitFor(async () => (await test.enqueued(onboard))[0]!.startAfter <= test.now())
+    expect(await run(work)).toEqual(['await_beside_wait'])
+    expect(await letters()).toMatchObject([
+      { error: { message: expect.stringContaining('The handler ended') as string } },
+    ])
+  })
+
+  it('beside which the handler ends since its signal is aborted goes on', async () => {
+    await enqueue()
+    const ended = Promise.withResolvers<void>()
+    const work: Handle = async ({ step, signal }) => {
+      const aborted = new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason))
+      })
+      try {
+        await Promise.race([step.sleep('trial', { days: 9 }), aborted])
+      } finally {
+        ended.resolve()
+      }
+    }
+    expect(await run(work)).toEqual(['suspended'])
+    await ended.promise
+    await test.advance({ days: 9 })
+    expect(await run(work)).toEqual(['success'])
+  })
+
   it('until an instant in the past takes no time', async () => {
     await enqueue()
     expect(
@@ -753,4 +792,41 @@ it('work with 1,000 steps can go on, and one more ends it', async () => {
   expect(await uncut.drain()).toMatchObject([
     { status: 'failed', error: { code: 'steps_too_many' } },
   ])
+})
+
+it.each<[string, string, (step: Context['step']) => unknown]>([
+  ['a call without a function', 'work must be', (step) => step.run('welcome', null as never)],
+  [
+    'options that are null',
+    'options must be',
+    (step) => step.run('welcome', () => 1, null as never),
+  ],
+  [
+    'an option of no known name',
+    'items is unknown',
+    (step) => step.run('welcome', () => 1, { items: 'a' } as never),
+  ],
+  [
+    'a transaction without a function',
+    'work must be',
+    (step) => step.tx('welcome', undefined as never),
+  ],
+  [
+    'a name that is a symbol',
+    'has no step Symbol(x)',
+    (step) => step.run(Symbol('x') as never, () => 1),
+  ],
+  [
+    'a count that is no number',
+    'A batch counted',
+    (step) => step.tx('charge', async (_tx, { count }) => count({ c: 'many' } as never)),
+  ],
+])('%s is refused by name', async (_what, message, call) => {
+  await enqueue()
+  await run(async ({ step }) => void (await call(step)))
+  const found = await letters()
+  const { rows: runs } = await own.query(
+    `select "details" -> 'error' ->> 'message' as "message" from "JobRun"`,
+  )
+  expect(JSON.stringify([found, runs])).toContain(message)
 })

@@ -34,7 +34,7 @@ export function StepsPanel({ work, losses = 0 }: StepsPanelProps) {
   const { api } = useServices()
   const { data } = useQuery(stepsQuery(api, work.workId))
   const [areAllShown, setAllShown] = useState(false)
-  const maySeeContents = useShowPayload() !== null
+  const showPayload = useShowPayload()
   if (data === undefined || (data.names.length === 0 && data.steps.length === 0)) return null
   const { names, steps, state } = data
   const hidden = areAllShown || steps.length <= MANY ? 0 : steps.length - SHOWN_OF_MANY
@@ -69,7 +69,27 @@ export function StepsPanel({ work, losses = 0 }: StepsPanelProps) {
             {bar}
             <Became step={step} isRunning={isRunning} />
             <Notes step={step} work={work} />
-            <Contents step={step} />
+            {step.error !== null && (
+              <p className="stepNotes isWrapped">
+                <code>{step.error.code}</code> {step.error.message}
+              </p>
+            )}
+            {step.hasResult && showPayload !== null && (
+              <span className="stepActs">
+                <Button
+                  look="isQuiet"
+                  aria-label={`Show result: ${titleOf(step)}`}
+                  onClick={() =>
+                    showPayload({
+                      ...{ of: `work/${work.workId}`, name: titleOf(step) },
+                      step: { step: step.name, item: step.item },
+                    })
+                  }
+                >
+                  Show result
+                </Button>
+              </span>
+            )}
             {step.state === 'inDoubt' && !isRunning && <Doubt step={step} work={work} />}
             {isLetter && step.endedAt !== null && (
               <span className="stepActs">
@@ -100,7 +120,7 @@ export function StepsPanel({ work, losses = 0 }: StepsPanelProps) {
           ))}
         </ol>
       )}
-      {!maySeeContents && steps.length > 0 && (
+      {showPayload === null && steps.length > 0 && (
         <p className="muted small stepHint">
           Results and messages of errors are shown to people who may see payloads.
         </p>
@@ -299,21 +319,6 @@ function Children(props: {
         Its work of {job}
       </Link>
     </>
-  )
-}
-
-function Contents({ step: { error, result, isResultCut } }: { step: WorkStep }) {
-  if (error !== null)
-    return (
-      <p className="stepNotes isWrapped">
-        <code>{error.code}</code> {error.message}
-      </p>
-    )
-  if (isResultCut) return <p className="stepNotes muted">Its result is too long to be shown</p>
-  return result == null ? null : (
-    <p className="stepNotes isWrapped">
-      <code>{JSON.stringify(result)}</code>
-    </p>
   )
 }
 
