@@ -6,7 +6,7 @@ import { runTool } from './runTool.ts'
 
 /** The files that the projects include, as their tsconfig files say. */
 const TYPED =
-  /^(packages|apps)\/[^/]+\/(src|test|e2e)\/|^scripts\/|^(apps\/[^/]+\/)?[^/]+\.config\.ts$/
+  /^(packages|apps)\/[^/]+\/(src|test|e2e)\/|^(scripts|docs\/examples)\/|^(apps\/[^/]+\/)?[^/]+\.config\.ts$/
 
 /**
  * Compiles the packages as the build does, and checks tests and scripts against the packages' sources. It also reports

@@ -1,5 +1,5 @@
 // Not quick: starts processes.
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createTestDatabase, spawnProcess, waitFor, type ProcessExit } from '@roundsman/testing'
 import { migrate } from '@roundsman/engine/migrate'
@@ -26,6 +26,13 @@ const HAS_NO_TEST: ReadonlySet<string> = new Set([
 const WITH_TEST = [...RECIPES, ...CONCEPTS, ...COMING_FROM].filter(
   ({ path }) => !HAS_NO_TEST.has(path),
 )
+
+/** Programs of which a recipe shows all files. */
+const EXAMPLES = await readdir(join(WORKSPACE_ROOT, 'docs/examples'))
+
+/** Work of the job `$1` that a worker ends without its handler, which would call a service that is not there. */
+const INSERT_EXPIRED = `insert into roundsman."JobWork" ("id", "name", "bytes", "payload", "facts")
+  values (gen_random_uuid(), $1, 2, '{}', '{ "expiresAt": "2026-01-01T00:00:00Z" }')`
 
 const FIND_SOURCES = new URL('findSources.ts', import.meta.url).href
 
@@ -63,6 +70,30 @@ describe.concurrent('the tests of the pages pass', () => {
       code: 0,
       signal: null,
     })
+  })
+})
+
+describe.concurrent('docs/examples', () => {
+  test.for(EXAMPLES)('the recipe %s shows its files as they are', async (name) => {
+    const example = join(WORKSPACE_ROOT, 'docs/examples', name)
+    const files = await readdir(join(example, 'src'), { recursive: true })
+    const sources = files.filter((file) => file.endsWith('.ts')).map((file) => join('src', file))
+    expect(guide.files.get(name)?.toSorted()).toEqual(sources.toSorted())
+    for (const file of sources)
+      expect(await readFile(join(guide.folder, name, file), 'utf8')).toBe(
+        await readFile(join(example, file), 'utf8'),
+      )
+  })
+
+  test.for(EXAMPLES)('the worker of %s takes its job', async (name, context) => {
+    const { url, query } = await openTables(context)
+    const jobs = await readFile(join(guide.folder, name, 'src/jobs/index.ts'), 'utf8')
+    await query(INSERT_EXPIRED, [/defineJob\(\{\s*name: '(\w+)'/.exec(jobs)?.[1]])
+    const exit = await runUntil(join(name, 'src/main.ts'), url, async () => {
+      const { rowCount } = await query('select from roundsman."JobRun"')
+      return rowCount === 1
+    })
+    expect(exit).toEqual({ code: 0, signal: null })
   })
 })
 
@@ -121,11 +152,7 @@ test('the program of work enqueues in the transaction that signs somebody up', a
 
 test('the worker of drain stops when it is told to', async (context) => {
   const { url, query } = await openTables(context)
-  // Its handler would call a server that is not there.
-  const expired = `'{}', '{ "expiresAt": "2026-01-01T00:00:00Z" }'`
-  await query(
-    `insert into roundsman."JobWork" ("id", "name", "bytes", "payload", "facts") values (gen_random_uuid(), 'crunch', 2, ${expired})`,
-  )
+  await query(INSERT_EXPIRED, ['crunch'])
   const exit = await runUntil('drain/src/worker.ts', url, async () => {
     const { rowCount } = await query('select from roundsman."JobRun"')
     return rowCount === 1
@@ -161,7 +188,8 @@ async function openTables({ onTestFinished }: TestContext) {
   const pool = new pg.Pool({ connectionString: url, max: 1 })
   pool.on('error', () => undefined)
   onTestFinished(() => pool.end())
-  const query = (text: string) => pool.query<Record<string, unknown>>(text)
+  const query = (text: string, values: unknown[] = []) =>
+    pool.query<Record<string, unknown>>(text, values)
   await query('create table users (id serial primary key, email text, welcomed_at timestamptz)')
   await query('create table digests (users int, at timestamptz default now())')
   await query('create table sessions (id int primary key, expires_at timestamptz)')

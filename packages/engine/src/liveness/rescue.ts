@@ -114,22 +114,25 @@ export async function rescueClaims(
 /** The retry policy does not apply to lost workers. */
 const NO_RETRIES: RetryPolicy = { limit: 0, delayMs: 0, maxDelayMs: 0 }
 
+/** The claim's worker is dead, and not on the list of workers: no other part of the rescue finds it. */
+const IS_GONE = `(worker."id" is null and claim."workerId" <> $1 and not ${isAliveSql('claim."workerId"')})`
+
 /**
- * Expired claims of these jobs, since this worker has their retry policies; and claims of dead workers that are not on the list of
- * workers.
+ * Claims of such workers, whether they have expired or not: their runs cost no retry. And expired claims of the jobs `$2`, since this
+ * worker has their retry policies.
  */
 const STALE_CLAIMS_SQL = `
-  select claim."id"::text as "id", claim."name", claim."workerId", claim."expiresAt" < now() as "isExpired",
+  select claim."id"::text as "id", claim."name", claim."workerId", ${IS_GONE} as "isGone",
          coalesce(${gaveSignSql('worker')}, false) as "gaveSign",
          (extract(epoch from claim."expiresAt" - claim."createdAt") * 1000)::float8 as "allMs"
   from "JobClaim" claim left join "JobWorker" worker on worker."id" = claim."workerId"
-  where (claim."expiresAt" < now() and claim."name" = any($2::text[]))
-    or (worker."id" is null and claim."workerId" <> $1 and not ${isAliveSql('claim."workerId"')})
+  where (claim."expiresAt" < now() and claim."name" = any($2::text[])) or ${IS_GONE}
   order by random() limit ${MAX_RESCUES}`
 
 interface StaleClaim extends LostClaim {
   [column: string]: unknown
-  isExpired: boolean
+  /** If not, it has expired, and this worker knows its job. */
+  isGone: boolean
   /** Whether its worker writes heartbeats. Then the worker ends these runs itself, unless it has forgotten the claim. */
   gaveSign: boolean
   /** How long its runs may take in all. */
@@ -154,14 +157,14 @@ export async function endStaleClaims(
     workerId,
     [...retryOf.keys()],
   ])
-  const gone = rows.filter(({ isExpired }) => !isExpired)
+  const gone = rows.filter(({ isGone }) => isGone)
   const seenAt = performance.now()
   const seen = rows.map(({ id }): [string, number] => [id, expiredSince.get(id) ?? seenAt])
   expiredSince.clear()
   for (const [id, since] of seen) expiredSince.set(id, since)
   const hasExpired = ({ id, gaveSign, allMs }: StaleClaim) =>
     !gaveSign || seenAt - (expiredSince.get(id) ?? seenAt) >= allMs
-  const expired = rows.filter((claim) => claim.isExpired && hasExpired(claim))
+  const expired = rows.filter((claim) => !claim.isGone && hasExpired(claim))
   const ended = await endClaims(options, ofWorkers(expired), {
     errorOf: () => ({
       code: 'expired',

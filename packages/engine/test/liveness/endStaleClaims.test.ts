@@ -257,6 +257,15 @@ describe('a worker on no list', () => {
       { failures: 0, losses: 1 },
     ])
   })
+
+  it('loses them without a retry, also where their time is over, and the job is of another program', async () => {
+    await take(parcel, 1, 'w3')
+    await take(letter, 1, 'w3')
+    await expire()
+    expect(await end({}, [letter])).toHaveLength(2)
+    expect((await runs()).map(({ errorCode }) => errorCode)).toEqual(['worker_lost', 'worker_lost'])
+    expect(await states()).toEqual(['retry', 'retry'])
+  })
 })
 
 it('whoever has time left goes on, and a claim that closes another expires never', async () => {

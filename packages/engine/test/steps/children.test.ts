@@ -308,6 +308,37 @@ describe('a parent goes on, whatever becomes of a child', () => {
     expect(await second(lose)).toEqual([2, 1, [0, 'payload_missing', 20]])
   })
 
+  describe('replaced by newer work', () => {
+    /** No option of `step.map` does so. */
+    const giveKey = async (id: string) => {
+      await own.query(`update "JobWork" set "uniqueKey" = 'once' where "id" = $1`, [id])
+      await own.query(
+        `insert into "JobUnique" ("name", "key", "workId") values ('row', 'once', $1)`,
+        [id],
+      )
+    }
+    const replace = () =>
+      test.enqueueNow(row, { n: 9 }, { uniqueKey: 'once', onConflict: 'replace' })
+
+    it('before it runs', async () => {
+      const lose = async (id: string) => {
+        await giveKey(id)
+        await own.query('delete from "JobUnique"')
+        expect((await replace()).kind).toBe('enqueued')
+      }
+      expect(await second(lose)).toEqual([2, 1, [0, 'expired', 20]])
+    })
+
+    it('while it runs: it is not tried again', async () => {
+      work = async (n) => {
+        if (n !== 1) return n
+        expect((await replace()).kind).toBe('enqueued')
+        throw new Error('broken')
+      }
+      expect(await second(giveKey)).toEqual([2, 1, [0, 'handler_failed', 2]])
+    })
+  })
+
   it('retried, which then succeeds', async () => {
     let isBroken = true
     work = (n) => {
