@@ -124,8 +124,8 @@ export async function triggerKeyed(
   if (row === undefined) return { kind: 'notFound' }
   const id = uuid()
   const previousAt = row.lastAt?.toISOString() ?? null
-  const carried = workOf(job, row, log)
-  const work = toWork(row, { id, ...carried, previousAt, scheduledFor: null, by })
+  const payloadAndLabel = workOf(job, row, log)
+  const work = toWork(row, { id, ...payloadAndLabel, previousAt, scheduledFor: null, by })
   const { transactionId } = await insertWork(tx, [work])
   await saveRows(tx, [{ ...row, openWork: addOpenWork(row, [id]) }])
   await recordActions(tx, 'run', [{ name, workId: id, scheduleKey: key }], by)

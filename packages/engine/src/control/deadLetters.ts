@@ -111,11 +111,11 @@ export async function redriveDeadLetters(
   }
 }
 
-/** Groups dead letters by the name under which the step is stored. Those that have other steps, and have not ended this one, are in no group. */
+/** Groups dead letters by the name under which the step is stored. Those that have not ended it are in no group. */
 async function groupByStep(
   tx: Connection,
   letters: readonly ChosenLetter[],
-  { step, item = '' }: { step: string; item?: string | undefined },
+  { item = '' }: { item?: string | undefined },
   namesOf: (job: string) => readonly string[],
 ): Promise<{ ids: string[]; from: { step: string; item: string } }[]> {
   const wanted = letters.flatMap(({ id, name }) => namesOf(name).map((one) => ({ id, one })))
@@ -124,8 +124,9 @@ async function groupByStep(
     wanted.map(({ one }) => one),
     item,
   ])
-  // Children go back in one statement with their parents.
-  const first = rows.find(({ name }) => name !== null)?.name ?? step
+  const first = rows.find(({ name }) => name !== null)?.name ?? null
+  if (first === null) return []
+  // Children without steps go back in one statement with their parents.
   const groups = Map.groupBy(rows, ({ name }) => name ?? first)
   return [...groups].map(([name, of]) => ({
     ids: of.map(({ workId }) => workId),

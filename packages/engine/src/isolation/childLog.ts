@@ -7,8 +7,8 @@ const MAX_LINES_A_SECOND = 1_000
 const MAX_CAUSES = 5
 
 /**
- * Makes the logger of an isolated run's process. It sends lines to the worker as JSON, which writes them into its own log,
- * and sends none below that log's level.
+ * Makes the logger of an isolated run's process. It sends lines as JSON to the worker, and none below the level of the worker's log. The
+ * worker writes them into that log.
  */
 export function createChildLog(
   level: string | undefined,

@@ -28,6 +28,13 @@ interface Suspect {
 const MAX_LOST = 1_000
 const MAX_LISTED = 100
 
+/**
+ * Work of the last day that lost two or more workers, and has not ended: it waits, runs, or is a dead letter.
+ *   latest  The last lost runs.
+ *   lost    The work of two or more of them.
+ *   under   Those of `lost` that run.
+ *   of      One row for each of `lost`, made from its lost runs.
+ */
 const SUSPECTS_SQL = `
   with latest as materialized (
     select "workId" from "JobRun"

@@ -141,6 +141,7 @@ interface StaleClaim extends LostClaim {
 
 /**
  * Ends runs that go on beyond every limit with code `expired`, so that their workers can commit nothing more, and gives their work back.
+ * Rescues the runs of dead workers that are not on the list of workers.
  * A database's clock may have stepped ahead, as after a suspend. So while its worker writes heartbeats, a claim counts as expired
  * only after this process has seen it expired for its whole time once more. `expiredSince` has the instants of the first sight, by
  * performance.now(), and is kept for the next call.
@@ -162,9 +163,9 @@ export async function endStaleClaims(
   const seen = rows.map(({ id }): [string, number] => [id, expiredSince.get(id) ?? seenAt])
   expiredSince.clear()
   for (const [id, since] of seen) expiredSince.set(id, since)
-  const hasExpired = ({ id, gaveSign, allMs }: StaleClaim) =>
+  const isHung = ({ id, gaveSign, allMs }: StaleClaim) =>
     !gaveSign || seenAt - (expiredSince.get(id) ?? seenAt) >= allMs
-  const expired = rows.filter((claim) => !claim.isGone && hasExpired(claim))
+  const expired = rows.filter((claim) => !claim.isGone && isHung(claim))
   const ended = await endClaims(options, ofWorkers(expired), {
     errorOf: () => ({
       code: 'expired',

@@ -101,7 +101,10 @@ export const DISCARD_DEAD_LETTERS_SQL = `
   )
   select "name", "id"::text as "workId" from gone`
 
-/** `free` are the dead letters of `chosen` whose unique keys no other work holds, or that have just taken their keys. */
+/**
+ * CTEs that read `chosen`, and make `free`: the dead letters whose unique keys no other work holds, or that have just taken their keys.
+ * These leave JobDeadLetter. `from`: the place of the first step that is done again, or null, as goOnSql reads it.
+ */
 const takeKeysSql = (from: string) => `
   -- What is left of their own: a round has not freed it yet.
   own as materialized (
@@ -186,8 +189,9 @@ export interface LetterTaken extends EnvelopeRow {
 }
 
 /**
- * Takes the dead letter `$2` of job `$1` out, for a claim. From then on it counts as work of a program: with any end of the
- * attempt, also a cancellation, it is a dead letter again. No row where its key is held, or it is none.
+ * Removes the dead letter `$2` of job `$1`, and returns it for a claim. Any end of the attempt without success, also a cancellation,
+ * makes it a dead letter again. No row: it is no dead letter, or other work holds its unique key. None of its steps is done again, except
+ * the one that has failed.
  * Race: packages/engine/test/queue/lockedUniqueKeys.test.ts "are taken in the order in which a redrive takes them, whatever their characters"
  */
 export const TAKE_DEAD_LETTER_SQL = `

@@ -1,18 +1,19 @@
 import type { Connection } from '../database/database.ts'
 
-/** A look sees no more. */
+/** The most payloads that one call looks at. */
 const PAYLOADS_PER_LOOK = 1_000
 
-/** The last payload that a look has seen. */
+/** The last payload that a call has looked at. */
 export interface PayloadPosition {
   createdAt: string
   id: string
 }
 
 /**
- * Deletes payloads older than an hour that no waiting work, claim, dead letter or blocked run names which may still be approved.
- * A replacement leaves one where it waited for another replacement of the same work. It looks at a thousand after `after`.
- * @returns Where the next look goes on: null at the end
+ * Deletes payloads older than an hour that nothing refers to: no waiting work, no claim, no dead letter, and no blocked run of the last
+ * day, which a person may approve. Two replacements of the same work at the same time leave such a payload. It looks at a thousand
+ * payloads behind `after`.
+ * @returns Where the next call goes on; null at the end, which is a call that finds fewer than a thousand
  */
 export async function dropOrphanedPayloads(
   connection: Connection,

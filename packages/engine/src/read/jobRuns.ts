@@ -171,6 +171,7 @@ export async function listJobRuns(
 ): Promise<JobRunPage> {
   const checked = checkRunQuery(reader, asked)
   const options = { ...checked, isWholeLabel: await isLabel(reader, checked.label) }
+  // Without an index for its conditions, a page looks at a bounded number of runs. `end` is the last of them.
   const end = await findLookEnd(reader, options)
   // One row more than requested shows whether there is a next page.
   const rows = await reader.rows<ListedJobRun>(jobRunsQuery(options, end))

@@ -497,7 +497,7 @@ export function createStep(
     return null
   }
 
-  /** The handler has awaited something else beside a wait, and goes on where no run of it is: nothing that it does now counts. */
+  /** Makes suspended work fail: its handler has gone on after the suspension, when it has no run in which its steps would count. */
   async function failWork(what: string): Promise<void> {
     const message = `${what} while the work waited: beside a wait, await steps alone`
     sender.log.warn({ name: job.name, workId }, message)

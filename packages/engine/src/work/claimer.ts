@@ -43,9 +43,9 @@ export interface Claimer {
 export interface ClaimManner {
   /** Whether the job's last claim was answered in full. Default: no. */
   hasBacklog?: boolean
-  /** Whether a wake-up has come since then: its work may lie before where the last claim ended. Default: no. */
+  /** Whether a wake-up has come since the last claim. Its work may lie before the place where that claim ended. Default: no. */
   isAsked?: boolean
-  /** Whether it was about new work, not a round that sees what may wait for long. Default: no. */
+  /** Whether new work caused that wake-up. If not, a round did, whose work may have waited for long. Default: no. */
   hasNews?: boolean
 }
 

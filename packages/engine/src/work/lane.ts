@@ -68,7 +68,7 @@ export function createLane(options: LaneOptions): Lane {
   let running = 0
   // Dry runs of an exclusive job: they take no room from its real run, so that the next tick need not wait for them.
   let dryRuns = 0
-  // Of those that the last claim brought. Before the first, they may be as long as any.
+  // The mean size of the payloads of the last claim. Before the first claim: the largest size.
   let meanBytes = MAX_PAYLOAD_BYTES
   let asking = 0
   let claimed = 0
@@ -82,7 +82,7 @@ export function createLane(options: LaneOptions): Lane {
   let hasNews = false
   // The limits over all workers let no more start when the last claim was made.
   let isFull = false
-  // A run has ended since a claim was sent: that has counted it.
+  // A run has ended since the last claim was sent. That claim has counted it as running.
   let endedSinceClaim = false
   let failures = 0
   let alarm: NodeJS.Timeout | undefined
@@ -119,7 +119,7 @@ export function createLane(options: LaneOptions): Lane {
       if (error instanceof ClaimConflict) return
       log.warn({ err: error, name: job.name }, 'taking work failed, trying again')
       woken = true
-      // It counts as asking until it asks again, so that no more claims fail at once than may be under way.
+      // A failed claim keeps its place during the pause: while the database is away, at most `maxClaims` are tried at once.
       asking++
       await pauseAfter(++failures)
       asking--

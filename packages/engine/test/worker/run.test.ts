@@ -1,9 +1,10 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
-import { createTestDatabase, spawnProcess } from '@roundsman/testing'
+import { createTestDatabase, spawnProcess, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { expect, it, onTestFinished } from 'vitest'
 import { defineJob } from '../../src/index.ts'
+import { migrate } from '../../src/migrate.ts'
 import { run } from '../../src/worker.ts'
 
 const PROGRAM = join(import.meta.dirname, '../fixtures/helloProcess.ts')
@@ -34,6 +35,25 @@ it('migrates, runs handlers in transactions of its own pool, and resolves after 
   )
   await client.end()
   expect(rows).toEqual([{ details: { two: 2, batches: 1 } }])
+})
+
+it('resolves after SIGTERM while the worker starts', async () => {
+  const url = await openDatabase()
+  await migrate({ databaseUrl: url })
+  const client = new pg.Client(url)
+  await client.connect()
+  onTestFinished(() => client.end())
+  await client.query('begin; lock table roundsman."JobWorker" in exclusive mode')
+  const hello = spawnProcess(PROGRAM, { args: [url] })
+  await waitFor(async () => {
+    const { rows } = await client.query('select from pg_locks where not granted')
+    return rows.length > 0
+  })
+
+  const exited = hello.kill('SIGTERM')
+  await client.query('rollback')
+  expect(await exited, hello.stderr.join('\n')).toEqual({ code: 0, signal: null })
+  expect(hello.stdout.at(-1)).toBe('stopped')
 })
 
 it('rejects without the tables, names the command, and closes its pool', async () => {
