@@ -48,8 +48,8 @@ export {
   type SpanOfRuns,
   tallyRunsByHour,
 } from './read/countRuns.ts'
-export { CLAIM } from './queue/claimWork.ts'
-export { WRITE_PLAIN } from './queue/endRuns.ts'
+export { CLAIM as CLAIM_STATEMENT } from './queue/claimWork.ts'
+export { WRITE_PLAIN as WRITE_PLAIN_STATEMENT } from './queue/endRuns.ts'
 export type { NamedStatement } from './database/prepared.ts'
 export { readAddress } from './database/connectionProblem.ts'
 export { findPooler, knownPooler, PoolerError } from './database/findPooler.ts'

@@ -16,7 +16,7 @@ import { useAction } from './useAction.ts'
 export interface Whose {
   /** Where the API has what the payload is of, below `/jobs`. */
   of: `runs/${string}` | `work/${string}`
-  /** What a step of it has got, instead of its payload. */
+  /** Shows the result of this step instead of the payload. */
   step?: { step: string; item: string }
   /** The job and its label, for the dialog's title. */
   name: string
@@ -49,7 +49,7 @@ export function PayloadDialog({
   onClose: () => void
   onDone: (text: string) => void
 }) {
-  // What a step has got is copied to no new work.
+  // The result of a step is no payload for new work.
   const mayCopy = useAction() !== null && whose.step === undefined
   const what = whose.step === undefined ? 'Payload' : 'Result'
   const [isCopying, setIsCopying] = useState(false)

@@ -20,7 +20,7 @@ export interface ApiDependencies {
 /** Longer than any answer takes: a server that hangs is noticed like one that is gone. */
 const TIMEOUT_MS = 20_000
 
-/** Browsers remove such parts, also encoded ones: the address would be that of another route. */
+/** A part `.` or `..`. Browsers remove it, also if it is encoded, and the address would be that of another route. */
 const LEAVES_ITS_ROUTE = /\/\.\.?(?:[/?]|$)/
 
 /**

@@ -3,7 +3,7 @@ import { createApi } from '../../src/api/createApi.ts'
 import { createReachability } from '../../src/api/createReachability.ts'
 
 it.each(['.', '..'])(
-  'asks for nothing that is called %s, whose address is another route’s',
+  'refuses the name %s: the address would be that of another route',
   async (name) => {
     const api = createApi({
       prefix: 'http://127.0.0.1:1/api',

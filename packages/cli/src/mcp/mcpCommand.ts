@@ -104,7 +104,7 @@ async function ask(
     rest.delete(name)
     return encodeURIComponent(value)
   })
-  // An address without them would be that of another route.
+  // URL removes a part `.` or `..`, and the address would be that of another route.
   if (/\/\.\.?(?:\/|$)/.test(path)) return toResult('No name is "." or ".."', true)
   const url = new URL(`http://localhost/api${path}`)
   const body = JSON.stringify(Object.fromEntries(rest))

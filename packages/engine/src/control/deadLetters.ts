@@ -83,7 +83,8 @@ export async function redriveDeadLetters(
   const jobOf = new Map(jobs?.map((job) => [job.name, job]))
   const known = letters.filter(({ name }) => jobs === undefined || jobOf.has(name))
   const how = {
-    ...{ ...by, evenIfWorkersDied },
+    ...by,
+    evenIfWorkersDied,
     evenIfCancelled: from !== undefined || (typeof which === 'object' && 'ids' in which),
   }
   const groups =
@@ -124,8 +125,8 @@ async function groupByStep(
     wanted.map(({ one }) => one),
     item,
   ])
-  const first = rows.find(({ name }) => name !== null)?.name ?? null
-  if (first === null) return []
+  const first = rows.find(({ name }) => name !== null)?.name
+  if (first == null) return []
   // Children without steps go back in one statement with their parents.
   const groups = Map.groupBy(rows, ({ name }) => name ?? first)
   return [...groups].map(([name, of]) => ({

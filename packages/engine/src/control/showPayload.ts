@@ -39,11 +39,16 @@ export async function showPayload(
 ): Promise<ShownPayload> {
   const { runId, id, step, item } = checkShown(whose)
   const { jobs, by } = checkRequest(request, SHOW_REQUEST)
-  const isOfWork = runId === undefined
+  const findSql =
+    step !== undefined
+      ? FIND_RESULT_OF_STEP_SQL
+      : runId === undefined
+        ? FIND_PAYLOAD_OF_WORK_SQL
+        : FIND_PAYLOAD_SQL
   const { rows } = await tx.query<{ name: string; bytes: number | null; payload: string | null }>(
     `select "name", octet_length("payload") as "bytes",
             case when octet_length("payload") <= ${MAX_SHOWN_PAYLOAD_BYTES} then "payload" end as "payload"
-     from (${step !== undefined ? FIND_RESULT_OF_STEP_SQL : isOfWork ? FIND_PAYLOAD_OF_WORK_SQL : FIND_PAYLOAD_SQL}) found`,
+     from (${findSql}) found`,
     step === undefined ? [id] : [id, step, item],
   )
   const [found] = rows
@@ -51,18 +56,12 @@ export async function showPayload(
   const { name, bytes, payload } = found
   if (bytes === null) return { kind: 'payloadGone' }
   if (payload === null) return { kind: 'tooLarge', bytes }
-  await recordActions(
-    tx,
-    'showPayload',
-    [
-      {
-        ...{ name, ...(isOfWork ? { workId: id } : { runId: id }) },
-        ...(step !== undefined && { change: `result of ${step}${item && ` ${item}`}` }),
-      },
-    ],
-    by,
-  )
-  const show = (step === undefined && jobs.find((job) => job.name === name)?.show) || []
+  const target = { name, ...(runId === undefined ? { workId: id } : { runId: id }) }
+  const change = step === undefined ? undefined : `result of ${step}${item && ` ${item}`}`
+  await recordActions(tx, 'showPayload', [{ ...target, ...(change && { change }) }], by)
+  // A job shows fields of its payload, and none of its steps.
+  const shownBy = step === undefined ? jobs.find((job) => job.name === name) : undefined
+  const show = shownBy?.show ?? []
   return { kind: 'shown', payload: withoutSecrets(payload, show) }
 }
 

@@ -44,7 +44,7 @@ interface NamesSteps {
   readonly steps?: { readonly [name: string]: Pick<StepDefinition, 'was'> } | null | undefined
 }
 
-/** All names under which the step of a job may be stored that has this one, or had it. */
+/** All names of a step, found by its present name or an earlier one. If the job does not have the step: this name alone. */
 export function namesOfStep(job: NamesSteps | undefined, step: string): string[] {
   const steps = Object.entries(job?.steps ?? {})
   const found =

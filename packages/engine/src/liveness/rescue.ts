@@ -114,12 +114,12 @@ export async function rescueClaims(
 /** The retry policy does not apply to lost workers. */
 const NO_RETRIES: RetryPolicy = { limit: 0, delayMs: 0, maxDelayMs: 0 }
 
-/** The claim's worker is dead, and not on the list of workers: no other part of the rescue finds it. */
+/** The claim's worker is dead, and not on the list of workers. No other part of the rescue finds such a claim. */
 const IS_GONE = `(worker."id" is null and claim."workerId" <> $1 and not ${isAliveSql('claim."workerId"')})`
 
 /**
- * Claims of such workers, whether they have expired or not: their runs cost no retry. And expired claims of the jobs `$2`, since this
- * worker has their retry policies.
+ * Claims whose worker is gone, expired or not: the loss of a worker costs no retry. Also the expired claims of the jobs `$2`, whose
+ * retry policies this worker has.
  */
 const STALE_CLAIMS_SQL = `
   select claim."id"::text as "id", claim."name", claim."workerId", ${IS_GONE} as "isGone",

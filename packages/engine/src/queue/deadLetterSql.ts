@@ -71,7 +71,10 @@ export const LIST_CODES_SQL = `
 export const FIND_DEAD_LETTER_SQL = `
   select letter."name" from "JobDeadLetter" letter where letter."id" = $1::uuid`
 
-/** Which of the dead letters `$1` have ended the step with the name in `$2` beside theirs, and the item `$3`, and which have no step at all. */
+/**
+ * Of the dead letters `$1`, those that have ended a step with the item `$3` and with the name that `$2` has at the same place; and, with a
+ * null name, those without any step.
+ */
 export const FIND_STEPS_SQL = `
   select distinct on (wanted."workId") wanted."workId"::text as "workId", step."name"
   from unnest($1::uuid[], $2::text[]) as wanted("workId", "name")
@@ -92,7 +95,7 @@ export const DISCARD_DEAD_LETTERS_SQL = `
   ), payload as (
     delete from "JobPayload" where "id" in (select "payloadId" from gone where "payloadId" is not null)
   ), bare as (
-    -- With its last run pruneJobRuns deletes the steps of the others.
+    -- pruneJobRuns deletes the steps of the others together with their last run.
     select "id" from gone where not exists (select from "JobRun" run where run."workId" = gone."id")
   ), steps as (
     delete from "JobStep" step using bare where step."workId" = bare."id"

@@ -1,7 +1,7 @@
 import type { Connection } from '../database/database.ts'
 
 /** The most payloads that one call looks at. */
-const PAYLOADS_PER_LOOK = 1_000
+const PAYLOADS_PER_CALL = 1_000
 
 /** The last payload that a call has looked at. */
 export interface PayloadPosition {
@@ -13,7 +13,7 @@ export interface PayloadPosition {
  * Deletes payloads older than an hour that nothing refers to: no waiting work, no claim, no dead letter, and no blocked run of the last
  * day, which a person may approve. Two replacements of the same work at the same time leave such a payload. It looks at a thousand
  * payloads behind `after`.
- * @returns Where the next call goes on; null at the end, which is a call that finds fewer than a thousand
+ * @returns The position for the next call. Null: this call has found fewer than a thousand, so none are left
  */
 export async function dropOrphanedPayloads(
   connection: Connection,
@@ -34,7 +34,7 @@ const DROP_SQL = `
   with seen as materialized (
     select "id", "workId", "createdAt" from "JobPayload"
     where ("createdAt", "id") > ($1::timestamptz, $2::uuid) and "createdAt" < now() - interval '1 hour'
-    order by "createdAt", "id" limit ${PAYLOADS_PER_LOOK}
+    order by "createdAt", "id" limit ${PAYLOADS_PER_CALL}
   ), gone as (
     delete from "JobPayload" where "id" in (
       select seen."id" from seen
@@ -50,4 +50,4 @@ const DROP_SQL = `
         )
     )
   )
-  select "createdAt"::text as "createdAt", "id"::text as "id" from seen offset ${PAYLOADS_PER_LOOK - 1}`
+  select "createdAt"::text as "createdAt", "id"::text as "id" from seen offset ${PAYLOADS_PER_CALL - 1}`

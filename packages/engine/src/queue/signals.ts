@@ -59,21 +59,18 @@ export async function sendSignal<Input>(
   sent: SentSignal<Input>,
 ): Promise<'stored' | 'duplicate'> {
   const given = checkSentSignal(signal, sent)
-  const { name } = given.signal
-  const { payload, bytes, accepted } = storablePayload(
-    given.signal,
-    given.payload === undefined ? {} : given.payload,
-  )
+  const { signal: to, payload: asked = {} } = given
+  const { payload, bytes, accepted } = storablePayload(to, asked)
   expectShort(bytes)
   if (accepted == null) {
     const message = 'must not be null, which waitFor returns after its time-out'
-    throw new JobError('payload_invalid', `payload of ${name}: ${message}`, {
+    throw new JobError('payload_invalid', `payload of ${to.name}: ${message}`, {
       retryable: false,
       details: { issues: [{ path: [], code: 'custom', message }] },
     })
   }
   const { actor = null, reason = null } = given.by
-  const values = [name, given.key, given.id, JSON.stringify(payload), actor, reason]
+  const values = [to.name, given.key, given.id, JSON.stringify(payload), actor, reason]
   const { rows } = await tx.query<{ transactionId: string }>(SEND_SIGNAL_SQL, values)
   const [stored] = rows
   if (stored === undefined) return 'duplicate'

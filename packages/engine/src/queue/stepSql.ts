@@ -241,8 +241,8 @@ export const FAIL_WAIT_SQL = `
   select from marked`
 
 /**
- * Ends the doubt about the effect of the step with one of the names `$2` and the item `$3` of the work `$1`: it has happened (`$4`) with the result `$5`, or it has not,
- * as `$6` says for the reason `$7`.
+ * Ends the doubt about the effect of a step of the work `$1`, which has one of the names `$2` and the item `$3`. The effect has happened
+ * (`$4`), with the result `$5`, or it has not. The person `$6` says so, for the reason `$7`.
  * Where a claim holds the work, its step may be under way.
  * Race: packages/engine/test/steps/doubt.test.ts "is answered once, whatever a worker does meanwhile"
  */

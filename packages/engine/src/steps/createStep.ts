@@ -265,12 +265,9 @@ export function createStep(
   ): AsyncGenerator<ChildResult<unknown>> {
     for (let at = 0; ; at += CHILDREN_PER_PAGE) {
       type Row = { workId: string; code: string | null; result: JsonValue }
-      const { rows } = await pass.during(
-        database.query<Row & { [column: string]: unknown }>(LIST_CHILDREN_SQL, [
-          ...step,
-          at,
-          CHILDREN_PER_PAGE,
-        ]),
+      const values = [...step, at, CHILDREN_PER_PAGE]
+      const { rows } = await pass.during(() =>
+        database.query<Row & { [column: string]: unknown }>(LIST_CHILDREN_SQL, values),
       )
       for (const { workId: childId, code, result } of rows)
         yield code === null

@@ -242,6 +242,19 @@ export function createPass(
     answer(judged === null ? value : judged.value)
   }
 
+  /** Keeps the run from parking, and from ending, while this work is under way. */
+  async function during<Value>(work: () => Promise<Value>): Promise<Value> {
+    inProcess++
+    try {
+      return await work()
+    } finally {
+      inProcess--
+      changes++
+      if (closing !== null) close(closing)
+      parkSoon()
+    }
+  }
+
   /** Parks once only waits are left, and the handler has had a full turn of the event loop to call another step. */
   function parkSoon(): void {
     if (isParking || waits.length === 0 || !isStill()) return
@@ -296,31 +309,15 @@ export function createPass(
     settleSoon,
     /** Begins to work on a step, and ends it with the row that comes of it; null: it stays open. */
     perform(slot: Slot, work: () => Promise<StepRow | null>): void {
-      inProcess++
-      work()
-        .then(
-          (row) => row?.endedAt && settleSoon(slot, row),
-          (error: unknown) => close(fail(execution, known, error)),
-        )
-        .finally(() => {
-          inProcess--
-          if (closing !== null) close(closing)
-          parkSoon()
-        })
-        .catch(() => undefined)
-    },
-    /** The run does not park while the engine reads for the handler. */
-    async during<Value>(reading: Promise<Value>): Promise<Value> {
-      inProcess++
-      try {
-        return await reading
-      } finally {
-        inProcess--
-        changes++
-        if (closing !== null) close(closing)
-        parkSoon()
+      const end = async () => {
+        const row = await work()
+        if (row?.endedAt) settleSoon(slot, row)
       }
+      void during(() =>
+        end().catch((error: unknown) => close(fail(execution, known, error))),
+      ).catch(() => undefined)
     },
+    during,
     wait(wait: Omit<Wait, 'calledAtMs'>): void {
       waits.push({ ...wait, calledAtMs: performance.now() })
       parkSoon()
@@ -345,11 +342,11 @@ export function createPass(
     /** The handler has ended. */
     returned(by: RunResult): void {
       hasReturned = true
-      // No code of it is left that would go on. One that has the signal may end because that is aborted.
+      // Nothing of the handler is left to go on after the wait. If it has read the signal, the suspension may have ended it.
       if (isParked && !abort.isSignalRead) onLate?.('The handler ended')
       close(by)
     },
-    /** Has it called with what the handler does after the run has parked: it calls a step, or ends. */
+    /** Calls the listener with what the handler does after the suspension: it calls a step, or it ends. */
     noteLate: (listener: (what: string) => void) => void (onLate = listener),
     undone: () => undone,
     /** The step whose failure an error is, or was caused by. */

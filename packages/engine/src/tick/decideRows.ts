@@ -69,7 +69,7 @@ interface Decided {
   ticks: DecidedTick[]
   work: WorkToInsert[]
   /** Paused by this decision, since its payload is no longer valid. */
-  isPaused: boolean
+  isPausedNow: boolean
   /** The payload is valid again, which ends the pause. */
   isResumed: boolean
   /** A description of how newer time zone rules have moved its next tick. */
@@ -189,7 +189,7 @@ async function decideRow(
   const undecided = { ...row, nextAt, dueAt: dueOf(nextAt, row.delayMs), tzdata }
   const end = new Date(row.now.getTime() - (workerId === null ? 0 : row.delayMs))
   if (nextAt === null || nextAt > end)
-    return { row: undecided, ticks: [], work: [], isPaused: false, isResumed, moved }
+    return { row: undecided, ticks: [], work: [], isPausedNow: false, isResumed, moved }
   const due = await listDue(row, nextAt, end, nextTick)
   const isPaused = row.pausedAt !== null
   // Jitter must not make a tick late, also if a change decides it earlier.
@@ -245,7 +245,7 @@ async function decideRow(
     },
     ticks,
     work,
-    isPaused: isGivenUp,
+    isPausedNow: isGivenUp,
     isResumed,
     moved,
   }
@@ -260,7 +260,7 @@ async function isPauseOver(row: StoredSchedule, how: HowToDecide, fits: () => Fi
 /** A program that changes an unreadable schedule keeps its first tick on record. */
 function decideUnread(row: StoredSchedule): Decided {
   const { name, key, version, nextAt, now } = row
-  const decided = { row, ticks: [], work: [], isPaused: false, isResumed: false, moved: null }
+  const decided = { row, ticks: [], work: [], isPausedNow: false, isResumed: false, moved: null }
   if (nextAt === null || !(nextAt <= now) || nextAt.getUTCFullYear() < 1) return decided
   const outcome = row.pausedAt === null ? ('missed' as const) : ('skipped' as const)
   const reason = `what changed the schedule could not read it: which ticks followed until ${now.toISOString()} is not known`
@@ -444,7 +444,7 @@ async function record(
       const change = which(one)
       return change === null ? [] : [{ ...targetOf(one.row), change }]
     })
-  const paused = targets(({ isPaused }) => (isPaused ? DOES_NOT_FIT : null))
+  const paused = targets(({ isPausedNow }) => (isPausedNow ? DOES_NOT_FIT : null))
   if (paused.length > 0) await recordActions(tx, 'pause', paused, { actor })
   const resumed = targets(({ isResumed }) => (isResumed ? 'the payload fits again' : null))
   if (resumed.length > 0) await recordActions(tx, 'resume', resumed, { actor })

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { defineJob } from '@roundsman/engine'
 import {
-  CLAIM,
+  CLAIM_STATEMENT,
   connectionSettings,
   type NamedStatement,
-  WRITE_PLAIN,
+  WRITE_PLAIN_STATEMENT,
 } from '@roundsman/engine/internal'
 import { createWorker } from '@roundsman/engine/worker'
 import pg from 'pg'
@@ -52,7 +52,7 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
         ...claim,
         rowMode: 'array',
         types: AS_TEXTS,
-        values: replaced(CLAIM, claim.values, {
+        values: replaced(CLAIM_STATEMENT, claim.values, {
           names: ['noop'],
           most: [batch],
           claimIds: [claimId],
@@ -75,7 +75,7 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
       for (let n = 0; n < rows.length; n++) onHandled(n)
       await pool.query({
         ...end,
-        values: replaced(WRITE_PLAIN, end.values, {
+        values: replaced(WRITE_PLAIN_STATEMENT, end.values, {
           claims: [claimId],
           // A first attempt has the id of its work.
           runIds: column('id'),
