@@ -248,9 +248,11 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       try {
         await connect()
       } catch (error) {
+        const isWanted = stopping !== null
         // Close what was opened.
         stopping ??= scheduler.stop().then(close)
         await stopping
+        if (isWanted) return
         throw error
       }
       guard.start()
@@ -311,7 +313,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
         ),
       ),
     )
-    if (stopping) throw new Error('This worker was stopped while it started')
+    if (stopping) throw new Error('The worker was stopped while it started')
   }
 
   /** Begins again as often as it meets a lock of another session, until stop() is called. */

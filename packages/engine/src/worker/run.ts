@@ -58,17 +58,10 @@ export async function run<const Jobs extends readonly Job[], Client extends Host
       ...given,
       client: client ?? (pool as unknown as Client),
     })
-    let isToldToStop = false
-    const stop = () => {
-      isToldToStop = true
-      void worker.stop().then(stopping.resolve, stopping.reject)
-    }
+    const stop = () => void worker.stop().then(stopping.resolve, stopping.reject)
     for (const signal of SIGNALS) process.on(signal, stop)
     try {
-      await inOneLine(databaseUrl, () => worker.start()).catch((error: unknown) => {
-        // A worker that is stopped while it starts rejects.
-        if (!isToldToStop) throw error
-      })
+      await inOneLine(databaseUrl, () => worker.start())
       await stopping.promise
     } finally {
       for (const signal of SIGNALS) process.off(signal, stop)

@@ -87,8 +87,8 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
 export interface Worker {
   readonly id: string
   /**
-   * Starts the worker. Rejects when the database cannot be reached, or the worker is stopped meanwhile, and then leaves nothing
-   * open. A worker starts once: make another one after a failure or a stop.
+   * Starts the worker. Resolves once it runs, or once it is closed if it is stopped meanwhile. Rejects when the database cannot
+   * be reached, and then leaves nothing open. A worker starts once: make another one after a failure or a stop.
    * @throws TablesError when the tables do not fit this version: run `migrate`, or this version is too old
    */
   start(): Promise<void>
