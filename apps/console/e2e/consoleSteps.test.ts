@@ -125,6 +125,7 @@ describe('the result of a step', () => {
     await page.getByRole('button', { name: 'Show result: register' }).click()
     const dialog = page.getByRole('dialog', { name: 'Result of register' })
     await dialog.getByText('https://trial.example.com').waitFor()
+    await lookAt(page, 'result')
     expect(await dialog.getByRole('button', { name: 'Copy with changes' }).count()).toBe(0)
     const actions = await stack.prisma.$queryRaw`
       select "action", "reason" from "JobAction" where "workId" = ${workId}::uuid`
@@ -178,12 +179,20 @@ describe('children', () => {
     await page.getByRole('row', { name: 'Page 2' }).getByText('page_empty').waitFor()
     await page.getByRole('link', { name: 'Page 2' }).click()
     await page.getByRole('heading', { name: 'Work of importPage', level: 1 }).waitFor()
+    const child = new URL(page.url()).pathname.split('/').at(-1)
     await page.getByRole('link', { name: 'work of openShop' }).click()
     await page.getByRole('heading', { name: 'Work of openShop', level: 1 }).waitFor()
     stack.steps.open(4)
     await untilStates(workId, 'register done, products done, approval waiting')
     await page.getByText(`${PAGES} of ${PAGES}`).waitFor()
     expect(new URL(page.url()).pathname).toContain(workId)
+    // Its first run has the same id.
+    await page.goto(`/console/runs/${child}`)
+    await page.getByRole('button', { name: 'Retry' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Reason').fill('The page is there now')
+    await dialog.getByRole('button', { name: 'Retry' }).click()
+    await page.getByText('no step gets its result').waitFor()
   })
 })
 

@@ -170,14 +170,16 @@ function isOver({ status, earlier }: ApiError): boolean {
   return earlier !== null || status === 404
 }
 
-/** What an action may answer: who did it before, or whether a signal is a `duplicate`. */
+/** An answer to an action: the person who did it before, or whether a signal is a `duplicate`, a claim goes on, or no parent waits. */
 interface Done {
   earlier?: Earlier
   outcome?: string
   pausing?: true
+  unawaited?: true
 }
 
-function describeOutcome(done: string, { earlier, outcome, pausing }: Done): string {
+function describeOutcome(done: string, { earlier, outcome, pausing, unawaited }: Done): string {
+  if (unawaited) return `${done}. The work that waited for it has gone on: no step gets its result`
   if (pausing) return `${done}. A worker that is taking work may still start it`
   if (outcome === 'duplicate') return 'Somebody has sent this signal before'
   return earlier === undefined

@@ -1,6 +1,5 @@
 import { thrownOf, boundedText } from '../read/bounded.ts'
 import type { JobsReader } from '../read/reader.ts'
-import { MAX_COUNTED } from '../queue/waitingSql.ts'
 import { FEW } from './findFailing.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, listed, many, spanSince } from './words.ts'
@@ -22,6 +21,8 @@ interface Letters {
   thrown: string
 }
 
+/** Maximum of dead letters of each job to count. */
+const MAX_COUNTED = 10_000
 /** Maximum of the latest dead letters of each job whose codes are read. */
 const MAX_LOOKED = 1_000
 
