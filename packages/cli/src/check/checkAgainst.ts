@@ -151,7 +151,7 @@ async function checkWork(reader: JobsReader, of: WorkOfJob): Promise<Finding[]> 
       severity: 'error',
       code: 'step_result_refused',
       job: job.name,
-      problem: `this build refuses what is stored of the step ${about} in ${where}, at ${describePaths(refused)}: that work would end with step_result_invalid`,
+      problem: `this build refuses stored results of the step ${about} in ${where}, at ${describePaths(refused)}: that work would end with step_result_invalid`,
       remedy: 'have the schema accept what is stored, or deploy once that work has ended',
     })
   }

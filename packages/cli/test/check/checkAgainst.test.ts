@@ -117,7 +117,7 @@ describe('a build finds in a database of another version', () => {
     const line = z.object({ amount: z.string(), currency: z.string() })
     const narrower = { ...steps, charge: { result: z.object({ lines: z.array(line) }) } }
     expect(await problems(build(narrower))).toEqual([
-      'error | step_result_refused | order | this build refuses what is stored of the step charge in 3 pieces of work, which version 1.0 wrote, at lines.*.amount (invalid_type), lines.*.currency (invalid_type): that work would end with step_result_invalid',
+      'error | step_result_refused | order | this build refuses stored results of the step charge in 3 pieces of work, which version 1.0 wrote, at lines.*.amount (invalid_type), lines.*.currency (invalid_type): that work would end with step_result_invalid',
     ])
   })
 
@@ -135,7 +135,7 @@ describe('a build finds in a database of another version', () => {
     const narrower = defineSignal({ name: 'approved', payload: z.object({ by: z.uuid() }) })
     const found = await problems(build({ ...steps, approval: { signal: narrower } }))
     expect(found).toEqual([
-      'error | step_result_refused | order | this build refuses what is stored of the step approval in 1 piece of work, which version 1.0 wrote, at by (invalid_format): that work would end with step_result_invalid',
+      'error | step_result_refused | order | this build refuses stored results of the step approval in 1 piece of work, which version 1.0 wrote, at by (invalid_format): that work would end with step_result_invalid',
       'error | signal_payload_refused |  | the signal approved is stored once with a payload that this build refuses, at by (invalid_format): work that takes one would end with step_result_invalid',
     ])
     expect(found.join()).not.toContain('ada@')

@@ -20,15 +20,15 @@ export interface MigrateOptions {
 }
 
 /**
- * Creates all tables of the engine, and sets the sequence of places ahead if it is behind them. Run it as a deploy step, since
- * workers and clients may not change a schema. If several processes call it, one migrates and the others wait. Run it again if
- * it was killed.
+ * Creates the engine's tables. After a restore it also moves the sequence of places past the largest place. Run it as a deploy
+ * step: workers and clients never change a schema. If several processes call it, one migrates and the others wait. If it was
+ * killed, run it again.
  * @returns the names of its changes; empty if nothing was missing
  * @throws ArgumentError if `databaseUrl` is not the address of a database
- * @throws TablesError `other` if the tables are of another baseline, `newer` if a newer version's would break this one. They
- * were not changed.
+ * @throws TablesError, and changes nothing. `other`: the tables are of another baseline. `newer`: this version cannot work with
+ * the tables of a newer one
  * @throws MigrationDeniedError if the database role may not create the tables
- * @throws MigrationRefusedError if the database cannot hold every text
+ * @throws MigrationRefusedError if the database's encoding is not UTF-8
  */
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   const pool = { applicationName: 'roundsman migrate', poolSize: 1, statementTimeoutMs: null }
