@@ -22,6 +22,8 @@ const BETWEEN = [768, 960, 961] as const
 
 /** Compared with the body, which leaves room for a scrollbar: what is wider makes the page scroll sideways. */
 const OVERFLOW_PX = 'document.documentElement.scrollWidth - document.body.offsetWidth'
+/** A folder for pictures of the screens. */
+const PICTURES = process.env['CONSOLE_PICTURES']
 /** Where there is no screen. */
 const NOWHERE = '/nowhere'
 /**
@@ -559,6 +561,11 @@ async function expectSound(
     await page.evaluate(UNTIL_STILL)
     expect(await page.evaluate(OVERFLOW_PX), view).toBe(0)
     expect(await findBarriers(page), view).toEqual([])
+    if (PICTURES !== undefined)
+      await page.screenshot({
+        path: `${PICTURES}/${screen.title.replaceAll(/\W+/g, '-')}-${width}-${colorScheme}.png`,
+        fullPage: true,
+      })
   }
   // A refusal is the status of an answer, which the browser repeats in its console.
   expect(complaints.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([])

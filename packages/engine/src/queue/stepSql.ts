@@ -181,12 +181,13 @@ export const FIND_WRITER_SQL = `
   select ${WRITER_VERSION} as "version" from "JobStep" step ${JOIN_WRITER}
   where step."workId" = $1::uuid and step."name" = $2 and step."item" = $3`
 
-/** The result of the step `$2`, `$3` of the work `$1`. Its run may be pruned, and then its work is a dead letter. */
+/** The result of the step `$2`, `$3` of the work `$1`. Its run may be pruned while the work waits or is a dead letter. */
 export const FIND_RESULT_OF_STEP_SQL = `
-  select coalesce(run."name", letter."name") as "name", step."result"::text as "payload"
-  from "JobStep" step left join "JobRunAll" run on run."id" = step."runId" left join "JobDeadLetter" letter on letter."id" = step."workId"
+  select coalesce(run."name", work."name", letter."name") as "name", step."result"::text as "payload"
+  from "JobStep" step left join "JobRunAll" run on run."id" = step."runId"
+    left join "JobWork" work on work."id" = step."workId" left join "JobDeadLetter" letter on letter."id" = step."workId"
   where step."workId" = $1::uuid and step."name" = $2 and step."item" = $3 and step."endedAt" is not null
-    and coalesce(run."name", letter."name") is not null`
+    and coalesce(run."name", work."name", letter."name") is not null`
 
 /**
  * Stores the memo of a step in the transaction of its effects. `counted` is the statement that counts a batch, which fails

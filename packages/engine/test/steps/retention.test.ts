@@ -85,3 +85,13 @@ it('steps of a dead letter without runs go once somebody discards it', async () 
   await client.discardDeadLetters({ ids: [id(4)] }, { actor: 'ada' })
   expect(await steps()).toEqual(['a'])
 })
+
+it.each([
+  ['waits', 3],
+  ['is a dead letter', 4],
+])('the result of a step can be seen while its work %s, without a run', async (_, n) => {
+  await runtime.rows(`delete from "JobRun"`)
+  await runtime.rows(`update "JobStep" set "result" = '{"kept": true}'`)
+  const shown = await client.showPayload({ workId: id(n), step: 'a' }, { actor: 'ada', jobs: [] })
+  expect(shown).toEqual({ kind: 'shown', payload: { kept: true } })
+})
