@@ -729,7 +729,7 @@ describe('many runs', () => {
 
     stack.partner.isDown = false
     await row(page, 'walkSteps').getByRole('checkbox').uncheck()
-    await page.getByRole('button', { name: 'Retry 1 given up' }).click()
+    await page.getByRole('button', { name: 'Retry dead letters: 1' }).click()
     await dialog(page).getByText('goes back into the queue if it is still a dead letter').waitFor()
     await confirm(page, 'Retry', 'They are back')
     expect(await endedRun('callPartner', { attempt: 2 })).toMatchObject({
@@ -759,7 +759,7 @@ it('runs that match are retried: all whose work was given up, with the number st
     insert into "JobQueue" ("name", "pausedBy") values ('callPartner', 'somebody')`
   await using viewer = await open('/runs?errorCode=partner_down')
   const { page } = viewer
-  await page.getByRole('button', { name: 'Retry all 40 given up' }).click()
+  await page.getByRole('button', { name: 'Retry all dead letters: 40' }).click()
   await dialog(page)
     .getByText('40 dead letters of the runs that match go back into the queue')
     .waitFor()

@@ -182,7 +182,7 @@ describe('a connection', () => {
     await page.clock.runFor(10_000)
     await page.getByText('The server cannot be reached.').waitFor()
     // Since the last answer, and not since the console noticed.
-    await page.getByText(/What you see is 3\d s old/).waitFor()
+    await page.getByText(/This page is 3\d s old/).waitFor()
     await liveMark(page, 'Stale').waitFor()
 
     proxy.heal()

@@ -169,7 +169,7 @@ function StaleBanner() {
       {state.kind === 'gone' && (
         <div className="banner">
           <span>
-            <strong>The server cannot be reached.</strong> What you see is{' '}
+            <strong>The server cannot be reached.</strong> This page is{' '}
             <Elapsed since={new Date(state.since).toISOString()} /> old, and nothing can be changed.
           </span>
           <Button onClick={() => void queries.refetchQueries({ queryKey: SESSION_KEY })}>

@@ -589,7 +589,7 @@ describe('roundsman work', () => {
         'renderInvoicePdf  Invoice 1',
         'Waits, enqueued 2026-05-01 11:00:00 UTC. It waits because:',
         '  the queue is paused by ada: no paper, since 2026-05-01 11:00:00 UTC',
-        '  no living worker takes work of renderInvoicePdf (0 live)',
+        '  no living worker takes work of renderInvoicePdf (0 workers live)',
         // They have a higher priority, and are due as well.
         '  2 pieces start before it',
       ],

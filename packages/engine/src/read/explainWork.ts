@@ -398,7 +398,7 @@ function listReasons(row: Row): WaitReason[] {
     })
   }
   if (row.takers === 0) {
-    const living = `${row.living} ${row.living === 1 ? 'lives' : 'live'}`
+    const living = `${row.living} ${row.living === 1 ? 'worker lives' : 'workers live'}`
     add('noWorker', `no living worker takes work of ${row.name} (${living})`)
   }
   if (row.needsLater) add('needsLater', 'only workers of a later version can take it')

@@ -72,8 +72,8 @@ function Keys({ name }: { name: string }): ReactNode {
             page.keys.length === 0 ? (
               <EmptyState title="No work has a key">
                 <p>
-                  Keys are listed here that have work, have had some within the hour, or that
-                  somebody has paused or limited.
+                  This page lists keys that have work, have had work within the last hour, or are
+                  paused or limited.
                 </p>
               </EmptyState>
             ) : (

@@ -126,7 +126,7 @@ function ActsOnAll({ filters }: { filters: RunFilters }) {
             which: { runs: matching },
           }}
         >
-          Retry all {counted(letters.count, letters.isCut)} given up
+          Retry all dead letters: {counted(letters.count, letters.isCut)}
         </BulkButton>
       )}
     </>
@@ -169,7 +169,7 @@ function Rows({ runs, filters }: { runs: RunPage['runs']; filters: RunFilters })
               which: { ids: work },
             }}
           >
-            Retry {work.length} given up
+            Retry dead letters: {work.length}
           </BulkButton>
         )}
       </SelectionBar>

@@ -235,7 +235,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
       <Panel title="Next runs">
         <div aria-live="polite" aria-busy={preview.isBehind}>
           {preview.data === undefined ? (
-            <p className="muted">Once cron expression and time zone fit.</p>
+            <p className="muted">Listed once the cron expression and the time zone are valid.</p>
           ) : (
             <NextRuns upcoming={preview.data.upcoming} timeZone={preview.data.timeZone} />
           )}
