@@ -3,7 +3,7 @@ import { findImports } from './findImports.ts'
 import { sourceOfEntry, type Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
-/** A file of up to so many lines makes readers open another file for little, if only one file needs it. */
+/** A file with fewer lines and one importer belongs into that importer: readers then open one file less. */
 const MAX_LINES_TO_FOLD = 40
 
 /** Small files with one importer that stand alone all the same, with the reason. */

@@ -50,7 +50,7 @@ export interface Fleet<Of extends Member> {
 
 const READY_PATIENCE_MS = 60_000
 
-/** Workers in so many slots. When one ends, however it does, the next one starts at once, as under a supervisor. */
+/** A number of workers. When one ends, for any reason, the next one starts at once, as under a supervisor. */
 export function createFleet<Of extends Member>(options: {
   size: number
   start: (slot: number) => Promise<Of>

@@ -207,7 +207,7 @@ export function createPace() {
   }
 }
 
-/** A condition that no further row meets after so many milliseconds of the statement. Null: it has no limit. */
+/** A condition that becomes false after this number of milliseconds of the statement. Null: without a limit. */
 function inTime(where: Sql, limitMs: number | null): Sql {
   if (limitMs === null) return where
   return sql`

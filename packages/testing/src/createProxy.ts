@@ -24,7 +24,7 @@ export interface Proxy {
   delay(ms: number): void
   /** How many round trips there have been: how often a client sent something after an answer, or at first. */
   roundTrips(): number
-  /** Ends each open connection in the middle of a message: once so many more bytes have gone to its client. */
+  /** Ends each open connection in the middle of a message, after this number of further bytes to its client. */
   cutAfter(bytes: number): void
   /** Leads new connections to another port. Open ones stay where they are. */
   retarget(port: number): void

@@ -9,7 +9,7 @@ export const calendarDate = z.iso
   // Years that PostgreSQL, JavaScript and people write alike, with room to add some days.
   .refine((date) => date >= '1900-01-01' && date <= '2999-12-31', RULE)
 
-/** The calendar date so many days later, as ISO 8601. */
+/** The calendar date `days` later, as ISO 8601. */
 export function addDays(date: string, days: number): string {
   return formatDate(new Date(toDate(date).getTime() + days * DAY_MS))
 }

@@ -45,5 +45,5 @@ export type Action =
   | { kind: 'unparkLimit'; name: string; isShared: boolean }
   | { kind: 'unparkKey'; name: string; key: string }
 
-/** Work that so many workers have died of may end another: the server wants to be told that somebody knows. */
+/** From this number of dead workers on, work may end another. The server then asks for a confirmation. */
 export const DANGEROUS_LOSSES = 2

@@ -162,7 +162,7 @@ export interface PieceSearch {
   label?: string | undefined
   field?: string | undefined
   value?: string | undefined
-  /** By which its job divides its work. */
+  /** The key by which its job divides work. */
   key?: string | undefined
 }
 

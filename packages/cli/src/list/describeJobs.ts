@@ -47,7 +47,7 @@ export interface ListedJob {
   /** How long work with steps may take in all. Null: there is no limit. */
   deadlineMs: number | null
   retry: RetryPolicy
-  /** Runs at once in one worker. Null: as many as WORKER_CONCURRENCY says. */
+  /** Runs at once in one worker. Null: WORKER_CONCURRENCY. */
   concurrency: number | null
   isExclusive: boolean
   /** Over all workers, and of one key. Null: no such limit. */

@@ -11,7 +11,7 @@ export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 /** How many items to ask for at once, since a page is held in memory. */
 const PAGE = 200
 /**
- * A filter without an index looks through a part of the runs at a time. After so many parts it stops and prints where to go
+ * A filter without an index looks through a part of the runs at a time. After this number of parts it stops and prints where to go
  * on: a user may have seen enough.
  */
 const MAX_LOOKS = 20

@@ -184,7 +184,7 @@ const LETTERS = { ...LETTERS_TO_COUNT, limit: checkLimit } satisfies Record<
   keyof DeadLetterQuery,
   unknown
 >
-/** At most as many as there may be ids. */
+/** The maximum of ids in one call. */
 const LETTERS_TO_CHOOSE = { ...LETTERS_TO_COUNT, limit: wholeNumber(0, MAX_COUNTED_LETTERS) }
 const checkIds = listOf(checkId)
 

@@ -14,7 +14,7 @@ export type ToChild =
     }
   | ({ kind: 'run' } & RunRequest)
   | { kind: 'abort'; token: string; code: string; message: string; retryable: boolean }
-  /** The process closes what it has opened, and ends. */
+  /** The process closes its connections and files, and ends. */
   | { kind: 'close' }
 
 export interface RunRequest extends Pick<

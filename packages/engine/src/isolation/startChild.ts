@@ -37,7 +37,7 @@ export interface Child {
   /** Call it after a run has ended. Resolves to whether the process can take another. */
   rests(): Promise<boolean>
   abort(token: string, reason: { code: string; message: string; retryable: boolean }): void
-  /** Gives the process half a second to close what it has opened, then kills it. Resolves once it has ended. */
+  /** Gives the process half a second to close its connections and files, then kills it. Resolves once it has ended. */
   close(): Promise<void>
   /** Kills the process and all processes that it has started, and waits for its end. */
   kill(): Promise<void>

@@ -70,7 +70,7 @@ export interface End {
   readonly next: Next
   /**
    * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone; and how many attempts in a row a
-   * service has refused, or had no payload, by now. Default: none of it, and as many as before.
+   * service has refused, or had no payload, by now. Default: no cost, and unchanged numbers.
    */
   readonly costs?: {
     failure?: boolean

@@ -16,7 +16,7 @@ const GREATEST_SQL = `
 const BEHIND_SQL = `
   select "place" from (${GREATEST_SQL}) greatest where "place" > coalesce(pg_sequence_last_value('roundsman."JobPlace"'::regclass), 0)`
 
-/** So far ahead that places taken meanwhile do not reach it. */
+/** A distance that places taken meanwhile do not reach. */
 const AHEAD = 1_000_000
 
 const MEND_SQL = `

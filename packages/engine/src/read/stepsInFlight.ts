@@ -9,7 +9,7 @@ import { NAMES_OF_WORK } from './workOfJobs.ts'
  * What a version that is to be deployed will meet: steps of work that waits or runs, and signals that no wait has taken.
  */
 
-/** So many pieces of work of each job are looked at, and so many signals. */
+/** Maximum of pieces of work of each job, and of signals, to read. */
 export const MAX_IN_FLIGHT = 10_000
 /** A result may have 1 MB, and a piece of work 16 MB of them. */
 const WORK_PER_PAGE = 20

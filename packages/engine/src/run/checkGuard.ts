@@ -37,7 +37,7 @@ export async function checkGuard<Tx>(
     return !isDecidedByRows && 2 * due > allowedByShare()
   }
   while (total !== null && maxShare !== undefined && needsCountedTotal()) {
-    // A total of so many allows all due rows: a higher count would change nothing.
+    // This total allows all due rows: a higher count would change nothing.
     const totalLimit = Math.max(COUNT_LIMIT, Math.ceil(due / maxShare) + 1)
     total = await count.total(tx, totalLimit)
     if (total < totalLimit || due < dueLimit) break

@@ -38,7 +38,7 @@ const MAX_GROUP = 2_000
 const MAX_GROUP_LENGTH = 4_000_000
 /** Groups at once, while there are more runs than one group can take. */
 const MAX_GROUPS = 2
-/** After so long, runs that wait start another group. */
+/** If a group takes longer, waiting runs start another one. */
 const SLOW_MS = 500
 /** Groups at once, while the earlier ones are slow. */
 const MAX_SLOW_GROUPS = 4

@@ -51,9 +51,9 @@ import { createMask } from '../values/maskText.ts'
 import type { Memo, MemoWriter } from './memoWriter.ts'
 import type { Pass, Slot, StepKind, Wait } from './pass.ts'
 
-/** A result has at most so many bytes as JSON. */
+/** Maximum of a result's JSON, in bytes. */
 const MAX_RESULT_BYTES = 2 ** 20
-/** So often a transaction is tried again at once that met another's. */
+/** Maximum of immediate retries of a transaction after a serialization failure or a deadlock. */
 const MAX_CONFLICTS = 5
 const CONFLICTS = ['40001', '40P01']
 
@@ -76,7 +76,7 @@ const NO_CHILDREN = '{"succeeded":0,"failed":0}'
 
 /** The memo of a step that waits for children. */
 interface Joined {
-  /** Under which name they are stored. */
+  /** The name under which the children are stored. */
   step?: string
   succeeded: number
   failed: number
@@ -278,14 +278,14 @@ export function createStep(
   }
 
   function wait(slot: Slot, how: Omit<Wait, 'slot' | 'calledAtMs'>): void {
-    // Cancelled work may undo what it has done by children.
+    // Cancelled work may use children to undo its effects.
     if (taken.facts.cancelled && !areChildren(slot)) return pass.perform(slot, () => cancel(slot))
     // A stored wait goes on as it began.
     const { until, ms: _, ...others } = { ...how, until: slot.row?.until ?? null }
     pass.wait({ slot, ...(until ? { ...others, until } : how) })
   }
 
-  /** Of cancelled work, what is open and all waits throw, so that the handler undoes what it has done by further steps. */
+  /** In cancelled work, open steps and all waits throw. The handler can then undo its effects by further steps. */
   function isCancelled({ isAfterCancel }: Slot): boolean {
     return taken.facts.cancelled === true && !isAfterCancel
   }
@@ -297,7 +297,7 @@ export function createStep(
     return await pass.inOrder((seq) => keep(slot, { ...memo, seq, error }))
   }
 
-  /** Has the next look for signals cancel them, whether they wait or run. */
+  /** The next look for signals then cancels them, both waiting and running ones. */
   async function cancelChildren(slot: Slot): Promise<void> {
     for (let tries = 1; !abort.isAborted; tries++) {
       try {
@@ -374,7 +374,7 @@ export function createStep(
     return await pass.inOrder((seq) => keep(slot, { kind, seq, startedAt, endedAt: now(), result }))
   }
 
-  /** Asks what has become of an effect that may have happened. `error`: what its function has thrown in this run. */
+  /** Finds out whether an effect in doubt has happened. `error`: the error of its function in this run, if any. */
   async function verify(
     slot: Slot,
     work: Work,
@@ -494,7 +494,7 @@ export function createStep(
     return null
   }
 
-  /** Makes suspended work fail: its handler has gone on after the suspension, when it has no run in which its steps would count. */
+  /** Makes suspended work fail. Its handler has continued after the suspension, without a run in which its steps could count. */
   async function failWork(what: string): Promise<void> {
     const message = `${what} while the work waited: beside a wait, await steps alone`
     sender.log.warn({ name: job.name, workId }, message)

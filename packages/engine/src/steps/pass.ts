@@ -23,10 +23,10 @@ import { judge } from '../values/askSchema.ts'
 export interface Slot {
   readonly name: string
   readonly item: string
-  /** Under which name its row is: where the step was renamed, the oldest, since a worker of an older version looks there, too. */
+  /** The name in its row. A renamed step keeps its oldest name, under which workers of older versions look, too. */
   readonly storedAs: string
   readonly definition: StepDefinition
-  /** Whether the handler had heard of the cancellation of its work when it called this step. */
+  /** Whether a step had thrown the cancellation of the work before the handler called this one. */
   readonly isAfterCancel: boolean
   row: StepRow | null
   resolve(value: unknown): void
@@ -47,12 +47,12 @@ export interface Wait {
   readonly key?: string
 }
 
-/** At most so many rows of one piece of work, and so many bytes of results. Each run loads them all. */
+/** Maximum of steps of a piece of work, and of bytes of their results. Each run loads them all. */
 const MAX_STEPS = 1_000
 const MAX_BYTES = 16 * 2 ** 20
 const MAX_ITEM_LENGTH = 200
 const IS_STORABLE = /^[^\0\p{Surrogate}]*$/u
-/** So far the cause of an error is looked for. */
+/** Maximum depth at which a cause of an error is read. */
 const MAX_CAUSES = 5
 
 export type StepKind = 'run' | 'tx' | 'sleep' | 'wait' | 'map' | 'invoke'
@@ -70,7 +70,7 @@ export function createPass(
   const definitions = job.steps ?? {}
   const byId = new Map(rows.map((row) => [idOf(row.name, row.item), row]))
   const called = new Set<string>()
-  /** How many steps the work has, with those that this run has begun. */
+  /** The number of the work's steps, including those that this run has begun. */
   let begun = rows.length
   const slots = new Map<string, Slot>()
   const ready: { slot: Slot; row: StepRow }[] = []
@@ -88,7 +88,7 @@ export function createPass(
   let turn: NodeJS.Immediate | undefined
   let isParking = false
   let closing: RunResult | 'again' | null = null
-  /** The end that closes the pass if the worker shuts down: it gives way to each other end. */
+  /** The end of the pass if the worker shuts down. Any other end replaces it. */
   let leaving: { by: RunResult; reason: JobError } | null = null
   let hasReturned = false
   let isOver = false
@@ -120,7 +120,7 @@ export function createPass(
     abort.leave()
     if (leaving !== null && closing === leaving.by) abort.abort(leaving.reason)
     if (closing === 'again') return resolve(closing)
-    // They go on while what has failed is tried again.
+    // Other waits stay open during the retry of the failed step.
     const isWaiting = closing.status === 'failed' && waits.length > 0
     resolve({
       ...closing,

@@ -48,7 +48,7 @@ const currentRun = new AsyncLocalStorage<Abort>()
 
 /** How long runs may finish in a process that is in an unknown state. */
 const FATAL_DRAIN_MS = 5_000
-/** After so long the process ends, even with runs under way. */
+/** Maximum time to stop. Then the process ends, even with runs under way. */
 const FATAL_TIMEOUT_MS = 30_000
 const WATCHDOG_MARGIN_MS = 10_000
 /** Logs no more errors while the process ends. */

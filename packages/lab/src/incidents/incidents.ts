@@ -751,7 +751,7 @@ const run = async (shop: Shop, job: Job) => ended(shop, await request(shop, job)
 /** What an incident takes to happen, on a busy machine too. */
 const HAPPENS = { timeoutMs: 600_000 }
 
-/** Waits until so many runs of a job are under way. */
+/** Waits until this number of runs of a job is under way. */
 async function started({ host }: Shop, name: IncidentJob, runs: number): Promise<void> {
   await waitFor(async () => {
     const [found] = await host.$queryRawUnsafe<{ runs: number }[]>(

@@ -40,7 +40,7 @@ interface PanelProps {
 /** A single bar is no chart, and a single run no statistic. */
 const MIN_BARS = 2
 const MIN_RUNS = 2
-/** Over so many runs durations are measured, and no more. */
+/** Maximum of runs whose durations are measured. */
 const MEASURED_RUNS = 1_000
 
 function RunsPanel({ name, detail, now }: PanelProps) {

@@ -128,7 +128,7 @@ export function describeRetry({ limit, delayMs, maxDelayMs }: ConsoleJob['retry'
   return `${limit.toLocaleString('en')} ${limit === 1 ? 'retry' : 'retries'}: after ${first}${rest}`
 }
 
-/** Empty: as many as a worker takes. */
+/** Empty: the worker's own limit. */
 function describeLanes({ isExclusive, concurrency, ...over }: ConsoleJob): string {
   if (isExclusive) return '1, over all workers'
   const of = (count: number | null, whose: string) =>

@@ -19,7 +19,7 @@ import { shareOf } from './shareOf.ts'
 
 const LOOK_MS = 5_000
 
-/** One key of a job: what it has and has had, what was set of it by whom, and what can be done about its work. */
+/** One key of a job: its work, its settings with their person, and the actions on it. */
 export function KeyScreen({ name, of: key }: { name: string; of: string }): ReactNode {
   const { api } = useServices()
   const found = useQuery({ ...keyQuery(api, name, key), refetchInterval: LOOK_MS })

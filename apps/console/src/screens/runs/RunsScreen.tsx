@@ -199,7 +199,7 @@ const MAX_COUNTED = 200
 
 interface NoRunsProps {
   search: RunSearch
-  /** The server looks through so many runs at once: it has found none from here on, and there may be some before. */
+  /** The server reads a limited number of runs at once. It has found none in them, and earlier runs may match. */
   lookedBackTo: string | undefined
 }
 
