@@ -194,14 +194,14 @@ export const INCIDENTS: readonly Incident[] = [
   },
   {
     name: 'deadLetters',
-    about: '10,000 pieces of work were given up.',
+    about: '100,000 pieces of work were given up.',
     async make({ host, pretendWorker }) {
       await pretendWorker()
       await host.$executeRawUnsafe(`
         insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "bytes", "enqueuedAt", "failedAt", "errorCode",
           "errorMessage", "payload")
         select gen_random_uuid(), 'callPartner', 1, 1, 2, at, at, 'handler_failed', 'The partner does not answer', '{}'
-        from generate_series(1, 10000) n cross join lateral (select now() - n * interval '1 ms' as at) failed`)
+        from generate_series(1, 100000) n cross join lateral (select now() - n * interval '1 ms' as at) failed`)
     },
     first: {
       label: 'Dead letters',
@@ -427,12 +427,12 @@ export const INCIDENTS: readonly Incident[] = [
   },
   {
     name: 'recovered',
-    about: 'Six runs of a neighbour were lost and are done, beside 10,000 dead letters.',
+    about: 'Six runs of a neighbour were lost and are done, beside 100,000 dead letters.',
     async make(shop) {
       await shop.pretendWorker()
       await fail(shop, 'sendReceipt', 6, '4 minutes', { code: 'worker_lost', by: 'gone' })
       await fill(shop, 'sendReceipt', 6, '1 second', '2 minutes', '1 second')
-      await giveUp(shop, 'callPartner', 10_000, '5 minutes')
+      await giveUp(shop, 'callPartner', 100_000, '5 minutes')
     },
     first: {
       label: 'Dead letters',
@@ -453,10 +453,10 @@ export const INCIDENTS: readonly Incident[] = [
   },
   {
     name: 'oldLetters',
-    about: 'Twelve payments fail, beside 10,000 old dead letters of a report.',
+    about: 'Twelve payments fail, beside 100,000 old dead letters of a report.',
     async make(shop) {
       await shop.pretendWorker()
-      await giveUp(shop, 'writeExport', 10_000, '3 days')
+      await giveUp(shop, 'writeExport', 100_000, '3 days')
       await fill(shop, 'chargeCard', 28, '1 second', '4 minutes', '1 second')
       await fail(shop, 'chargeCard', 12, '2 minutes', { code: 'refused' })
     },
