@@ -1,5 +1,6 @@
 import { thrownOf, boundedText } from '../read/bounded.ts'
 import type { JobsReader } from '../read/reader.ts'
+import { MAX_COUNTED } from '../queue/waitingSql.ts'
 import { FEW } from './findFailing.ts'
 import type { Found } from './problem.ts'
 import { counted, inWords, listed, many, spanSince } from './words.ts'
@@ -21,29 +22,29 @@ interface Letters {
   thrown: string
 }
 
-/** Maximum of dead letters of each job to count. */
-const MAX_COUNTED = 10_000
 /** Maximum of the latest dead letters of each job whose codes are read. */
 const MAX_LOOKED = 1_000
 
-const countLetters = (from: string) => `(
-    select least(count(*), ${MAX_COUNTED})::int as count, count(*) > ${MAX_COUNTED} as "isCut" from (
-      select from "JobDeadLetter" letter where letter."name" = job.name
-        and letter."failedAt" >= (select ${from}) and letter."failedAt" <= (select 'infinity'::timestamptz)
-      limit ${MAX_COUNTED + 1}
+const HOUR_AGO = `(select $2::timestamptz - interval '1 hour')`
+/** Counts up to one more than the maximum, of which `counted` are known. */
+const countLetters = (which: string, counted = '0') => `(
+    select ${counted} + count(*) as count from (
+      select from "JobDeadLetter" letter where letter."name" = job.name and ${which} limit ${MAX_COUNTED + 1} - ${counted}
     ) one
   )`
+const atMost = (of: string, name: string, isCut: string) =>
+  `least(${of}.count, ${MAX_COUNTED})::int as "${name}", ${of}.count > ${MAX_COUNTED} as "${isCut}"`
 
 const LETTERS_SQL = `
-  select job.name, total.count, total."isCut", first.at as "firstAt", of_hour.count as "ofHour", of_hour."isCut" as "isHourCut",
+  select job.name, ${atMost('total', 'count', 'isCut')}, ${atMost('of_hour', 'ofHour', 'isHourCut')}, first.at as "firstAt",
          latest."lastAt", latest."recent", ${boundedText('latest."code"')} as "code", runs.count as "recentRuns",
          coalesce(thrown.text, '') as "thrown"
   from unnest($1::text[]) job(name)
   cross join lateral (
     select "failedAt" as at from "JobDeadLetter" letter where letter."name" = job.name order by "failedAt", "id" limit 1
   ) first
-  cross join lateral ${countLetters(`'-infinity'::timestamptz`)} total
-  cross join lateral ${countLetters(`$2::timestamptz - interval '1 hour'`)} of_hour
+  cross join lateral ${countLetters(`letter."failedAt" >= ${HOUR_AGO}`)} of_hour
+  cross join lateral ${countLetters(`letter."failedAt" < ${HOUR_AGO}`, 'of_hour.count')} total
   cross join lateral (
     select max("failedAt") as "lastAt", (count(*) filter (where "failedAt" >= $2::timestamptz - interval '15 minutes'))::int as "recent",
            coalesce(mode() within group (order by "errorCode") filter (where "failedAt" >= $2::timestamptz - interval '1 hour'),

@@ -487,14 +487,14 @@ const NIGHTS: Night[] = [
     note: `'No run has failed like this in the last 15 minutes.'`,
   },
   {
-    is: '10,000 pieces of work were given up within the hour, and more before',
+    is: '100,000 pieces of work were given up within the hour, and more before',
     put: async () => {
       await worker('w1')
-      await letters('pay', 10_100, '2 minutes')
+      await letters('pay', 100_100, '2 minutes')
     },
     kind: 'deadLetters',
     stage: 'losing',
-    says: `'pay has over 10,000 dead letters, over 10,000 in the last hour, of the last 1,000 most often with broken.'`,
+    says: `'pay has over 100,000 dead letters, over 100,000 in the last hour, of the last 1,000 most often with broken.'`,
   },
   {
     is: 'exactly as many were given up as are counted, days ago',
