@@ -26,10 +26,10 @@ interface Letters {
 const MAX_LOOKED = 1_000
 
 const HOUR_AGO = `(select $2::timestamptz - interval '1 hour')`
-/** Counts up to one more than the maximum, of which `counted` are known. */
-const countLetters = (which: string, counted = '0') => `(
-    select ${counted} + count(*) as count from (
-      select from "JobDeadLetter" letter where letter."name" = job.name and ${which} limit ${MAX_COUNTED + 1} - ${counted}
+/** Counts up to one more than the maximum, `known` of them from before. */
+const countLetters = (which: string, known = '0') => `(
+    select ${known} + count(*) as count from (
+      select from "JobDeadLetter" letter where letter."name" = job.name and ${which} limit ${MAX_COUNTED + 1} - ${known}
     ) one
   )`
 const atMost = (of: string, name: string, isCut: string) =>
