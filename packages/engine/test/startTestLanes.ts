@@ -26,7 +26,7 @@ export function startTestLanes(
       concurrency: 2,
       claimer,
       log,
-      execute: async (taken) => onExecute(taken),
+      perform: async (taken) => onExecute(taken),
     }),
   )
   for (const lane of lanes) lane.start()

@@ -457,15 +457,15 @@ const FIND_ENDED_SQL = `
     and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
 
 /** Deletes claims without runs under way. Returns the ids of locked claims, which stay. */
-export async function letGo(
+export async function deleteClaims(
   connection: Connection,
   claimIds: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  const { rows } = await connection.query<{ id: string }>(LET_GO_SQL, [claimIds])
+  const { rows } = await connection.query<{ id: string }>(DELETE_CLAIMS_SQL, [claimIds])
   return new Set(rows.map(({ id }) => id))
 }
 
-const LET_GO_SQL = `
+const DELETE_CLAIMS_SQL = `
   with gone as (
     delete from "JobClaim" where "id" in (
       select "id" from "JobClaim" where "id" = any($1::uuid[]) order by "id" for update skip locked

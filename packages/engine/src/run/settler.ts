@@ -8,7 +8,7 @@ import type { Connection, Database } from '../database/database.ts'
 import type { RunEnding } from './observer.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import type { Holdings } from '../work/holdings.ts'
-import { endRuns, findEnded, letGo, type End } from '../queue/endRuns.ts'
+import { deleteClaims, endRuns, findEnded, type End } from '../queue/endRuns.ts'
 
 export interface Settler {
   /** Records the run's end and settles its work, both or neither. Waits while the database is away. */
@@ -64,10 +64,10 @@ export function createSettler(options: {
   const { database, workerId, log } = options
   const waiting: Waiting[] = []
   // Claims without an open run. The next group deletes their rows.
-  let left: HeldClaim[] = []
-  // Claims with locked rows: no group may wait for them.
-  const locked = new Set<HeldClaim>()
-  let isLettingGo = false
+  let emptyClaims: HeldClaim[] = []
+  // No group may wait for the locks of their rows.
+  const lockedClaims = new Set<HeldClaim>()
+  let isDeleting = false
   let busy = 0
   // Failures since the database last answered.
   let failures = 0
@@ -90,30 +90,28 @@ export function createSettler(options: {
     }
     busy--
     if (isStopped) leaveToRescue(waiting.splice(0))
-    else if (busy === 0) void letLeftGo()
+    else if (busy === 0) void deleteEmptyClaims()
   }
 
   /** Tries again until none is left: the claim of an exclusive job keeps its next run from starting. */
-  async function letLeftGo(): Promise<void> {
-    if (isLettingGo) return
-    isLettingGo = true
-    for (let tries = 1; left.length > 0 && !isStopped; tries++) {
-      const over = left
+  async function deleteEmptyClaims(): Promise<void> {
+    if (isDeleting) return
+    isDeleting = true
+    for (let tries = 1; emptyClaims.length > 0 && !isStopped; tries++) {
+      const claims = emptyClaims
+      const ids = claims.map(({ id }) => id)
       try {
-        const kept = await letGo(
-          database,
-          over.map(({ id }) => id),
-        )
-        const gone = new Set(over.filter(({ id }) => !kept.has(id)))
-        for (const held of gone) locked.delete(held)
-        left = left.filter((held) => !gone.has(held))
+        const kept = await deleteClaims(database, ids)
+        const deleted = new Set(claims.filter(({ id }) => !kept.has(id)))
+        for (const claim of deleted) lockedClaims.delete(claim)
+        emptyClaims = emptyClaims.filter((claim) => !deleted.has(claim))
       } catch (error) {
         // Meanwhile these claims list no run that is under way.
         log.warn({ err: error }, 'claims could not be released')
       }
-      if (left.length > 0) await pauseAfter(tries)
+      if (emptyClaims.length > 0) await pauseAfter(tries)
     }
-    isLettingGo = false
+    isDeleting = false
   }
 
   async function settleNext(): Promise<void> {
@@ -190,7 +188,7 @@ export function createSettler(options: {
   async function divideByLocks(
     group: readonly Waiting[],
   ): Promise<[free: readonly Waiting[], others: readonly Waiting[]]> {
-    const held = [...new Set([...group.map(({ end }) => end.claim), ...left])]
+    const held = [...new Set([...group.map(({ end }) => end.claim), ...emptyClaims])]
     let found: Locked
     try {
       found = await findLocked(database, {
@@ -203,7 +201,7 @@ export function createSettler(options: {
       return [[], group]
     }
     const { unending, staying } = found
-    for (const claim of held) if (staying.has(claim.id)) locked.add(claim)
+    for (const claim of held) if (staying.has(claim.id)) lockedClaims.add(claim)
     const isFree = ({ end }: Waiting) => !unending.has(end.runId) && !unending.has(end.claim.id)
     return [group.filter(isFree), group.filter((one) => !isFree(one))]
   }
@@ -222,13 +220,15 @@ export function createSettler(options: {
       const next = waitingParts.shift()
       if (next === undefined) parts--
       else next()
-      if (parts + busy === 0) void letLeftGo()
+      if (parts + busy === 0) void deleteEmptyClaims()
     }
   }
 
   /** Returns null when the group is settled. */
   async function tryToSettle(group: readonly Waiting[]): Promise<Failure | null> {
-    const over = [...left, ...heldByThese(group)].filter((held) => !locked.has(held))
+    const over = [...emptyClaims, ...claimsEndedBy(group)].filter(
+      (claim) => !lockedClaims.has(claim),
+    )
     const again = group.filter(({ tries }) => tries > 0)
     for (const one of group) one.tries++
     let recorded: Map<string, Details | null>
@@ -257,14 +257,14 @@ export function createSettler(options: {
       return null
     }
     options.observers?.runsSettled(group.length)
-    left = left.filter((held) => !over.includes(held))
+    emptyClaims = emptyClaims.filter((claim) => !over.includes(claim))
     for (const { end, resolve } of group) {
       const { claim, runId } = end
       if (claim.open.delete(runId) && claim.open.size === 0) {
         options.holdings?.settled(claim)
         // Two groups settled the last runs of a claim at the same time: neither could delete the row.
-        if (!over.includes(claim)) left.push(claim)
-        if (locked.has(claim)) void letLeftGo()
+        if (!over.includes(claim)) emptyClaims.push(claim)
+        if (lockedClaims.has(claim)) void deleteEmptyClaims()
       }
       resolve(toEnding(end, recorded.get(end.runId)))
     }
@@ -345,7 +345,7 @@ export function classifyFailure(error: unknown): Failure {
 }
 
 /** The claims whose last open runs are in this group. */
-function heldByThese(group: readonly Waiting[]): HeldClaim[] {
+function claimsEndedBy(group: readonly Waiting[]): HeldClaim[] {
   const counts = new Map<HeldClaim, number>()
   for (const { end } of group) counts.set(end.claim, (counts.get(end.claim) ?? 0) + 1)
   return [...counts].flatMap(([claim, count]) => (claim.open.size === count ? [claim] : []))

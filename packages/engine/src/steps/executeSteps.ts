@@ -2,6 +2,7 @@ import type { Job } from '../job/defineJob.ts'
 import type { Step, StepDefinition } from '../job/step.ts'
 import { BESIDE_WAIT, FIND_WRITER_SQL, LOAD_STEPS, type StepRow } from '../queue/stepSql.ts'
 import {
+  executeRun,
   fail,
   openContext,
   openKnown,
@@ -20,9 +21,9 @@ import { createMask } from '../values/maskText.ts'
 import { createStep, type StepServices } from './createStep.ts'
 import { createPass, type Pass } from './pass.ts'
 
-/** Carries out runs of a job with steps. Undefined for other jobs. */
-export function stepsExecutor({ steps }: Job, services: StepServices): Execute | undefined {
-  return steps === null ? undefined : (run) => executeSteps(services, run)
+/** Returns the function that calls the handler of the job. */
+export function executorOf({ steps }: Job, services: StepServices): Execute {
+  return steps === null ? executeRun : (run) => executeSteps(services, run)
 }
 
 /** Runs a durable handler to its end, or until it waits. It never throws, as `executeRun`. */

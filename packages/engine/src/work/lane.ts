@@ -50,7 +50,7 @@ export interface LaneOptions {
   /** The memory budget of all lanes of the process. Default: no limit. */
   budget?: PayloadBudget | undefined
   /** Carries a run to its end; the lane counts it as running until then. */
-  execute: (taken: Taken) => Promise<unknown>
+  perform: (taken: Taken) => Promise<unknown>
 }
 
 const MAX_CLAIM = 2_000
@@ -61,7 +61,7 @@ const MAX_CLAIMS = 2
 
 /** Makes a lane: see its states above. */
 export function createLane(options: LaneOptions): Lane {
-  const { job, claimer, log, turns, budget, execute } = options
+  const { job, claimer, log, turns, budget, perform } = options
   const concurrency = job.isExclusive ? 1 : options.concurrency
   // PostgreSQL carries out the second claim while this process begins the runs of the first.
   const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
@@ -210,7 +210,7 @@ export function createLane(options: LaneOptions): Lane {
       budget?.release(bytes)
       leave(isDryRun)
     }
-    execute(taken).then(end, (error: unknown) => {
+    perform(taken).then(end, (error: unknown) => {
       log.error({ err: error, name, runId, attempt }, 'the end of a job run could not be handled')
       end()
     })

@@ -14,8 +14,8 @@ export function createLanes(
     /** How many runs of a job that is not exclusive go on at once. */
     countLanes: (job: Job) => number
     turns: Turns
-    /** Returns what carries runs of the job to their ends, beside others or alone in the process. */
-    executeOf: (job: Job, isAlone: boolean) => (taken: Taken) => Promise<unknown>
+    /** Returns the function that carries runs of the job to their ends, beside others or alone in the process. */
+    performOf: (job: Job, isAlone: boolean) => (taken: Taken) => Promise<unknown>
   },
 ) {
   const { claimer, log, observers, countLanes, turns } = options
@@ -24,11 +24,11 @@ export function createLanes(
 
   /** After a run under limits, lanes of the same limits may have room. */
   function withLimits(job: Job, isAlone: boolean): (taken: Taken) => Promise<unknown> {
-    const execute = options.executeOf(job, isAlone)
+    const perform = options.performOf(job, isAlone)
     return (taken) => {
-      if (!claimer.isLimited(job)) return execute(taken)
+      if (!claimer.isLimited(job)) return perform(taken)
       const { key } = taken
-      return execute(taken).finally(() => {
+      return perform(taken).finally(() => {
         for (const name of claimer.ended(job, { key })) lanes.get(name)?.limitMayHaveRoom()
       })
     }
@@ -44,7 +44,7 @@ export function createLanes(
       // Isolated runs go on in other processes, also while a suspect runs alone in this one.
       turns: job.isolate === null ? turns : undefined,
       budget,
-      execute: withLimits(job, false),
+      perform: withLimits(job, false),
     })
     lanes.set(job.name, lane)
   }
@@ -53,7 +53,7 @@ export function createLanes(
     turns,
     log,
     observers,
-    execute: (job, taken) => withLimits(job, job.isolate === null)(taken),
+    perform: (job, taken) => withLimits(job, job.isolate === null)(taken),
   })
   const jobOf = new Map(options.jobs.map((job) => [job.name, job]))
   const own = [...lanes.values()]

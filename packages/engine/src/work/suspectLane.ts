@@ -16,7 +16,7 @@ export interface SuspectLane extends Omit<Lane, 'start' | 'wake' | 'limitMayHave
   wake(job: Job): void
 }
 
-/** A job that held the lanes up for nothing does so no more for so long: its rate limit is used up, or another worker was first. */
+/** How long a job whose claim brought nothing does not hold up the lanes again: its rate limit is used up, or another worker was first. */
 const REST_MS = 10_000
 
 export function createSuspectLane(options: {
@@ -25,9 +25,9 @@ export function createSuspectLane(options: {
   log: Logger
   observers?: Observers | undefined
   /** Carries a run to its end. */
-  execute: (job: Job, taken: Taken) => Promise<unknown>
+  perform: (job: Job, taken: Taken) => Promise<unknown>
 }): SuspectLane {
-  const { claimer, turns, log, observers, execute } = options
+  const { claimer, turns, log, observers, perform } = options
   /** By the job's name. */
   const underWay = new Map<string, Promise<void>>()
   const claims = new Set<Promise<unknown>>()
@@ -60,7 +60,7 @@ export function createSuspectLane(options: {
     log.info({ name, runId, attempt }, 'job run is alone: its work has lost several workers')
     running++
     try {
-      await execute(job, taken)
+      await perform(job, taken)
     } finally {
       running--
       endTurn()

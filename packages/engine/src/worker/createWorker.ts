@@ -38,7 +38,7 @@ import { tryUntilFree } from '../database/waitForLocks.ts'
 import { boundedClock } from '../tick/boundedClock.ts'
 import { nodeCronClock } from '../tick/clock.ts'
 import { createScheduler } from '../tick/scheduler.ts'
-import { stepsExecutor } from '../steps/executeSteps.ts'
+import { executorOf } from '../steps/executeSteps.ts'
 import { createMemoWriter } from '../steps/memoWriter.ts'
 import { createClaimer } from '../work/claimer.ts'
 import { createFloors } from '../work/floors.ts'
@@ -199,7 +199,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     log,
     observers,
     turns,
-    executeOf,
+    performOf,
   })
 
   const registering = { workerId, jobs, version }
@@ -379,16 +379,16 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   }
 
   /** Runs of the job go on in this process or in a child process. `isAlone`: no other run is under way here. */
-  function executeOf(job: Job, isAlone: boolean) {
+  function performOf(job: Job, isAlone: boolean) {
     // The engine's own jobs do not use the host's client.
     const own = isEngineJob(job) ? ownManner : null
     const its = own === null ? services : { ...services, client: own.client }
-    const perform = stepsExecutor(job, { database, memos, sender, workerId })
+    const execute = executorOf(job, { database, memos, sender, workerId })
     const manner: RunManner = {
       job,
       isAlone,
       handler: own?.handler ?? handlerOf(job),
-      execute: job.isolate === null ? (run) => guard.execute(run, perform) : isolation.execute,
+      execute: job.isolate === null ? (run) => guard.execute(run, execute) : isolation.execute,
     }
     return (work: Taken) => {
       // A durable run may wait for a signal that is there already, and a parent may wait for this child.

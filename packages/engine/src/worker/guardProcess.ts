@@ -5,7 +5,7 @@ import { readPart } from '../values/readPart.ts'
 import type { Abort } from '../run/abort.ts'
 import { complainOfObserver, findObserverLog } from '../run/combineObservers.ts'
 import { describeError, isJobError, toLoggedError } from '../run/describeError.ts'
-import { executeRun, type RunResult } from '../run/executeRun.ts'
+import type { RunResult } from '../run/executeRun.ts'
 import type { Execute, OwnedExecution } from '../run/performRun.ts'
 import type { Cancellations } from '../run/cancellations.ts'
 import { createWatchdog } from '../run/watchdog.ts'
@@ -25,7 +25,7 @@ import type { WorkerOptions } from './workerOptions.ts'
 /** Keeps a run from ending the process with all other runs, and ends the process if its state is unknown. */
 export interface ProcessGuard {
   /** Calls the handler in this process, in an async context that names its run, so that stray errors can be traced to it. */
-  execute(execution: OwnedExecution, perform?: Execute): Promise<RunResult>
+  execute(execution: OwnedExecution, execute: Execute): Promise<RunResult>
   /** Whether the worker stops because of an error that belongs to no run. */
   isFailing(): boolean
   start(): void
@@ -200,11 +200,11 @@ export function guardProcess(
   }
 
   return {
-    execute(execution, perform = executeRun) {
+    execute(execution, execute) {
       const { abort } = execution
       abort.worker = worker
       watchdog?.watch(abort)
-      return currentRun.run(abort, perform, execution)
+      return currentRun.run(abort, execute, execution)
     },
     isFailing: () => isFailing,
     start() {

@@ -37,7 +37,7 @@ import { createLiveLogs } from '../run/liveLogs.ts'
 import { createSettler } from '../run/settler.ts'
 import type { FullLimit } from '../queue/limitSql.ts'
 import type { Taken } from '../queue/taken.ts'
-import { stepsExecutor } from '../steps/executeSteps.ts'
+import { executorOf } from '../steps/executeSteps.ts'
 import { createMemoWriter } from '../steps/memoWriter.ts'
 import { tryUntilFree } from '../database/waitForLocks.ts'
 import { openPostgres } from './openPostgres.ts'
@@ -210,7 +210,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
         workerId: rows[0]?.workerId ?? null,
       }
     }
-    return await execute(taken)
+    return await perform(taken)
   } finally {
     await isolation?.stop()
     await postgres.close()
@@ -268,7 +268,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       })
   }
 
-  async function execute(taken: Taken): Promise<RunOnceResult> {
+  async function perform(taken: Taken): Promise<RunOnceResult> {
     const its = isEngineJob(job)
       ? openRetention(retention, [job], database)
       : { client: options.client, handler: given.handler }
@@ -294,8 +294,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       job,
       handler: its.handler as Handler<never, never>,
       execute:
-        stepsExecutor(job, { database, memos, sender: postgres.sender, workerId }) ??
-        isolation?.execute,
+        isolation?.execute ??
+        executorOf(job, { database, memos, sender: postgres.sender, workerId }),
     })
     const { id, name, startedAt } = taken
     // A run by hand is never suspended.

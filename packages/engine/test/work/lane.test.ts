@@ -40,6 +40,8 @@ const opened = openForTests(() =>
   openTestQueue(runtime, jobs, () => lanes.forEach((lane) => lane.wake())),
 )
 let lanes: Lane[] = []
+/** With those that a test has left for others. */
+let started: Lane[] = []
 let executed: Taken[]
 let limits: Limits
 /** The claiming statements that returned work. */
@@ -56,8 +58,8 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all(lanes.map((lane) => lane.stop()))
-  lanes = []
+  await Promise.all([...started, ...lanes].map((lane) => lane.stop()))
+  ;[lanes, started] = [[], []]
 })
 
 /** Lanes of one worker. */
@@ -69,6 +71,7 @@ function startLanes(of: readonly Job[], database: Database): void {
     return result
   })
   lanes = startTestLanes(runtime, of, counted, (claim) => executed.push(claim), limits)
+  started.push(...lanes)
 }
 
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
@@ -215,7 +218,7 @@ describe('a lane that nobody wakes', () => {
       concurrency: 1,
       claimer: failing,
       log: runtime.log,
-      execute: async (claim) => void executed.push(claim),
+      perform: async (claim) => void executed.push(claim),
     })
     lane.start()
     await waitFor(() => executed.length)
@@ -239,7 +242,7 @@ describe('a lane that nobody wakes', () => {
         },
       },
       log: runtime.log,
-      execute: async () => undefined,
+      perform: async () => undefined,
     })
     lane.start()
     await waitFor(() => asked >= 2 * FAILURES)
@@ -257,7 +260,7 @@ describe('a lane that nobody wakes', () => {
       concurrency: 1,
       claimer: { claim: async () => ((asked += 1) === 1 ? answer : { ...answer, freeInMs: null }) },
       log: runtime.log,
-      execute: async () => undefined,
+      perform: async () => undefined,
     })
     lane.start()
     await waitFor(() => asked === 2)
@@ -277,7 +280,7 @@ describe('a lane that nobody wakes', () => {
         },
       },
       log: runtime.log,
-      execute: async () => undefined,
+      perform: async () => undefined,
     })
     runtime.lines.length = 0
     lane.start()
@@ -302,7 +305,7 @@ describe('a lane', () => {
         },
       },
       log: runtime.log,
-      execute: async (claim) => executed.push(claim),
+      perform: async (claim) => executed.push(claim),
     })
     lane.start()
     await waitFor(() => executed.length === 5)
@@ -333,7 +336,7 @@ describe('a lane that is full', () => {
         claim: (job, limit) => (wanted.push(limit) === 1 ? first : slowed).claim(job, limit),
       },
       log: runtime.log,
-      execute: async (claim) => {
+      perform: async (claim) => {
         executed.push(claim)
         await new Promise<void>((resolve) => ends.push(resolve))
       },
@@ -362,7 +365,7 @@ describe('a lane that is full', () => {
       concurrency: 3,
       claimer: realClaimer(),
       log: runtime.log,
-      execute: async (claim) => {
+      perform: async (claim) => {
         most = Math.max(most, ++running)
         executed.push(claim)
         await new Promise<void>((resolve) => ends.push(resolve))
@@ -420,7 +423,7 @@ describe('lanes that may hold only so many bytes together', () => {
           },
         },
         log: runtime.log,
-        execute: async () => {
+        perform: async () => {
           most = Math.max(most, (bytes += MB))
           await new Promise<void>((resolve) => ends.get(name)!.push(resolve))
           bytes -= MB
@@ -526,7 +529,7 @@ describe('a lane of an exclusive job', () => {
       concurrency: 2,
       claimer: realClaimer(),
       log: runtime.log,
-      execute: (claim) => {
+      perform: (claim) => {
         executed.push(claim)
         return new Promise<void>((resolve) => ends.push(resolve))
       },
@@ -598,7 +601,7 @@ it('a lane that waits for its rate limit leaves no timer when it is stopped, and
       }),
     },
     log: runtime.log,
-    execute: () => Promise.reject(new Error('broken')),
+    perform: () => Promise.reject(new Error('broken')),
   })
   lane.start()
   await waitFor(() => alarms().length > 0)
@@ -626,7 +629,7 @@ it('a lane asks again where a run has ended while the claim was under way that s
     concurrency: 2,
     claimer: { claim: async () => (await answers[claims++]) ?? nothing },
     log: runtime.log,
-    execute: () => end.promise,
+    perform: () => end.promise,
   })
   lane.start()
   await waitFor(() => lane.running() === 1)
@@ -654,7 +657,7 @@ it('whoever is to run alone waits for the runs of a lane, until the last has end
     }),
     log: runtime.log,
     turns,
-    execute: () => new Promise<void>((resolve) => ends.push(resolve)),
+    perform: () => new Promise<void>((resolve) => ends.push(resolve)),
   })
   lanes = [lane]
   await send(echo)

@@ -37,7 +37,7 @@ function openLane(found: Record<string, number>) {
     },
     turns,
     log,
-    execute: ({ name }) => {
+    perform: ({ name }) => {
       const { promise, resolve } = Promise.withResolvers<void>()
       running.push({ name, end: resolve })
       return promise

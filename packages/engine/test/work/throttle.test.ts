@@ -73,7 +73,7 @@ describe('a lane that waits for its allowance', () => {
       job: call,
       concurrency: 1,
       log: runtime.log,
-      execute: async () => undefined,
+      perform: async () => undefined,
       claimer: {
         claim: async () => {
           claims++

@@ -91,7 +91,7 @@ it('work that found no moment to run alone costs its worker no statement any mor
     claimer: claimerOf(counted),
     turns,
     log: counted.log,
-    execute: async () => undefined,
+    perform: async () => undefined,
   })
   lane.wake(letter)
   await lane.idle()
@@ -185,7 +185,7 @@ async function useLane(counted: Counted, job: Job): Promise<Used> {
       },
     },
     log: counted.log,
-    async execute() {
+    async perform() {
       if (lane.running() === 2) both.resolve()
       await both.promise
       executed++
